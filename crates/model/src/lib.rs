@@ -1,0 +1,23 @@
+//! The data model under everything else: label sets, samples, native histograms, matchers and the
+//! [`Queryable`] trait that the PromQL engine reads through.
+//!
+//! Invariant: this crate does no I/O, and every type keeps what Prometheus keeps, bit for bit (stale
+//! markers are NaNs with a payload of their own, histograms keep their spans and reset hints).
+
+pub mod duration;
+pub mod histogram;
+pub mod labels;
+pub mod matcher;
+pub mod metadata;
+pub mod query;
+pub mod sample;
+
+pub use histogram::{CounterResetHint, FloatHistogram, Histogram, Span};
+pub use labels::{Labels, LabelsBuilder};
+pub use matcher::{MatchOp, Matcher};
+pub use metadata::{Exemplar, MetricMetadata, MetricType};
+pub use query::{Column, QueryError, Queryable, Series};
+pub use sample::{STALE_NAN_BITS, Sample, Value, is_stale, stale_nan};
+
+/// The label that carries a metric's name.
+pub const METRIC_NAME: &str = "__name__";

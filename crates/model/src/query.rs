@@ -1,0 +1,136 @@
+//! How the engine reads: a [`Queryable`] yields series, a [`Series`] fills a [`Column`].
+//!
+//! Invariant: a series' samples come in ascending time, at most one for each millisecond, whether they came
+//! from one block, several overlapping ones or a WAL.
+
+use std::sync::Arc;
+
+use crate::{Exemplar, FloatHistogram, Labels, Matcher, MetricMetadata};
+
+/// Why a read failed: a source that cannot be read, never an empty result.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct QueryError {
+    /// What is wrong, with the file and offset where there is one.
+    pub message: String,
+}
+
+impl QueryError {
+    /// An error from anything that can be printed.
+    pub fn new(cause: impl std::fmt::Display) -> Self {
+        Self { message: cause.to_string() }
+    }
+}
+
+/// The samples of one series over a range, floats and histograms apart, each ascending in time.
+///
+/// Times are milliseconds since the Unix epoch. No time stands in both lists.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Column {
+    /// The times of `values`.
+    pub times: Vec<i64>,
+    /// Floats, stale markers among them.
+    pub values: Vec<f64>,
+    /// The times of `histograms`.
+    pub histogram_times: Vec<i64>,
+    /// Native histograms; one with a stale `sum` marks staleness.
+    pub histograms: Vec<Arc<FloatHistogram>>,
+    /// Start timestamps of `values` (0 where unknown), or empty where the source has none.
+    pub starts: Vec<i64>,
+    /// Start timestamps of `histograms`, likewise.
+    pub histogram_starts: Vec<i64>,
+}
+
+impl Column {
+    /// Empties the column and keeps its memory.
+    pub fn clear(&mut self) {
+        self.times.clear();
+        self.values.clear();
+        self.histogram_times.clear();
+        self.histograms.clear();
+        self.starts.clear();
+        self.histogram_starts.clear();
+    }
+
+    /// How many samples it holds.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.times.len() + self.histogram_times.len()
+    }
+
+    /// Whether it holds none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// One series of a selection. Its samples are read when asked for.
+pub trait Series: Send + Sync {
+    /// The series' labels, the metric's name among them.
+    fn labels(&self) -> &Labels;
+
+    /// Appends the samples of `[start_ms, end_ms]`, both ends in, to `out`.
+    ///
+    /// # Errors
+    /// Where the samples cannot be read.
+    fn read(&self, start_ms: i64, end_ms: i64, out: &mut Column) -> Result<(), QueryError>;
+}
+
+/// Anything that PromQL can be evaluated over.
+pub trait Queryable: Send + Sync {
+    /// The series that match all of `matchers` and may have samples in `[start_ms, end_ms]`, both ends in,
+    /// sorted by their labels, each label set once.
+    ///
+    /// # Errors
+    /// Where the source cannot be read.
+    fn select<'q>(
+        &'q self,
+        matchers: &[Matcher],
+        start_ms: i64,
+        end_ms: i64,
+    ) -> Result<Vec<Box<dyn Series + 'q>>, QueryError>;
+
+    /// The values of a label over the series that match, sorted and unique.
+    ///
+    /// # Errors
+    /// Where the source cannot be read.
+    fn label_values(&self, name: &str, matchers: &[Matcher]) -> Result<Vec<String>, QueryError> {
+        let series = self.select(matchers, i64::MIN, i64::MAX)?;
+        let values: std::collections::BTreeSet<_> =
+            series.iter().filter_map(|s| s.labels().get(name).map(str::to_owned)).collect();
+        Ok(values.into_iter().collect())
+    }
+
+    /// The label names of the series that match, sorted and unique.
+    ///
+    /// # Errors
+    /// Where the source cannot be read.
+    fn label_names(&self, matchers: &[Matcher]) -> Result<Vec<String>, QueryError> {
+        let series = self.select(matchers, i64::MIN, i64::MAX)?;
+        let names: std::collections::BTreeSet<_> =
+            series.iter().flat_map(|s| s.labels().iter().map(|(n, _)| n.to_owned())).collect();
+        Ok(names.into_iter().collect())
+    }
+
+    /// The times of the first and last sample, both in, or `None` where there is none.
+    fn time_range(&self) -> Option<(i64, i64)>;
+
+    /// The metadata of a metric family, where the source kept it.
+    fn metadata(&self, _metric: &str) -> Option<MetricMetadata> {
+        None
+    }
+
+    /// The exemplars of the series that match in `[start_ms, end_ms]`, where the source kept them.
+    ///
+    /// # Errors
+    /// Where the source cannot be read.
+    fn exemplars(
+        &self,
+        _matchers: &[Matcher],
+        _start_ms: i64,
+        _end_ms: i64,
+    ) -> Result<Vec<(Labels, Vec<Exemplar>)>, QueryError> {
+        Ok(Vec::new())
+    }
+}

@@ -1,0 +1,5 @@
+//! PromQL: lexer, parser, checker, printer and a columnar engine over [`assay_model::Queryable`]. No I/O.
+
+pub mod value;
+
+pub use value::{Annotation, Annotations, InstantSample, QueryResult, QueryValue, RangeSeries, Severity};
