@@ -3,6 +3,10 @@
 //! Source: Prometheus `model/histogram/{histogram,float_histogram,generic}.go` v3.13. Invariant: spans and
 //! bucket lists keep the layout they came with; only an explicit `compact` changes it.
 
+pub mod recorder;
+
+pub use recorder::ExponentialHistogram;
+
 /// The schema of a histogram with custom bucket boundaries.
 pub const CUSTOM_BUCKETS_SCHEMA: i32 = -53;
 /// The coarsest exponential schema.

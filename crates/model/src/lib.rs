@@ -12,7 +12,7 @@ pub mod metadata;
 pub mod query;
 pub mod sample;
 
-pub use histogram::{CounterResetHint, FloatHistogram, Histogram, Span};
+pub use histogram::{CounterResetHint, ExponentialHistogram, FloatHistogram, Histogram, Span};
 pub use labels::{Labels, LabelsBuilder};
 pub use matcher::{MatchOp, Matcher};
 pub use metadata::{Exemplar, MetricMetadata, MetricType};
