@@ -1,7 +1,25 @@
 //! Native histograms, integer (as exposed and stored) and float (as PromQL computes with).
 //!
 //! Source: Prometheus `model/histogram/{histogram,float_histogram,generic}.go` v3.13. Invariant: spans and
-//! bucket lists keep the layout they came with; only an explicit `compact` changes it.
+//! bucket lists keep the layout they came with; only an explicit `compact` or arithmetic changes it.
+
+mod arithmetic;
+mod bounds;
+mod buckets;
+mod cells;
+mod compensated;
+mod custom;
+mod equality;
+mod reset;
+mod text;
+mod trim;
+mod validate;
+
+pub use arithmetic::{AddNotes, IncompatibleSchemas};
+pub use bounds::{exponential_bound, is_exponential};
+pub use buckets::Bucket;
+pub use compensated::CompensatedHistogram;
+pub use validate::HistogramError;
 
 pub mod recorder;
 

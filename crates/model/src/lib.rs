@@ -7,9 +7,11 @@
 pub mod duration;
 pub mod expo;
 pub mod histogram;
+pub mod kahan;
 pub mod labels;
 pub mod matcher;
 pub mod metadata;
+pub mod number;
 pub mod query;
 pub mod sample;
 
