@@ -1,2 +1,41 @@
-//! Placeholder.
-fn main() {}
+//! `cargo xtask`: the project's own chores. Nothing here is needed to use Assay.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+mod ci;
+mod generate;
+mod peers;
+mod shell;
+
+/// The project's own chores.
+#[derive(Parser)]
+#[command(name = "cargo xtask")]
+enum Chore {
+    /// The gate: peers, formatting, lints, tests with the peers present, drift, and the loop in a short form.
+    Ci,
+    /// Puts the peers (Prometheus, promtool, Alertmanager, node_exporter, VictoriaMetrics) into .peers/.
+    Peers,
+    /// Writes the generated files: Grafana's dashboards and provisioning.
+    Generate {
+        /// Writes nothing; fails where a file is not what the generator writes.
+        #[arg(long)]
+        check: bool,
+    },
+}
+
+fn main() -> ExitCode {
+    let done = match Chore::parse() {
+        Chore::Ci => ci::run(),
+        Chore::Peers => peers::install().map(|dir| println!("{}", dir.display())),
+        Chore::Generate { check } => generate::run(check),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            eprintln!("xtask: {e:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! What makes a fresh Grafana show the dashboards: one data source, one provider.
+
+use crate::{GeneratedFile, PROMETHEUS_UID};
+
+/// The provisioning files.
+pub(crate) fn files() -> Vec<GeneratedFile> {
+    let file = |path: &str, text: String| GeneratedFile { path: path.into(), text };
+    vec![
+        file("provisioning/datasources/prometheus.yml", data_source()),
+        file("provisioning/dashboards/assay.yml", provider()),
+    ]
+}
+
+/// `timeInterval` is how often loadgen pushes and Prometheus scrapes: `$__rate_interval` builds on it.
+fn data_source() -> String {
+    format!(
+        "# Written by `cargo xtask generate`.\n\
+         apiVersion: 1\n\
+         datasources:\n\
+         \x20 - name: Prometheus\n\
+         \x20   uid: {PROMETHEUS_UID}\n\
+         \x20   type: prometheus\n\
+         \x20   access: proxy\n\
+         \x20   url: http://prometheus:9090\n\
+         \x20   isDefault: true\n\
+         \x20   editable: false\n\
+         \x20   jsonData:\n\
+         \x20     httpMethod: POST\n\
+         \x20     prometheusType: Prometheus\n\
+         \x20     prometheusVersion: 3.13.2\n\
+         \x20     timeInterval: 5s\n"
+    )
+}
+
+fn provider() -> String {
+    "# Written by `cargo xtask generate`.\n\
+     apiVersion: 1\n\
+     providers:\n\
+     \x20 - name: Assay\n\
+     \x20   type: file\n\
+     \x20   folder: Assay\n\
+     \x20   disableDeletion: true\n\
+     \x20   updateIntervalSeconds: 30\n\
+     \x20   allowUiUpdates: false\n\
+     \x20   options:\n\
+     \x20     path: /var/lib/grafana/dashboards\n"
+        .to_owned()
+}

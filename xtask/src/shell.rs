@@ -1,0 +1,46 @@
+//! Running other programs. Invariant: a program that fails is an error that shows its command line.
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    time::Instant,
+};
+
+use anyhow::{Context, Result, bail};
+
+/// The repository's root.
+pub(crate) fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_path_buf).unwrap_or_default()
+}
+
+/// Runs a program in the repository's root, its output shown, and says how long it took.
+pub(crate) fn run(command: &mut Command) -> Result<()> {
+    let line = describe(command);
+    eprintln!("\n$ {line}");
+    let start = Instant::now();
+    let status = command
+        .current_dir(root())
+        .stdin(Stdio::null())
+        .status()
+        .with_context(|| format!("{line}: cannot start"))?;
+    eprintln!("  {:.1} s", start.elapsed().as_secs_f64());
+    if !status.success() {
+        bail!("{line}: {status}");
+    }
+    Ok(())
+}
+
+/// Runs a program quietly and yields its standard output.
+pub(crate) fn output(command: &mut Command) -> Result<String> {
+    let line = describe(command);
+    let out = command.stdin(Stdio::null()).output().with_context(|| format!("{line}: cannot start"))?;
+    if !out.status.success() {
+        bail!("{line}: {}\n{}", out.status, String::from_utf8_lossy(&out.stderr).trim_end());
+    }
+    Ok(String::from_utf8_lossy(&out.stdout).into_owned())
+}
+
+fn describe(command: &Command) -> String {
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    words.map(|w| w.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
+}
