@@ -8,6 +8,7 @@ mod ci;
 mod generate;
 mod peers;
 mod shell;
+mod stack;
 
 /// The project's own chores.
 #[derive(Parser)]
@@ -23,6 +24,8 @@ enum Chore {
         #[arg(long)]
         check: bool,
     },
+    /// Starts the stack without containers: Prometheus, Alertmanager, demo, exporter, and loadgen against it.
+    Stack(stack::Options),
 }
 
 fn main() -> ExitCode {
@@ -30,6 +33,7 @@ fn main() -> ExitCode {
         Chore::Ci => ci::run(),
         Chore::Peers => peers::install().map(|dir| println!("{}", dir.display())),
         Chore::Generate { check } => generate::run(check),
+        Chore::Stack(options) => stack::run(&options),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,0 +1,162 @@
+//! The stack without containers: the processes of `docker-compose.yml`, from the peers' binaries and our own.
+//!
+//! Invariant: every process that it starts ends with it, and everything it writes stands under
+//! `target/stack/`. Grafana is not among the peers; what its dashboard asks is asked of Prometheus instead.
+
+mod config;
+mod probe;
+mod process;
+
+use std::{
+    fs,
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, ensure};
+
+use crate::{peers, shell};
+use process::{Process, free_port};
+
+/// What to run, and how long.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    /// The scenario's mode that loadgen drives.
+    #[arg(long, default_value = "demo")]
+    mode: String,
+    /// Scales the scenario's durations.
+    #[arg(long, default_value_t = 1.0)]
+    time_scale: f64,
+    /// Checks every target, rule group and dashboard expression during the run, and ends with the verdict on
+    /// them; ports are picked free.
+    #[arg(long)]
+    check: bool,
+    /// The build profile of our own binaries.
+    #[arg(long, default_value = "release")]
+    profile: String,
+}
+
+/// Where each process listens, all on 127.0.0.1.
+#[derive(Debug)]
+struct Ports {
+    demo: u16,
+    exporter: u16,
+    loadgen: u16,
+    prometheus: u16,
+    alertmanager: u16,
+}
+
+impl Ports {
+    /// The usual ones, so that bookmarks work; with `any`, free ones, so that nothing collides.
+    fn pick(any: bool) -> Result<Self> {
+        let port = |usual| if any { free_port() } else { Ok(usual) };
+        Ok(Self {
+            demo: port(8000)?,
+            exporter: port(9100)?,
+            loadgen: port(9099)?,
+            prometheus: port(9090)?,
+            alertmanager: port(9093)?,
+        })
+    }
+}
+
+/// Starts everything, drives the load, checks where asked, and stops everything.
+pub(crate) fn run(options: &Options) -> Result<()> {
+    let peers = peers::install()?;
+    let bin = build(&options.profile)?;
+    let dir = shell::root().join("target/stack");
+    if dir.exists() {
+        fs::remove_dir_all(&dir)?;
+    }
+    fs::create_dir_all(&dir)?;
+    let ports = Ports::pick(options.check)?;
+    config::write(&dir, &ports)?;
+
+    let listen = |port: u16| format!("127.0.0.1:{port}");
+    let mut demo = Command::new(bin.join("demo"));
+    demo.args(["serve", "--listen", &listen(ports.demo)]);
+    let mut exporter = Command::new(bin.join("exporter"));
+    exporter.args(["--web.listen-address", &listen(ports.exporter)]);
+    let mut alertmanager = Command::new(peers.join("prometheus-alertmanager"));
+    alertmanager
+        .arg(format!("--config.file={}", shell::root().join("prometheus/alertmanager.yml").display()))
+        .arg(format!("--storage.path={}", dir.join("alertmanager").display()))
+        .arg(format!("--web.listen-address={}", listen(ports.alertmanager)))
+        .arg("--cluster.listen-address=");
+    let mut prometheus = Command::new(peers.join("prometheus"));
+    prometheus
+        .arg(format!("--config.file={}", dir.join("prometheus.yml").display()))
+        .arg(format!("--storage.tsdb.path={}", dir.join("data").display()))
+        .arg(format!("--web.listen-address={}", listen(ports.prometheus)))
+        .arg("--enable-feature=native-histograms,exemplar-storage");
+
+    let _demo = Process::start("demo", &mut demo, &dir)?;
+    let _exporter = Process::start("exporter", &mut exporter, &dir)?;
+    let _alertmanager = Process::start("alertmanager", &mut alertmanager, &dir)?;
+    let mut prometheus = Process::start("prometheus", &mut prometheus, &dir)?;
+    let server = probe::Server::new(ports.prometheus);
+    server.wait_ready(&mut prometheus)?;
+
+    let mut load = Command::new(bin.join("loadgen"));
+    load.args(["run", "clinical-rag", "--mode", &options.mode])
+        .args(["--target", &format!("http://{}", listen(ports.demo))])
+        .args(["--metrics-listen", &listen(ports.loadgen)])
+        .args(["--time-scale", &options.time_scale.to_string()])
+        .env("RAG_PASSWORD", "demo");
+    let mut load = Process::start("loadgen", &mut load, &dir)?;
+    println!("Prometheus   http://{}", listen(ports.prometheus));
+    println!("Alertmanager http://{}", listen(ports.alertmanager));
+    println!("demo         http://{}", listen(ports.demo));
+    println!("exporter     http://{}/metrics", listen(ports.exporter));
+    println!("logs         {}", dir.display());
+
+    if options.check {
+        check(&server, &ports, &mut load)?;
+        return Ok(());
+    }
+    let status = load.wait()?;
+    println!("loadgen ended ({status}); Prometheus stays up until Ctrl-C");
+    prometheus.wait()?;
+    Ok(())
+}
+
+/// Our own binaries in `profile`; yields their folder.
+fn build(profile: &str) -> Result<std::path::PathBuf> {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.args(["build", "--profile", profile, "-p", "demo", "-p", "exporter", "-p", "loadgen"]);
+    shell::run(&mut command)?;
+    let folder = if profile == "dev" { "debug" } else { profile };
+    Ok(shell::root().join("target").join(folder))
+}
+
+/// Waits until all holds that should, and names what does not when the load ends first.
+fn check(server: &probe::Server, ports: &Ports, load: &mut Process) -> Result<()> {
+    let expressions = probe::dashboard_expressions();
+    let (mut missing, mut problems) = (expressions.clone(), Vec::new());
+    let start = Instant::now();
+    let deadline = Duration::from_secs(300);
+    while start.elapsed() < deadline {
+        std::thread::sleep(Duration::from_secs(1));
+        problems = server.problems(ports)?;
+        missing = server.without_data(&missing)?;
+        if problems.is_empty() && missing.is_empty() {
+            break;
+        }
+        if load.ended()? {
+            break;
+        }
+    }
+    for problem in &problems {
+        println!("not as it should be: {problem}");
+    }
+    for (panel, expr) in &missing {
+        println!("no data: {panel}: {expr}");
+    }
+    let total = expressions.len();
+    println!("{} of {total} dashboard expressions returned data", total - missing.len());
+    ensure!(problems.is_empty() && missing.is_empty(), "the stack is not whole");
+    let status = load.wait().context("loadgen")?;
+    ensure!(status.success(), "loadgen ended with {status}; its log is under target/stack");
+    println!("every target up, every rule group loaded, Alertmanager known");
+    Ok(())
+}

@@ -1,0 +1,38 @@
+//! Prometheus' configuration for this machine, made from the one that the containers use.
+
+use std::{fs, path::Path};
+
+use anyhow::{Context, Result, ensure};
+
+use super::Ports;
+use crate::shell::root;
+
+/// Writes `dir/prometheus.yml`: `prometheus/prometheus.yml` with the services' names replaced by local ports,
+/// a scrape of loadgen in place of OTLP (Debian's build has no OTLP receiver), and without the keys that
+/// Prometheus before 3.8 does not know.
+pub(super) fn write(dir: &Path, ports: &Ports) -> Result<()> {
+    let source = root().join("prometheus/prometheus.yml");
+    let text = fs::read_to_string(&source).with_context(|| source.display().to_string())?;
+    let mut out = String::new();
+    for line in text.lines().filter(|l| !l.trim_start().starts_with("scrape_native_histograms:")) {
+        out.push_str(line);
+        out.push('\n');
+    }
+    for (service, port) in [
+        ("demo:8000", ports.demo),
+        ("exporter:9100", ports.exporter),
+        ("alertmanager:9093", ports.alertmanager),
+        ("localhost:9090", ports.prometheus),
+    ] {
+        ensure!(out.contains(service), "{} names no {service}", source.display());
+        out = out.replace(service, &format!("127.0.0.1:{port}"));
+    }
+    out = out.replace("rules/*.yml", &root().join("prometheus/rules/*.yml").display().to_string());
+    out = out.replace("_interval: 5s", "_interval: 1s").replace("scrape_timeout: 4s", "scrape_timeout: 1s");
+    out.push_str(&format!(
+        "\n  - job_name: loadgen\n    static_configs:\n      - targets: [\"127.0.0.1:{}\"]\n",
+        ports.loadgen
+    ));
+    fs::write(dir.join("prometheus.yml"), out)?;
+    Ok(())
+}

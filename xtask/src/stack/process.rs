@@ -1,0 +1,61 @@
+//! A child process. Invariant: it is killed when its handle is dropped, so no error path leaves one behind.
+
+use std::{
+    fs::File,
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+};
+
+use anyhow::{Context, Result};
+
+/// A process of the stack, its output in a log.
+pub(super) struct Process {
+    name: &'static str,
+    child: Child,
+    log: PathBuf,
+}
+
+impl Process {
+    /// Starts a process that logs to `dir/NAME.log`.
+    pub(super) fn start(name: &'static str, command: &mut Command, dir: &Path) -> Result<Self> {
+        let log = dir.join(format!("{name}.log"));
+        let out = File::create(&log).with_context(|| log.display().to_string())?;
+        let err = out.try_clone()?;
+        let child =
+            command.stdin(Stdio::null()).stdout(out).stderr(err).spawn().with_context(|| {
+                format!("{name}: {} cannot start", command.get_program().to_string_lossy())
+            })?;
+        Ok(Self { name, child, log })
+    }
+
+    /// Whether the process ended.
+    pub(super) fn ended(&mut self) -> Result<bool> {
+        Ok(self.child.try_wait()?.is_some())
+    }
+
+    /// Waits for the end.
+    pub(super) fn wait(&mut self) -> Result<ExitStatus> {
+        Ok(self.child.wait()?)
+    }
+
+    /// What to say where the process ended and should not have: the end of its log.
+    pub(super) fn post_mortem(&self) -> String {
+        let log = std::fs::read_to_string(&self.log).unwrap_or_default();
+        let tail: Vec<_> = log.lines().rev().take(5).collect();
+        format!("{} ended early:\n{}", self.name, tail.into_iter().rev().collect::<Vec<_>>().join("\n"))
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended by itself; either way it is reaped.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A port that was free a moment ago.
+pub(super) fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}
