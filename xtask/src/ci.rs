@@ -8,23 +8,20 @@ use crate::{generate, peers, shell};
 
 /// Runs every check, the cheapest first; the first that fails ends it.
 pub(crate) fn run() -> Result<()> {
-    shell::run(&mut cargo(&["fmt", "--all", "--check"]))?;
+    shell::run(&mut shell::cargo(&["fmt", "--all", "--check"]))?;
     let bin = peers::install()?;
     let data = shell::root().join("../shared/data");
     let data = data.canonicalize().with_context(|| format!("{}: the test data", data.display()))?;
     generate::run(true)?;
-    shell::run(&mut cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
+    shell::run(&mut shell::cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
     shell::run(
-        cargo(&["test", "--workspace"]).env("CI", "true").env("ASSAY_PEERS", &bin).env("ASSAY_DATA", &data),
+        shell::cargo(&["test", "--workspace"])
+            .env("CI", "true")
+            .env("ASSAY_PEERS", &bin)
+            .env("ASSAY_DATA", &data),
     )?;
     configuration(&bin)?;
     the_loop(&bin)
-}
-
-fn cargo(arguments: &[&str]) -> Command {
-    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.args(arguments);
-    command
 }
 
 /// Prometheus' own tool accepts the rules and passes their unit tests.
@@ -55,7 +52,7 @@ fn the_loop(bin: &Path) -> Result<()> {
         fs::remove_dir_all(&runs)?;
     }
     let folder = runs.to_string_lossy().into_owned();
-    shell::run(&mut cargo(&["run", "--release", "--", "--time-scale", "0.3", "--runs", &folder]))?;
+    shell::run(&mut shell::cargo(&["run", "--release", "--", "--time-scale", "0.3", "--runs", &folder]))?;
     let run = fs::read_dir(&runs)?.next().context("the loop left no run directory")??.path();
     let verdict: serde_json::Value = serde_json::from_str(&fs::read_to_string(run.join("verdict.json"))?)?;
     ensure!(verdict["verdict"] == "pass", "the loop's verdict is {}", verdict["verdict"]);

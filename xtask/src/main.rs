@@ -4,9 +4,12 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+mod bench;
 mod ci;
 mod generate;
 mod peers;
+mod process;
+mod server;
 mod shell;
 mod stack;
 
@@ -26,6 +29,12 @@ enum Chore {
     },
     /// Starts the stack without containers: Prometheus, Alertmanager, demo, exporter, and loadgen against it.
     Stack(stack::Options),
+    /// Measures against the peers, side by side, and prints the table.
+    #[command(subcommand)]
+    Bench(bench::Bench),
+    /// Runs a command and prints what it took; the benchmarks call it.
+    #[command(hide = true)]
+    Measure(bench::Measure),
 }
 
 fn main() -> ExitCode {
@@ -34,6 +43,8 @@ fn main() -> ExitCode {
         Chore::Peers => peers::install().map(|dir| println!("{}", dir.display())),
         Chore::Generate { check } => generate::run(check),
         Chore::Stack(options) => stack::run(&options),
+        Chore::Bench(what) => bench::run(&what),
+        Chore::Measure(command) => bench::measure(&command),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

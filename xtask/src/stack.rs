@@ -5,7 +5,6 @@
 
 mod config;
 mod probe;
-mod process;
 
 use std::{
     fs,
@@ -15,8 +14,12 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 
-use crate::{peers, shell};
-use process::{Process, free_port};
+use crate::{
+    peers,
+    process::{Process, free_port},
+    server::Server,
+    shell,
+};
 
 /// What to run, and how long.
 #[derive(Debug, clap::Args)]
@@ -94,8 +97,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let _exporter = Process::start("exporter", &mut exporter, &dir)?;
     let _alertmanager = Process::start("alertmanager", &mut alertmanager, &dir)?;
     let mut prometheus = Process::start("prometheus", &mut prometheus, &dir)?;
-    let server = probe::Server::new(ports.prometheus);
-    server.wait_ready(&mut prometheus)?;
+    let server = Server::new(ports.prometheus);
+    server.wait_for("/-/ready", &mut prometheus)?;
 
     let mut load = Command::new(bin.join("loadgen"));
     load.args(["run", "clinical-rag", "--mode", &options.mode])
@@ -122,23 +125,31 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 
 /// Our own binaries in `profile`; yields their folder.
 fn build(profile: &str) -> Result<std::path::PathBuf> {
-    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.args(["build", "--profile", profile, "-p", "demo", "-p", "exporter", "-p", "loadgen"]);
-    shell::run(&mut command)?;
+    shell::run(&mut shell::cargo(&[
+        "build",
+        "--profile",
+        profile,
+        "-p",
+        "demo",
+        "-p",
+        "exporter",
+        "-p",
+        "loadgen",
+    ]))?;
     let folder = if profile == "dev" { "debug" } else { profile };
     Ok(shell::root().join("target").join(folder))
 }
 
 /// Waits until all holds that should, and names what does not when the load ends first.
-fn check(server: &probe::Server, ports: &Ports, load: &mut Process) -> Result<()> {
+fn check(server: &Server, ports: &Ports, load: &mut Process) -> Result<()> {
     let expressions = probe::dashboard_expressions();
     let (mut missing, mut problems) = (expressions.clone(), Vec::new());
     let start = Instant::now();
     let deadline = Duration::from_secs(300);
     while start.elapsed() < deadline {
         std::thread::sleep(Duration::from_secs(1));
-        problems = server.problems(ports)?;
-        missing = server.without_data(&missing)?;
+        problems = probe::problems(server, ports)?;
+        missing = probe::without_data(server, &missing)?;
         if problems.is_empty() && missing.is_empty() {
             break;
         }

@@ -9,8 +9,8 @@ use std::{
 
 use anyhow::{Context, Result};
 
-/// A process of the stack, its output in a log.
-pub(super) struct Process {
+/// A process, its output in a log.
+pub(crate) struct Process {
     name: &'static str,
     child: Child,
     log: PathBuf,
@@ -18,7 +18,7 @@ pub(super) struct Process {
 
 impl Process {
     /// Starts a process that logs to `dir/NAME.log`.
-    pub(super) fn start(name: &'static str, command: &mut Command, dir: &Path) -> Result<Self> {
+    pub(crate) fn start(name: &'static str, command: &mut Command, dir: &Path) -> Result<Self> {
         let log = dir.join(format!("{name}.log"));
         let out = File::create(&log).with_context(|| log.display().to_string())?;
         let err = out.try_clone()?;
@@ -30,17 +30,25 @@ impl Process {
     }
 
     /// Whether the process ended.
-    pub(super) fn ended(&mut self) -> Result<bool> {
+    pub(crate) fn ended(&mut self) -> Result<bool> {
         Ok(self.child.try_wait()?.is_some())
     }
 
     /// Waits for the end.
-    pub(super) fn wait(&mut self) -> Result<ExitStatus> {
+    pub(crate) fn wait(&mut self) -> Result<ExitStatus> {
         Ok(self.child.wait()?)
     }
 
+    /// The largest resident set so far, in MiB.
+    pub(crate) fn peak_mib(&self) -> Result<f64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:")).context("no VmHWM")?;
+        let kib: f64 = line.trim().trim_end_matches("kB").trim().parse()?;
+        Ok(kib / 1024.0)
+    }
+
     /// What to say where the process ended and should not have: the end of its log.
-    pub(super) fn post_mortem(&self) -> String {
+    pub(crate) fn post_mortem(&self) -> String {
         let log = std::fs::read_to_string(&self.log).unwrap_or_default();
         let tail: Vec<_> = log.lines().rev().take(5).collect();
         format!("{} ended early:\n{}", self.name, tail.into_iter().rev().collect::<Vec<_>>().join("\n"))
@@ -56,6 +64,6 @@ impl Drop for Process {
 }
 
 /// A port that was free a moment ago.
-pub(super) fn free_port() -> Result<u16> {
+pub(crate) fn free_port() -> Result<u16> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }

@@ -1,0 +1,74 @@
+//! Benchmarks against the peers, each side measured in the same run on the same data.
+//!
+//! Invariant: a figure is printed with what it was measured on; a claim is a ratio, never an absolute time.
+
+mod data;
+mod machine;
+mod measure;
+mod promql;
+mod tsdb;
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+
+use crate::{peers, shell};
+pub(crate) use measure::{Measure, measure};
+
+/// What to measure.
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Bench {
+    /// Range queries over blocks: ruleseval against Prometheus and VictoriaMetrics.
+    Promql(Size),
+    /// OpenMetrics text into a block: ruleseval against promtool.
+    Tsdb(Size),
+}
+
+/// How much data the benchmark makes.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub(crate) struct Size {
+    /// Samples of each series, one a second.
+    #[arg(long, default_value_t = 3600)]
+    samples: u32,
+    /// Copies of the 900 series.
+    #[arg(long, default_value_t = 1)]
+    copies: u32,
+    /// Runs of each measurement; the median counts.
+    #[arg(long, default_value_t = 5)]
+    runs: usize,
+}
+
+/// What every benchmark needs: the peers, our release binary, and a folder of its own.
+struct Bed {
+    peers: PathBuf,
+    ruleseval: PathBuf,
+    dir: PathBuf,
+}
+
+impl Bed {
+    fn make(name: &str) -> Result<Self> {
+        let peers = peers::install()?;
+        shell::run(&mut shell::cargo(&["build", "--release", "-p", "ruleseval"]))?;
+        let dir = shell::root().join("target/bench").join(name);
+        if dir.exists() {
+            std::fs::remove_dir_all(&dir)?;
+        }
+        std::fs::create_dir_all(&dir)?;
+        Ok(Self { peers, ruleseval: shell::root().join("target/release/ruleseval"), dir })
+    }
+}
+
+/// Runs a benchmark and prints its table in Markdown.
+pub(crate) fn run(bench: &Bench) -> Result<()> {
+    machine::print();
+    match bench {
+        Bench::Promql(size) => promql::run(size),
+        Bench::Tsdb(size) => tsdb::run(size),
+    }
+}
+
+/// The middle value.
+fn median(values: &mut [f64]) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}

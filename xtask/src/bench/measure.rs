@@ -1,0 +1,55 @@
+//! Times a command as a whole process. Invariant: each measurement runs in a process of its own, since the
+//! kernel keeps the peak memory of children only as the maximum over all that were waited for.
+
+use std::{
+    path::Path,
+    process::{Command, Stdio},
+    time::Instant,
+};
+
+use anyhow::{Context, Result, ensure};
+use nix::sys::resource::{UsageWho, getrusage};
+use serde_json::json;
+
+use crate::shell;
+
+/// What one process took.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Usage {
+    /// Seconds from start to exit.
+    pub(crate) wall_s: f64,
+    /// Seconds of processor time, in user and kernel mode.
+    pub(crate) cpu_s: f64,
+    /// The largest resident set, in MiB.
+    pub(crate) peak_mib: f64,
+}
+
+/// The hidden chore that does the measuring: runs a command, its output thrown away, and prints what it took.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Measure {
+    #[arg(trailing_var_arg = true, required = true)]
+    command: Vec<String>,
+}
+
+/// Runs the command of [`Measure`] and prints its usage as JSON.
+pub(crate) fn measure(options: &Measure) -> Result<()> {
+    let (program, arguments) = options.command.split_first().context("a command")?;
+    let start = Instant::now();
+    let status = Command::new(program).args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).status()?;
+    let wall_s = start.elapsed().as_secs_f64();
+    ensure!(status.success(), "{}: {status}", options.command.join(" "));
+    let usage = getrusage(UsageWho::RUSAGE_CHILDREN)?;
+    let seconds = |t: nix::sys::time::TimeVal| t.tv_sec() as f64 + t.tv_usec() as f64 / 1e6;
+    let cpu_s = seconds(usage.user_time()) + seconds(usage.system_time());
+    println!("{}", json!({"wall_s": wall_s, "cpu_s": cpu_s, "peak_mib": usage.max_rss() as f64 / 1024.0}));
+    Ok(())
+}
+
+/// Measures a command once.
+pub(super) fn usage(program: &Path, arguments: &[&str]) -> Result<Usage> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.args(["measure", "--"]).arg(program).args(arguments);
+    let value: serde_json::Value = serde_json::from_str(&shell::output(&mut command)?)?;
+    let field = |name: &str| value[name].as_f64().with_context(|| name.to_owned());
+    Ok(Usage { wall_s: field("wall_s")?, cpu_s: field("cpu_s")?, peak_mib: field("peak_mib")? })
+}
