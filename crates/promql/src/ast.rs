@@ -12,6 +12,7 @@ use std::ops::Range;
 
 use assay_model::Matcher;
 
+pub(crate) use duration::MAX_SECONDS;
 pub use duration::{DurationContext, DurationError, DurationExpr, DurationKind, DurationOp, MinMax};
 pub use function::{Func, Function, Variadic};
 pub use operator::{AggregateOp, BinaryOp, UnaryOp};
@@ -222,7 +223,7 @@ pub enum RangeMode {
 /// An instant vector selector, or the selector inside a [`MatrixSelector`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct VectorSelector {
-    /// The metric's name as written before (or first in) the braces, or empty.
+    /// The metric's name as written before the braces, or empty; one in quotes inside them is just a matcher.
     pub name: String,
     /// All conditions, one on `__name__` among them where `name` is given.
     pub matchers: Vec<Matcher>,
@@ -284,11 +285,13 @@ pub struct ParenExpr {
     pub span: Span,
 }
 
-/// A string, unquoted. PromQL strings may hold any bytes; what is no UTF-8 becomes U+FFFD.
+/// A string, unquoted. It prints in quotes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StringLiteral {
-    /// The value.
+    /// The value; what is no UTF-8 in it is U+FFFD here.
     pub value: String,
+    /// The value's bytes where escapes made them something else than UTF-8; no label may have such a name.
+    pub not_utf8: Option<Vec<u8>>,
     /// Where it stands, quotes included.
     pub span: Span,
 }

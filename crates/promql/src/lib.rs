@@ -1,7 +1,16 @@
 //! PromQL: lexer, parser, checker, printer and a columnar engine over [`assay_model::Queryable`]. No I/O.
 
 pub mod ast;
+mod check;
+mod error;
+mod lexer;
+mod parser;
+mod pretty;
+mod printer;
 pub mod value;
 
 pub use ast::Expr;
+pub use error::{ParseError, ParseErrors, line_and_column};
+pub use parser::{ParseOptions, parse, parse_with};
+pub use pretty::pretty;
 pub use value::{Annotation, Annotations, InstantSample, QueryResult, QueryValue, RangeSeries, Severity};
