@@ -1,0 +1,126 @@
+//! The machine that a run ran on, and the sources that were in its working directory.
+//!
+//! Invariant: nothing here fails. What cannot be found out is empty, zero or `None`.
+
+use std::{fs, path::Path, process::Command};
+
+use serde::{Deserialize, Serialize};
+
+/// Hardware and system software.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Host {
+    /// The host's name.
+    pub name: String,
+    /// The processor, such as `AMD EPYC 9354P`.
+    pub cpu_model: String,
+    /// The logical processors that this process may use.
+    pub cpus: usize,
+    /// The memory in bytes.
+    pub memory_bytes: u64,
+    /// The kernel, such as `Linux 6.8.0`.
+    pub kernel: String,
+    /// The distribution, such as `Debian GNU/Linux 13 (trixie)`.
+    pub os: String,
+    /// The architecture, such as `x86_64`.
+    pub arch: String,
+    /// The GPUs by model.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub gpus: Vec<String>,
+}
+
+/// The state of a git working tree.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Git {
+    /// The commit.
+    pub revision: String,
+    /// Whether files that git knows differ from it.
+    pub dirty: bool,
+}
+
+impl Host {
+    /// What `/proc`, `/etc/os-release` and the NVIDIA driver say.
+    #[must_use]
+    pub fn detect() -> Self {
+        let proc = |path: &str| fs::read_to_string(path).unwrap_or_default();
+        let kernel = format!(
+            "{} {}",
+            proc("/proc/sys/kernel/ostype").trim(),
+            proc("/proc/sys/kernel/osrelease").trim()
+        );
+        Self {
+            name: proc("/proc/sys/kernel/hostname").trim().to_owned(),
+            cpu_model: field(&proc("/proc/cpuinfo"), "model name", ':').unwrap_or_default(),
+            cpus: std::thread::available_parallelism().map_or(0, usize::from),
+            memory_bytes: memory_bytes(&proc("/proc/meminfo")),
+            kernel: kernel.trim().to_owned(),
+            os: field(&proc("/etc/os-release"), "PRETTY_NAME", '=').unwrap_or_default(),
+            arch: std::env::consts::ARCH.to_owned(),
+            gpus: gpus(Path::new("/proc/driver/nvidia/gpus")),
+        }
+    }
+}
+
+impl Git {
+    /// The commit of the working tree that `dir` is in, where it is in one and git is installed.
+    #[must_use]
+    pub fn detect(dir: &Path) -> Option<Self> {
+        let git = |arguments: &[&str]| {
+            let output = Command::new("git").arg("-C").arg(dir).args(arguments).output().ok()?;
+            output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+        };
+        let revision = git(&["rev-parse", "--verify", "HEAD"])?;
+        let dirty = !git(&["status", "--porcelain", "--untracked-files=no"])?.is_empty();
+        Some(Self { revision, dirty })
+    }
+}
+
+/// The value of the first line `key<separator>value`, blanks and quotes taken off.
+fn field(text: &str, key: &str, separator: char) -> Option<String> {
+    text.lines()
+        .filter_map(|line| line.split_once(separator))
+        .find(|(k, _)| k.trim() == key)
+        .map(|(_, value)| value.trim().trim_matches('"').to_owned())
+}
+
+fn memory_bytes(meminfo: &str) -> u64 {
+    let total = field(meminfo, "MemTotal", ':').unwrap_or_default();
+    total.trim_end_matches("kB").trim().parse::<u64>().unwrap_or(0) * 1024
+}
+
+/// The models that the NVIDIA driver lists, by bus address.
+fn gpus(dir: &Path) -> Vec<String> {
+    let Ok(entries) = fs::read_dir(dir) else { return Vec::new() };
+    let mut found: Vec<_> = entries
+        .filter_map(|e| Some(e.ok()?.path()))
+        .filter_map(|p| {
+            let text = fs::read_to_string(p.join("information")).ok()?;
+            Some((p, field(&text, "Model", ':')?))
+        })
+        .collect();
+    found.sort();
+    found.into_iter().map(|(_, model)| model).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_are_read_from_what_the_kernel_writes() {
+        let cpuinfo = "processor\t: 0\nmodel name\t: AMD EPYC 9354P 32-Core Processor\nmodel name\t: other\n";
+        assert_eq!(field(cpuinfo, "model name", ':').as_deref(), Some("AMD EPYC 9354P 32-Core Processor"));
+        assert_eq!(
+            field("NAME=x\nPRETTY_NAME=\"Debian 13\"\n", "PRETTY_NAME", '=').as_deref(),
+            Some("Debian 13")
+        );
+        assert_eq!(memory_bytes("MemTotal:       16384256 kB\nMemFree: 1 kB\n"), 16_384_256 * 1024);
+        assert_eq!(memory_bytes(""), 0);
+    }
+
+    #[test]
+    fn a_directory_that_is_no_working_tree_has_no_commit() {
+        let dir = tempfile::tempdir().expect("a directory");
+        assert_eq!(Git::detect(dir.path()), None);
+    }
+}

@@ -1,0 +1,309 @@
+//! `run.json`: what was run, where, when and how it ended.
+//!
+//! The file is JSON with these keys; times are RFC 3339 in UTC, and what is not known is left out.
+//!
+//! | key | holds |
+//! |---|---|
+//! | `version` | 1, the version of this schema |
+//! | `scenario`, `mode`, `target`, `seed`, `command` | what drove the load, and the command line that repeats it |
+//! | `start`, `end` | when recording began and ended |
+//! | `outcome` | `{"status": "finished"}`, `"interrupted"`, or `"aborted"` with a `reason`; without it, the run was killed or is still on |
+//! | `phases` | in order, each with `name`, `start`, `end` and `warmup` |
+//! | `scrape` | the targets scraped: `job`, `instance`, `url`, `interval_ms` |
+//! | `git` | `revision` of the working directory, `dirty` |
+//! | `host` | `name`, `cpu_model`, `cpus`, `memory_bytes`, `kernel`, `os`, `arch`, `gpus` |
+//! | `versions` | name to version, the tools' own among them |
+//! | `source` | where an imported run came from |
+//!
+//! Invariant: the file is replaced in one step, so that a reader sees one whole version of it. A reader of
+//! this version ignores keys that it does not know, and refuses a later `version`.
+
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    host::{Git, Host},
+    time,
+};
+
+/// The version of the schema that this program writes.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// The name of the file.
+pub const FILE_NAME: &str = "run.json";
+
+/// The description of a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// The version of the schema.
+    pub version: u32,
+    /// The scenario's name.
+    pub scenario: String,
+    /// The mode, where one was chosen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<String>,
+    /// The service under test.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
+    /// The seed of all that is random.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seed: Option<u64>,
+    /// The command line, program first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub command: Vec<String>,
+    /// When recording began, in milliseconds since the Unix epoch.
+    #[serde(rename = "start", with = "time::rfc3339")]
+    pub start_ms: i64,
+    /// When recording ended.
+    #[serde(default, rename = "end", with = "time::rfc3339_option", skip_serializing_if = "Option::is_none")]
+    pub end_ms: Option<i64>,
+    /// How it ended; `None` where it was killed or is still on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<Outcome>,
+    /// The phases that have begun, in order.
+    #[serde(default)]
+    pub phases: Vec<Phase>,
+    /// What was scraped.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub scrape: Vec<Scraped>,
+    /// The state of the sources in the working directory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub git: Option<Git>,
+    /// The machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<Host>,
+    /// Programs and their versions.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub versions: BTreeMap<String, String>,
+    /// Where an imported run came from: files, or the URL of a server.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub source: Vec<String>,
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "status", rename_all = "lowercase")]
+pub enum Outcome {
+    /// All phases ran to their end.
+    Finished,
+    /// Someone stopped it.
+    Interrupted,
+    /// It stopped itself.
+    Aborted {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// A part of the run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Phase {
+    /// The name.
+    pub name: String,
+    /// When it began, in milliseconds since the Unix epoch.
+    #[serde(rename = "start", with = "time::rfc3339")]
+    pub start_ms: i64,
+    /// When it ended; `None` while it is on, or where the run was killed in it.
+    #[serde(default, rename = "end", with = "time::rfc3339_option", skip_serializing_if = "Option::is_none")]
+    pub end_ms: Option<i64>,
+    /// Whether it only warms up and is not judged.
+    #[serde(default)]
+    pub warmup: bool,
+}
+
+/// A target that was scraped.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Scraped {
+    /// The label `job`.
+    pub job: String,
+    /// The label `instance`.
+    pub instance: String,
+    /// Where its metrics are.
+    pub url: String,
+    /// How often it was scraped.
+    pub interval_ms: u64,
+}
+
+/// Why a manifest cannot be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum ManifestError {
+    /// The operating system refused.
+    #[error("{}: {action}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What was tried.
+        action: &'static str,
+        /// The refusal.
+        source: io::Error,
+    },
+    /// The file is not a manifest; the message has the line and the column.
+    #[error("{}:{}:{}: not a run's description: {source}", path.display(), source.line(), source.column())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: serde_json::Error,
+    },
+    /// A later program wrote it.
+    #[error(
+        "{}: has version {found} of the schema, this program reads up to {SCHEMA_VERSION}; use a later one",
+        path.display()
+    )]
+    Version {
+        /// The file.
+        path: PathBuf,
+        /// The version it has.
+        found: u32,
+    },
+}
+
+impl Manifest {
+    /// The description of a run that begins at `start_ms`: this machine, this working directory's sources, and
+    /// nothing else yet.
+    #[must_use]
+    pub fn new(scenario: impl Into<String>, start_ms: i64) -> Self {
+        Self {
+            version: SCHEMA_VERSION,
+            scenario: scenario.into(),
+            mode: None,
+            target: None,
+            seed: None,
+            command: Vec::new(),
+            start_ms,
+            end_ms: None,
+            outcome: None,
+            phases: Vec::new(),
+            scrape: Vec::new(),
+            git: None,
+            host: None,
+            versions: BTreeMap::from([("assay".to_owned(), env!("CARGO_PKG_VERSION").to_owned())]),
+            source: Vec::new(),
+        }
+    }
+
+    /// The description with what can be found out about the machine, the sources in the working directory and
+    /// the command line.
+    #[must_use]
+    pub fn with_surroundings(mut self) -> Self {
+        self.host = Some(Host::detect());
+        self.git = Git::detect(Path::new("."));
+        self.command = std::env::args().collect();
+        self
+    }
+
+    /// Reads the manifest of a run directory.
+    ///
+    /// # Errors
+    /// Where there is none, it is not a manifest, or it is of a later version.
+    pub fn read(run_dir: &Path) -> Result<Self, ManifestError> {
+        let path = run_dir.join(FILE_NAME);
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(source) => return Err(ManifestError::Io { path, action: "read", source }),
+        };
+        Self::from_json(&bytes, path)
+    }
+
+    fn from_json(bytes: &[u8], path: PathBuf) -> Result<Self, ManifestError> {
+        #[derive(Deserialize)]
+        struct Version {
+            version: u32,
+        }
+        // The version first: a later schema may well differ in the rest.
+        match serde_json::from_slice::<Version>(bytes) {
+            Ok(Version { version: found }) if found > SCHEMA_VERSION => {
+                Err(ManifestError::Version { path, found })
+            }
+            _ => serde_json::from_slice(bytes).map_err(|source| ManifestError::Malformed { path, source }),
+        }
+    }
+
+    /// Writes the manifest into a run directory, in place of the one that is there.
+    ///
+    /// # Errors
+    /// Where the directory cannot be written; the manifest that was there stays.
+    pub fn write(&self, run_dir: &Path) -> Result<(), ManifestError> {
+        let path = run_dir.join(FILE_NAME);
+        let draft = run_dir.join("run.json.tmp");
+        let io = |action, path: &Path| {
+            let path = path.to_owned();
+            move |source| ManifestError::Io { path, action, source }
+        };
+        let mut json = serde_json::to_vec_pretty(self)
+            .map_err(|source| ManifestError::Malformed { path: path.clone(), source })?;
+        json.push(b'\n');
+        let mut file = fs::File::create(&draft).map_err(io("create", &draft))?;
+        io::Write::write_all(&mut file, &json).map_err(io("write", &draft))?;
+        file.sync_all().map_err(io("sync", &draft))?;
+        fs::rename(&draft, &path).map_err(io("rename", &path))?;
+        // The new name is safe only when the directory is.
+        fs::File::open(run_dir).and_then(|d| d.sync_all()).map_err(io("sync", run_dir))
+    }
+
+    /// The phase with this name, where it has begun. Of several with one name, the last.
+    #[must_use]
+    pub fn phase(&self, name: &str) -> Option<&Phase> {
+        self.phases.iter().rev().find(|p| p.name == name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn manifest() -> Manifest {
+        let mut m = Manifest::new("clinical-rag", 1_700_000_000_000).with_surroundings();
+        m.target = Some("http://127.0.0.1:8000".into());
+        m.seed = Some(u64::MAX);
+        m.phases.push(Phase {
+            name: "steady".into(),
+            start_ms: 1_700_000_000_250,
+            end_ms: None,
+            warmup: false,
+        });
+        m.outcome = Some(Outcome::Aborted { reason: "a threshold".into() });
+        m
+    }
+
+    #[test]
+    fn a_manifest_survives_and_replaces_the_one_before() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let mut m = manifest();
+        m.write(dir.path()).expect("writes");
+        m.phases[0].end_ms = Some(1_700_000_005_000);
+        m.write(dir.path()).expect("writes");
+        assert_eq!(Manifest::read(dir.path()).expect("reads"), m);
+        let names: Vec<_> =
+            fs::read_dir(dir.path()).expect("lists").map(|e| e.expect("entry").file_name()).collect();
+        assert_eq!(names, [FILE_NAME]);
+    }
+
+    #[test]
+    fn times_are_rfc_3339_and_the_outcome_is_tagged() {
+        let json = serde_json::to_value(manifest()).expect("serializes");
+        assert_eq!(json["phases"][0]["start"], "2023-11-14T22:13:20.250Z");
+        assert_eq!(json["outcome"], serde_json::json!({"status": "aborted", "reason": "a threshold"}));
+        assert_eq!(json["version"], 1);
+        assert!(json.get("end").is_none());
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_with_its_place() {
+        let check = |json: &str, want: &str| {
+            let error = Manifest::from_json(json.as_bytes(), "r/run.json".into()).expect_err("refused");
+            assert!(error.to_string().starts_with(want), "{error}");
+        };
+        check("{\n  \"version\": 1,\n  \"scenario\": 5}", "r/run.json:3:15: not a run's description");
+        check("{\"version\": 2, \"whatever\": true}", "r/run.json: has version 2 of the schema");
+        check("{\"version\": 1, \"scenario\": \"s\", \"start\": \"soon\"}", "r/run.json:1:");
+        let minimal = br#"{"version": 1, "scenario": "s", "start": "2023-11-14T22:13:20Z", "later": 1}"#;
+        let m = Manifest::from_json(minimal, "r/run.json".into()).expect("reads");
+        assert_eq!((m.start_ms, m.outcome), (1_700_000_000_000, None));
+    }
+}
