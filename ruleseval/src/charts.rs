@@ -1,0 +1,221 @@
+//! The series that the HTML report draws. Invariant: a chart without data is left out, so that a report of any
+//! Prometheus data shows what there is.
+
+use assay_model::duration;
+use serde::Serialize;
+
+use crate::{
+    sla::Sla,
+    source::{Source, SourceError, one_number, samples, series},
+    verdict::{ObjectiveRow, RunInfo},
+};
+
+mod catalogue;
+
+/// All that is drawn.
+#[derive(Clone, Debug, Default)]
+pub struct Charts {
+    /// In the order shown.
+    pub plots: Vec<Chart>,
+    /// How each objective's measured value went over time.
+    pub trends: Vec<Trend>,
+}
+
+/// One chart.
+#[derive(Clone, Debug, Serialize)]
+pub struct Chart {
+    /// A name for the page.
+    pub id: String,
+    /// The heading.
+    pub title: String,
+    /// The unit of all values.
+    pub unit: String,
+    /// A remark below, or empty.
+    pub note: String,
+    /// At least one.
+    pub lines: Vec<Line>,
+    /// Limits from the SLA, with the objective's name.
+    pub limits: Vec<(f64, String)>,
+}
+
+/// One line of a chart.
+#[derive(Clone, Debug, Serialize)]
+pub struct Line {
+    /// The legend.
+    pub name: String,
+    /// Milliseconds since the Unix epoch and value, ascending; only numbers.
+    pub points: Vec<(i64, f64)>,
+}
+
+/// An objective's measured value over sliding windows.
+#[derive(Clone, Debug)]
+pub struct Trend {
+    sla: String,
+    objective: String,
+    labels: Vec<(String, String)>,
+    points: Vec<(i64, f64)>,
+}
+
+impl Charts {
+    /// The trend of a row's series.
+    #[must_use]
+    pub fn trend_of(&self, row: &ObjectiveRow) -> Option<&[(i64, f64)]> {
+        self.trends
+            .iter()
+            .find(|t| t.sla == row.sla && t.objective == row.name && t.labels == row.labels)
+            .map(|t| t.points.as_slice())
+    }
+}
+
+/// How the run is sampled for drawing.
+#[derive(Clone, Copy, Debug)]
+struct Sampling {
+    start_ms: i64,
+    end_ms: i64,
+    step_ms: i64,
+    /// The length of rate windows.
+    window_ms: i64,
+}
+
+/// Queries everything that is drawn for a run.
+///
+/// # Errors
+/// Where the source cannot be read.
+pub fn query(run: &RunInfo, slas: &[Sla], source: &dyn Source) -> Result<Charts, SourceError> {
+    if run.end_ms <= run.start_ms {
+        return Ok(Charts::default());
+    }
+    let sampling = sampling(run, source)?;
+    let mut charts = Charts::default();
+    for plot in catalogue::PLOTS {
+        charts.plots.extend(chart(plot, sampling, slas, source)?);
+    }
+    for sla in slas {
+        for objective in &sla.objectives {
+            charts.trends.extend(trends(sla, objective, sampling, source)?);
+        }
+    }
+    Ok(charts)
+}
+
+/// About 240 points, and rate windows of at least four samples.
+fn sampling(run: &RunInfo, source: &dyn Source) -> Result<Sampling, SourceError> {
+    let length_ms = run.end_ms - run.start_ms;
+    let step_ms = (length_ms / 240 / 1000 * 1000).max(1000);
+    let range = duration::format_ms(length_ms);
+    let mut interval_ms = 15_000;
+    for metric in ["up", "load_users"] {
+        let count = one_number(source, &format!("max(count_over_time({metric}[{range}]))"), run.end_ms)?;
+        if let Some(count) = count.filter(|c| *c > 1.0) {
+            interval_ms = (length_ms as f64 / (count - 1.0)).round() as i64;
+            break;
+        }
+    }
+    let window_ms = (length_ms / 20).clamp(5_000, 300_000).max(4 * interval_ms).max(step_ms);
+    Ok(Sampling {
+        start_ms: run.start_ms,
+        end_ms: run.end_ms,
+        step_ms,
+        window_ms: (window_ms + 999) / 1000 * 1000,
+    })
+}
+
+fn chart(
+    plot: &catalogue::Plot,
+    sampling: Sampling,
+    slas: &[Sla],
+    source: &dyn Source,
+) -> Result<Option<Chart>, SourceError> {
+    let window = duration::format_ms(sampling.window_ms);
+    let subject = match plot.subject {
+        Some(expression) => {
+            let range = duration::format_ms(sampling.end_ms - sampling.start_ms);
+            let found = samples(source.instant(&expression.replace("RANGE", &range), sampling.end_ms)?);
+            match found.first().and_then(|s| s.labels.iter().next().map(|(_, v)| v.to_owned())) {
+                Some(value) => value,
+                None => return Ok(None),
+            }
+        }
+        None => String::new(),
+    };
+    let mut lines = Vec::new();
+    for (legend, expression) in plot.lines {
+        let expression = expression.replace("WINDOW", &window).replace("SUBJECT", &subject);
+        let result = source.range(&expression, sampling.start_ms, sampling.end_ms, sampling.step_ms)?;
+        for one in series(result) {
+            let points = points(&one.samples.times, &one.samples.values);
+            if !points.is_empty() {
+                lines.push(Line { name: fill_legend(legend, &one.labels), points });
+            }
+        }
+    }
+    let has_data = lines.iter().any(|l| plot.keep_zero || l.points.iter().any(|p| p.1 != 0.0));
+    Ok(has_data.then(|| Chart {
+        id: plot.id.to_owned(),
+        title: plot.title.replace("SUBJECT", &subject),
+        unit: plot.unit.to_owned(),
+        note: plot.note.replace("WINDOW", &window),
+        limits: limits(plot, &subject, slas),
+        lines,
+    }))
+}
+
+/// The limits of objectives on the same metric and in the same unit.
+fn limits(plot: &catalogue::Plot, subject: &str, slas: &[Sla]) -> Vec<(f64, String)> {
+    let Some(metric) = plot.limits_of else { return Vec::new() };
+    let mut found = Vec::new();
+    for objective in slas.iter().flat_map(|s| &s.objectives) {
+        let about = objective.unit == plot.unit
+            && objective.require.metrics().first().is_some_and(|m| m == metric)
+            && (subject.is_empty() || objective.require.text.contains(&format!("\"{subject}\"")));
+        if let (true, Ok(limit)) = (about, objective.require.limit(1).parse::<f64>()) {
+            found.push((limit, objective.name.clone()));
+        }
+    }
+    found
+}
+
+fn trends(
+    sla: &Sla,
+    objective: &crate::sla::Objective,
+    sampling: Sampling,
+    source: &dyn Source,
+) -> Result<Vec<Trend>, SourceError> {
+    let measure = objective.require.measure(sampling.window_ms);
+    // A trend is an inch wide: sixty points are enough.
+    let step_ms = ((sampling.end_ms - sampling.start_ms) / 60).max(sampling.step_ms);
+    let result = source.range(&measure, sampling.start_ms, sampling.end_ms, step_ms)?;
+    Ok(series(result)
+        .into_iter()
+        .map(|one| Trend {
+            sla: sla.name.clone(),
+            objective: objective.name.clone(),
+            labels: one.labels.iter().map(|(n, v)| (n.to_owned(), v.to_owned())).collect(),
+            points: points(&one.samples.times, &one.samples.values),
+        })
+        .filter(|t| !t.points.is_empty())
+        .collect())
+}
+
+fn points(times: &[i64], values: &[f64]) -> Vec<(i64, f64)> {
+    times.iter().copied().zip(values.iter().copied()).filter(|(_, v)| v.is_finite()).collect()
+}
+
+fn fill_legend(legend: &str, labels: &assay_model::Labels) -> String {
+    let filled = labels
+        .iter()
+        .fold(legend.to_owned(), |text, (name, value)| text.replace(&format!("{{{name}}}"), value));
+    // A label that the series lacks leaves its placeholder: without it the legend reads better.
+    match filled.find('{') {
+        Some(_) if labels.is_empty() => "all".to_owned(),
+        _ => filled,
+    }
+}
+
+#[cfg(test)]
+impl Trend {
+    /// A trend for the tests of the report.
+    pub(crate) fn new(row: &ObjectiveRow, points: Vec<(i64, f64)>) -> Self {
+        Self { sla: row.sla.clone(), objective: row.name.clone(), labels: row.labels.clone(), points }
+    }
+}

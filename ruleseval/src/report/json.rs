@@ -1,0 +1,15 @@
+//! The verdict as JSON. Invariant: it satisfies `docs/verdict.schema.json` and reads back as the same verdict.
+
+use crate::verdict::Verdict;
+
+/// The address of the schema that the output names.
+pub const SCHEMA: &str = "docs/verdict.schema.json";
+
+/// The verdict, indented, with a newline at the end.
+#[must_use]
+pub fn render(verdict: &Verdict) -> String {
+    // A verdict holds maps with text keys and numbers only: printing it cannot fail.
+    let mut text = serde_json::to_string_pretty(verdict).unwrap_or_default();
+    text.push('\n');
+    text
+}

@@ -1,0 +1,153 @@
+//! The verdict for a terminal. Invariant: without colour the text says as much as with it.
+
+use std::fmt::Write as _;
+
+use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
+
+use crate::{
+    units,
+    verdict::{AlertRow, ObjectiveRow, Status, Verdict},
+};
+
+/// How to print.
+#[derive(Clone, Copy, Debug)]
+pub struct TerminalOptions {
+    /// Whether to colour.
+    pub colour: bool,
+    /// The width to fit, in columns.
+    pub width: u16,
+}
+
+/// The table of objectives, the alerts that fired, the notes, and the verdict last, where the eye rests.
+#[must_use]
+pub fn render(verdict: &Verdict, options: TerminalOptions) -> String {
+    let mut out = String::new();
+    if !verdict.objectives.is_empty() {
+        let _ = writeln!(out, "{}", paint_marks(&table(verdict, options).to_string(), options));
+    }
+    for row in &verdict.objectives {
+        explain(&mut out, row, options);
+    }
+    for alert in &verdict.alerts {
+        describe_alert(&mut out, alert, options);
+    }
+    let silent = verdict.alerts.iter().filter(|a| a.status == Status::Inconclusive && a.counts).count();
+    if silent > 0 {
+        let _ = writeln!(out, "{silent} alerting rules had no data to look at; --json names them.");
+    }
+    if let Some(text) = super::cut_short(verdict) {
+        let _ = writeln!(out, "{text}");
+    }
+    for problem in &verdict.problems {
+        let _ = writeln!(out, "{} {problem}", paint("inconclusive:", Status::Inconclusive, options));
+    }
+    for note in &verdict.notes {
+        let _ = writeln!(out, "note: {note}");
+    }
+    let headline = paint(&super::headline(verdict), verdict.status, options);
+    let _ = writeln!(out, "{headline}  {}", verdict.summary);
+    out
+}
+
+fn table(verdict: &Verdict, options: TerminalOptions) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_BORDERS_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_width(options.width);
+    table.set_header(["", "objective", "phase", "measured", "required"]);
+    for row in &verdict.objectives {
+        table.add_row(vec![
+            Cell::new(super::mark(row.status)),
+            Cell::new(row.title()),
+            Cell::new(super::phase(row)),
+            Cell::new(super::measured(row)).set_alignment(CellAlignment::Right),
+            Cell::new(super::required(row)),
+        ]);
+    }
+    table
+}
+
+/// Colours the marks of the first column once the layout stands: colour codes would count as width.
+fn paint_marks(table: &str, options: TerminalOptions) -> String {
+    let statuses = [Status::Pass, Status::Fail, Status::Inconclusive, Status::Skipped];
+    let lines: Vec<String> = table
+        .lines()
+        .map(|line| {
+            let mark = |s: &&Status| line.starts_with(&format!("│ {} ", super::mark(**s)));
+            match statuses.iter().find(mark) {
+                Some(s) => line.replacen(super::mark(*s), &paint(super::mark(*s), *s, options), 1),
+                None => line.to_owned(),
+            }
+        })
+        .collect();
+    lines.join("\n")
+}
+
+fn explain(out: &mut String, row: &ObjectiveRow, options: TerminalOptions) {
+    if !matches!(row.status, Status::Fail | Status::Inconclusive) {
+        return;
+    }
+    let mark = paint(super::mark(row.status), row.status, options);
+    let _ = writeln!(out, "{mark} {} in {}: {}", row.title(), super::phase(row), row.reason);
+    for advice in &row.advice {
+        let _ = writeln!(out, "    {advice}");
+    }
+    if let Some(text) = super::budget_text(row) {
+        let _ = writeln!(out, "    {text}");
+    }
+}
+
+fn describe_alert(out: &mut String, alert: &AlertRow, options: TerminalOptions) {
+    for instance in alert.instances.iter().filter(|i| i.fired_at_ms.is_some()) {
+        let status = if alert.counts && !instance.phases.is_empty() { Status::Fail } else { Status::Skipped };
+        let mark = paint(super::mark(status), status, options);
+        let fired = instance.fired_at_ms.unwrap_or(instance.active_at_ms);
+        let end = instance.ended_at_ms.map_or_else(|| "the end".to_owned(), units::clock);
+        let summary =
+            instance.annotations.iter().find(|(n, _)| n == "summary").map_or("", |(_, v)| v.as_str());
+        let severity = if alert.severity.is_empty() { "no severity" } else { &alert.severity };
+        let _ = writeln!(
+            out,
+            "{mark} alert {} ({severity}) fired {} to {end} UTC: {summary}",
+            alert.name,
+            units::clock(fired)
+        );
+    }
+}
+
+fn paint(text: &str, status: Status, options: TerminalOptions) -> String {
+    if !options.colour {
+        return text.to_owned();
+    }
+    let code = match status {
+        Status::Pass => "1;32",
+        Status::Fail => "1;31",
+        Status::Inconclusive => "1;33",
+        Status::Skipped => "2",
+    };
+    format!("\x1b[{code}m{text}\x1b[0m")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing;
+
+    #[test]
+    fn plain_text_says_all() {
+        let verdict = testing::verdict(Status::Fail);
+        let text = render(&verdict, TerminalOptions { colour: false, width: 100 });
+        for part in
+            ["✗", "Query latency p99", "6.2 s", "< 5 s", "FAIL", "start there", "alert QueryLatencyP99High"]
+        {
+            assert!(text.contains(part), "{part} is missing from\n{text}");
+        }
+        assert!(!text.contains('\x1b'), "no colour was asked for");
+        assert!(text.lines().all(|l| l.chars().count() <= 140), "{text}");
+    }
+
+    #[test]
+    fn colour_is_there_when_asked_for() {
+        let text = render(&testing::verdict(Status::Pass), TerminalOptions { colour: true, width: 100 });
+        assert!(text.contains("\x1b[1;32mPASS\x1b[0m"), "{text}");
+    }
+}

@@ -1,0 +1,155 @@
+//! A verdict for the tests of the reports: two phases, three rows, one alert.
+
+use crate::charts::{Chart, Charts, Line, Trend};
+use crate::verdict::{
+    AlertInstance, AlertRow, FORMAT_VERSION, ObjectiveRow, PhaseInfo, RunInfo, SlaInfo, Status, Tool,
+    Verdict, Window,
+};
+
+const T0_MS: i64 = 1_700_000_000_000;
+
+/// A settled verdict with this status.
+pub(crate) fn verdict(status: Status) -> Verdict {
+    let failed = status == Status::Fail;
+    let phase = |name: &str, start_s: i64, end_s: i64, warmup| PhaseInfo {
+        name: name.to_owned(),
+        start_ms: T0_MS + start_s * 1000,
+        end_ms: T0_MS + end_s * 1000,
+        warmup,
+    };
+    let mut latency = row("Query latency p99", "latency", "s", if failed { 6.2 } else { 1.2 }, "<", 5.0);
+    if failed {
+        latency.status = Status::Fail;
+        latency.reason = "measured 6.2 s, required < 5 s".to_owned();
+        latency.advice = vec![
+            "The stage \"generate\" takes 93.1 % of the service's time (p95 5.1 s): start there.".to_owned(),
+        ];
+    }
+    let errors = row("Error rate", "errors", "percent", 0.2, "<", 1.0);
+    let mut gpu = row("GPU memory", "resources", "percent", 0.0, "<", 80.0);
+    gpu.status = Status::Skipped;
+    gpu.value = None;
+    gpu.reason = "the run has no series of DCGM_FI_DEV_FB_USED".to_owned();
+    let mut verdict = Verdict {
+        format_version: FORMAT_VERSION,
+        status,
+        summary: String::new(),
+        run: RunInfo {
+            source: "runs/clinical-rag".to_owned(),
+            scenario: Some("clinical-rag".to_owned()),
+            start_ms: T0_MS,
+            end_ms: T0_MS + 70_000,
+            cut_short_ms: None,
+            phases: vec![phase("warmup", 0, 10, true), phase("steady", 10, 70, false)],
+            manifest: serde_json::json!({"seed": 7}),
+        },
+        slas: vec![SlaInfo {
+            name: "clinical-rag".to_owned(),
+            file: "sla.yml".to_owned(),
+            fail_on_alerts: vec!["critical".to_owned()],
+        }],
+        windows: vec![Window {
+            phase: Some("steady".to_owned()),
+            start_ms: T0_MS + 10_000,
+            end_ms: T0_MS + 70_000,
+        }],
+        objectives: vec![latency, errors, gpu],
+        alerts: vec![alert(failed)],
+        problems: Vec::new(),
+        notes: Vec::new(),
+        tool: Tool {
+            name: "ruleseval".to_owned(),
+            version: "0.1.0".to_owned(),
+            command: "ruleseval eval runs/clinical-rag --sla sla.yml".to_owned(),
+        },
+    };
+    verdict.settle();
+    verdict
+}
+
+fn row(name: &str, category: &str, unit: &str, value: f64, comparison: &str, limit: f64) -> ObjectiveRow {
+    ObjectiveRow {
+        sla: "clinical-rag".to_owned(),
+        name: name.to_owned(),
+        category: category.to_owned(),
+        unit: unit.to_owned(),
+        phase: Some("steady".to_owned()),
+        labels: Vec::new(),
+        status: Status::Pass,
+        value: Some(value),
+        comparison: comparison.to_owned(),
+        limit: Some(limit),
+        reason: String::new(),
+        advice: Vec::new(),
+        budget: None,
+        expression: format!("m {comparison} {limit}"),
+        measure: "m".to_owned(),
+        at_ms: T0_MS + 70_000,
+        description: String::new(),
+        defined_at: "sla.yml:4".to_owned(),
+    }
+}
+
+fn alert(fired: bool) -> AlertRow {
+    let instance = AlertInstance {
+        labels: vec![("alertname".to_owned(), "QueryLatencyP99High".to_owned())],
+        annotations: vec![("summary".to_owned(), "Query p99 is 6.2s (limit 5s)".to_owned())],
+        active_at_ms: T0_MS + 20_000,
+        fired_at_ms: Some(T0_MS + 30_000),
+        ended_at_ms: None,
+        value: 6.2,
+        phases: vec!["steady".to_owned()],
+    };
+    AlertRow {
+        name: "QueryLatencyP99High".to_owned(),
+        group: "assay-latency".to_owned(),
+        defined_at: "latency.yml:6".to_owned(),
+        severity: "critical".to_owned(),
+        counts: true,
+        status: if fired { Status::Fail } else { Status::Pass },
+        reason: if fired { "fired in steady".to_owned() } else { String::new() },
+        expression: "m > 5".to_owned(),
+        for_ms: 30_000,
+        instances: if fired { vec![instance] } else { Vec::new() },
+    }
+}
+
+/// Charts that fit [`verdict`].
+pub(crate) fn charts() -> Charts {
+    let wave = |level: f64, height: f64| {
+        (0..70_i64)
+            .map(|s| (T0_MS + s * 1000, level + height * (s as f64 / 9.0).sin().abs()))
+            .collect::<Vec<_>>()
+    };
+    let line = |name: &str, level, height| Line { name: name.to_owned(), points: wave(level, height) };
+    let chart = |id: &str, title: &str, unit: &str, lines: Vec<Line>| Chart {
+        id: id.to_owned(),
+        title: title.to_owned(),
+        unit: unit.to_owned(),
+        note: "A remark.".to_owned(),
+        lines,
+        limits: Vec::new(),
+    };
+    let mut latency = chart(
+        "latency",
+        "Latency of query",
+        "s",
+        vec![line("p50", 1.0, 0.4), line("p95", 2.5, 1.0), line("p99", 4.0, 2.2)],
+    );
+    latency.limits = vec![(5.0, "Query latency p99".to_owned())];
+    let verdict = verdict(Status::Fail);
+    Charts {
+        plots: vec![
+            latency,
+            chart("throughput", "Throughput", "/s", vec![line("requests", 3.0, 2.0)]),
+            chart("errors", "Failed requests", "/s", vec![line("all", 0.0, 0.0)]),
+            chart(
+                "resident",
+                "Memory by process",
+                "bytes",
+                vec![line("demo", 2e8, 9e7), line("exporter", 1e7, 0.0)],
+            ),
+        ],
+        trends: vec![Trend::new(&verdict.objectives[0], wave(4.0, 2.2))],
+    }
+}
