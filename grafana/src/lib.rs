@@ -38,3 +38,16 @@ pub fn files() -> Result<Vec<GeneratedFile>, serde_json::Error> {
     files.sort_by(|a, b| a.path.cmp(&b.path));
     Ok(files)
 }
+
+/// Every expression of every dashboard beside its panel's title, the variables at what "All" stands for and
+/// `$__rate_interval` at `window`: what a server can be asked as it is.
+#[must_use]
+pub fn expressions(window: &str) -> Vec<(String, String)> {
+    let substitute = |expr: &str| {
+        let expr = expr.replace("$__rate_interval", window);
+        ["$job", "$instance", "$scenario", "$step"].iter().fold(expr, |e, v| e.replace(v, ".+"))
+    };
+    let dashboards = dashboards::all();
+    let panels = dashboards.iter().flat_map(|d| &d.panels);
+    panels.flat_map(|p| p.targets.iter().map(|t| (p.title.to_owned(), substitute(&t.expr)))).collect()
+}

@@ -54,3 +54,14 @@ fn panels_tile_the_grid_and_have_what_a_reader_needs() {
         }
     }
 }
+
+#[test]
+fn every_expression_is_promql() {
+    let expressions = grafana::expressions("1m");
+    assert!(expressions.len() > 30, "{} expressions", expressions.len());
+    for (panel, expr) in expressions {
+        if let Err(e) = assay_promql::parse(&expr) {
+            panic!("{panel}: {expr}: {e:?}");
+        }
+    }
+}

@@ -142,7 +142,7 @@ fn build(profile: &str) -> Result<std::path::PathBuf> {
 
 /// Waits until all holds that should, and names what does not when the load ends first.
 fn check(server: &Server, ports: &Ports, load: &mut Process) -> Result<()> {
-    let expressions = probe::dashboard_expressions();
+    let expressions = grafana::expressions("15s");
     let (mut missing, mut problems) = (expressions.clone(), Vec::new());
     let start = Instant::now();
     let deadline = Duration::from_secs(300);

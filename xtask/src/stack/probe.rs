@@ -55,19 +55,3 @@ pub(super) fn without_data(server: &Server, queries: &[PanelQuery]) -> Result<Ve
     }
     Ok(empty)
 }
-
-/// Every expression of every dashboard, with the variables at what "All" stands for.
-pub(super) fn dashboard_expressions() -> Vec<PanelQuery> {
-    let substitute = |expr: &str| {
-        let mut expr = expr.replace("$__rate_interval", "15s");
-        for variable in ["$job", "$instance", "$scenario", "$step"] {
-            expr = expr.replace(variable, ".+");
-        }
-        expr
-    };
-    grafana::dashboards::all()
-        .iter()
-        .flat_map(|d| &d.panels)
-        .flat_map(|p| p.targets.iter().map(|t| (p.title.to_owned(), substitute(&t.expr))))
-        .collect()
-}
