@@ -7,6 +7,7 @@ mod lexer;
 mod parser;
 mod pretty;
 mod printer;
+pub mod promqltest;
 pub mod value;
 
 pub use ast::Expr;

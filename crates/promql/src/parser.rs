@@ -14,6 +14,8 @@ mod text;
 
 use assay_model::duration::parse_ms;
 
+pub(crate) use text::unquote_checked;
+
 use crate::{
     ast::{
         BinaryOp, DurationExpr, Expr, NumberLiteral, ParenExpr, RangeMode, Span, UnaryExpr, UnaryOp,

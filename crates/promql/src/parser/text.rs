@@ -39,6 +39,23 @@ fn unquote(quoted: &str) -> Vec<u8> {
     out
 }
 
+/// The value of a string in quotes or backticks that has not been through the lexer.
+///
+/// # Errors
+/// Where it is not one string, or an escape is not one.
+pub(crate) fn unquote_checked(quoted: &str) -> Result<String, String> {
+    let tokens = crate::lexer::lex(quoted);
+    if let Some((_, message)) = tokens.error {
+        return Err(message);
+    }
+    match tokens.list.first() {
+        Some(t) if t.kind == crate::lexer::TokenKind::String && t.end == quoted.len() => {
+            String::from_utf8(unquote(quoted)).map_err(|_| "the string is not valid UTF-8".to_owned())
+        }
+        _ => Err("not a string in quotes".to_owned()),
+    }
+}
+
 fn escape(chars: &mut std::str::Chars<'_>, out: &mut Vec<u8>) {
     let Some(c) = chars.next() else { return };
     let mut digits = |first: u32, count: u32, base: u32| {
