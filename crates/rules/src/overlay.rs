@@ -1,0 +1,335 @@
+//! Series that rules wrote, in memory, and the view in which they stand over those of the source.
+//!
+//! Invariant: a series' samples ascend in time; what does not is refused, as Prometheus' head block refuses it.
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    sync::Arc,
+};
+
+use assay_model::{
+    Column, Exemplar, FloatHistogram, Labels, METRIC_NAME, MatchOp, Matcher, MetricMetadata, QueryError,
+    Queryable, Series, Value, is_stale, stale_nan,
+};
+
+/// Series that rules wrote.
+#[derive(Clone, Debug, Default)]
+pub struct Overlay {
+    series: Vec<Recorded>,
+    by_labels: HashMap<Labels, usize>,
+    by_name: BTreeMap<String, Vec<usize>>,
+}
+
+#[derive(Clone, Debug)]
+struct Recorded {
+    labels: Labels,
+    samples: Column,
+    last: Option<Last>,
+}
+
+#[derive(Clone, Debug)]
+struct Last {
+    t_ms: i64,
+    value: Value,
+}
+
+/// Why a sample was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AppendError {
+    /// The series has a later sample.
+    #[error("out of order sample")]
+    OutOfOrder,
+    /// The series has another value at that time.
+    #[error("duplicate sample for timestamp")]
+    Duplicate,
+}
+
+impl Overlay {
+    /// Appends a sample.
+    ///
+    /// # Errors
+    /// Where the series has a later sample, or another value at that time. The same value again is no error.
+    pub fn append(&mut self, labels: &Labels, t_ms: i64, value: &Value) -> Result<(), AppendError> {
+        let series = self.at(labels);
+        if let Some(last) = &series.last {
+            if t_ms < last.t_ms {
+                return Err(AppendError::OutOfOrder);
+            }
+            if t_ms == last.t_ms {
+                return if same(&last.value, value) { Ok(()) } else { Err(AppendError::Duplicate) };
+            }
+        }
+        match value {
+            // A stale marker takes the kind of the series that it ends.
+            Value::Float(f)
+                if is_stale(*f) && matches!(&series.last, Some(Last { value: Value::Histogram(_), .. })) =>
+            {
+                let marker = FloatHistogram { sum: stale_nan(), ..FloatHistogram::default() };
+                series.samples.histogram_times.push(t_ms);
+                series.samples.histograms.push(Arc::new(marker));
+            }
+            Value::Float(f) => {
+                series.samples.times.push(t_ms);
+                series.samples.values.push(*f);
+            }
+            Value::Histogram(h) => {
+                series.samples.histogram_times.push(t_ms);
+                series.samples.histograms.push(Arc::clone(h));
+            }
+        }
+        let value = match (&series.last, value) {
+            (Some(Last { value: Value::Histogram(h), .. }), Value::Float(f)) if is_stale(*f) => {
+                Value::Histogram(Arc::clone(h))
+            }
+            _ => value.clone(),
+        };
+        series.last = Some(Last { t_ms, value });
+        Ok(())
+    }
+
+    fn at(&mut self, labels: &Labels) -> &mut Recorded {
+        let next = self.series.len();
+        let at = *self.by_labels.entry(labels.clone()).or_insert(next);
+        if at == next {
+            self.series.push(Recorded { labels: labels.clone(), samples: Column::default(), last: None });
+            self.by_name.entry(labels.metric_name().to_owned()).or_default().push(at);
+        }
+        &mut self.series[at]
+    }
+
+    /// Every series with its samples, sorted by labels.
+    #[must_use]
+    pub fn series(&self) -> Vec<(&Labels, &Column)> {
+        let mut all: Vec<_> = self.series.iter().map(|s| (&s.labels, &s.samples)).collect();
+        all.sort_by(|a, b| a.0.cmp(b.0));
+        all
+    }
+
+    /// How many series there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.series.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.series.is_empty()
+    }
+
+    /// The indexes of the series that can match, the name's matcher used first.
+    fn candidates(&self, matchers: &[Matcher]) -> Vec<usize> {
+        let name = matchers.iter().find(|m| m.name == METRIC_NAME && m.op == MatchOp::Equal);
+        match name {
+            Some(m) => self.by_name.get(&m.value).cloned().unwrap_or_default(),
+            None => (0..self.series.len()).collect(),
+        }
+    }
+}
+
+/// Whether two values are the same sample, bit for bit.
+fn same(a: &Value, b: &Value) -> bool {
+    match (a, b) {
+        (Value::Float(a), Value::Float(b)) => a.to_bits() == b.to_bits(),
+        (Value::Histogram(a), Value::Histogram(b)) => a == b,
+        _ => false,
+    }
+}
+
+/// Whether a series passes all matchers.
+fn all_match(labels: &Labels, matchers: &[Matcher]) -> bool {
+    matchers.iter().all(|m| m.matches(labels.get(&m.name).unwrap_or("")))
+}
+
+struct Borrowed<'a> {
+    series: &'a Recorded,
+    /// Samples from this time on are not to be seen yet.
+    before_ms: i64,
+}
+
+impl Series for Borrowed<'_> {
+    fn labels(&self) -> &Labels {
+        &self.series.labels
+    }
+
+    fn read(&self, start_ms: i64, end_ms: i64, out: &mut Column) -> Result<(), QueryError> {
+        let end_ms = end_ms.min(self.before_ms.saturating_sub(1));
+        if end_ms < start_ms {
+            return Ok(());
+        }
+        let samples = &self.series.samples;
+        let window = |times: &[i64]| {
+            let from = times.partition_point(|t| *t < start_ms);
+            from..times.partition_point(|t| *t <= end_ms).max(from)
+        };
+        let floats = window(&samples.times);
+        out.times.extend_from_slice(&samples.times[floats.clone()]);
+        out.values.extend_from_slice(&samples.values[floats]);
+        let histograms = window(&samples.histogram_times);
+        out.histogram_times.extend_from_slice(&samples.histogram_times[histograms.clone()]);
+        out.histograms.extend_from_slice(&samples.histograms[histograms]);
+        Ok(())
+    }
+}
+
+impl Queryable for Overlay {
+    fn select<'q>(
+        &'q self,
+        matchers: &[Matcher],
+        _start_ms: i64,
+        _end_ms: i64,
+    ) -> Result<Vec<Box<dyn Series + 'q>>, QueryError> {
+        let mut found: Vec<Box<dyn Series + 'q>> = Vec::new();
+        for at in self.candidates(matchers) {
+            let series = &self.series[at];
+            if all_match(&series.labels, matchers) {
+                found.push(Box::new(Borrowed { series, before_ms: i64::MAX }));
+            }
+        }
+        found.sort_by(|a, b| a.labels().cmp(b.labels()));
+        Ok(found)
+    }
+
+    fn time_range(&self) -> Option<(i64, i64)> {
+        let ends = |times: &[i64]| Some((*times.first()?, *times.last()?));
+        let all = self.series.iter().flat_map(|s| [ends(&s.samples.times), ends(&s.samples.histogram_times)]);
+        all.flatten().reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))
+    }
+}
+
+/// Which of the source's series stand for what the rules write, and so are left out.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Hidden {
+    /// The names that recording rules write.
+    pub(crate) names: HashSet<String>,
+    /// The alerts of the alerting rules.
+    pub(crate) alerts: HashSet<String>,
+}
+
+impl Hidden {
+    fn hides(&self, labels: &Labels) -> bool {
+        match labels.metric_name() {
+            "ALERTS" | "ALERTS_FOR_STATE" => labels.get("alertname").is_some_and(|a| self.alerts.contains(a)),
+            name => self.names.contains(name),
+        }
+    }
+
+    /// Whether some of the series that a selector finds may be hidden.
+    fn concerns(&self, matchers: &[Matcher]) -> bool {
+        let name = matchers.iter().find(|m| m.name == METRIC_NAME && m.op == MatchOp::Equal);
+        match name.map(|m| m.value.as_str()) {
+            Some("ALERTS" | "ALERTS_FOR_STATE") | None => true,
+            Some(name) => self.names.contains(name),
+        }
+    }
+}
+
+/// The source with the rules' series over it.
+#[derive(Clone, Copy)]
+pub struct View<'a> {
+    pub(crate) source: &'a dyn Queryable,
+    pub(crate) overlay: &'a Overlay,
+    pub(crate) hidden: &'a Hidden,
+}
+
+impl Queryable for View<'_> {
+    fn select<'q>(
+        &'q self,
+        matchers: &[Matcher],
+        start_ms: i64,
+        end_ms: i64,
+    ) -> Result<Vec<Box<dyn Series + 'q>>, QueryError> {
+        let mut found = self.source.select(matchers, start_ms, end_ms)?;
+        if self.hidden.concerns(matchers) {
+            found.retain(|s| !self.hidden.hides(s.labels()));
+        }
+        let recorded = self.overlay.select(matchers, start_ms, end_ms)?;
+        if !recorded.is_empty() {
+            found.extend(recorded);
+            found.sort_by(|a, b| a.labels().cmp(b.labels()));
+        }
+        Ok(found)
+    }
+
+    fn time_range(&self) -> Option<(i64, i64)> {
+        match (self.source.time_range(), self.overlay.time_range()) {
+            (Some(a), Some(b)) => Some((a.0.min(b.0), a.1.max(b.1))),
+            (a, b) => a.or(b),
+        }
+    }
+
+    fn metadata(&self, metric: &str) -> Option<MetricMetadata> {
+        self.source.metadata(metric)
+    }
+
+    fn exemplars(
+        &self,
+        matchers: &[Matcher],
+        start_ms: i64,
+        end_ms: i64,
+    ) -> Result<Vec<(Labels, Vec<Exemplar>)>, QueryError> {
+        self.source.exemplars(matchers, start_ms, end_ms)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn appends_as_a_head_block_does() {
+        let labels = Labels::from_pairs([(METRIC_NAME, "m")]);
+        let mut overlay = Overlay::default();
+        let mut check = |t, v: f64, want| {
+            assert_eq!(overlay.append(&labels, t, &Value::Float(v)), want, "{t} {v}");
+        };
+        check(10, 1.0, Ok(()));
+        check(10, 1.0, Ok(()));
+        check(10, 2.0, Err(AppendError::Duplicate));
+        check(9, 1.0, Err(AppendError::OutOfOrder));
+        check(20, stale_nan(), Ok(()));
+        check(20, f64::NAN, Err(AppendError::Duplicate));
+        let (_, samples) = overlay.series()[0];
+        assert_eq!(samples.times, [10, 20]);
+        assert_eq!(overlay.time_range(), Some((10, 20)));
+    }
+
+    #[test]
+    fn a_stale_marker_takes_the_kind_of_its_series() {
+        let labels = Labels::from_pairs([(METRIC_NAME, "h")]);
+        let mut overlay = Overlay::default();
+        overlay.append(&labels, 1, &Value::Histogram(Arc::default())).expect("appended");
+        overlay.append(&labels, 2, &Value::Float(stale_nan())).expect("appended");
+        let (_, samples) = overlay.series()[0];
+        assert!(samples.times.is_empty());
+        assert!(is_stale(samples.histograms[1].sum));
+    }
+
+    #[test]
+    fn a_view_hides_what_the_rules_write() {
+        let mut source = Overlay::default();
+        let series = |pairs: &[(&str, &str)]| Labels::from_pairs(pairs.iter().copied());
+        for (labels, v) in [
+            (series(&[(METRIC_NAME, "job:up"), ("job", "old")]), 1.0),
+            (series(&[(METRIC_NAME, "up")]), 2.0),
+            (series(&[(METRIC_NAME, "ALERTS"), ("alertname", "Ours")]), 3.0),
+            (series(&[(METRIC_NAME, "ALERTS"), ("alertname", "Theirs")]), 4.0),
+        ] {
+            source.append(&labels, 1, &Value::Float(v)).expect("appended");
+        }
+        let mut overlay = Overlay::default();
+        overlay
+            .append(&series(&[(METRIC_NAME, "job:up"), ("job", "new")]), 1, &Value::Float(5.0))
+            .expect("appended");
+        let hidden = Hidden { names: ["job:up".to_owned()].into(), alerts: ["Ours".to_owned()].into() };
+        let view = View { source: &source, overlay: &overlay, hidden: &hidden };
+        let found = |matcher: Matcher| -> Vec<String> {
+            let found = view.select(&[matcher], 0, 10).expect("selected");
+            found.iter().map(|s| s.labels().to_string()).collect()
+        };
+        assert_eq!(found(Matcher::equal(METRIC_NAME, "job:up")), [r#"job:up{job="new"}"#]);
+        assert_eq!(found(Matcher::equal(METRIC_NAME, "ALERTS")), [r#"ALERTS{alertname="Theirs"}"#]);
+        let all = Matcher::new(MatchOp::Regex, METRIC_NAME, ".+").expect("compiles");
+        assert_eq!(found(all).len(), 3);
+    }
+}
