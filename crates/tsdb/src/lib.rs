@@ -1,1 +1,18 @@
-//! Placeholder.
+//! Prometheus data directories, read and written.
+
+mod bits;
+mod block;
+mod buf;
+mod chunk;
+mod db;
+mod error;
+mod head;
+mod mmap;
+mod postings;
+mod wal;
+
+pub use block::meta::{BlockMeta, BlockStats, Compaction, Parent};
+pub use db::{Database, OpenOptions, Warning};
+pub use error::{Error, OpenError};
+pub use head::{Head, HeadOptions, HeadSnapshot, HeadStats, Sync};
+pub use wal::Compression;
