@@ -1,0 +1,189 @@
+//! `node_cpu_*` from `/proc/stat` and `/sys/devices/system/cpu`.
+//!
+//! Invariant: a counter shown once never runs backwards, unless the CPU was taken out and put back.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    sync::{Mutex, PoisonError},
+};
+
+use super::Collector;
+use crate::{
+    Failure, Families, Host,
+    host::{list, read_attribute_number},
+};
+
+/// The kernel's unit in `/proc/stat`, for user space, on every Linux architecture.
+const TICKS_PER_S: f64 = 100.0;
+
+/// An idle counter that falls by this much means a CPU that came back with fresh counters; by less it is the
+/// kernel's own jitter (idle and iowait are not monotonic).
+const RESET_S: f64 = 3.0;
+
+const MODES: [&str; 8] = ["user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal"];
+const IDLE: usize = 3;
+const GUEST_MODES: [&str; 2] = ["user", "nice"];
+const COLUMNS: usize = MODES.len() + GUEST_MODES.len();
+
+/// CPU time by mode, throttling, and which CPUs are online or isolated.
+#[derive(Default)]
+pub(super) struct Cpu {
+    /// Seconds by column, as they were shown last.
+    shown: Mutex<BTreeMap<u32, [f64; COLUMNS]>>,
+}
+
+impl Collector for Cpu {
+    fn collect(&self, host: &Host, out: &mut Families) -> Result<(), Failure> {
+        let now = parse(&host.read_proc("stat")?);
+        for (cpu, seconds) in self.monotonic(now) {
+            let cpu = cpu.to_string();
+            for (mode, s) in MODES.iter().zip(seconds) {
+                let labels = [("cpu", cpu.as_str()), ("mode", mode)];
+                out.counter(
+                    "node_cpu_seconds_total",
+                    "Seconds that the CPUs spent in each mode.",
+                    &labels,
+                    s,
+                );
+            }
+            for (mode, s) in GUEST_MODES.iter().zip(&seconds[MODES.len()..]) {
+                let labels = [("cpu", cpu.as_str()), ("mode", mode)];
+                let help = "Seconds of user and nice time that the CPUs spent in guests (virtual machines).";
+                out.counter("node_cpu_guest_seconds_total", help, &labels, *s);
+            }
+        }
+        let directory = host.sys_path("devices/system/cpu");
+        isolated(&directory, out);
+        let cpus: Vec<u32> = list(&directory)
+            .unwrap_or_default()
+            .iter()
+            .filter_map(|name| name.strip_prefix("cpu")?.parse().ok())
+            .collect();
+        throttles(&directory, &cpus, out);
+        online(&directory, &cpus, out);
+        Ok(())
+    }
+}
+
+impl Cpu {
+    fn monotonic(&self, now: BTreeMap<u32, [f64; COLUMNS]>) -> BTreeMap<u32, [f64; COLUMNS]> {
+        let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        shown.retain(|cpu, _| now.contains_key(cpu));
+        for (cpu, seconds) in now {
+            let before = shown.entry(cpu).or_insert(seconds);
+            if before[IDLE] - seconds[IDLE] >= RESET_S {
+                *before = seconds;
+            }
+            for (before, s) in before.iter_mut().zip(seconds) {
+                *before = before.max(s);
+            }
+        }
+        shown.clone()
+    }
+}
+
+fn parse(stat: &str) -> BTreeMap<u32, [f64; COLUMNS]> {
+    let mut cpus = BTreeMap::new();
+    for line in stat.lines() {
+        let mut words = line.split_ascii_whitespace();
+        let cpu = words.next().and_then(|w| w.strip_prefix("cpu")).and_then(|n| n.parse().ok());
+        let Some(cpu) = cpu else { continue };
+        let mut seconds = [0.0; COLUMNS];
+        // Kernels before 2.6.33 have fewer columns.
+        for (s, ticks) in seconds.iter_mut().zip(words) {
+            *s = ticks.parse::<u64>().unwrap_or(0) as f64 / TICKS_PER_S;
+        }
+        cpus.insert(cpu, seconds);
+    }
+    cpus
+}
+
+fn isolated(directory: &Path, out: &mut Families) {
+    let Some(text) = crate::host::read_attribute(&directory.join("isolated")) else { return };
+    for cpu in parse_cpu_list(&text) {
+        let help = "1 for a CPU that the scheduler leaves alone.";
+        out.gauge("node_cpu_isolated", help, &[("cpu", &cpu.to_string())], 1.0);
+    }
+}
+
+/// The numbers of a list such as `0-2,5`.
+fn parse_cpu_list(text: &str) -> BTreeSet<u32> {
+    let mut cpus = BTreeSet::new();
+    for part in text.split(',').map(str::trim) {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        if let (Ok(first), Ok(last)) = (first.parse::<u32>(), last.parse::<u32>()) {
+            cpus.extend(first..=last);
+        }
+    }
+    cpus
+}
+
+fn throttles(directory: &Path, cpus: &[u32], out: &mut Families) {
+    let (mut cores, mut packages) = (BTreeMap::new(), BTreeMap::new());
+    for cpu in cpus {
+        let cpu = directory.join(format!("cpu{cpu}"));
+        let number = |file: &str| read_attribute_number(&cpu.join(file));
+        let (Some(package), Some(core)) =
+            (number("topology/physical_package_id"), number("topology/core_id"))
+        else {
+            continue;
+        };
+        // Sibling threads show the count of the core, and all of them that of the package.
+        let (package, core) = (package.to_string(), core.to_string());
+        if let Some(n) = number("thermal_throttle/core_throttle_count") {
+            cores.insert((package.clone(), core), n);
+        }
+        if let Some(n) = number("thermal_throttle/package_throttle_count") {
+            packages.insert(package, n);
+        }
+    }
+    for ((package, core), n) in cores {
+        let labels = [("package", package.as_str()), ("core", core.as_str())];
+        out.counter("node_cpu_core_throttles_total", "Times that the core was throttled.", &labels, n);
+    }
+    for (package, n) in packages {
+        let help = "Times that the package was throttled.";
+        out.counter("node_cpu_package_throttles_total", help, &[("package", &package)], n);
+    }
+}
+
+fn online(directory: &Path, cpus: &[u32], out: &mut Families) {
+    let state = |cpu: u32| read_attribute_number(&directory.join(format!("cpu{cpu}/online")));
+    // Where the kernel cannot take CPUs out there is nothing to show. The first CPU often cannot be taken out
+    // and then has no state of its own.
+    if !cpus.iter().any(|cpu| state(*cpu).is_some()) {
+        return;
+    }
+    for cpu in cpus {
+        let is_online = state(*cpu).unwrap_or(1.0);
+        let help = "1 for a CPU that is online.";
+        out.gauge("node_cpu_online", help, &[("cpu", &cpu.to_string())], is_online);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counters_do_not_run_backwards_except_for_a_cpu_that_came_back() {
+        let cpu = Cpu::default();
+        let show = |idle: f64, iowait: f64| {
+            let mut seconds = [0.0; COLUMNS];
+            (seconds[IDLE], seconds[IDLE + 1]) = (idle, iowait);
+            let shown = cpu.monotonic([(0, seconds)].into())[&0];
+            (shown[IDLE], shown[IDLE + 1])
+        };
+        assert_eq!(show(100.0, 5.0), (100.0, 5.0));
+        assert_eq!(show(99.5, 5.5), (100.0, 5.5), "jitter is held back");
+        assert_eq!(show(98.0, 5.0), (100.0, 5.5));
+        assert_eq!(show(2.0, 0.1), (2.0, 0.1), "a reset is shown");
+    }
+
+    #[test]
+    fn cpu_lists_have_ranges() {
+        assert_eq!(parse_cpu_list("0-2,5\n").into_iter().collect::<Vec<_>>(), [0, 1, 2, 5]);
+        assert!(parse_cpu_list("").is_empty());
+    }
+}

@@ -1,0 +1,51 @@
+//! `node_cpu_{frequency,scaling_frequency}*_hertz` from `/sys/devices/system/cpu/cpu*/cpufreq`.
+
+use super::Collector;
+use crate::{
+    Failure, Families, Host,
+    host::{list, read_attribute, read_attribute_number},
+};
+
+/// Frequencies that the kernel asks for and the hardware runs at.
+pub(super) struct Cpufreq;
+
+const FREQUENCIES: [(&str, &str, &str); 6] = [
+    ("cpuinfo_cur_freq", "node_cpu_frequency_hertz", "The frequency that the hardware runs at."),
+    ("cpuinfo_min_freq", "node_cpu_frequency_min_hertz", "The lowest frequency of the hardware."),
+    ("cpuinfo_max_freq", "node_cpu_frequency_max_hertz", "The highest frequency of the hardware."),
+    ("scaling_cur_freq", "node_cpu_scaling_frequency_hertz", "The frequency that the kernel asks for."),
+    (
+        "scaling_min_freq",
+        "node_cpu_scaling_frequency_min_hertz",
+        "The lowest frequency that may be asked for.",
+    ),
+    (
+        "scaling_max_freq",
+        "node_cpu_scaling_frequency_max_hertz",
+        "The highest frequency that may be asked for.",
+    ),
+];
+
+impl Collector for Cpufreq {
+    fn collect(&self, host: &Host, out: &mut Families) -> Result<(), Failure> {
+        let directory = host.sys_path("devices/system/cpu");
+        for name in list(&directory)? {
+            let Some(cpu) = name.strip_prefix("cpu").filter(|n| n.parse::<u32>().is_ok()) else { continue };
+            let cpufreq = directory.join(&name).join("cpufreq");
+            for (file, metric, help) in FREQUENCIES {
+                if let Some(khz) = read_attribute_number(&cpufreq.join(file)) {
+                    out.gauge(metric, help, &[("cpu", cpu)], khz * 1000.0);
+                }
+            }
+            let governor = read_attribute(&cpufreq.join("scaling_governor")).unwrap_or_default();
+            let governors = read_attribute(&cpufreq.join("scaling_available_governors")).unwrap_or_default();
+            for known in governors.split_whitespace() {
+                let labels = [("cpu", cpu), ("governor", known)];
+                let is_in_force = f64::from(u8::from(known == governor));
+                let help = "1 for the governor in force.";
+                out.gauge("node_cpu_scaling_governor", help, &labels, is_in_force);
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,128 @@
+//! `node_disk_*` from `/proc/diskstats`, `/sys/block` and udev's database.
+
+use std::collections::HashMap;
+
+use assay_model::MetricType::{self, Counter, Gauge};
+
+use super::Collector;
+use crate::{
+    Failure, Families, Filter, Host, Options,
+    host::{read, read_attribute},
+};
+
+/// The block layer counts in sectors of 512 bytes whatever the device's own are.
+const SECTOR_BYTES: f64 = 512.0;
+const MS_PER_S: f64 = 1000.0;
+
+/// The columns after the device's name (kernel `Documentation/admin-guide/iostats.rst`): metric, type, the
+/// factor and divisor that turn it into the metric's unit, and help.
+#[rustfmt::skip]
+const COLUMNS: [(&str, MetricType, f64, f64, &str); 17] = [
+    ("reads_completed_total", Counter, 1.0, 1.0, "Reads completed."),
+    ("reads_merged_total", Counter, 1.0, 1.0, "Reads merged with a neighbour."),
+    ("read_bytes_total", Counter, SECTOR_BYTES, 1.0, "Bytes read."),
+    ("read_time_seconds_total", Counter, 1.0, MS_PER_S, "Seconds spent by all reads."),
+    ("writes_completed_total", Counter, 1.0, 1.0, "Writes completed."),
+    ("writes_merged_total", Counter, 1.0, 1.0, "Writes merged with a neighbour."),
+    ("written_bytes_total", Counter, SECTOR_BYTES, 1.0, "Bytes written."),
+    ("write_time_seconds_total", Counter, 1.0, MS_PER_S, "Seconds spent by all writes."),
+    ("io_now", Gauge, 1.0, 1.0, "Operations in progress."),
+    ("io_time_seconds_total", Counter, 1.0, MS_PER_S, "Seconds in which operations were in progress."),
+    ("io_time_weighted_seconds_total", Counter, 1.0, MS_PER_S, "Seconds times operations in progress."),
+    ("discards_completed_total", Counter, 1.0, 1.0, "Discards completed."),
+    ("discards_merged_total", Counter, 1.0, 1.0, "Discards merged with a neighbour."),
+    ("discarded_sectors_total", Counter, 1.0, 1.0, "Sectors of 512 bytes discarded."),
+    ("discard_time_seconds_total", Counter, 1.0, MS_PER_S, "Seconds spent by all discards."),
+    ("flush_requests_total", Counter, 1.0, 1.0, "Flushes completed."),
+    ("flush_requests_time_seconds_total", Counter, 1.0, MS_PER_S, "Seconds spent by all flushes."),
+];
+
+/// Disk I/O, and what udev knows of the disks.
+pub(super) struct Diskstats {
+    devices: Filter,
+}
+
+impl Diskstats {
+    pub(super) fn new(options: &Options) -> Self {
+        Self { devices: options.disks.clone() }
+    }
+}
+
+impl Collector for Diskstats {
+    fn collect(&self, host: &Host, out: &mut Families) -> Result<(), Failure> {
+        let text = host.read_proc("diskstats")?;
+        for line in text.lines() {
+            let words: Vec<&str> = line.split_ascii_whitespace().collect();
+            // Old kernels show partitions with four columns that mean something else.
+            let [major, minor, device, columns @ ..] = words.as_slice() else { continue };
+            if columns.len() < 11 || !self.devices.allows(device) {
+                continue;
+            }
+            for ((name, metric_type, factor, divisor, help), column) in COLUMNS.iter().zip(columns) {
+                if let Ok(n) = column.parse::<u64>() {
+                    let value = n as f64 * factor / divisor;
+                    out.add(*metric_type, &format!("node_disk_{name}"), help, &[("device", device)], value);
+                }
+            }
+            information(host, out, device, major, minor);
+        }
+        Ok(())
+    }
+}
+
+fn information(host: &Host, out: &mut Families, device: &str, major: &str, minor: &str) {
+    let udev = udev_properties(host, major, minor);
+    let property = |name: &str| udev.get(name).map_or("", String::as_str);
+    // A slash in a device's name is an exclamation mark in its path.
+    let block = host.sys_path("block").join(device.replace('/', "!"));
+    let rotational = read_attribute(&block.join("queue/rotational")).unwrap_or_default();
+    let serial = match property("SCSI_IDENT_SERIAL") {
+        "" => property("ID_SERIAL_SHORT"),
+        serial => serial,
+    };
+    let labels = [
+        ("device", device),
+        ("major", major),
+        ("minor", minor),
+        ("path", property("ID_PATH")),
+        ("wwn", property("ID_WWN")),
+        ("model", property("ID_MODEL")),
+        ("serial", serial),
+        ("revision", property("ID_REVISION")),
+        ("rotational", &rotational),
+    ];
+    out.gauge("node_disk_info", "What is known of the disk; always 1.", &labels, 1.0);
+
+    let filesystem_usage = property("ID_FS_USAGE");
+    if !filesystem_usage.is_empty() {
+        let labels = [
+            ("device", device),
+            ("type", property("ID_FS_TYPE")),
+            ("usage", filesystem_usage),
+            ("uuid", property("ID_FS_UUID")),
+            ("version", property("ID_FS_VERSION")),
+        ];
+        out.gauge("node_disk_filesystem_info", "What the disk is formatted as; always 1.", &labels, 1.0);
+    }
+    if !property("DM_NAME").is_empty() {
+        let labels = [
+            ("device", device),
+            ("name", property("DM_NAME")),
+            ("uuid", property("DM_UUID")),
+            ("vg_name", property("DM_VG_NAME")),
+            ("lv_name", property("DM_LV_NAME")),
+            ("lv_layer", property("DM_LV_LAYER")),
+        ];
+        out.gauge("node_disk_device_mapper_info", "What the mapped device is; always 1.", &labels, 1.0);
+    }
+}
+
+/// The `E:NAME=value` lines of udev's record of a block device; none where udev does not run.
+fn udev_properties(host: &Host, major: &str, minor: &str) -> HashMap<String, String> {
+    let path = host.paths.udev_data.join(format!("b{major}:{minor}"));
+    let text = read(&path).unwrap_or_default();
+    text.lines()
+        .filter_map(|line| line.strip_prefix("E:")?.split_once('='))
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect()
+}

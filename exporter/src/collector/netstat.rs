@@ -1,0 +1,53 @@
+//! `node_netstat_*` from `/proc/net/{netstat,snmp,snmp6}`.
+
+use super::Collector;
+use crate::{Failure, Families, Filter, Host, Options};
+
+/// Counters of the network protocols. The kernel mixes counters, gauges and settings: all are untyped.
+pub(super) struct Netstat {
+    fields: Filter,
+}
+
+impl Netstat {
+    pub(super) fn new(options: &Options) -> Self {
+        Self { fields: options.netstat_fields.clone() }
+    }
+
+    fn show(&self, out: &mut Families, protocol: &str, field: &str, value: &str) {
+        let key = format!("{protocol}_{field}");
+        if let (true, Ok(value)) = (self.fields.allows(&key), value.parse()) {
+            out.untyped(&format!("node_netstat_{key}"), &format!("{field} of {protocol}."), &[], value);
+        }
+    }
+}
+
+impl Collector for Netstat {
+    fn collect(&self, host: &Host, out: &mut Families) -> Result<(), Failure> {
+        for file in ["net/netstat", "net/snmp"] {
+            let text = host.read_proc(file)?;
+            let mut lines = text.lines();
+            // Names and values come as pairs of lines, each with the protocol in front.
+            while let (Some(names), Some(values)) = (lines.next(), lines.next()) {
+                let mut fields = names.split_ascii_whitespace().zip(values.split_ascii_whitespace());
+                let Some((protocol, _)) = fields.next() else { continue };
+                for (field, value) in fields {
+                    self.show(out, protocol.trim_end_matches(':'), field, value);
+                }
+            }
+        }
+        // There is none where IPv6 is off.
+        let text = match host.read_proc("net/snmp6") {
+            Err(Failure::Absent(_)) => String::new(),
+            other => other?,
+        };
+        for line in text.lines() {
+            let mut words = line.split_ascii_whitespace();
+            let (Some(name), Some(value)) = (words.next(), words.next()) else { continue };
+            // Ip6InOctets: the protocol ends with the 6.
+            if let Some((protocol, field)) = name.split_once('6') {
+                self.show(out, &format!("{protocol}6"), field, value);
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,48 @@
+//! `node_pressure_*_seconds_total` from `/proc/pressure`.
+
+use super::Collector;
+use crate::{Failure, Families, Host, host::number};
+
+/// Pressure stall information.
+pub(super) struct Pressure;
+
+/// Resource, the file's line, the metric's word and help. For the whole system no task can have the CPU where
+/// all wait for it, so that `full` means nothing there; `irq` has no other line.
+const LINES: [(&str, &str, &str, &str); 6] = [
+    ("cpu", "some", "waiting", "Seconds in which a task waited for a CPU."),
+    ("io", "some", "waiting", "Seconds in which a task waited for I/O."),
+    ("io", "full", "stalled", "Seconds in which no task could run for waiting for I/O."),
+    ("memory", "some", "waiting", "Seconds in which a task waited for memory."),
+    ("memory", "full", "stalled", "Seconds in which no task could run for waiting for memory."),
+    ("irq", "full", "stalled", "Seconds in which no task could run for interrupts."),
+];
+
+const US_PER_S: f64 = 1_000_000.0;
+
+impl Collector for Pressure {
+    fn collect(&self, host: &Host, out: &mut Families) -> Result<(), Failure> {
+        for (resource, kind, word, help) in LINES {
+            let path = host.proc_path("pressure").join(resource);
+            let text = match crate::host::read(&path) {
+                // Older kernels have no file for interrupts.
+                Err(Failure::Absent(_)) if resource == "irq" => continue,
+                // A kernel booted with psi=0 has the files and refuses to read them.
+                Err(Failure::Read { cause, path }) if cause.raw_os_error() == Some(EOPNOTSUPP) => {
+                    return Err(Failure::Absent(path));
+                }
+                other => other?,
+            };
+            let total = text
+                .lines()
+                .filter_map(|line| line.strip_prefix(kind))
+                .find_map(|line| line.split_ascii_whitespace().find_map(|w| w.strip_prefix("total=")));
+            if let Some(total) = total {
+                let seconds = number(&path, total)? / US_PER_S;
+                out.counter(&format!("node_pressure_{resource}_{word}_seconds_total"), help, &[], seconds);
+            }
+        }
+        Ok(())
+    }
+}
+
+const EOPNOTSUPP: i32 = rustix::io::Errno::OPNOTSUPP.raw_os_error();

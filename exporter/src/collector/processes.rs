@@ -1,0 +1,58 @@
+//! `node_processes_*` from `/proc/PID/stat` and `/proc/PID/task`.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+use super::Collector;
+use crate::{
+    Failure, Families, Host,
+    host::{list, read},
+};
+
+/// Processes and threads by state. Off unless asked for: it reads a file for each thread of the host.
+pub(super) struct Processes;
+
+impl Collector for Processes {
+    fn collect(&self, host: &Host, out: &mut Families) -> Result<(), Failure> {
+        let (mut processes, mut threads) = (BTreeMap::<char, u32>::new(), BTreeMap::<char, u32>::new());
+        for process in numbered(&host.paths.procfs)? {
+            let Some(state) = state(&process) else { continue };
+            *processes.entry(state).or_default() += 1;
+            // A process may end between being listed and being read; then it has no threads either.
+            for thread in numbered(&process.join("task")).unwrap_or_default() {
+                if let Some(state) = self::state(&thread) {
+                    *threads.entry(state).or_default() += 1;
+                }
+            }
+        }
+        for (state, n) in &processes {
+            let labels = [("state", &*state.to_string())];
+            out.gauge("node_processes_state", "Processes by state.", &labels, f64::from(*n));
+        }
+        for (state, n) in &threads {
+            let labels = [("thread_state", &*state.to_string())];
+            out.gauge("node_processes_threads_state", "Threads by state.", &labels, f64::from(*n));
+        }
+        let sum = |states: &BTreeMap<char, u32>| states.values().map(|n| f64::from(*n)).sum();
+        out.gauge("node_processes_pids", "Processes.", &[], sum(&processes));
+        out.gauge("node_processes_threads", "Threads.", &[], sum(&threads));
+        let most = host.read_proc_number("sys/kernel/threads-max")?;
+        out.gauge("node_processes_max_threads", "Threads that there can be.", &[], most);
+        let most = host.read_proc_number("sys/kernel/pid_max")?;
+        out.gauge("node_processes_max_processes", "Process ids that there can be.", &[], most);
+        Ok(())
+    }
+}
+
+fn numbered(directory: &Path) -> Result<Vec<PathBuf>, Failure> {
+    let names = list(directory)?;
+    Ok(names.iter().filter(|n| n.bytes().all(|b| b.is_ascii_digit())).map(|n| directory.join(n)).collect())
+}
+
+/// The letter after the command, which is in parentheses and may hold anything.
+fn state(process: &Path) -> Option<char> {
+    let stat = read(&process.join("stat")).ok()?;
+    stat.rsplit_once(')')?.1.trim_start().chars().next()
+}

@@ -1,0 +1,42 @@
+//! `node_time_*`: the clock, the time zone, and `/sys/devices/system/clocksource`.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::Collector;
+use crate::{
+    Failure, Families, Host,
+    host::{list, read_attribute},
+};
+
+/// The clock, its source and its time zone.
+pub(super) struct Time;
+
+impl Collector for Time {
+    fn collect(&self, host: &Host, out: &mut Families) -> Result<(), Failure> {
+        let now = SystemTime::now();
+        let now_s = now.duration_since(UNIX_EPOCH).map_or(0.0, |d| d.as_secs_f64());
+        out.gauge("node_time_seconds", "The host's clock, in seconds since the Unix epoch.", &[], now_s);
+
+        let zone = jiff::tz::TimeZone::system();
+        let zone = zone.to_offset_info(jiff::Timestamp::now());
+        let labels = [("time_zone", zone.abbreviation())];
+        let offset_s = f64::from(zone.offset().seconds());
+        out.gauge("node_time_zone_offset_seconds", "The time zone's offset from UTC.", &labels, offset_s);
+
+        let directory = host.sys_path("devices/system/clocksource");
+        for name in list(&directory).unwrap_or_default() {
+            let Some(device) = name.strip_prefix("clocksource") else { continue };
+            let text = |file: &str| read_attribute(&directory.join(&name).join(file)).unwrap_or_default();
+            for source in text("available_clocksource").split_whitespace() {
+                let labels = [("device", device), ("clocksource", source)];
+                out.gauge("node_time_clocksource_available_info", "Clock sources there are.", &labels, 1.0);
+            }
+            let current = text("current_clocksource");
+            if !current.is_empty() {
+                let labels = [("device", device), ("clocksource", current.as_str())];
+                out.gauge("node_time_clocksource_current_info", "The clock source in use.", &labels, 1.0);
+            }
+        }
+        Ok(())
+    }
+}

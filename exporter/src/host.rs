@@ -1,0 +1,172 @@
+//! Reading the kernel's files: [`Host`].
+//!
+//! Invariant: every error names the file it is about, and a file that does not exist is told apart from one
+//! that cannot be read.
+
+use std::{
+    fs,
+    io::{self, Read},
+    path::{Path, PathBuf},
+    time::Instant,
+};
+
+/// Where the host's file systems are mounted, as this process sees them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Paths {
+    /// `/proc`.
+    pub procfs: PathBuf,
+    /// `/sys`.
+    pub sysfs: PathBuf,
+    /// `/`: where an exporter in a container sees the host's root.
+    pub rootfs: PathBuf,
+    /// `/run/udev/data`: what udev knows of the disks.
+    pub udev_data: PathBuf,
+}
+
+impl Default for Paths {
+    fn default() -> Self {
+        Self {
+            procfs: "/proc".into(),
+            sysfs: "/sys".into(),
+            rootfs: "/".into(),
+            udev_data: "/run/udev/data".into(),
+        }
+    }
+}
+
+/// Why a collector has nothing, or not all, to show.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// The kernel or the machine lacks what the collector reads. This is usual and logged quietly.
+    #[error("{} does not exist", .0.display())]
+    Absent(PathBuf),
+    /// A file exists and cannot be read.
+    #[error("{}: {cause}", .path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        cause: io::Error,
+    },
+    /// A file does not have the layout that its kernel documents.
+    #[error("{}: {message}", .path.display())]
+    Layout {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and what was expected.
+        message: String,
+    },
+    /// Anything else.
+    #[error("{0}")]
+    Other(String),
+}
+
+/// The host as one scrape reads it.
+#[derive(Clone, Debug)]
+pub struct Host {
+    /// Where to read.
+    pub paths: Paths,
+    /// When the scrape must have answered; `None` where the scraper did not say.
+    pub deadline: Option<Instant>,
+}
+
+impl Host {
+    /// A file below `/proc`.
+    #[must_use]
+    pub fn proc_path(&self, relative: &str) -> PathBuf {
+        self.paths.procfs.join(relative)
+    }
+
+    /// A file below `/sys`.
+    #[must_use]
+    pub fn sys_path(&self, relative: &str) -> PathBuf {
+        self.paths.sysfs.join(relative)
+    }
+
+    /// The text of a file below `/proc`.
+    ///
+    /// # Errors
+    /// [`Failure::Absent`] or [`Failure::Read`].
+    pub fn read_proc(&self, relative: &str) -> Result<String, Failure> {
+        read(&self.proc_path(relative))
+    }
+
+    /// The one number in a file below `/proc`.
+    ///
+    /// # Errors
+    /// [`Failure::Absent`], [`Failure::Read`], or [`Failure::Layout`] where it is no number.
+    pub fn read_proc_number(&self, relative: &str) -> Result<f64, Failure> {
+        let path = self.proc_path(relative);
+        let text = read(&path)?;
+        number(&path, text.trim())
+    }
+}
+
+/// The text of a file; bytes that are not UTF-8 (a mount point's name may have them) become U+FFFD.
+///
+/// # Errors
+/// [`Failure::Absent`] or [`Failure::Read`].
+pub fn read(path: &Path) -> Result<String, Failure> {
+    let attempt = || -> io::Result<Vec<u8>> {
+        // A file of /proc claims a size of zero; one page holds most of them.
+        let mut bytes = Vec::with_capacity(4096);
+        fs::File::open(path)?.read_to_end(&mut bytes)?;
+        Ok(bytes)
+    };
+    match attempt() {
+        Ok(bytes) => Ok(String::from_utf8(bytes)
+            .unwrap_or_else(|not_utf8| String::from_utf8_lossy(not_utf8.as_bytes()).into_owned())),
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => Err(Failure::Absent(path.to_owned())),
+        Err(cause) => Err(Failure::Read { path: path.to_owned(), cause }),
+    }
+}
+
+/// The trimmed text of an attribute that may be missing or, as many in /sys do, refuse to be read.
+#[must_use]
+pub fn read_attribute(path: &Path) -> Option<String> {
+    read(path).ok().map(|text| text.trim().to_owned())
+}
+
+/// The number in an attribute that may be missing, refuse to be read or hold something else.
+#[must_use]
+pub fn read_attribute_number(path: &Path) -> Option<f64> {
+    parse_number(&read_attribute(path)?)
+}
+
+/// The names in a directory, sorted.
+///
+/// # Errors
+/// [`Failure::Absent`] or [`Failure::Read`].
+pub fn list(path: &Path) -> Result<Vec<String>, Failure> {
+    let entries = match fs::read_dir(path) {
+        Ok(entries) => entries,
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => {
+            return Err(Failure::Absent(path.to_owned()));
+        }
+        Err(cause) => return Err(Failure::Read { path: path.to_owned(), cause }),
+    };
+    let mut names: Vec<String> =
+        entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect();
+    names.sort();
+    Ok(names)
+}
+
+/// `text` as a number.
+///
+/// # Errors
+/// [`Failure::Layout`] with the file it came from.
+pub fn number(path: &Path, text: &str) -> Result<f64, Failure> {
+    parse_number(text).ok_or_else(|| Failure::Layout {
+        path: path.to_owned(),
+        message: format!("\"{text}\" where a number should be"),
+    })
+}
+
+/// `text` as a number, decimal or, after `0x`, hexadecimal.
+#[must_use]
+pub fn parse_number(text: &str) -> Option<f64> {
+    match text.strip_prefix("0x") {
+        Some(hex) => u64::from_str_radix(hex, 16).ok().map(|n| n as f64),
+        None => text.parse().ok(),
+    }
+}

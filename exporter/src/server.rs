@@ -1,0 +1,190 @@
+//! The exporter over HTTP: [`serve`].
+//!
+//! Invariant: no more scrapes than `max_requests` run at once; one more is told so with 503 and costs nothing.
+
+use std::{
+    future::Future,
+    io::{self, Write as _},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use assay_model::expo::{Format, negotiate};
+use axum::{
+    Router,
+    extract::{Query, State},
+    http::{HeaderMap, StatusCode, header},
+    response::{Html, IntoResponse, Response},
+    routing::get,
+};
+use flate2::{Compression, write::GzEncoder};
+use tokio::{net::TcpListener, sync::Semaphore};
+
+use crate::{Exporter, Selection};
+
+/// How the exporter is served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServeOptions {
+    /// Where the metrics are, beginning with a slash.
+    pub telemetry_path: String,
+    /// How many scrapes may run at once; 0 for any number.
+    pub max_requests: usize,
+}
+
+impl Default for ServeOptions {
+    fn default() -> Self {
+        Self { telemetry_path: "/metrics".into(), max_requests: 40 }
+    }
+}
+
+struct Server {
+    exporter: Arc<Exporter>,
+    permits: Arc<Semaphore>,
+    max_requests: usize,
+}
+
+/// Prometheus tells here how long it will wait, in seconds.
+const SCRAPE_TIMEOUT: &str = "x-prometheus-scrape-timeout-seconds";
+
+/// Part of the scraper's timeout kept for encoding and the way back; at most [`MOST_RESERVED`].
+const RESERVED_FRACTION: f64 = 0.1;
+const MOST_RESERVED: Duration = Duration::from_millis(500);
+
+/// Answers scrapes until `shutdown` completes and the scrapes under way are done.
+///
+/// # Errors
+/// Where the listener fails.
+pub async fn serve(
+    exporter: Arc<Exporter>,
+    listener: TcpListener,
+    options: ServeOptions,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<()> {
+    let permits = match options.max_requests {
+        0 => Semaphore::MAX_PERMITS,
+        n => n,
+    };
+    let server = Arc::new(Server {
+        exporter,
+        permits: Arc::new(Semaphore::new(permits)),
+        max_requests: options.max_requests,
+    });
+    let mut router = Router::new().route(&options.telemetry_path, get(metrics));
+    if options.telemetry_path != "/" {
+        let page = landing_page(&options.telemetry_path);
+        router = router.route("/", get(async || Html(page)));
+    }
+    axum::serve(listener, router.with_state(server)).with_graceful_shutdown(shutdown).await
+}
+
+async fn metrics(
+    State(server): State<Arc<Server>>,
+    Query(parameters): Query<Vec<(String, String)>>,
+    headers: HeaderMap,
+) -> Response {
+    let Ok(permit) = Arc::clone(&server.permits).try_acquire_owned() else {
+        let message =
+            format!("{} scrapes are running, which is the limit; try again later\n", server.max_requests);
+        return (StatusCode::SERVICE_UNAVAILABLE, message).into_response();
+    };
+    let values = |key: &str| -> Vec<String> {
+        parameters.iter().filter(|(name, _)| name == key).map(|(_, value)| value.clone()).collect()
+    };
+    let selection = match server.exporter.select(&values("collect[]"), &values("exclude[]")) {
+        Ok(selection) => selection,
+        Err(error) => return (StatusCode::BAD_REQUEST, format!("{error}\n")).into_response(),
+    };
+    let deadline = header_text(&headers, SCRAPE_TIMEOUT).and_then(|text| deadline(text, Instant::now()));
+    let format = negotiate(header_text(&headers, "accept").unwrap_or_default());
+    let gzip = header_text(&headers, "accept-encoding").is_some_and(accepts_gzip);
+    // Reading the kernel's files blocks, and a scrape's permit ends with it even where the scraper left.
+    let scrape = tokio::task::spawn_blocking(move || {
+        let body = scrape(&server.exporter, &selection, deadline, format, gzip);
+        drop(permit);
+        body
+    });
+    match scrape.await {
+        Ok(Ok(body)) if gzip => {
+            let headers = [(header::CONTENT_TYPE, format.content_type()), (header::CONTENT_ENCODING, "gzip")];
+            (headers, body).into_response()
+        }
+        Ok(Ok(body)) => ([(header::CONTENT_TYPE, format.content_type())], body).into_response(),
+        Ok(Err(cause)) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{cause}\n")).into_response(),
+        Err(cause) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{cause}\n")).into_response(),
+    }
+}
+
+fn scrape(
+    exporter: &Exporter,
+    selection: &Selection,
+    deadline: Option<Instant>,
+    format: Format,
+    gzip: bool,
+) -> io::Result<Vec<u8>> {
+    let body = format.encode(&exporter.gather_selected(selection, deadline));
+    if !gzip {
+        return Ok(body);
+    }
+    // The fastest level: a scrape's text is small and repeats itself.
+    let mut encoder = GzEncoder::new(Vec::with_capacity(body.len() / 4), Compression::fast());
+    encoder.write_all(&body)?;
+    encoder.finish()
+}
+
+fn header_text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    headers.get(name)?.to_str().ok()
+}
+
+fn deadline(timeout: &str, now: Instant) -> Option<Instant> {
+    let timeout = Duration::try_from_secs_f64(timeout.trim().parse().ok()?).ok()?;
+    now.checked_add(timeout - timeout.mul_f64(RESERVED_FRACTION).min(MOST_RESERVED))
+}
+
+/// Whether an Accept-Encoding header allows gzip (RFC 9110, section 12.5.3).
+fn accepts_gzip(header: &str) -> bool {
+    header.split(',').any(|coding| {
+        let mut parts = coding.split(';').map(str::trim);
+        let name = parts.next().unwrap_or_default();
+        let refused = parts.any(|p| p.strip_prefix("q=").is_some_and(|q| q.parse() == Ok(0.0)));
+        (name.eq_ignore_ascii_case("gzip") || name == "*") && !refused
+    })
+}
+
+fn landing_page(telemetry_path: &str) -> String {
+    let version = env!("CARGO_PKG_VERSION");
+    format!(
+        "<!doctype html>\n<html lang=\"en\"><head><title>exporter</title></head><body>\n\
+         <h1>exporter {version}</h1>\n<p><a href=\"{telemetry_path}\">Metrics</a></p>\n</body></html>\n"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gzip_is_used_where_it_is_accepted() {
+        let check = |header: &str, want: bool| assert_eq!(accepts_gzip(header), want, "{header}");
+        check("gzip", true);
+        check("deflate, gzip;q=0.5", true);
+        check("*", true);
+        check("gzip;q=0, identity", false);
+        check("gzip; q=0.0", false);
+        check("br", false);
+        check("", false);
+    }
+
+    #[test]
+    fn the_scrapers_timeout_is_kept_with_a_margin() {
+        let now = Instant::now();
+        let check = |text: &str, want: Option<u64>| {
+            assert_eq!(deadline(text, now).map(|d| (d - now).as_millis() as u64), want, "{text}");
+        };
+        check("10", Some(9500));
+        check("1", Some(900));
+        check("0.5", Some(450));
+        check("soon", None);
+        check("-1", None);
+        check("inf", None);
+    }
+}

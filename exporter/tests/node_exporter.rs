@@ -1,0 +1,159 @@
+//! Side by side with the real node_exporter, on this machine: the same series, with the same types and values.
+//!
+//! Needs `ASSAY_PEERS`, a directory with node_exporter's binary.
+
+#![allow(clippy::unwrap_used)]
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    net::TcpStream,
+    process::{Child, Command, Stdio},
+};
+
+use assay_model::{
+    Labels, MetricType,
+    expo::{Dialect, MetricFamily, MetricValue, parse_families},
+};
+use exporter::{Exporter, Options, collector};
+
+/// The directory with the peers, or `None` where the test is to be left out.
+fn peers() -> Option<std::path::PathBuf> {
+    match std::env::var_os("ASSAY_PEERS") {
+        Some(directory) => Some(directory.into()),
+        None if std::env::var_os("CI").is_some() => {
+            panic!("ASSAY_PEERS is not set, and CI must run this test")
+        }
+        None => {
+            eprintln!("left out: ASSAY_PEERS is not set");
+            None
+        }
+    }
+}
+
+struct Peer(Child);
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Starts node_exporter on a port of its own choice, with our defaults where a distribution's differ.
+fn start(peers: &std::path::Path) -> (Peer, String) {
+    let mut command = Command::new(peers.join("prometheus-node-exporter"));
+    command
+        .args(["--web.listen-address=127.0.0.1:0", "--web.disable-exporter-metrics"])
+        .arg(format!("--collector.filesystem.mount-points-exclude={}", exporter::MOUNT_POINTS_EXCLUDED))
+        .arg(format!("--collector.filesystem.fs-types-exclude={}", exporter::FILESYSTEM_TYPES_EXCLUDED))
+        .arg(format!("--collector.diskstats.device-exclude={}", exporter::DISKS_EXCLUDED))
+        .arg(format!("--collector.netstat.fields={}", exporter::NETSTAT_FIELDS))
+        .arg(format!("--collector.vmstat.fields={}", exporter::VMSTAT_FIELDS))
+        .arg("--collector.disable-defaults")
+        .args(collectors().iter().map(|name| format!("--collector.{name}")))
+        .stderr(Stdio::piped());
+    let mut peer = Peer(command.spawn().unwrap());
+    let mut log = BufReader::new(peer.0.stderr.take().unwrap());
+    let mut line = String::new();
+    while !line.contains("Listening on") {
+        line.clear();
+        assert!(log.read_line(&mut line).unwrap() > 0, "node_exporter ended");
+    }
+    let address = line.split("address=").nth(1).unwrap().split_whitespace().next().unwrap().to_owned();
+    // The pipe stays read, so that the peer never waits to log.
+    std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
+    (peer, address)
+}
+
+/// Collectors that node_exporter has too, and that show something on any machine.
+fn collectors() -> Vec<&'static str> {
+    let off = ["gpu"];
+    collector::REGISTRY.iter().map(|entry| entry.name).filter(|name| !off.contains(name)).collect()
+}
+
+fn scrape(address: &str) -> Vec<MetricFamily> {
+    let mut stream = TcpStream::connect(address).unwrap();
+    write!(stream, "GET /metrics HTTP/1.0\r\nhost: {address}\r\n\r\n").unwrap();
+    let mut response = String::new();
+    stream.read_to_string(&mut response).unwrap();
+    let (_, body) = response.split_once("\r\n\r\n").unwrap();
+    parse_families(body, Dialect::Text).unwrap()
+}
+
+type Series = BTreeMap<(String, Labels), (MetricType, f64)>;
+
+fn series(families: &[MetricFamily]) -> Series {
+    let mut all = Series::new();
+    for family in families.iter().filter(|family| family.name.starts_with("node_")) {
+        for metric in &family.metrics {
+            let MetricValue::Float(value) = metric.value else { panic!("{} is no float", family.name) };
+            // node_exporter says that a disk does not rotate where its kernel lacks a file that it also reads.
+            let labels = metric.labels.without(|label| label == "rotational");
+            all.insert((family.name.clone(), labels), (family.metric_type, value));
+        }
+    }
+    all
+}
+
+/// Memory that node_exporter does not know, and CPUs where the first one cannot be taken offline.
+fn may_be_ours_alone(name: &str) -> bool {
+    name.starts_with("node_memory_") || name == "node_cpu_online"
+}
+
+/// What moves by itself, and what a collector's success means where it has nothing to read.
+fn may_differ(name: &str) -> bool {
+    let moving = ["node_scrape_collector_", "node_procs_", "node_processes_", "node_sockstat_", "node_load"];
+    let single = [
+        "node_entropy_available_bits",
+        "node_filefd_allocated",
+        "node_exporter_build_info",
+        "node_netstat_Tcp_CurrEstab",
+        // node_exporter 1.11.1 says 0 of a mount whose options begin with `ro`.
+        "node_filesystem_readonly",
+    ];
+    moving.iter().any(|prefix| name.starts_with(prefix)) || single.contains(&name)
+}
+
+#[test]
+fn series_types_and_values_are_node_exporters() {
+    let Some(peers) = peers() else { return };
+    let (_peer, address) = start(&peers);
+    let options = Options { collectors: collectors().into_iter().collect(), ..Options::default() };
+    let exporter = Exporter::new(options);
+    // Ours is scraped before and after: a value of theirs lies between the two, where it moves one way.
+    let before = series(&exporter.gather());
+    let theirs = series(&scrape(&address));
+    let after = series(&exporter.gather());
+
+    let names = |s: &Series| -> BTreeSet<(String, Labels)> {
+        s.keys().filter(|(name, _)| !may_differ(name)).cloned().collect()
+    };
+    let missing: Vec<_> = names(&theirs).difference(&names(&after)).cloned().collect();
+    assert!(missing.is_empty(), "node_exporter has these and we lack them: {missing:#?}");
+    let extra: Vec<_> = names(&after).difference(&names(&theirs)).cloned().collect();
+    let extra: Vec<_> = extra.iter().filter(|(name, _)| !may_be_ours_alone(name)).collect();
+    assert!(extra.is_empty(), "node_exporter lacks these: {extra:#?}");
+
+    let memory_bytes = before[&("node_memory_MemTotal_bytes".to_owned(), Labels::empty())].1;
+    let mut wrong = Vec::new();
+    for (key, (their_type, their_value)) in theirs.iter().filter(|((name, _), _)| !may_differ(name)) {
+        let ((our_type, low), (_, high)) = (before[key], after[key]);
+        if our_type != *their_type {
+            wrong.push(format!("{key:?}: {our_type:?}, theirs is {their_type:?}"));
+        }
+        // Gauges move both ways between scrapes, memory by a part of what there is.
+        let slack = match our_type {
+            MetricType::Counter => 0.0,
+            _ if key.0.starts_with("node_memory_") => 0.05 * memory_bytes,
+            _ => 0.05 * their_value.abs().max(low.abs()),
+        };
+        let rounding = 1e-9 * their_value.abs();
+        let (low, high) = (low.min(high) - slack - rounding, low.max(high) + slack + rounding);
+        if !(low..=high).contains(their_value) {
+            wrong.push(format!("{key:?}: {low}..={high}, theirs is {their_value}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    assert!(theirs.len() > 150, "only {} series were compared", theirs.len());
+}
