@@ -331,7 +331,7 @@ fn names_of_family(family: &str) -> impl Iterator<Item = String> + '_ {
 }
 
 /// The families that a series of this name can belong to, the likeliest first.
-fn families_of_name(name: &str) -> impl Iterator<Item = &str> {
+pub(crate) fn families_of_name(name: &str) -> impl Iterator<Item = &str> {
     std::iter::once(name).chain(SUFFIXES.iter().filter_map(move |suffix| name.strip_suffix(suffix)))
 }
 

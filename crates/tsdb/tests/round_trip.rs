@@ -5,7 +5,7 @@ mod common;
 use assay_model::{
     Column, Exemplar, Labels, Matcher, MetricMetadata, MetricType, Queryable, matcher::MatchOp,
 };
-use assay_tsdb::{Compression, Database, Head, HeadOptions, OpenOptions};
+use assay_tsdb::{BlockWriter, Compression, Database, Head, HeadOptions, OpenOptions};
 use common::{Data, fill, histogram, series};
 
 fn read_all(q: &dyn Queryable) -> Data {
@@ -154,4 +154,48 @@ fn what_cannot_be_stored_is_refused() {
     let empty = tempfile::tempdir().expect("a directory");
     let none = Database::open(empty.path(), OpenOptions::default()).expect_err("is refused").to_string();
     assert!(none.contains("not a Prometheus data directory"), "{none}");
+}
+
+#[test]
+fn an_import_in_any_order_becomes_one_block() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut writer = BlockWriter::create(dir.path()).expect("creates");
+    let mut want = Data::new();
+    for i in 0..7u64 {
+        let labels = series("imported", &[("i", &i.to_string())]);
+        let series = writer.series(&labels).expect("is new");
+        assert_eq!(writer.series(&labels).expect("is known"), series);
+        let steps: Vec<u64> = match i {
+            0..3 => (0..500).collect(),
+            3 => (0..5000).rev().collect(),
+            _ => (0..500).map(|k| k * 7 % 500).collect(),
+        };
+        for k in &steps {
+            let v = (k * i) as f64;
+            writer.append(series, *k as i64, v).expect("appends");
+            want.entry(labels.to_string()).or_default().push((*k as i64, format!("{:016x}", v.to_bits())));
+        }
+        let exemplar = Exemplar { labels: Labels::empty(), value: 1.0, t_ms: Some(3) };
+        writer.append_exemplar(series, &exemplar).expect("appends");
+    }
+    let labels = series("histogram_seconds", &[]);
+    let histograms = writer.series(&labels).expect("is new");
+    for i in 0..200 {
+        writer.append_histogram(histograms, i as i64, &histogram(i)).expect("appends");
+        want.entry(labels.to_string()).or_default().push((i as i64, common::line(&histogram(i).to_float())));
+    }
+    want.values_mut().for_each(|list| list.sort());
+    writer.set_metadata(
+        "histogram_seconds",
+        &MetricMetadata { help: "H".to_owned(), ..MetricMetadata::default() },
+    );
+    let meta = writer.finish().expect("finishes").expect("has samples");
+    assert_eq!((meta.min_time, meta.max_time, meta.stats.num_series), (0, 5000, 8));
+    let db = Database::open(dir.path(), OpenOptions::default()).expect("opens");
+    assert_eq!(read_all(&db), want);
+    assert_eq!(db.metadata("histogram_seconds").map(|m| m.help), Some("H".to_owned()));
+    assert_eq!(db.exemplars(&[], 0, 10).expect("reads").len(), 7);
+    let left: Vec<_> =
+        std::fs::read_dir(dir.path()).expect("lists").flatten().map(|e| e.file_name()).collect();
+    assert_eq!(left.len(), 2, "the block and the log: {left:?}");
 }

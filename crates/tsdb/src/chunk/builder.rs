@@ -127,6 +127,10 @@ impl ChunkBuilder {
         std::mem::take(&mut self.finished)
     }
 
+    pub(crate) fn has_finished(&self) -> bool {
+        !self.finished.is_empty()
+    }
+
     /// All chunks as they stand.
     pub(crate) fn snapshot(&self) -> Vec<Chunk> {
         let mut chunks = Vec::with_capacity(self.finished.len() + 1);

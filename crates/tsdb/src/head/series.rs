@@ -54,6 +54,15 @@ impl GrowingSeries {
         self.late_chunks.push(chunk);
     }
 
+    /// Whether there are full chunks to take out.
+    pub(crate) fn has_finished(&self) -> bool {
+        self.in_order.has_finished() || !self.late_chunks.is_empty()
+    }
+
+    pub(crate) fn take_late_chunks(&mut self) -> Vec<Chunk> {
+        std::mem::take(&mut self.late_chunks)
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.in_order.is_empty() && self.late.is_empty() && self.late_chunks.is_empty()
     }
