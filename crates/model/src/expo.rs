@@ -26,7 +26,7 @@ pub use family::{
 };
 pub use float::{format_float, format_openmetrics_float, write_float};
 pub use format::{Format, negotiate};
-pub use line::{Dialect, Line, LineError, SampleLine, parse_line, parse_series};
+pub use line::{Dialect, Line, LineError, SampleLine, parse_line, parse_rest, parse_series};
 pub use openmetrics::{push_seconds, write_openmetrics};
 pub use scrape::{Scrape, ScrapeSample, ScrapeValue, normalized_bound, read_scrape};
 pub use text::write_text;

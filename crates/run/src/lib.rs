@@ -6,11 +6,19 @@
 //!   data/        a Prometheus data directory: a WAL while it is recorded, one block when it is done
 //! ```
 //!
+//! A [`Recorder`] writes one while a load runs: its owner appends series through a [`Sink`], and targets are
+//! scraped beside it. [`Run::open`] reads one, and as well any data directory or snapshot that a Prometheus
+//! left.
+//!
 //! Invariant: what is on disk is readable at any instant. The manifest is replaced whole, the samples go
 //! through a write-ahead log, and an import becomes a run only when it is done.
 
 pub mod host;
 pub mod manifest;
+mod open;
+pub mod recorder;
 pub mod time;
 
 pub use manifest::{Manifest, ManifestError, Outcome, Phase};
+pub use open::{OpenError, Run};
+pub use recorder::{RecordError, Recorder, RecorderOptions, Row, RowValue, Sink, Target};

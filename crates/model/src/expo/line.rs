@@ -193,6 +193,16 @@ fn type_of(text: &str, dialect: Dialect) -> Option<MetricType> {
 
 fn parse_sample(line: &str, start: usize, dialect: Dialect) -> Result<SampleLine<'_>, LineError> {
     let end = series_end(line, start)?;
+    let sample = parse_rest(line, end, dialect)?;
+    Ok(SampleLine { series: &line[start..end], ..sample })
+}
+
+/// Reads what follows the series of a sample, which ends at byte `end` of the line. A reader that recognises
+/// the series saves the search for its end.
+///
+/// # Errors
+/// Where what follows is not a value with, perhaps, a time and an exemplar.
+pub fn parse_rest(line: &str, end: usize, dialect: Dialect) -> Result<SampleLine<'_>, LineError> {
     let value_at = skip_blanks(line, end);
     let value_end = word_end(line, value_at);
     let value = parse_value(line, value_at, value_end)?;
@@ -210,7 +220,7 @@ fn parse_sample(line: &str, start: usize, dialect: Dialect) -> Result<SampleLine
         }
         exemplar = Some(parse_exemplar(line, at + 1)?);
     }
-    Ok(SampleLine { series: &line[start..end], value, t_ms, exemplar })
+    Ok(SampleLine { series: &line[..end], value, t_ms, exemplar })
 }
 
 /// The end of the series that starts at `start`: behind its closing brace, or behind its name.

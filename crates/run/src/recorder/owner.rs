@@ -1,0 +1,147 @@
+//! The thread that owns the storage.
+//!
+//! Invariant: a sample that the storage refuses (out of order, say) costs that sample and is counted; any
+//! other error ends the recording, and what is on disk then is left as it is.
+
+use std::{
+    path::Path,
+    sync::{
+        OnceLock,
+        mpsc::{Receiver, RecvTimeoutError, SyncSender},
+    },
+    time::{Duration, Instant},
+};
+
+use assay_model::{Labels, MetricMetadata};
+use assay_tsdb::{Head, HeadOptions};
+
+use super::{RecordError, Row, RowValue, births::Births};
+
+/// What other threads ask for.
+#[derive(Debug)]
+pub(super) enum Command {
+    Rows(Vec<Row>),
+    Describe(Vec<(String, MetricMetadata)>),
+    Commit(SyncSender<()>),
+    Finish,
+}
+
+/// What was taken in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RecordStats {
+    /// Series.
+    pub series: u64,
+    /// Samples on record, zeros and stale markers among them.
+    pub samples: u64,
+    /// Samples that the storage refused.
+    pub refused: u64,
+    /// The time of the latest sample, in milliseconds since the Unix epoch.
+    pub last_ms: Option<i64>,
+}
+
+pub(super) struct Owner {
+    head: Head,
+    births: Births,
+    stats: RecordStats,
+}
+
+/// After so many refusals the log says no more about them.
+const REFUSALS_TOLD: u64 = 5;
+
+impl Owner {
+    pub(super) fn create(data: &Path, run_start_ms: i64) -> Result<Self, RecordError> {
+        let head = Head::create(data, HeadOptions::default())?;
+        Ok(Self { head, births: Births::new(run_start_ms), stats: RecordStats::default() })
+    }
+
+    /// Serves until told to finish, or until no one can send any more.
+    pub(super) fn run(
+        mut self,
+        commands: &Receiver<Command>,
+        commit_every: Duration,
+        failure: &OnceLock<String>,
+    ) -> Result<Self, RecordError> {
+        match self.serve(commands, commit_every) {
+            Ok(()) => Ok(self),
+            Err(error) => {
+                tracing::error!("recording has stopped: {error}");
+                let _ = failure.set(error.to_string());
+                Err(error)
+            }
+        }
+    }
+
+    fn serve(&mut self, commands: &Receiver<Command>, commit_every: Duration) -> Result<(), RecordError> {
+        let mut due = Instant::now() + commit_every;
+        loop {
+            match commands.recv_timeout(due.saturating_duration_since(Instant::now())) {
+                Ok(Command::Rows(rows)) => rows.into_iter().try_for_each(|row| self.take(row))?,
+                Ok(Command::Describe(families)) => {
+                    families.iter().for_each(|(name, m)| self.head.set_metadata(name, m));
+                }
+                Ok(Command::Commit(reply)) => {
+                    self.head.commit()?;
+                    // Whoever asked may have gone.
+                    let _ = reply.send(());
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Ok(Command::Finish) | Err(RecvTimeoutError::Disconnected) => {
+                    return Ok(self.head.commit()?);
+                }
+            }
+            if Instant::now() >= due {
+                self.head.commit()?;
+                due = Instant::now() + commit_every;
+            }
+        }
+    }
+
+    fn take(&mut self, row: Row) -> Result<(), RecordError> {
+        if let Some((t_ms, zero)) = self.births.zero_before(&row) {
+            self.append(&row.labels, t_ms, &zero)?;
+        }
+        self.append(&row.labels, row.t_ms, &row.value)?;
+        for mut exemplar in row.exemplars {
+            exemplar.t_ms = exemplar.t_ms.or(Some(row.t_ms));
+            let result = self.head.append_exemplar(&row.labels, &exemplar);
+            self.refused(result)?;
+        }
+        Ok(())
+    }
+
+    fn append(&mut self, labels: &Labels, t_ms: i64, value: &RowValue) -> Result<(), RecordError> {
+        let result = match value {
+            RowValue::Float(v) => self.head.append(labels, t_ms, *v),
+            RowValue::Histogram(h) => self.head.append_histogram(labels, t_ms, h),
+            RowValue::FloatHistogram(h) => self.head.append_float_histogram(labels, t_ms, h),
+        };
+        if self.refused(result)? {
+            return Ok(());
+        }
+        self.stats.last_ms = self.stats.last_ms.max(Some(t_ms));
+        Ok(())
+    }
+
+    /// Whether the sample was refused; any other error is passed on.
+    fn refused(&mut self, result: Result<(), assay_tsdb::Error>) -> Result<bool, RecordError> {
+        match result {
+            Ok(()) => Ok(false),
+            Err(error @ assay_tsdb::Error::Sample { .. }) => {
+                self.stats.refused += 1;
+                if self.stats.refused <= REFUSALS_TOLD {
+                    tracing::warn!("a sample is not on record: {error}");
+                }
+                Ok(true)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Makes one block of everything.
+    pub(super) fn finish(self) -> Result<RecordStats, RecordError> {
+        let (head, mut stats) = (self.head.stats(), self.stats);
+        (stats.series, stats.samples) = (head.series, head.samples);
+        self.head.finish()?;
+        Ok(stats)
+    }
+}

@@ -1,0 +1,162 @@
+//! The thread that scrapes.
+//!
+//! Invariant: a target is asked once in each interval, one request at a time; a slow answer delays no other
+//! target. Times are those of the schedule where the scrape began within two milliseconds of it, as in
+//! Prometheus (`scrape.ScrapeTimestampTolerance`), which lets the storage pack them well.
+
+use std::{io, thread::JoinHandle, time::Instant};
+
+use reqwest::Client;
+use tokio::{
+    sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
+    time::MissedTickBehavior,
+};
+
+use super::{
+    Sink,
+    fetch::{client, fetch},
+    target::{History, Target},
+};
+use crate::time::now_ms;
+
+/// How far a scrape may begin from its scheduled time and still carry it.
+const TOLERANCE_MS: i64 = 2;
+
+#[derive(Debug)]
+pub(super) struct Scraper {
+    targets: UnboundedSender<Target>,
+    thread: JoinHandle<()>,
+}
+
+impl Scraper {
+    pub(super) fn start(sink: Sink) -> io::Result<Self> {
+        let (targets, added) = unbounded_channel();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let thread = std::thread::Builder::new()
+            .name("scraper".into())
+            .spawn(move || runtime.block_on(serve(added, sink)))?;
+        Ok(Self { targets, thread })
+    }
+
+    /// Scrapes a target from now on; fails where the thread has ended.
+    pub(super) fn add(&self, target: Target) -> Result<(), ()> {
+        self.targets.send(target).map_err(|_| ())
+    }
+
+    /// Ends scraping; a scrape under way is given up.
+    pub(super) fn stop(self) {
+        drop(self.targets);
+        if self.thread.join().is_err() {
+            tracing::error!("the scraper's thread panicked");
+        }
+    }
+}
+
+/// Runs until no one can add targets any more; the tasks end with the runtime.
+async fn serve(mut added: UnboundedReceiver<Target>, sink: Sink) {
+    let client = match client() {
+        Ok(client) => client,
+        Err(cause) => {
+            tracing::error!(%cause, "cannot scrape");
+            return;
+        }
+    };
+    while let Some(target) = added.recv().await {
+        tokio::spawn(scrape_on(client.clone(), target, sink.clone()));
+    }
+}
+
+async fn scrape_on(client: Client, target: Target, sink: Sink) {
+    let mut history = History::new(&target);
+    let mut schedule = Schedule::new(&target);
+    let mut ticks = tokio::time::interval(target.interval);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    let (mut last_failure, mut described) = (None, Vec::new());
+    loop {
+        let tick = ticks.tick().await;
+        let t_ms = schedule.time(tick.into_std(), now_ms());
+        let begun = Instant::now();
+        let result = fetch(&client, &target).await;
+        let seconds = begun.elapsed().as_secs_f64();
+        let failure = result.as_ref().err().cloned();
+        if failure != last_failure {
+            match &failure {
+                Some(cause) => tracing::warn!(job = target.job, url = %target.url, "scrape: {cause}"),
+                None => tracing::info!(job = target.job, url = %target.url, "scrape: the target is back"),
+            }
+            last_failure = failure;
+        }
+        let mut scrape = result.ok();
+        if let Some(scrape) = &mut scrape {
+            let families = std::mem::take(&mut scrape.families);
+            if families != described {
+                // A failure comes back from the samples that follow.
+                let _ = sink.describe(families.clone());
+                described = families;
+            }
+        }
+        if sink.append(history.rows(t_ms, seconds, scrape)).is_err() {
+            // Whoever owns the recorder hears of the failure from it.
+            return;
+        }
+    }
+}
+
+/// Turns ticks into times.
+struct Schedule {
+    interval_ms: i64,
+    /// A tick and its time.
+    anchor: Option<(Instant, i64)>,
+}
+
+impl Schedule {
+    fn new(target: &Target) -> Self {
+        Self {
+            interval_ms: i64::try_from(target.interval.as_millis()).unwrap_or(i64::MAX).max(1),
+            anchor: None,
+        }
+    }
+
+    /// The time for a scrape that was due at `tick` and begins now.
+    fn time(&mut self, tick: Instant, now_ms: i64) -> i64 {
+        let Some((first, base_ms)) = self.anchor else {
+            self.anchor = Some((tick, now_ms));
+            return now_ms;
+        };
+        let since = i64::try_from(tick.duration_since(first).as_millis()).unwrap_or(i64::MAX);
+        // Whole intervals, so that rounding of the ticks cannot add up.
+        let steps = (since + self.interval_ms / 2) / self.interval_ms;
+        let due_ms = base_ms + steps * self.interval_ms;
+        if (now_ms - due_ms).abs() <= TOLERANCE_MS {
+            return due_ms;
+        }
+        // A late start keeps the schedule; a clock that was set does not.
+        if (now_ms - due_ms).abs() > self.interval_ms {
+            self.anchor = Some((tick, now_ms));
+        }
+        now_ms
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn times_follow_the_schedule_but_not_a_clock_that_was_set() {
+        let mut schedule = Schedule { interval_ms: 1000, anchor: None };
+        let zero = Instant::now();
+        let mut check = |tick_ms: u64, now_ms: i64, want: i64| {
+            assert_eq!(schedule.time(zero + Duration::from_millis(tick_ms), now_ms), want);
+        };
+        check(0, 500_000, 500_000);
+        check(1000, 501_002, 501_000);
+        check(2001, 501_999, 502_000);
+        check(3000, 503_150, 503_150);
+        check(4000, 504_001, 504_000);
+        check(5000, 900_000, 900_000);
+        check(6000, 901_001, 901_000);
+    }
+}

@@ -1,0 +1,189 @@
+//! Records runs with a real target on a real socket, and opens what they leave.
+
+use std::{
+    io::{BufRead as _, BufReader, Write as _},
+    net::TcpListener,
+    path::Path,
+    sync::mpsc::{Receiver, channel},
+    time::Duration,
+};
+
+use assay_model::{
+    Column, Histogram, Labels, Matcher, MetricType, Queryable as _, STALE_NAN_BITS,
+    expo::{HistogramValue, Metric, MetricFamily, MetricValue, negotiate},
+};
+use assay_run::{
+    Manifest, Outcome, RecordError, Recorder, RecorderOptions, Row, Run, Target, recorder::run_directory,
+    time,
+};
+
+/// A target that shows `families(n)` at the n-th scrape and an error from scrape `fails_at` on. Each scrape is
+/// told through the channel before it is answered.
+fn serve(
+    fails_at: usize,
+    families: impl Fn(usize) -> Vec<MetricFamily> + Send + 'static,
+) -> (String, Receiver<usize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    let (asked, scrapes) = channel();
+    std::thread::spawn(move || {
+        for (n, stream) in listener.incoming().enumerate() {
+            let mut stream = stream.expect("a connection");
+            let mut accept = String::new();
+            for line in BufReader::new(&stream).lines().map_while(Result::ok).take_while(|l| !l.is_empty()) {
+                if let Some(value) = line.to_ascii_lowercase().strip_prefix("accept: ") {
+                    accept = line[line.len() - value.len()..].to_owned();
+                }
+            }
+            let format = negotiate(&accept);
+            let body = format.encode(&families(n));
+            let status = if n >= fails_at { "500 Internal Server Error" } else { "200 OK" };
+            let head = format!(
+                "HTTP/1.1 {status}\r\nContent-Type: {}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+                format.content_type(),
+                body.len()
+            );
+            // Whoever scrapes may be gone by now.
+            let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&body));
+            if asked.send(n).is_err() {
+                return;
+            }
+        }
+    });
+    (url, scrapes)
+}
+
+fn read(run: &Run, name: &str) -> Vec<(Labels, Column)> {
+    let series =
+        run.database.select(&[Matcher::equal("__name__", name)], i64::MIN, i64::MAX).expect("selects");
+    let column = |s: &dyn assay_model::Series| {
+        let mut column = Column::default();
+        s.read(i64::MIN, i64::MAX, &mut column).expect("reads");
+        (s.labels().clone(), column)
+    };
+    series.iter().map(|s| column(s.as_ref())).collect()
+}
+
+fn one(run: &Run, name: &str) -> (Labels, Column) {
+    let mut all = read(run, name);
+    assert_eq!(all.len(), 1, "{name}: {all:?}");
+    all.remove(0)
+}
+
+#[test]
+fn a_target_is_on_record_with_zeros_and_stale_markers() {
+    let parent = tempfile::tempdir().expect("a directory");
+    let start_ms = time::now_ms();
+    let (url, scrapes) = serve(3, move |n| {
+        let labels = || Labels::from_pairs([("code", "200")]);
+        let mut requests = MetricFamily::counter("requests_total", "Requests.");
+        requests.push(Metric::new(labels(), MetricValue::Float(n as f64 + 5.0)).since(start_ms));
+        let mut duration = MetricFamily::histogram("duration_seconds", "Durations.");
+        let native = Histogram { zero_count: n as u64 + 1, count: n as u64 + 1, ..Histogram::default() };
+        duration.push(Metric::new(labels(), MetricValue::Histogram(HistogramValue::native(native))));
+        vec![requests, duration]
+    });
+
+    let dir = run_directory(parent.path(), "demo", start_ms).expect("a directory");
+    let recorder =
+        Recorder::create(&dir, Manifest::new("demo", start_ms), &RecorderOptions::default()).expect("begins");
+    recorder.phase_started("steady", false, start_ms).expect("noted");
+    let mut target = Target::new("api", &url).expect("a target");
+    (target.interval, target.timeout) = (Duration::from_millis(20), Duration::from_secs(10));
+    let instance = target.instance.clone();
+    recorder.scrape(target).expect("scrapes");
+    // The answer to a scrape is on record when the next but one has been asked for.
+    while scrapes.recv_timeout(Duration::from_secs(60)).expect("is scraped") < 6 {}
+    let done = recorder.finish(Outcome::Finished).expect("finishes");
+    assert_eq!(done.stats.refused, 0);
+
+    let run = Run::open(&dir).expect("opens");
+    let manifest = run.manifest.as_ref().expect("described");
+    assert_eq!((manifest.outcome.as_ref(), run.cut_short), (Some(&Outcome::Finished), None));
+    assert_eq!(
+        (manifest.phases[0].end_ms, manifest.scrape[0].url.as_str()),
+        (manifest.end_ms, format!("{url}/metrics").as_str())
+    );
+
+    let (labels, requests) = one(&run, "requests_total");
+    assert_eq!(
+        labels.to_string(),
+        format!("requests_total{{code=\"200\", instance=\"{instance}\", job=\"api\"}}")
+    );
+    assert_eq!((requests.times[0], requests.values[0]), (start_ms, 0.0));
+    assert_eq!(requests.values[1..4], [5.0, 6.0, 7.0]);
+    assert_eq!(requests.values[4].to_bits(), STALE_NAN_BITS);
+    assert_eq!(requests.values.len(), 5);
+
+    let (_, duration) = one(&run, "duration_seconds");
+    let counts: Vec<_> = duration.histograms[..3].iter().map(|h| h.count).collect();
+    assert_eq!(counts, [1.0, 2.0, 3.0]);
+    assert_eq!(duration.histograms[3].sum.to_bits(), STALE_NAN_BITS);
+
+    let (_, up) = one(&run, "up");
+    assert_eq!(up.values[..4], [1.0, 1.0, 1.0, 0.0]);
+    assert_eq!(run.database.metadata("requests_total").map(|m| m.metric_type), Some(MetricType::Counter));
+}
+
+#[test]
+fn what_is_left_of_a_killed_run_says_that_it_was_cut_short() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let recorder = Recorder::create(dir.path(), Manifest::new("demo", 1000), &RecorderOptions::default())
+        .expect("begins");
+    recorder.phase_started("steady", false, 1000).expect("noted");
+    let labels = Labels::from_pairs([("__name__", "load_iterations_total"), ("job", "loadgen")]);
+    let sink = recorder.sink();
+    sink.append(vec![Row::float(labels.clone(), 2000, 3.0).since(1500), Row::float(labels, 3000, 4.0)])
+        .expect("taken");
+    sink.commit().expect("committed");
+    // A kill runs no destructor.
+    std::mem::forget(recorder);
+
+    let run = Run::open(dir.path()).expect("opens");
+    assert_eq!(run.cut_short, Some(3000));
+    let phase = run.manifest.as_ref().and_then(|m| m.phase("steady")).expect("the phase");
+    assert_eq!((phase.start_ms, phase.end_ms), (1000, None));
+    let (_, column) = one(&run, "load_iterations_total");
+    assert_eq!(
+        (column.times.as_slice(), column.values.as_slice()),
+        ([1500, 2000, 3000].as_slice(), [0.0, 3.0, 4.0].as_slice())
+    );
+    // The data directory alone is as good an input, without phases.
+    let bare = Run::open(&dir.path().join("data")).expect("opens");
+    assert!(bare.manifest.is_none() && bare.cut_short.is_none());
+    assert_eq!(bare.time_range(), Some((1500, 3000)));
+}
+
+#[test]
+fn a_run_never_overwrites() {
+    let parent = tempfile::tempdir().expect("a directory");
+    let first = run_directory(parent.path(), "a/b", 0).expect("a directory");
+    let second = run_directory(parent.path(), "a/b", 0).expect("a directory");
+    assert_eq!(first.file_name().expect("a name"), "a-b-19700101T000000Z");
+    assert_eq!(second.file_name().expect("a name"), "a-b-19700101T000000Z-2");
+    std::fs::write(first.join("x"), "").expect("writes");
+    let error =
+        Recorder::create(&first, Manifest::new("a", 0), &RecorderOptions::default()).err().expect("refused");
+    assert!(matches!(error, RecordError::Exists { .. }), "{error}");
+}
+
+#[test]
+fn a_place_that_cannot_be_written_is_named() {
+    let error = run_directory(Path::new("/proc/none"), "demo", 0).expect_err("refused");
+    assert!(error.to_string().starts_with("/proc/none: create the directory: "), "{error}");
+}
+
+#[test]
+fn what_is_no_run_is_said_to_be_none() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let check = |path: &Path, want: &str| {
+        let error = Run::open(path).err().expect("refused").to_string();
+        assert!(error.contains(want), "{error}");
+    };
+    check(dir.path(), "holds neither run.json nor");
+    check(&dir.path().join("none"), "there is no such directory");
+    std::fs::write(dir.path().join("file"), "").expect("writes");
+    check(&dir.path().join("file"), "is a file");
+    Manifest::new("x", 0).write(dir.path()).expect("writes");
+    check(dir.path(), "has a run.json but no data/");
+}
