@@ -11,7 +11,7 @@ use assay_model::{
 };
 
 use crate::ast::{
-    AggregateExpr, AtModifier, BinaryExpr, Call, DurationContext, DurationExpr, DurationKind, Expr,
+    AggregateExpr, AtModifier, BinaryExpr, BinaryOp, Call, DurationContext, DurationExpr, DurationKind, Expr,
     MatrixSelector, NumberLiteral, RangeMode, StringLiteral, SubqueryExpr, UnaryExpr, UnaryOp,
     VectorMatchCardinality, VectorMatching, VectorSelector,
 };
@@ -72,7 +72,12 @@ impl BinaryExpr {
 
 impl Display for BinaryExpr {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} {}", self.lhs, self.head(), self.rhs)
+        match (&*self.lhs, self.op) {
+            // The sign of the canonical +Inf would take in the power.
+            (Expr::Number(n), BinaryOp::Pow) if n.value == f64::INFINITY => f.write_str("Inf")?,
+            (lhs, _) => lhs.fmt(f)?,
+        }
+        write!(f, " {} {}", self.head(), self.rhs)
     }
 }
 

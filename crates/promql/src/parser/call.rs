@@ -137,7 +137,7 @@ impl Parser<'_> {
                 let quoted = token.kind == T::String;
                 let label = if quoted { self.unquote(token) } else { self.text[token.span()].to_owned() };
                 if label.is_empty() {
-                    self.error(token.start + 1..token.end, "invalid label name for grouping: \"\"");
+                    self.error(token.span(), "invalid label name for grouping: \"\"");
                 }
                 labels.push(label);
             } else {

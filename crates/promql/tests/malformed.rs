@@ -1,0 +1,67 @@
+//! Where errors are: `testdata/malformed.txt` has the position of each expression's first error.
+//!
+//! Invariant: the positions are those of a real Prometheus, which is asked where there is one.
+
+#[path = "support/peers.rs"]
+mod peers;
+
+use assay_promql::parse;
+
+const CASES: &str = include_str!("../testdata/malformed.txt");
+
+/// Position and expression of each case. An expression is written as a JSON string where it needs escapes.
+fn cases() -> Vec<(String, String)> {
+    let lines = CASES.lines().filter(|l| !l.starts_with('#') && !l.is_empty());
+    let split = |line: &str| {
+        let (position, text) = line.split_once('\t').expect("a position, a tab and an expression");
+        (position.to_owned(), text.to_owned())
+    };
+    lines.map(split).collect()
+}
+
+fn first_error(text: &str) -> Option<String> {
+    let errors = parse(text).err()?;
+    let first = &errors.list()[0];
+    Some(format!("{}:{}", first.line, first.column))
+}
+
+#[test]
+fn errors_are_where_the_list_says() {
+    let all = cases();
+    assert!(all.len() >= 200, "only {} cases", all.len());
+    let wrong: Vec<_> = all
+        .iter()
+        .filter_map(|(want, text)| {
+            let got = first_error(text).unwrap_or_else(|| "none".to_owned());
+            (got != *want).then(|| format!("{text}: {got}, expected {want}"))
+        })
+        .collect();
+    assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), all.len(), wrong.join("\n"));
+}
+
+#[test]
+fn every_error_has_a_place_and_a_message() {
+    for (_, text) in cases() {
+        for error in parse(&text).expect_err("is malformed").list() {
+            assert!(error.span.start <= error.span.end && error.span.end <= text.len(), "{text}: {error:?}");
+            assert!(!error.message.is_empty() && !error.message.contains('\n'), "{text}: {error:?}");
+        }
+    }
+}
+
+#[test]
+fn prometheus_reports_the_same_places() {
+    let Some(peers) = peers::directory("ASSAY_PEERS") else { return };
+    let server = peers::Prometheus::start(&peers, None);
+    let mut wrong = Vec::new();
+    for (want, text) in cases() {
+        let (_, body) = server.post("/api/v1/format_query", &[("query", &text)]);
+        let reply: serde_json::Value = serde_json::from_str(&body).expect("JSON");
+        let error = reply["error"].as_str().unwrap_or("no error");
+        let position = error.split(" parse error:").next().and_then(|e| e.rsplit(' ').next()).unwrap_or("");
+        if position.trim_end_matches(':') != want {
+            wrong.push(format!("{text}: ours at {want}, Prometheus: {error}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}:\n{}", wrong.len(), wrong.join("\n"));
+}

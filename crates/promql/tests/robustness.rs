@@ -1,0 +1,201 @@
+//! Any text is an error or a tree: no panic, no stack that overflows, no time out of proportion.
+//!
+//! Invariant: the seed is fixed, so that a failure comes back.
+
+use std::time::{Duration, Instant};
+
+use assay_promql::{Expr, parse, pretty};
+
+/// Words of the language, valid or nearly so, to make expressions of.
+const WORDS: &[&str] = &[
+    "foo",
+    "up",
+    "sum",
+    "by",
+    "without",
+    "(",
+    ")",
+    "[",
+    "]",
+    "{",
+    "}",
+    ",",
+    ":",
+    "=",
+    "!=",
+    "=~",
+    "!~",
+    "==",
+    "bool",
+    "on",
+    "ignoring",
+    "group_left",
+    "group_right",
+    "fill",
+    "fill_left",
+    "offset",
+    "@",
+    "start()",
+    "end()",
+    "step()",
+    "range()",
+    "min_of",
+    "max_of",
+    "anchored",
+    "smoothed",
+    "rate",
+    "topk",
+    "5",
+    "0x1f",
+    "1e3",
+    "5m",
+    "1h30m",
+    "Inf",
+    "\"a\"",
+    "'b'",
+    "`c`",
+    "\"\\xff\"",
+    "\\",
+    "\"",
+    "#x\n",
+    "-",
+    "+",
+    "*",
+    "/",
+    "%",
+    "^",
+    "atan2",
+    "and",
+    "or",
+    "unless",
+    "</",
+    ">/",
+    "<",
+    "é",
+    "\u{1F600}",
+    "\t",
+    " ",
+    "\n",
+    "foo[5m]",
+    "foo[1h:5m]",
+    "sum by (a) (foo)",
+    "rate(foo[5m])",
+    "(1)",
+    "-1",
+    "a:b",
+    "{\"q.x\", \"l l\"=\"v\"}",
+    "count_values(\"v\", up)",
+];
+
+/// A generator of pseudo-random numbers (xorshift64), so that the test needs no other crate.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, n: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 % n as u64) as usize
+    }
+}
+
+/// Parses; a tree must print to the same tree, an error must lie in the text.
+fn check(text: &str) -> bool {
+    match parse(text) {
+        Ok(expr) => {
+            for printed in [expr.to_string(), pretty(&expr)] {
+                let again =
+                    parse(&printed).unwrap_or_else(|e| panic!("{text:?} printed as {printed:?}: {e}"));
+                assert_eq!(again.to_string(), expr.to_string(), "{text:?} printed as {printed:?}");
+                assert_eq!(shape(&again), shape(&expr), "{text:?} printed as {printed:?}");
+            }
+            expr.walk(&mut |e| {
+                let span = e.span();
+                assert!(
+                    span.start <= span.end
+                        && text.is_char_boundary(span.start)
+                        && text.is_char_boundary(span.end)
+                );
+            });
+            true
+        }
+        Err(errors) => {
+            for e in errors.list() {
+                assert!(e.span.start <= e.span.end && e.span.end <= text.len(), "{text:?}: {e:?}");
+            }
+            false
+        }
+    }
+}
+
+/// The tree's nodes without their texts.
+fn shape(expr: &Expr) -> Vec<std::mem::Discriminant<Expr>> {
+    let mut out = Vec::new();
+    expr.walk(&mut |e| out.push(std::mem::discriminant(e)));
+    out
+}
+
+#[test]
+fn random_words_are_errors_or_trees() {
+    let mut random = Random(0x5eed_1234_abcd_0001);
+    let mut trees = 0;
+    for _ in 0..60_000 {
+        let words = 1 + random.below(9);
+        let text: Vec<_> = (0..words).map(|_| WORDS[random.below(WORDS.len())]).collect();
+        trees += usize::from(check(&text.join([" ", ""][random.below(2)])));
+    }
+    assert!(trees > 500, "only {trees} texts were expressions");
+}
+
+#[test]
+fn mutilated_expressions_are_errors_or_trees() {
+    let mut random = Random(0x5eed_1234_abcd_0002);
+    let seeds: Vec<_> =
+        include_str!("../testdata/expressions.txt").lines().filter(|l| !l.starts_with('#')).collect();
+    for seed in &seeds {
+        assert!(check(seed), "{seed} is an expression");
+    }
+    for _ in 0..30_000 {
+        let mut text: Vec<char> = seeds[random.below(seeds.len())].chars().collect();
+        for _ in 0..=random.below(3) {
+            let at = random.below(text.len());
+            match random.below(3) {
+                0 if text.len() > 1 => drop(text.remove(at)),
+                1 => text[at] = char::from(32 + random.below(95) as u8),
+                _ => text.insert(at, char::from(32 + random.below(95) as u8)),
+            }
+        }
+        check(&text.into_iter().collect::<String>());
+    }
+}
+
+#[test]
+fn depth_is_bounded_and_time_is_linear() {
+    let deep = |before: &str, open: &str, middle: &str, close: &str| {
+        let n = 100_000;
+        let text = format!("{before}{}{middle}{}", open.repeat(n), close.repeat(n));
+        let started = Instant::now();
+        let errors = parse(&text).expect_err("too deep");
+        assert!(errors.list()[0].message.contains("deep"), "{}", errors.list()[0]);
+        // Generous by two orders of magnitude: what must not be is quadratic or exponential time.
+        assert!(started.elapsed() < Duration::from_secs(10), "{open:?} took {:?}", started.elapsed());
+    };
+    deep("", "(", "1", ")");
+    deep("", "-", "foo", "");
+    deep("", "abs(", "foo", ")");
+    deep("", "sum by (a) (", "foo", ")");
+    deep("", "1 + ", "1", "");
+    deep("", "2 ^ ", "1", "");
+    deep("", "foo or ", "foo", "");
+    deep("", "", "foo", "[5m:]");
+    deep("foo[", "5m + ", "5m]", "");
+    deep("foo offset ", "(", "5m", ")");
+    deep("foo offset ", "- ", "5m", "");
+    deep("foo[", "min_of(5m, ", "5m]", ")");
+}
+
+#[test]
+fn what_is_within_the_bounds_parses() {
+    assert!(parse(&format!("{}1{}", "(".repeat(150), ")".repeat(150))).is_ok());
+    assert!(parse(&format!("{}1", "1 + ".repeat(450))).is_ok());
+}
