@@ -2,6 +2,7 @@
 
 pub mod ast;
 mod check;
+pub mod engine;
 mod error;
 mod lexer;
 mod parser;
@@ -11,6 +12,7 @@ pub mod promqltest;
 pub mod value;
 
 pub use ast::Expr;
+pub use engine::{Engine, EngineOptions, EvalError, RangeQuery};
 pub use error::{ParseError, ParseErrors, line_and_column};
 pub use parser::{ParseOptions, parse, parse_with};
 pub use pretty::pretty;

@@ -60,8 +60,10 @@ pub enum Severity {
 pub struct Annotation {
     /// How grave it is.
     pub severity: Severity,
-    /// The text, without position.
+    /// The text without position, such as `PromQL warning: quantile value should be between 0 and 1, got 2`.
     pub message: String,
+    /// What is to follow the text: counts over all occurrences, or nothing.
+    pub details: String,
     /// The bytes of the expression's text that it is about.
     pub span: Range<usize>,
 }

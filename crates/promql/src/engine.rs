@@ -1,0 +1,245 @@
+//! The engine: evaluates a checked expression over a [`Queryable`], at one time or over a range.
+//!
+//! An expression becomes a plan (`plan`) whose selectors are merged, whose parts that do not depend on the
+//! step are evaluated once, and whose equal parts are evaluated once for all that use them. The plan is then
+//! evaluated by column: a series is read once and computed for all steps, series on all cores.
+//!
+//! Invariant: nothing here depends on the number of threads; results and annotations come out in one order.
+//! Semantics follow Prometheus `promql/engine.go` v3.13 with delayed name removal.
+
+mod aggregate;
+mod binary;
+mod calendar;
+mod context;
+mod eval;
+mod function;
+mod grid;
+mod notes;
+mod plan;
+mod points;
+mod range;
+mod result;
+mod select;
+mod vector;
+
+use std::{
+    ops::Range,
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
+
+use assay_model::{QueryError, Queryable};
+
+use self::{context::Context, eval::Evaluator, grid::Grid, plan::Plan};
+use crate::{
+    ast::{DurationContext, Expr, ValueType},
+    value::QueryResult,
+};
+
+/// How an [`Engine`] evaluates.
+#[derive(Clone, Debug)]
+pub struct EngineOptions {
+    /// How far back an instant selector looks for a sample.
+    pub lookback_ms: i64,
+    /// The step of subqueries that name none.
+    pub default_step_ms: i64,
+    /// The most samples that a query may hold at a time; 0 for no limit.
+    pub max_samples: usize,
+    /// The most series that one selector may yield; 0 for no limit.
+    pub max_series: usize,
+    /// How long a query may take.
+    pub timeout: Option<Duration>,
+    /// Ends running queries where it becomes true.
+    pub cancel: Option<Arc<AtomicBool>>,
+    /// Whether functions and aggregations that Prometheus calls experimental may be used.
+    pub experimental_functions: bool,
+    /// Whether start timestamps of samples, where the source has them, tell of counter resets.
+    pub start_timestamps: bool,
+}
+
+impl Default for EngineOptions {
+    /// Prometheus' defaults: 5 minutes of lookback, 1 minute as default step, 50 million samples; no limit
+    /// on series or time, experimental functions on.
+    fn default() -> Self {
+        Self {
+            lookback_ms: 300_000,
+            default_step_ms: 60_000,
+            max_samples: 50_000_000,
+            max_series: 0,
+            timeout: None,
+            cancel: None,
+            experimental_functions: true,
+            start_timestamps: true,
+        }
+    }
+}
+
+/// Why an evaluation failed.
+#[derive(Debug, thiserror::Error)]
+pub enum EvalError {
+    /// The source could not be read.
+    #[error(transparent)]
+    Read(#[from] QueryError),
+    /// The expression, or the data that it meets, makes no sense at `span`.
+    #[error("{message}")]
+    Expression {
+        /// What is wrong.
+        message: String,
+        /// The bytes of the expression at fault.
+        span: Range<usize>,
+    },
+    /// The query would hold more samples than allowed.
+    #[error(
+        "the query needs more than {max} samples in memory; narrow its selectors or range, or raise the limit"
+    )]
+    TooManySamples {
+        /// The limit.
+        max: usize,
+    },
+    /// A selector yields more series than allowed.
+    #[error("the selector {selector} yields {found} series; the limit is {max}")]
+    TooManySeries {
+        /// The selector's matchers.
+        selector: String,
+        /// How many series there are.
+        found: usize,
+        /// The limit.
+        max: usize,
+    },
+    /// The query took too long.
+    #[error("the query took longer than {seconds} s")]
+    Timeout {
+        /// The limit.
+        seconds: f64,
+    },
+    /// The query was cancelled.
+    #[error("the query was cancelled")]
+    Cancelled,
+}
+
+impl EvalError {
+    /// The bytes of the expression that the error is about, where it is about the expression.
+    #[must_use]
+    pub fn span(&self) -> Option<Range<usize>> {
+        match self {
+            Self::Expression { span, .. } => Some(span.clone()),
+            _ => None,
+        }
+    }
+}
+
+/// Evaluates expressions. Cheap to make; holds nothing but its options.
+#[derive(Clone, Debug, Default)]
+pub struct Engine {
+    options: EngineOptions,
+}
+
+/// The range over which several expressions are evaluated together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RangeQuery {
+    /// The first evaluation time, in milliseconds since the Unix epoch.
+    pub start_ms: i64,
+    /// No evaluation time is after this one.
+    pub end_ms: i64,
+    /// The distance between evaluation times; above 0.
+    pub step_ms: i64,
+}
+
+impl RangeQuery {
+    fn grid(self) -> Grid {
+        Grid::new(self.start_ms, self.end_ms, self.step_ms)
+    }
+
+    fn durations(self) -> DurationContext {
+        DurationContext { step_ms: self.step_ms, range_ms: self.end_ms - self.start_ms }
+    }
+}
+
+impl Engine {
+    /// An engine with these options.
+    #[must_use]
+    pub fn new(options: EngineOptions) -> Self {
+        Self { options }
+    }
+
+    /// The options.
+    #[must_use]
+    pub fn options(&self) -> &EngineOptions {
+        &self.options
+    }
+
+    /// The value of an expression at one time.
+    ///
+    /// # Errors
+    /// See [`EvalError`].
+    pub fn instant(&self, source: &dyn Queryable, expr: &Expr, t_ms: i64) -> Result<QueryResult, EvalError> {
+        let plan = Plan::new(&[expr], Grid::instant(t_ms), DurationContext::default(), &self.options)?;
+        let ctx = Context::new(source, &self.options, &plan.spans);
+        let loaded = select::load(&ctx, &plan)?;
+        let evaluator = Evaluator::new(&ctx, &plan, &loaded);
+        result::instant(&evaluator, &plan.roots[0], t_ms)
+    }
+
+    /// The values of an expression from `start_ms` to at most `end_ms`, every `step_ms`: a matrix, sorted by
+    /// labels.
+    ///
+    /// # Errors
+    /// See [`EvalError`]; also where the expression is a string or range vector, or the step is not positive.
+    pub fn range(
+        &self,
+        source: &dyn Queryable,
+        expr: &Expr,
+        start_ms: i64,
+        end_ms: i64,
+        step_ms: i64,
+    ) -> Result<QueryResult, EvalError> {
+        let mut results = self.batch(source, &[expr], RangeQuery { start_ms, end_ms, step_ms })?;
+        results.pop().unwrap_or(Err(EvalError::Cancelled))
+    }
+
+    /// Evaluates several expressions over one range. Selectors that several of them have are read once, and
+    /// equal parts are computed once. Results come in the order of `exprs`; one that fails does not touch
+    /// the others.
+    ///
+    /// # Errors
+    /// Where the source cannot be read or a limit of the whole is passed; an expression's own error is in
+    /// its place in the list.
+    pub fn batch(
+        &self,
+        source: &dyn Queryable,
+        exprs: &[&Expr],
+        query: RangeQuery,
+    ) -> Result<Vec<Result<QueryResult, EvalError>>, EvalError> {
+        for expr in exprs {
+            check_range(expr, query)?;
+        }
+        let plan = Plan::new(exprs, query.grid(), query.durations(), &self.options)?;
+        let ctx = Context::new(source, &self.options, &plan.spans);
+        let loaded = select::load(&ctx, &plan)?;
+        let evaluator = Evaluator::new(&ctx, &plan, &loaded);
+        Ok(plan.roots.iter().map(|root| result::range(&evaluator, root)).collect())
+    }
+
+    /// How the expressions would be evaluated over a range: the plan as an indented tree, with what is
+    /// shared and what is evaluated once.
+    ///
+    /// # Errors
+    /// Where the expression makes no plan: a duration without a value, an unknown experimental function.
+    pub fn explain(&self, exprs: &[&Expr], query: RangeQuery) -> Result<String, EvalError> {
+        Ok(Plan::new(exprs, query.grid(), query.durations(), &self.options)?.explain())
+    }
+}
+
+fn check_range(expr: &Expr, query: RangeQuery) -> Result<(), EvalError> {
+    let fail = |message: String| Err(EvalError::Expression { message, span: expr.span() });
+    if query.step_ms <= 0 {
+        return fail("the step of a range query must be greater than 0".to_owned());
+    }
+    match expr.value_type() {
+        ValueType::Scalar | ValueType::Vector => Ok(()),
+        other => fail(format!(
+            "invalid expression type {:?} for range query, must be Scalar or instant Vector",
+            other.as_str()
+        )),
+    }
+}

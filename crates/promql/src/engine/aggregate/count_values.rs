@@ -1,0 +1,76 @@
+//! `count_values`: how many series have each value. Invariant: a value is a label, written as Prometheus
+//! writes numbers.
+//!
+//! Source: Prometheus `promql/engine.go` v3.13 (`aggregationCountValues`).
+
+use assay_model::{Labels, number::format_f};
+use hashbrown::HashMap;
+
+use super::group_labels;
+use crate::engine::{
+    EvalError,
+    eval::Evaluator,
+    function::is_label_name,
+    notes::Notes,
+    plan::{Aggregation, Node},
+    points::{Point, Points, is_absent},
+    vector::{Meta, Vector},
+};
+
+pub(super) fn count_values<'e>(
+    ev: &Evaluator<'e>,
+    node: &'e Node,
+    a: &'e Aggregation,
+    notes: &mut Notes,
+) -> Result<Vector<'e>, EvalError> {
+    let Some(param) = &a.param else {
+        return Err(ev.ctx.fail(node.site, "count_values needs the name of a label"));
+    };
+    let label = ev.text(param)?;
+    if !is_label_name(label) {
+        return Err(ev.ctx.fail(param.site, format!("invalid label name {label:?}")));
+    }
+    let v = ev.vector(&a.vector, notes)?;
+    let columns = v.columns(ev.ctx, notes)?;
+    let steps = node.grid.steps;
+    let mut grouping = a.grouping.clone();
+    if !a.without {
+        grouping.push(label.to_owned());
+        grouping.sort();
+    }
+    let mut index: HashMap<Labels, usize> = HashMap::new();
+    let (mut series, mut out): (Vec<Meta>, Vec<Points>) = (Vec::new(), Vec::new());
+    for (meta, points) in v.series.iter().zip(columns.iter()) {
+        let mut last: Option<(u64, usize)> = None;
+        for step in 0..steps {
+            let Some(point) = points.at(step) else { continue };
+            let bits = match point {
+                Point::Float(f) => Some(f.to_bits()),
+                Point::Histogram(_) => None,
+            };
+            // Values seldom change from step to step, and labels are dear.
+            let at = match last.filter(|(b, _)| Some(*b) == bits) {
+                Some((_, at)) => at,
+                None => {
+                    let value = match point {
+                        Point::Float(f) => format_f(f),
+                        Point::Histogram(h) => h.to_string(),
+                    };
+                    let mut labels = meta.labels.to_builder();
+                    labels.set(label, &value);
+                    let labels = group_labels(&labels.build(), &grouping, a.without);
+                    *index.entry(labels.clone()).or_insert_with(|| {
+                        series.push(Meta { labels, drop_name: false });
+                        out.push(Points::absent(steps));
+                        out.len() - 1
+                    })
+                }
+            };
+            last = bits.map(|b| (b, at));
+            let count = &mut out[at].values[step];
+            *count = if is_absent(*count) { 1.0 } else { *count + 1.0 };
+        }
+    }
+
+    Ok(Vector::ready(series, out))
+}

@@ -1,0 +1,59 @@
+//! Binary operators. Invariant: series find each other by their labels alone, once for all steps; samples only
+//! decide whether a match is allowed.
+//!
+//! Source: Prometheus `promql/engine.go` v3.13 (`VectorBinop`, `VectorscalarBinop`, `vectorElemBinop`).
+
+mod element;
+mod matching;
+mod scalar;
+mod set;
+
+use super::{
+    EvalError,
+    eval::Evaluator,
+    notes::Notes,
+    plan::{Node, Operation},
+    vector::{Output, Vector},
+};
+
+/// Evaluates an operator over what its sides yield.
+pub(crate) fn evaluate<'e>(
+    ev: &Evaluator<'e>,
+    node: &'e Node,
+    op: &'e Operation,
+    notes: &mut Notes,
+) -> Result<Output<'e>, EvalError> {
+    let lhs = ev.eval(&op.lhs, notes)?;
+    let rhs = ev.eval(&op.rhs, notes)?;
+    Ok(match (lhs, rhs) {
+        (Output::Scalar(a), Output::Scalar(b)) => {
+            Output::Scalar(a.map2(&b, node.grid.steps, |a, b| element::scalars(op.op, a, b)))
+        }
+        (Output::Vector(v), Output::Scalar(s)) => {
+            Output::Vector(scalar::vector_scalar(v, s, op, node.site, false))
+        }
+        (Output::Scalar(s), Output::Vector(v)) => {
+            Output::Vector(scalar::vector_scalar(v, s, op, node.site, true))
+        }
+        (Output::Vector(a), Output::Vector(b)) if op.op.is_set() => {
+            Output::Vector(set::combine(ev, node, op, a, b, notes)?)
+        }
+        (Output::Vector(a), Output::Vector(b)) => {
+            Output::Vector(matching::combine(ev, node, op, a, b, notes)?)
+        }
+        _ => return Err(ev.ctx.fail(node.site, "binary operators take scalars and instant vectors")),
+    })
+}
+
+/// `-v`.
+pub(crate) fn negate(v: Vector<'_>) -> Vector<'_> {
+    v.drop_names().map(|_, points, _| {
+        for v in points.values.iter_mut().filter(|v| !super::points::is_absent(**v)) {
+            *v = -*v;
+        }
+        for (_, h) in &mut points.histograms {
+            std::sync::Arc::make_mut(h).mul(-1.0);
+        }
+        Ok(())
+    })
+}

@@ -1,0 +1,126 @@
+//! What every part of a running query shares: options, limits, and the way to work on many series at once.
+//!
+//! Invariant: results and notes come in the order of the series, whatever thread worked on them.
+
+use std::{
+    ops::Range,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Instant,
+};
+
+use assay_model::{Column, Queryable};
+use rayon::prelude::*;
+
+use super::{
+    EngineOptions, EvalError,
+    notes::{Note, Notes, Site},
+};
+
+/// A query in progress.
+pub(crate) struct Context<'e> {
+    pub(crate) queryable: &'e dyn Queryable,
+    pub(crate) options: &'e EngineOptions,
+    spans: &'e [Range<usize>],
+    samples: AtomicUsize,
+    deadline: Option<Instant>,
+    cancelled: Option<Arc<AtomicBool>>,
+}
+
+/// What one thread works with.
+#[derive(Default)]
+pub(crate) struct Worker {
+    /// What is to be said of the result.
+    pub(crate) notes: Notes,
+    /// A buffer for raw samples, lent to whoever reads a series.
+    pub(crate) column: Column,
+}
+
+impl<'e> Context<'e> {
+    pub(crate) fn new(
+        queryable: &'e dyn Queryable,
+        options: &'e EngineOptions,
+        spans: &'e [Range<usize>],
+    ) -> Self {
+        Self {
+            queryable,
+            options,
+            spans,
+            samples: AtomicUsize::new(0),
+            deadline: options.timeout.map(|t| Instant::now() + t),
+            cancelled: options.cancel.clone(),
+        }
+    }
+
+    /// The bytes of a node.
+    pub(crate) fn span(&self, site: Site) -> Range<usize> {
+        self.spans.get(site).cloned().unwrap_or_default()
+    }
+
+    /// An error at a node.
+    pub(crate) fn fail(&self, site: Site, message: impl Into<String>) -> EvalError {
+        EvalError::Expression { message: message.into(), span: self.span(site) }
+    }
+
+    /// The error that a node yields a label set twice at one time.
+    pub(crate) fn duplicate(&self, site: Site) -> EvalError {
+        self.fail(site, "vector cannot contain metrics with the same labelset")
+    }
+
+    /// Counts samples that are held now.
+    pub(crate) fn hold(&self, samples: usize) -> Result<(), EvalError> {
+        let held = self.samples.fetch_add(samples, Ordering::Relaxed) + samples;
+        match self.options.max_samples {
+            0 => Ok(()),
+            max if held > max => Err(EvalError::TooManySamples { max }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Gives back what [`Self::hold`] counted.
+    pub(crate) fn release(&self, samples: usize) {
+        self.samples.fetch_sub(samples, Ordering::Relaxed);
+    }
+
+    /// Fails where the query was cancelled or has run out of time.
+    pub(crate) fn check(&self) -> Result<(), EvalError> {
+        if self.cancelled.as_ref().is_some_and(|c| c.load(Ordering::Relaxed)) {
+            return Err(EvalError::Cancelled);
+        }
+        match (self.deadline, self.options.timeout) {
+            (Some(deadline), Some(timeout)) if Instant::now() >= deadline => {
+                Err(EvalError::Timeout { seconds: timeout.as_secs_f64() })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Runs `work` for `0..n` on all cores. Results and notes keep the order.
+    pub(crate) fn parallel<T: Send>(
+        &self,
+        n: usize,
+        notes: &mut Notes,
+        work: impl Fn(usize, &mut Worker) -> Result<T, EvalError> + Send + Sync,
+    ) -> Result<Vec<T>, EvalError> {
+        let one = |worker: &mut Worker, i: usize| -> Result<(T, Vec<Note>), EvalError> {
+            self.check()?;
+            let result = work(i, worker)?;
+            Ok((result, worker.notes.take()))
+        };
+        let done: Vec<(T, Vec<Note>)> = if n <= 1 {
+            let mut worker = Worker::default();
+            (0..n).map(|i| one(&mut worker, i)).collect::<Result<_, _>>()?
+        } else {
+            (0..n).into_par_iter().map_init(Worker::default, one).collect::<Result<_, _>>()?
+        };
+        Ok(done
+            .into_iter()
+            .map(|(result, said)| {
+                notes.extend(said);
+                result
+            })
+            .collect())
+    }
+}

@@ -1,0 +1,87 @@
+//! `label_replace` and `label_join`. Invariant: only labels change; two series that become one must not have
+//! samples at the same step.
+
+use std::sync::Arc;
+
+use assay_model::METRIC_NAME;
+
+use crate::engine::{
+    EvalError,
+    eval::Evaluator,
+    notes::Notes,
+    plan::Node,
+    vector::{Meta, Vector},
+};
+
+/// `label_replace(v, dst, replacement, src, regex)`.
+pub(super) fn replace<'e>(
+    ev: &Evaluator<'e>,
+    node: &Node,
+    args: &'e [Arc<Node>],
+    notes: &mut Notes,
+) -> Result<Vector<'e>, EvalError> {
+    let (dst, replacement) = (ev.text(&args[1])?, ev.text(&args[2])?);
+    let (src, pattern) = (ev.text(&args[3])?, ev.text(&args[4])?);
+    let regex = regex::Regex::new(&format!("^(?s:{pattern})$")).map_err(|_| {
+        ev.ctx.fail(args[4].site, format!("invalid regular expression in label_replace(): {pattern}"))
+    })?;
+    if !is_label_name(dst) {
+        let message = format!("invalid destination label name in label_replace(): {dst}");
+        return Err(ev.ctx.fail(args[1].site, message));
+    }
+    let v = ev.vector(&args[0], notes)?;
+    relabelled(ev, node, v, notes, |meta| {
+        let found = regex.captures(meta.labels.get(src).unwrap_or(""))?;
+        let mut value = String::new();
+        found.expand(replacement, &mut value);
+        Some((dst, value))
+    })
+}
+
+/// `label_join(v, dst, separator, src…)`.
+pub(super) fn join<'e>(
+    ev: &Evaluator<'e>,
+    node: &Node,
+    args: &'e [Arc<Node>],
+    notes: &mut Notes,
+) -> Result<Vector<'e>, EvalError> {
+    let (dst, separator) = (ev.text(&args[1])?, ev.text(&args[2])?);
+    let sources = args[3..].iter().map(|a| ev.text(a)).collect::<Result<Vec<_>, _>>()?;
+    if let Some(bad) = sources.iter().position(|s| !is_label_name(s)) {
+        let message = format!("invalid source label name in label_join(): {}", sources[bad]);
+        return Err(ev.ctx.fail(args[3 + bad].site, message));
+    }
+    if !is_label_name(dst) {
+        let message = format!("invalid destination label name in label_join(): {dst}");
+        return Err(ev.ctx.fail(args[1].site, message));
+    }
+    let v = ev.vector(&args[0], notes)?;
+    relabelled(ev, node, v, notes, |meta| {
+        let values: Vec<&str> = sources.iter().map(|s| meta.labels.get(s).unwrap_or("")).collect();
+        Some((dst, values.join(separator)))
+    })
+}
+
+fn relabelled<'e, 'a>(
+    ev: &Evaluator<'e>,
+    node: &Node,
+    mut v: Vector<'e>,
+    notes: &mut Notes,
+    change: impl Fn(&Meta) -> Option<(&'a str, String)>,
+) -> Result<Vector<'e>, EvalError> {
+    for meta in &mut v.series {
+        if let Some((name, value)) = change(meta) {
+            let mut labels = meta.labels.to_builder();
+            labels.set(name, &value);
+            meta.labels = labels.build();
+            // A name that is given here is meant to stay.
+            meta.drop_name &= name != METRIC_NAME;
+        }
+    }
+    v.merge_duplicates(ev.ctx, node.site, notes)
+}
+
+/// Any text but the empty one; a replacement character tells that it was no UTF-8.
+pub(crate) fn is_label_name(name: &str) -> bool {
+    !name.is_empty() && !name.contains(char::REPLACEMENT_CHARACTER)
+}

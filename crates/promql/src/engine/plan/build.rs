@@ -1,0 +1,336 @@
+//! From the tree to the plan: durations get their values, `@` its time, subqueries their grid, selectors
+//! their place among the selections. Invariant: sites are numbered in the order of reading, parentheses left
+//! out, so that equal parts number their nodes alike.
+
+use std::{ops::Range, sync::Arc};
+
+use assay_model::{Labels, LabelsBuilder, METRIC_NAME, MatchOp, Matcher};
+use hashbrown::HashMap;
+
+use super::{
+    Aggregation, Grid, InfoCall, Node, Op, Operation, Plan, Selection, Selector, Shift, Window, WindowSource,
+    invariant::is_invariant, key::key,
+};
+use crate::{
+    ast::{
+        AggregateExpr, AtModifier, BinaryExpr, Call, DurationContext, DurationExpr, Expr, Func,
+        MatrixSelector, RangeMode, SubqueryExpr, UnaryOp, ValueType, VectorSelector,
+    },
+    engine::{EngineOptions, EvalError, function, notes::Site},
+};
+
+pub(super) struct Builder<'o> {
+    query: Grid,
+    durations: DurationContext,
+    options: &'o EngineOptions,
+    selections: Vec<Selection>,
+    by_matchers: HashMap<Vec<Matcher>, Vec<usize>>,
+    ids: HashMap<String, usize>,
+    spans: Vec<Range<usize>>,
+}
+
+impl<'o> Builder<'o> {
+    pub(super) fn new(query: Grid, durations: DurationContext, options: &'o EngineOptions) -> Self {
+        Self {
+            query,
+            durations,
+            options,
+            selections: Vec::new(),
+            by_matchers: HashMap::new(),
+            ids: HashMap::new(),
+            spans: Vec::new(),
+        }
+    }
+
+    /// The node of a whole expression.
+    pub(super) fn root(&mut self, expr: &Expr) -> Result<Arc<Node>, EvalError> {
+        self.build(expr, self.query)
+    }
+
+    pub(super) fn finish(self, roots: Vec<Arc<Node>>) -> Plan {
+        Plan { roots, selections: self.selections, uses: vec![0; self.ids.len()], spans: self.spans }
+    }
+
+    /// The node of an expression over a grid: evaluated once where it is the same at every step.
+    fn build(&mut self, expr: &Expr, grid: Grid) -> Result<Arc<Node>, EvalError> {
+        let expr = expr.unparen();
+        let literal = matches!(expr, Expr::Number(_) | Expr::String(_));
+        let matrix = expr.value_type() == ValueType::Matrix;
+        if grid.steps > 1 && !literal && !matrix && is_invariant(expr) {
+            let once = self.build_here(expr, grid.first())?;
+            let (site, value_type) = (once.site, once.value_type);
+            return Ok(self.node(Op::Repeat(once), grid, site, value_type));
+        }
+        self.build_here(expr, grid)
+    }
+
+    fn build_here(&mut self, expr: &Expr, grid: Grid) -> Result<Arc<Node>, EvalError> {
+        let site = self.site(expr);
+        let op = match expr {
+            Expr::Paren(p) => return self.build_here(&p.expr, grid),
+            Expr::Number(n) => Op::Number(n.value),
+            Expr::String(s) => Op::Text(s.value.clone()),
+            Expr::Vector(v) => Op::Select(self.selector(v, grid)?),
+            Expr::Matrix(_) | Expr::Subquery(_) => Op::Raw(self.window_at(expr, grid, site)?),
+            Expr::Unary(u) => {
+                let inner = self.build(&u.expr, grid)?;
+                if u.op == UnaryOp::Plus {
+                    return Ok(inner);
+                }
+                Op::Negate(inner)
+            }
+            Expr::Aggregate(a) => self.aggregate(a, grid)?,
+            Expr::Binary(b) => self.binary(b, grid)?,
+            Expr::Call(c) => self.call(c, grid)?,
+        };
+        Ok(self.node(op, grid, site, expr.value_type()))
+    }
+
+    fn site(&mut self, expr: &Expr) -> Site {
+        self.spans.push(expr.span());
+        self.spans.len() - 1
+    }
+
+    fn node(&mut self, op: Op, grid: Grid, site: Site, value_type: ValueType) -> Arc<Node> {
+        let next = self.ids.len();
+        let id = *self.ids.entry(key(&op, grid)).or_insert(next);
+        Arc::new(Node { op, grid, site, id, value_type })
+    }
+
+    fn aggregate(&mut self, a: &AggregateExpr, grid: Grid) -> Result<Op, EvalError> {
+        if a.op.is_experimental() && !self.options.experimental_functions {
+            return Err(experimental(a.op.as_str(), a.span.clone()));
+        }
+        let param = a.param.as_ref().map(|p| self.build(p, grid)).transpose()?;
+        let vector = self.build(&a.expr, grid)?;
+        let mut grouping = a.grouping.clone();
+        grouping.sort();
+        grouping.dedup();
+        Ok(Op::Aggregate(Aggregation { op: a.op, vector, param, grouping, without: a.without }))
+    }
+
+    fn binary(&mut self, b: &BinaryExpr, grid: Grid) -> Result<Op, EvalError> {
+        let lhs = self.build(&b.lhs, grid)?;
+        let rhs = self.build(&b.rhs, grid)?;
+        let both = lhs.value_type == ValueType::Vector && rhs.value_type == ValueType::Vector;
+        let matching = both.then(|| b.matching.clone().unwrap_or_default());
+        Ok(Op::Binary(Operation { op: b.op, lhs, rhs, matching, return_bool: b.return_bool }))
+    }
+
+    fn call(&mut self, c: &Call, grid: Grid) -> Result<Op, EvalError> {
+        let func = c.func.id;
+        if c.func.experimental && !self.options.experimental_functions {
+            return Err(experimental(c.func.name, c.span.clone()));
+        }
+        let first = c.args.first().map(Expr::unparen);
+        match (func, first) {
+            (Func::Start, _) => return Ok(Op::Number(self.query.start_ms as f64 / 1000.0)),
+            (Func::End, _) => {
+                return Ok(Op::Number((self.query.start_ms + self.durations.range_ms) as f64 / 1000.0));
+            }
+            (Func::Range, _) => return Ok(Op::Number(self.durations.range_ms as f64 / 1000.0)),
+            (Func::Step, _) => {
+                let step = if self.durations.range_ms == 0 { 0 } else { self.durations.step_ms };
+                return Ok(Op::Number(step as f64 / 1000.0));
+            }
+            (_, Some(Expr::Vector(v))) if matches!(c.func.name, "timestamp" | "start_timestamp") => {
+                self.site(&c.args[0]);
+                let selector = self.selector(v, grid)?;
+                return Ok(Op::Times { selector, start: func != Func::Timestamp });
+            }
+            (Func::Info, _) => return self.info(c, grid),
+            (Func::Absent, Some(arg)) => {
+                let labels = absent_labels(arg);
+                return Ok(Op::Absent { vector: self.build(arg, grid)?, labels });
+            }
+            _ => {}
+        }
+        let at = c.args.iter().position(|a| a.value_type() == ValueType::Matrix);
+        let Some(at) = at else {
+            let args = c.args.iter().map(|a| self.build(a, grid)).collect::<Result<_, _>>()?;
+            return Ok(Op::Function { func, args });
+        };
+        let (mut window, mut params) = (None, Vec::new());
+        for (i, arg) in c.args.iter().enumerate() {
+            if i == at {
+                window = Some(self.window(arg.unparen(), grid)?);
+            } else {
+                params.push(self.build(arg, grid)?);
+            }
+        }
+        let Some(window) = window else { return Ok(Op::Function { func, args: params }) };
+        function::check_mode(c.func, window.mode)
+            .map_err(|message| EvalError::Expression { message, span: c.span.clone() })?;
+        if func == Func::AbsentOverTime {
+            return Ok(Op::AbsentOverTime { window, labels: absent_labels(c.args[at].unparen()) });
+        }
+        Ok(Op::Range { func, window, params })
+    }
+
+    fn info(&mut self, c: &Call, grid: Grid) -> Result<Op, EvalError> {
+        let vector = self.build(&c.args[0], grid)?;
+        let matchers = match c.args.get(1).map(Expr::unparen) {
+            Some(Expr::Vector(v)) => {
+                self.site(&c.args[1]);
+                Some(v.matchers.clone())
+            }
+            _ => None,
+        };
+        let shift = self.first_shift(&c.args[0])?.unwrap_or(Shift { at_ms: None, offset_ms: 0 });
+        Ok(Op::Info(InfoCall { vector, matchers, shift }))
+    }
+
+    /// When the first selector under an expression looks, subqueries on the way counted in.
+    fn first_shift(&self, expr: &Expr) -> Result<Option<Shift>, EvalError> {
+        let own = |v: &VectorSelector| -> Result<Shift, EvalError> {
+            Ok(Shift { at_ms: self.at(v.at), offset_ms: self.offset(v.offset.as_ref())? })
+        };
+        match expr {
+            Expr::Vector(v) => return own(v).map(Some),
+            Expr::Matrix(m) => return own(&m.selector).map(Some),
+            _ => {}
+        }
+        for child in expr.children() {
+            if let Some(mut shift) = self.first_shift(child)? {
+                if let (Expr::Subquery(s), None) = (expr, shift.at_ms) {
+                    shift.offset_ms += self.offset(s.offset.as_ref())?;
+                    shift.at_ms = self.at(s.at);
+                }
+                return Ok(Some(shift));
+            }
+        }
+        Ok(None)
+    }
+
+    fn window(&mut self, expr: &Expr, grid: Grid) -> Result<Window, EvalError> {
+        let site = self.site(expr);
+        self.window_at(expr, grid, site)
+    }
+
+    fn window_at(&mut self, expr: &Expr, grid: Grid, site: Site) -> Result<Window, EvalError> {
+        match expr {
+            Expr::Matrix(m) => self.matrix(m, grid, site),
+            Expr::Subquery(s) => self.subquery(s, grid, site),
+            Expr::Paren(p) => self.window_at(&p.expr, grid, site),
+            other => Err(EvalError::Expression {
+                message: format!("expected a range vector, got {}", other.value_type().as_str()),
+                span: other.span(),
+            }),
+        }
+    }
+
+    fn matrix(&mut self, m: &MatrixSelector, grid: Grid, site: Site) -> Result<Window, EvalError> {
+        let range_ms = self.duration(&m.range, true)?;
+        let shift =
+            Shift { at_ms: self.at(m.selector.at), offset_ms: self.offset(m.selector.offset.as_ref())? };
+        let lookback = self.options.lookback_ms;
+        let (before, after) = match m.selector.mode {
+            RangeMode::Plain => (range_ms, 0),
+            RangeMode::Anchored => (range_ms + lookback, 0),
+            RangeMode::Smoothed => (range_ms + lookback, lookback),
+        };
+        let selection = self.selection(&m.selector.matchers, grid, shift, before, after);
+        let source = WindowSource::Selection(selection);
+        Ok(Window { source, range_ms, shift, mode: m.selector.mode, site })
+    }
+
+    /// The times of a subquery are the multiples of its step in the union of its windows.
+    fn subquery(&mut self, s: &SubqueryExpr, grid: Grid, site: Site) -> Result<Window, EvalError> {
+        let range_ms = self.duration(&s.range, true)?;
+        let step_ms = match &s.step {
+            Some(step) => self.duration(step, true)?.max(1),
+            None => self.options.default_step_ms.max(1),
+        };
+        let shift = Shift { at_ms: self.at(s.at), offset_ms: self.offset(s.offset.as_ref())? };
+        let from = shift.apply(grid.start_ms).saturating_sub(range_ms);
+        let start_ms = (from.div_euclid(step_ms) + 1) * step_ms;
+        let inner = if grid.steps == 0 {
+            Grid { start_ms, step_ms, steps: 0 }
+        } else {
+            Grid::new(start_ms, shift.apply(grid.last_ms()), step_ms)
+        };
+        let source = WindowSource::Subquery(self.build(&s.expr, inner)?);
+        Ok(Window { source, range_ms, shift, mode: RangeMode::Plain, site })
+    }
+
+    fn selector(&mut self, v: &VectorSelector, grid: Grid) -> Result<Selector, EvalError> {
+        let shift = Shift { at_ms: self.at(v.at), offset_ms: self.offset(v.offset.as_ref())? };
+        let lookback = self.options.lookback_ms;
+        let after = if v.mode == RangeMode::Smoothed { lookback } else { 0 };
+        let selection = self.selection(&v.matchers, grid, shift, lookback, after);
+        Ok(Selector { selection, shift, mode: v.mode })
+    }
+
+    /// The selection that has these series over the needed range: one that is there already is widened
+    /// where that reads little that nobody needs.
+    fn selection(
+        &mut self,
+        matchers: &[Matcher],
+        grid: Grid,
+        shift: Shift,
+        before: i64,
+        after: i64,
+    ) -> usize {
+        let start_ms = shift.apply(grid.start_ms).saturating_sub(before).saturating_add(1);
+        let end_ms = shift.apply(grid.last_ms()).saturating_add(after);
+        let known = self.by_matchers.entry(matchers.to_vec()).or_default();
+        for &at in known.iter() {
+            let s = &mut self.selections[at];
+            let gap = start_ms.max(s.start_ms).saturating_sub(end_ms.min(s.end_ms));
+            let needed = (end_ms - start_ms).max(s.end_ms - s.start_ms);
+            if gap <= needed {
+                s.start_ms = s.start_ms.min(start_ms);
+                s.end_ms = s.end_ms.max(end_ms);
+                return at;
+            }
+        }
+        let at = self.selections.len();
+        known.push(at);
+        self.selections.push(Selection { matchers: matchers.to_vec(), start_ms, end_ms, uses: 0 });
+        at
+    }
+
+    fn at(&self, at: Option<AtModifier>) -> Option<i64> {
+        at.map(|at| match at {
+            AtModifier::Time(t) => t,
+            AtModifier::Start => self.query.start_ms,
+            AtModifier::End => self.query.start_ms + self.durations.range_ms,
+        })
+    }
+
+    fn offset(&self, offset: Option<&DurationExpr>) -> Result<i64, EvalError> {
+        offset.map_or(Ok(0), |o| self.duration(o, false))
+    }
+
+    fn duration(&self, d: &DurationExpr, positive: bool) -> Result<i64, EvalError> {
+        d.resolve_ms(self.durations, positive)
+            .map_err(|e| EvalError::Expression { message: e.message.to_owned(), span: e.span })
+    }
+}
+
+fn experimental(name: &str, span: Range<usize>) -> EvalError {
+    EvalError::Expression {
+        message: format!("{name} is experimental and experimental functions are off"),
+        span,
+    }
+}
+
+/// The labels that an absent series would have had: those that a selector pins to one value.
+fn absent_labels(expr: &Expr) -> Labels {
+    let matchers = match expr {
+        Expr::Vector(v) => &v.matchers,
+        Expr::Matrix(m) => &m.selector.matchers,
+        _ => return Labels::empty(),
+    };
+    let mut labels = LabelsBuilder::new();
+    let mut seen: Vec<&str> = Vec::new();
+    for m in matchers.iter().filter(|m| m.name != METRIC_NAME) {
+        if m.op == MatchOp::Equal && !seen.contains(&m.name.as_str()) {
+            labels.set(&m.name, &m.value);
+            seen.push(&m.name);
+        } else {
+            labels.del(&m.name);
+        }
+    }
+    labels.build()
+}

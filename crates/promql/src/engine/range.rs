@@ -1,0 +1,335 @@
+//! Functions over range vectors. Invariant: a window is open on the left and closed on the right, stale
+//! markers are not in it, and consecutive windows only ever move forward.
+//!
+//! Source: Prometheus `promql/functions.go` v3.13, file by file below.
+
+mod changes;
+mod edges;
+mod extended;
+mod extremes;
+mod histogram_rate;
+mod instant_rate;
+mod order;
+mod rate;
+mod regression;
+mod samples;
+mod slide;
+mod smoothing;
+mod sums;
+mod variance;
+
+use std::ops::Range;
+
+use assay_model::{Column, Labels};
+
+use super::{
+    EvalError,
+    context::{Context, Worker},
+    eval::Evaluator,
+    grid::Grid,
+    notes::{Notes, Site},
+    plan::{Node, Shift, Window, WindowSource},
+    points::{Points, Scalars},
+    select::Loaded,
+    vector::{Meta, Vector},
+};
+use crate::{
+    ast::{Func, RangeMode},
+    value::RangeSeries,
+};
+
+pub(crate) use extended::{interpolate, interpolate_histograms};
+pub(crate) use order::{order, quantile_of};
+pub(crate) use samples::{Samples, without_stale};
+pub(crate) use sums::{HistogramMean, Remarks, incremental_mean};
+
+/// One series' samples and the windows that a function is to look at.
+pub(crate) struct Job<'a> {
+    pub(crate) samples: Samples<'a>,
+    pub(crate) frame: Frame,
+    pub(crate) params: &'a [Scalars],
+    /// The metric's name, for notes.
+    pub(crate) metric: &'a str,
+    /// The range vector's place.
+    pub(crate) site: Site,
+}
+
+/// The windows of a range vector over a grid.
+#[derive(Clone, Copy)]
+pub(crate) struct Frame {
+    pub(crate) grid: Grid,
+    pub(crate) range_ms: i64,
+    pub(crate) shift: Shift,
+    pub(crate) mode: RangeMode,
+    pub(crate) lookback_ms: i64,
+}
+
+/// The samples of one step's window.
+pub(crate) struct WindowAt {
+    pub(crate) step: usize,
+    /// The evaluation time.
+    pub(crate) t_ms: i64,
+    /// The range is `(start_ms, end_ms]`, without what `anchored` and `smoothed` look at beyond it.
+    pub(crate) start_ms: i64,
+    pub(crate) end_ms: i64,
+    pub(crate) floats: Range<usize>,
+    pub(crate) histograms: Range<usize>,
+}
+
+impl Job<'_> {
+    /// The windows that hold samples, in order.
+    pub(crate) fn windows(&self) -> impl Iterator<Item = WindowAt> + '_ {
+        let Frame { grid, range_ms, shift, mode, lookback_ms } = self.frame;
+        let (before, after) = match mode {
+            RangeMode::Plain => (0, 0),
+            RangeMode::Anchored => (lookback_ms, 0),
+            RangeMode::Smoothed => (lookback_ms, lookback_ms),
+        };
+        let (times, histogram_times) = (self.samples.times, self.samples.histogram_times);
+        let (mut floats, mut histograms) = (0..0, 0..0);
+        (0..grid.steps).filter_map(move |step| {
+            let t_ms = grid.time(step);
+            let end_ms = shift.apply(t_ms);
+            let start_ms = end_ms.saturating_sub(range_ms);
+            let (from, to) = (start_ms.saturating_sub(before), end_ms.saturating_add(after));
+            advance(&mut floats, times, from, to);
+            advance(&mut histograms, histogram_times, from, to);
+            let empty = floats.is_empty() && histograms.is_empty();
+            let (floats, histograms) = (floats.clone(), histograms.clone());
+            (!empty).then_some(WindowAt { step, t_ms, start_ms, end_ms, floats, histograms })
+        })
+    }
+
+    /// A column without samples for the result.
+    pub(crate) fn absent(&self) -> Points {
+        Points::absent(self.frame.grid.steps)
+    }
+
+    /// Whether a sample is in so many windows that sliding beats looking at each window anew.
+    pub(crate) fn overlaps(&self) -> bool {
+        self.frame.grid.steps > 1 && self.frame.range_ms / self.frame.grid.step_ms.max(1) > 4
+    }
+}
+
+/// Moves a window over ascending times to `(from, to]`.
+#[inline]
+fn advance(window: &mut Range<usize>, times: &[i64], from: i64, to: i64) {
+    while window.start < times.len() && times[window.start] <= from {
+        window.start += 1;
+    }
+    window.end = window.end.max(window.start);
+    while window.end < times.len() && times[window.end] <= to {
+        window.end += 1;
+    }
+}
+
+/// Where the samples of a range vector come from.
+enum Source<'e> {
+    Selection(&'e Loaded<'e>),
+    Subquery(Vector<'e>, Grid),
+}
+
+impl<'e> Source<'e> {
+    fn open(ev: &Evaluator<'e>, window: &'e Window, notes: &mut Notes) -> Result<Self, EvalError> {
+        Ok(match &window.source {
+            WindowSource::Selection(at) => Self::Selection(&ev.loaded[*at]),
+            WindowSource::Subquery(inner) => match ev.eval(inner, notes)? {
+                super::vector::Output::Vector(v) => Self::Subquery(v, inner.grid),
+                super::vector::Output::Scalar(s) => {
+                    let points = Points::floats(s.iter(inner.grid.steps).collect());
+                    let meta = Meta { labels: Labels::empty(), drop_name: false };
+                    Self::Subquery(Vector::ready(vec![meta], vec![points]), inner.grid)
+                }
+                super::vector::Output::Text(_) => {
+                    return Err(ev.ctx.fail(inner.site, "a subquery needs an instant vector or scalar"));
+                }
+            },
+        })
+    }
+
+    fn series(&self) -> Vec<Meta> {
+        match self {
+            Self::Selection(loaded) => loaded.metas(false),
+            Self::Subquery(v, _) => v.series.clone(),
+        }
+    }
+
+    /// Calls `f` with the samples of a series, stale markers left out.
+    fn with<T>(
+        &self,
+        i: usize,
+        ctx: &Context<'_>,
+        worker: &mut Worker,
+        f: impl FnOnce(Samples<'_>, &mut Notes) -> T,
+    ) -> Result<T, EvalError> {
+        let mut scratch = Column::default();
+        match self {
+            Self::Selection(loaded) => {
+                let Worker { notes, column } = worker;
+                let read = loaded.read(i, ctx, column)?;
+                Ok(f(without_stale(&read, &mut scratch), notes))
+            }
+            Self::Subquery(v, grid) => {
+                samples::from_points(v.column(i, worker)?.as_ref(), *grid, &mut scratch);
+                ctx.hold(scratch.len())?;
+                let result = f(Samples::new(&scratch), &mut worker.notes);
+                ctx.release(scratch.len());
+                Ok(result)
+            }
+        }
+    }
+}
+
+/// A call of a function with a range vector among its arguments.
+pub(crate) fn call<'e>(
+    ev: &Evaluator<'e>,
+    node: &'e Node,
+    func: Func,
+    window: &'e Window,
+    params: &'e [std::sync::Arc<Node>],
+    notes: &mut Notes,
+) -> Result<Vector<'e>, EvalError> {
+    if node.grid.steps == 0 {
+        return Ok(Vector::empty());
+    }
+    let params = params.iter().map(|p| ev.scalars(p, notes)).collect::<Result<Vec<_>, _>>()?;
+    let source = Source::open(ev, window, notes)?;
+    let keeps_name = matches!(func, Func::LastOverTime | Func::FirstOverTime);
+    let mut series = source.series();
+    if !keeps_name {
+        series.iter_mut().for_each(|m| m.drop_name = true);
+    }
+    let metas = series.clone();
+    let ctx = ev.ctx;
+    let frame = frame(node, window, ctx);
+    let starts = ctx.options.start_timestamps
+        && matches!(func, Func::Rate | Func::Irate | Func::Increase | Func::Resets);
+    Ok(Vector::lazy(series, move |i, worker| {
+        let metric = metas[i].labels.metric_name();
+        let result = source.with(i, ctx, worker, |mut samples, notes| {
+            if !starts {
+                samples.starts = &[];
+                samples.histogram_starts = &[];
+            }
+            let job = Job { samples, frame, params: &params, metric, site: window.site };
+            dispatch(func, &job, notes)
+        })?;
+        let points = result.map_err(|message| ctx.fail(node.site, message))?;
+        if matches!(func, Func::Rate | Func::Increase) {
+            note_gauge(&points, metric, window.site, &mut worker.notes);
+        }
+        Ok(points)
+    }))
+}
+
+fn frame(node: &Node, window: &Window, ctx: &Context<'_>) -> Frame {
+    Frame {
+        grid: node.grid,
+        range_ms: window.range_ms,
+        shift: window.shift,
+        mode: window.mode,
+        lookback_ms: ctx.options.lookback_ms,
+    }
+}
+
+/// The one dispatch of range functions.
+fn dispatch(func: Func, job: &Job<'_>, notes: &mut Notes) -> Result<Points, String> {
+    use rate::Kind;
+    Ok(match func {
+        Func::Rate => rate::extrapolated(job, Kind { counter: true, per_second: true }, notes),
+        Func::Increase => rate::extrapolated(job, Kind { counter: true, per_second: false }, notes),
+        Func::Delta => rate::extrapolated(job, Kind { counter: false, per_second: false }, notes),
+        Func::Irate => instant_rate::instant_rate(job, true, notes),
+        Func::Idelta => instant_rate::instant_rate(job, false, notes),
+        Func::SumOverTime => sums::sum(job, notes),
+        Func::AvgOverTime => sums::avg(job, notes),
+        Func::StddevOverTime => variance::variance(job, f64::sqrt, notes),
+        Func::StdvarOverTime => variance::variance(job, |v| v, notes),
+        Func::MinOverTime => extremes::extreme(job, extremes::Which::Min, false, notes),
+        Func::MaxOverTime => extremes::extreme(job, extremes::Which::Max, false, notes),
+        Func::TsOfMinOverTime => extremes::extreme(job, extremes::Which::Min, true, notes),
+        Func::TsOfMaxOverTime => extremes::extreme(job, extremes::Which::Max, true, notes),
+        Func::CountOverTime => edges::count(job),
+        Func::PresentOverTime => edges::present(job),
+        Func::FirstOverTime => edges::edge(job, edges::Edge::First),
+        Func::LastOverTime => edges::edge(job, edges::Edge::Last),
+        Func::TsOfFirstOverTime => edges::edge_time(job, edges::Edge::First),
+        Func::TsOfLastOverTime => edges::edge_time(job, edges::Edge::Last),
+        Func::QuantileOverTime => order::quantile(job, notes),
+        Func::MadOverTime => order::mad(job, notes),
+        Func::Changes => changes::changes(job),
+        Func::Resets => changes::resets(job),
+        Func::Deriv => regression::deriv(job, notes),
+        Func::PredictLinear => regression::predict_linear(job, notes),
+        Func::DoubleExponentialSmoothing => smoothing::double_exponential(job, notes)?,
+        other => return Err(format!("{other:?} takes no range vector")),
+    })
+}
+
+/// Tells of a `rate` over something whose name is not a counter's.
+fn note_gauge(points: &Points, metric: &str, site: Site, notes: &mut Notes) {
+    let counter = ["_total", "_sum", "_count", "_bucket"].iter().any(|s| metric.ends_with(s));
+    if metric.is_empty() || counter || points.values.iter().all(|v| super::points::is_absent(*v)) {
+        return;
+    }
+    notes.info(
+        site,
+        format_args!(
+            "metric might not be a counter, name does not end in _total/_sum/_count/_bucket: {metric:?}"
+        ),
+    );
+}
+
+/// `absent_over_time`: 1 at the steps at which no series has a sample in its window.
+pub(crate) fn absent_over_time<'e>(
+    ev: &Evaluator<'e>,
+    node: &'e Node,
+    window: &'e Window,
+    labels: &Labels,
+    notes: &mut Notes,
+) -> Result<Vector<'e>, EvalError> {
+    let steps = node.grid.steps;
+    let source = Source::open(ev, window, notes)?;
+    let frame = frame(node, window, ev.ctx);
+    let mut missing = vec![1.0; steps];
+    let found = ev.ctx.parallel(source.series().len(), notes, |i, worker| {
+        source.with(i, ev.ctx, worker, |samples, _| {
+            let job = Job { samples, frame, params: &[], metric: "", site: window.site };
+            let steps: Vec<usize> = job.windows().map(|w| w.step).collect();
+            steps
+        })
+    })?;
+    for step in found.into_iter().flatten() {
+        missing[step] = super::points::ABSENT;
+    }
+    let meta = Meta { labels: labels.clone(), drop_name: true };
+    Ok(Vector::ready(vec![meta], vec![Points::floats(missing)]))
+}
+
+/// The samples of a range vector at one step, as they are.
+pub(crate) fn raw<'e>(
+    ev: &Evaluator<'e>,
+    node: &'e Node,
+    window: &'e Window,
+    notes: &mut Notes,
+) -> Result<Vec<RangeSeries>, EvalError> {
+    let source = Source::open(ev, window, notes)?;
+    let series = source.series();
+    let end_ms = window.shift.apply(node.grid.start_ms);
+    let start_ms = end_ms - window.range_ms;
+    ev.ctx.parallel(series.len(), notes, |i, worker| {
+        let samples = source.with(i, ev.ctx, worker, |samples, _| match window.mode {
+            RangeMode::Plain => Ok(samples.within(start_ms, end_ms).to_column()),
+            mode => extended::extend(&samples, start_ms, end_ms, mode, ev.ctx.options.lookback_ms),
+        })?;
+        let samples = samples.map_err(|message| ev.ctx.fail(window.site, message))?;
+        ev.ctx.hold(samples.len())?;
+        let meta = &series[i];
+        let labels = if meta.drop_name {
+            meta.labels.without(super::vector::is_metadata)
+        } else {
+            meta.labels.clone()
+        };
+        Ok(RangeSeries { labels, samples })
+    })
+}

@@ -1,0 +1,177 @@
+//! An instant vector over a grid: labels known at once, columns computed when asked for. Invariant: `series`
+//! is fixed before any sample is read, so that grouping and matching are decided once for all steps.
+
+use std::{borrow::Cow, sync::Arc};
+
+use assay_model::{Labels, METRIC_NAME};
+use hashbrown::HashMap;
+
+use super::{
+    EvalError,
+    context::{Context, Worker},
+    notes::{Notes, Site},
+    points::{Points, Scalars},
+};
+
+/// A series of a vector.
+#[derive(Clone, Debug)]
+pub(crate) struct Meta {
+    pub(crate) labels: Labels,
+    /// Whether the metric's name goes in the end; until then it can still be grouped and matched by.
+    pub(crate) drop_name: bool,
+}
+
+/// Computes the column of a series.
+pub(crate) type ColumnFn<'e> =
+    Box<dyn Fn(usize, &mut Worker) -> Result<Points, EvalError> + Send + Sync + 'e>;
+
+enum Columns<'e> {
+    Ready(Arc<Vec<Points>>),
+    Lazy(ColumnFn<'e>),
+}
+
+/// An instant vector.
+pub(crate) struct Vector<'e> {
+    pub(crate) series: Vec<Meta>,
+    columns: Columns<'e>,
+}
+
+/// What a node evaluates to.
+pub(crate) enum Output<'e> {
+    Scalar(Scalars),
+    Text(String),
+    Vector(Vector<'e>),
+}
+
+impl<'e> Vector<'e> {
+    /// A vector without series.
+    pub(crate) fn empty() -> Self {
+        Self::ready(Vec::new(), Vec::new())
+    }
+
+    /// A vector whose columns are there.
+    pub(crate) fn ready(series: Vec<Meta>, columns: Vec<Points>) -> Self {
+        Self::shared(series, Arc::new(columns))
+    }
+
+    /// A vector whose columns others use too.
+    pub(crate) fn shared(series: Vec<Meta>, columns: Arc<Vec<Points>>) -> Self {
+        debug_assert_eq!(series.len(), columns.len());
+        Self { series, columns: Columns::Ready(columns) }
+    }
+
+    /// A vector whose columns are computed when asked for.
+    pub(crate) fn lazy(
+        series: Vec<Meta>,
+        column: impl Fn(usize, &mut Worker) -> Result<Points, EvalError> + Send + Sync + 'e,
+    ) -> Self {
+        Self { series, columns: Columns::Lazy(Box::new(column)) }
+    }
+
+    /// The column of a series.
+    pub(crate) fn column(&self, i: usize, worker: &mut Worker) -> Result<Cow<'_, Points>, EvalError> {
+        match &self.columns {
+            Columns::Ready(columns) => Ok(Cow::Borrowed(&columns[i])),
+            Columns::Lazy(f) => f(i, worker).map(Cow::Owned),
+        }
+    }
+
+    /// The same series with their columns changed by `f`, which may look at the series.
+    pub(crate) fn map(
+        self,
+        f: impl Fn(&Meta, &mut Points, &mut Worker) -> Result<(), EvalError> + Send + Sync + 'e,
+    ) -> Self {
+        let series = self.series.clone();
+        Self::lazy(series, move |i, worker| {
+            let mut points = self.column(i, worker)?.into_owned();
+            f(&self.series[i], &mut points, worker)?;
+            Ok(points)
+        })
+    }
+
+    /// The same, each series losing its name in the end.
+    pub(crate) fn drop_names(mut self) -> Self {
+        for meta in &mut self.series {
+            meta.drop_name = true;
+        }
+        self
+    }
+
+    /// Every column, computed on all cores.
+    pub(crate) fn columns(
+        &self,
+        ctx: &Context<'_>,
+        notes: &mut Notes,
+    ) -> Result<Arc<Vec<Points>>, EvalError> {
+        match &self.columns {
+            Columns::Ready(columns) => Ok(columns.clone()),
+            Columns::Lazy(f) => {
+                let columns = ctx.parallel(self.series.len(), notes, |i, worker| {
+                    let points = f(i, worker)?;
+                    ctx.hold(points.count())?;
+                    Ok(points)
+                })?;
+                Ok(Arc::new(columns))
+            }
+        }
+    }
+
+    /// The vector with its columns there.
+    pub(crate) fn materialize(self, ctx: &Context<'_>, notes: &mut Notes) -> Result<Self, EvalError> {
+        let columns = self.columns(ctx, notes)?;
+        Ok(Self::shared(self.series, columns))
+    }
+
+    /// Joins series with the same labels, which must not have samples at the same step.
+    pub(crate) fn merge_duplicates(
+        self,
+        ctx: &Context<'_>,
+        site: Site,
+        notes: &mut Notes,
+    ) -> Result<Self, EvalError> {
+        let owner: Vec<usize> = {
+            let mut first: HashMap<&Labels, usize> = HashMap::with_capacity(self.series.len());
+            self.series.iter().enumerate().map(|(i, m)| *first.entry(&m.labels).or_insert(i)).collect()
+        };
+        if owner.iter().enumerate().all(|(i, first)| i == *first) {
+            return Ok(self);
+        }
+        let columns = self.columns(ctx, notes)?;
+        let mut merged: Vec<(usize, Points)> = Vec::new();
+        let mut at: HashMap<usize, usize> = HashMap::new();
+        for (i, points) in columns.iter().enumerate() {
+            match at.get(&owner[i]) {
+                Some(&slot) => {
+                    if !merged[slot].1.merge(points) {
+                        return Err(ctx.duplicate(site));
+                    }
+                }
+                None => {
+                    at.insert(owner[i], merged.len());
+                    merged.push((i, points.clone()));
+                }
+            }
+        }
+        let (owners, columns): (Vec<usize>, Vec<Points>) = merged.into_iter().unzip();
+        Ok(Self::ready(owners.into_iter().map(|i| self.series[i].clone()).collect(), columns))
+    }
+
+    /// Removes the names that operators and functions dropped.
+    pub(crate) fn clean_names(
+        mut self,
+        ctx: &Context<'_>,
+        site: Site,
+        notes: &mut Notes,
+    ) -> Result<Self, EvalError> {
+        for meta in self.series.iter_mut().filter(|m| m.drop_name) {
+            meta.labels = meta.labels.without(is_metadata);
+            meta.drop_name = false;
+        }
+        self.merge_duplicates(ctx, site, notes)
+    }
+}
+
+/// The labels that say what a metric is, and that go with its name.
+pub(crate) fn is_metadata(label: &str) -> bool {
+    matches!(label, METRIC_NAME | "__type__" | "__unit__")
+}
