@@ -1,7 +1,7 @@
 //! The write-ahead log, its checkpoints and its out-of-order sibling (`wal/`, `wal/checkpoint.N/`, `wbl/`).
 //! Invariant: what was read before damage is kept, and damage is reported with its place.
 //!
-//! A log is a list of segment files named by six digits. A segment is a list of pages of 32 KiB, of which only
+//! A log is a list of segment files named by eight digits. A segment is a list of pages of 32 KiB, of which only
 //! a segment's last one may be short. A page holds fragments of records, each with a header of 7 bytes: a type
 //! byte, the fragment's length (2 bytes), and the CRC-32C of its data (4 bytes). A type byte of 0 ends the
 //! page. Source: Prometheus `tsdb/docs/format/wal.md`, `tsdb/wlog` v3.5.3.

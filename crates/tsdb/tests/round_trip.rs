@@ -6,18 +6,7 @@ use assay_model::{
     Column, Exemplar, Labels, Matcher, MetricMetadata, MetricType, Queryable, matcher::MatchOp,
 };
 use assay_tsdb::{BlockWriter, Compression, Database, Head, HeadOptions, OpenOptions};
-use common::{Data, fill, histogram, series};
-
-fn read_all(q: &dyn Queryable) -> Data {
-    let mut data = Data::new();
-    for s in q.select(&[], i64::MIN, i64::MAX).expect("selects") {
-        let mut column = Column::default();
-        s.read(i64::MIN, i64::MAX, &mut column).expect("reads");
-        assert!(column.times.is_sorted_by(|a, b| a < b) && column.histogram_times.is_sorted_by(|a, b| a < b));
-        data.insert(s.labels().to_string(), common::values(&column));
-    }
-    data
-}
+use common::{Data, fill, histogram, read_all, series};
 
 #[test]
 fn a_recording_reads_the_same_at_every_stage() {

@@ -105,7 +105,7 @@ impl ChunkFilesWriter {
         }
         if self.current.is_none() {
             self.files += 1;
-            let path = self.dir.join(segments::file_name(self.files));
+            let path = self.dir.join(format!("{:06}", self.files));
             let mut file = BufWriter::with_capacity(1 << 18, File::create(&path).context("create", &path)?);
             file.write_all(&HEADER).context("write", &path)?;
             self.current = Some((path, file, HEADER.len() as u64));

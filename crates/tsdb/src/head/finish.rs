@@ -34,20 +34,32 @@ impl Head {
             block.series(&series.labels, chunks)?;
         }
         let meta = block.finish()?;
-        let old = segments::list(&self.dir.join("wal"))?;
-        self.write_rest()?;
-        for segment in old {
-            std::fs::remove_file(&segment.path).context("remove", &segment.path)?;
-        }
-        sync_dir(&self.dir.join("wal"))?;
+        self.replace_log()?;
         remove_log(&self.dir.join("wbl"))?;
         Ok(meta)
     }
 
-    /// Starts a new segment with the series that have exemplars or metadata.
-    fn write_rest(&self) -> Result<()> {
+    /// Puts a log in the place of the old one that has the series with exemplars or metadata, and no samples.
+    ///
+    /// Prometheus wants a log without a checkpoint to begin with segment 0, so a crash at any point must leave
+    /// segments from 0 on: the old ones go last to first, and the new segment 0 replaces the old one at once.
+    fn replace_log(&self) -> Result<()> {
         let wal = self.dir.join("wal");
-        let mut log = LogWriter::open(&wal, self.options.segment_bytes, self.options.compression)?;
+        let rest = wal.join("rest.tmp");
+        self.write_rest(&rest)?;
+        for segment in segments::list(&wal)?.iter().skip(1).rev() {
+            std::fs::remove_file(&segment.path).context("remove", &segment.path)?;
+        }
+        for segment in segments::list(&rest)? {
+            let target = wal.join(segments::file_name(segment.index));
+            std::fs::rename(&segment.path, &target).context("rename", &segment.path)?;
+        }
+        std::fs::remove_dir(&rest).context("remove", &rest)?;
+        sync_dir(&wal)
+    }
+
+    fn write_rest(&self, dir: &Path) -> Result<()> {
+        let mut log = LogWriter::open(dir, self.options.segment_bytes, self.options.compression)?;
         let (mut series, mut metadata, mut exemplars) = (Vec::new(), Vec::new(), Vec::new());
         let mut last_name = None;
         for (s, id) in self.series.iter().zip(1u64..) {
@@ -72,7 +84,7 @@ impl Head {
             log.add(&encode::exemplars(&exemplars))?;
         }
         log.sync()?;
-        sync_dir(&wal)
+        sync_dir(dir)
     }
 
     fn metadata_of(&self, series: &HeadSeries) -> Option<MetricMetadata> {

@@ -11,9 +11,9 @@ pub(crate) struct Segment {
     pub(crate) path: PathBuf,
 }
 
-/// The name of a segment file.
+/// The name of a log's segment. The format's description says six digits; Prometheus looks for eight.
 pub(crate) fn file_name(index: u64) -> String {
-    format!("{index:06}")
+    format!("{index:08}")
 }
 
 /// The segments of a log, ascending; none where the directory does not exist.

@@ -196,7 +196,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let mut log = LogWriter::open(dir.path(), 1 << 20, Compression::None).expect("opens");
         log.add(b"first").and_then(|()| log.add(&[9; 40_000])).and_then(|()| log.sync()).expect("writes");
-        let data = std::fs::read(dir.path().join("000000")).expect("reads");
+        let data = std::fs::read(dir.path().join("00000000")).expect("reads");
         for cut in 13..data.len() {
             let mut reader = RecordReader::new(&data[..cut], 0);
             assert_eq!(reader.next().and_then(Result::ok), Some(&b"first"[..]));

@@ -1,12 +1,16 @@
 //! What the tests of this crate share.
 #![allow(dead_code, unreachable_pub, reason = "not every test uses all of it")]
 
+pub mod peer;
+pub mod proto;
+
 use std::{collections::BTreeMap, fmt::Write as _};
 
 use assay_model::{
-    Column, Exemplar, FloatHistogram, Histogram, Labels, MetricMetadata, MetricType, Span, stale_nan,
+    Column, Exemplar, FloatHistogram, Histogram, Labels, MetricMetadata, MetricType, Queryable, Span,
+    stale_nan,
 };
-use assay_tsdb::Head;
+use assay_tsdb::{Database, Head, OpenOptions};
 
 /// By series: times and values, floats as their bits, histograms as a line of text.
 pub type Data = BTreeMap<String, Vec<(i64, String)>>;
@@ -122,4 +126,46 @@ pub fn values(column: &Column) -> Vec<(i64, String)> {
     let mut all: Vec<_> = floats.chain(histograms).collect();
     all.sort_by_key(|(t, _)| *t);
     all
+}
+
+/// Every sample of every series of a source.
+pub fn read_all(q: &dyn Queryable) -> Data {
+    let mut data = Data::new();
+    for s in q.select(&[], i64::MIN, i64::MAX).expect("selects") {
+        let mut column = Column::default();
+        s.read(i64::MIN, i64::MAX, &mut column).expect("reads");
+        assert!(column.times.is_sorted_by(|a, b| a < b) && column.histogram_times.is_sorted_by(|a, b| a < b));
+        if !column.is_empty() {
+            data.insert(s.labels().to_string(), values(&column));
+        }
+    }
+    data
+}
+
+/// Every sample of a data directory, which must open without a warning.
+pub fn read_dir(dir: &std::path::Path) -> Data {
+    let db = Database::open(dir, OpenOptions::default()).expect("opens");
+    assert_eq!(db.warnings(), []);
+    read_all(&db)
+}
+
+/// Fails with the first difference, not with all of both.
+pub fn assert_same(got: &Data, want: &Data, what: &str) {
+    let names = |d: &Data| d.keys().cloned().collect::<Vec<_>>();
+    assert_eq!(names(got), names(want), "{what}: series");
+    for (name, want) in want {
+        let got = &got[name];
+        let differ = got.iter().zip(want).position(|(g, w)| g != w);
+        if let Some(i) = differ {
+            panic!("{what}: {name}: sample {i}: got {:?}, want {:?}", got[i], want[i]);
+        }
+        assert_eq!(got.len(), want.len(), "{what}: {name}: samples");
+    }
+}
+
+/// The same without the bounds of custom buckets, which remote read leaves out.
+pub fn without_bounds(data: &Data) -> Data {
+    let strip = |line: &String| line.split(" bounds ").next().unwrap_or_default().to_owned();
+    let values = |list: &Vec<(i64, String)>| list.iter().map(|(t, line)| (*t, strip(line))).collect();
+    data.iter().map(|(name, list)| (name.clone(), values(list))).collect()
 }
