@@ -29,5 +29,5 @@ pub use format::{Format, negotiate};
 pub use line::{Dialect, Line, LineError, SampleLine, parse_line, parse_rest, parse_series};
 pub use openmetrics::{push_seconds, write_openmetrics};
 pub use scrape::{Scrape, ScrapeSample, ScrapeValue, normalized_bound, read_scrape};
-pub use text::write_text;
+pub use text::{push_series_text, write_text};
 pub use text_families::parse_families;

@@ -7,6 +7,7 @@
 
 mod births;
 mod fetch;
+pub(crate) mod http;
 mod owner;
 mod row;
 mod scraper;

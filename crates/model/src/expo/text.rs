@@ -136,6 +136,11 @@ pub(super) fn push_series(
     out.push('}');
 }
 
+/// Appends a series as the text formats have it; its labels have the metric's name among them.
+pub fn push_series_text(out: &mut String, labels: &Labels) {
+    push_series(out, labels.metric_name(), "", &labels.without_name(), None);
+}
+
 /// Appends a metric's name as `HELP`, `TYPE` and `UNIT` lines have it.
 pub(super) fn push_name(out: &mut String, name: &str) {
     if is_classic_metric_name(name) {

@@ -2,12 +2,10 @@
 //!
 //! Invariant: a body is read to its end or refused; its size is bounded.
 
-use std::time::Duration;
-
 use assay_model::expo::{Format, Scrape, read_scrape};
-use reqwest::{Client, RequestBuilder, header};
+use reqwest::{Client, header};
 
-use super::target::{Auth, Target};
+use super::{http::whole, target::Target};
 
 /// More than any exposition that one would want to scrape once a second.
 const MOST_BYTES: usize = 256 << 20;
@@ -18,27 +16,6 @@ const ACCEPT: &str = "application/vnd.google.protobuf;proto=io.prometheus.client
     application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,\
     application/openmetrics-text;version=0.0.1;q=0.5,\
     text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2";
-
-/// A client that needs no set-up by the program.
-pub(crate) fn client() -> Result<Client, String> {
-    // A program that chose a provider keeps it.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    Client::builder()
-        .user_agent(concat!("assay/", env!("CARGO_PKG_VERSION")))
-        .connect_timeout(Duration::from_secs(10))
-        .build()
-        .map_err(|e| e.to_string())
-}
-
-impl Auth {
-    pub(crate) fn apply(&self, request: RequestBuilder) -> RequestBuilder {
-        match self {
-            Self::None => request,
-            Self::Bearer(token) => request.bearer_auth(token),
-            Self::Basic(user, password) => request.basic_auth(user, Some(password)),
-        }
-    }
-}
 
 /// Scrapes once.
 ///
@@ -71,20 +48,4 @@ pub(super) async fn fetch(client: &Client, target: &Target) -> Result<Scrape, St
         Some(first) => format!("the answer ({content_type}) is not an exposition: {first}"),
         None => errors.to_string(),
     })
-}
-
-/// An error with its causes, the address left out.
-pub(crate) fn whole(error: &reqwest::Error) -> String {
-    use std::error::Error as _;
-    let what = match error {
-        e if e.is_timeout() => "timed out",
-        e if e.is_connect() => "cannot connect",
-        e if e.is_decode() || e.is_body() => "the answer cannot be read",
-        _ => "the request failed",
-    };
-    let mut innermost = error.source();
-    while let Some(next) = innermost.and_then(|e| e.source()) {
-        innermost = Some(next);
-    }
-    innermost.map_or(what.to_owned(), |cause| format!("{what}: {cause}"))
 }

@@ -14,7 +14,8 @@ use tokio::{
 
 use super::{
     Sink,
-    fetch::{client, fetch},
+    fetch::fetch,
+    http::client,
     target::{History, Target},
 };
 use crate::time::now_ms;

@@ -1,0 +1,221 @@
+//! Makes a run of series that come from elsewhere.
+//!
+//! Read are OpenMetrics and Prometheus text with times (what `promtool tsdb dump-openmetrics` prints among
+//! them), answers of the HTTP API (`query_range`, and `query` with a range), and VictoriaMetrics' JSON lines.
+//! Files of any size are read in pieces; memory grows with the number of series alone.
+//!
+//! Invariant: the run's directory appears when everything is in it. Before, and after a failure, there is
+//! none; and no sample is left out without being counted.
+
+mod api;
+mod blocks;
+mod detect;
+mod histogram;
+mod lines;
+mod store;
+mod text;
+
+use std::{
+    fs::{self, File},
+    io,
+    path::{Path, PathBuf},
+};
+
+use assay_model::expo::{Dialect, ParseErrors};
+pub use store::ImportStats;
+pub(crate) use {api::read_answer, store::Store};
+
+use crate::{Manifest, ManifestError, Outcome};
+
+/// What a file holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ImportFormat {
+    /// OpenMetrics text.
+    OpenMetrics,
+    /// Prometheus text.
+    Text,
+    /// An answer of Prometheus' HTTP API.
+    PrometheusJson,
+    /// VictoriaMetrics' `/api/v1/export`: one JSON object on each line.
+    VictoriaMetrics,
+}
+
+/// How to import.
+#[derive(Clone, Debug, Default)]
+pub struct ImportOptions {
+    /// The format of all files; `None` looks into each.
+    pub format: Option<ImportFormat>,
+    /// The scenario's name in the description; `None` takes the first file's name.
+    pub scenario: Option<String>,
+}
+
+/// Why nothing was imported.
+#[derive(Debug, thiserror::Error)]
+pub enum ImportError {
+    /// The operating system refused.
+    #[error("{}: {action}: {source}", path.display())]
+    Io {
+        /// The file or directory.
+        path: PathBuf,
+        /// What was tried.
+        action: &'static str,
+        /// The refusal.
+        source: io::Error,
+    },
+    /// Text that is not of its format: one line for each error.
+    #[error("{}", in_file(path, errors))]
+    Text {
+        /// The file.
+        path: PathBuf,
+        /// The errors with their positions.
+        errors: ParseErrors,
+    },
+    /// JSON that is not what it should be.
+    #[error("{}:{line}:{column}: {message}", path.display())]
+    Json {
+        /// The file, or the address.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// The column, from 1.
+        column: usize,
+        /// What is wrong.
+        message: String,
+    },
+    /// The destination is there already.
+    #[error("{}: is there already; choose a new directory", path.display())]
+    Exists {
+        /// The destination.
+        path: PathBuf,
+    },
+    /// There is no sample in any of the files.
+    #[error("{}: holds no samples", path.display())]
+    Empty {
+        /// The first of the files.
+        path: PathBuf,
+    },
+    /// The block could not be written.
+    #[error(transparent)]
+    Storage(#[from] assay_tsdb::Error),
+    /// The description could not be written.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+}
+
+fn in_file(path: &Path, errors: &ParseErrors) -> String {
+    let lines: Vec<_> = errors.0.iter().map(|e| format!("{}:{e}", path.display())).collect();
+    lines.join("\n")
+}
+
+impl ImportError {
+    pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Io { path, action, source }
+    }
+}
+
+/// A run that was made of series from elsewhere.
+#[derive(Clone, Debug)]
+pub struct Imported {
+    /// Its directory.
+    pub dir: PathBuf,
+    /// Its description.
+    pub manifest: Manifest,
+    /// What was taken in.
+    pub stats: ImportStats,
+}
+
+/// Imports files into the new run directory `out`.
+///
+/// # Errors
+/// Where a file cannot be read or is malformed, with every position up to a limit, or where the run cannot
+/// be written. Nothing is left behind then.
+pub fn import(files: &[PathBuf], out: &Path, options: &ImportOptions) -> Result<Imported, ImportError> {
+    let mut draft = Draft::create(out)?;
+    for path in files {
+        read_file(path, options.format, &mut draft.store)?;
+    }
+    let first = files.first().cloned().unwrap_or_default();
+    let scenario = options.scenario.clone().unwrap_or_else(|| {
+        first.file_stem().map_or("import".into(), |stem| stem.to_string_lossy().into_owned())
+    });
+    let source = files.iter().map(|f| f.display().to_string()).collect();
+    draft.finish(|start_ms| Manifest { source, ..Manifest::new(scenario, start_ms) }, &first)
+}
+
+fn read_file(path: &Path, format: Option<ImportFormat>, store: &mut Store) -> Result<(), ImportError> {
+    let mut file = File::open(path).map_err(ImportError::io("open", path))?;
+    let format = match format {
+        Some(format) => format,
+        None => detect::format(&mut file).map_err(ImportError::io("read", path))?,
+    };
+    match format {
+        ImportFormat::OpenMetrics => text::read(path, file, Dialect::OpenMetrics, store),
+        ImportFormat::Text => text::read(path, file, Dialect::Text, store),
+        ImportFormat::PrometheusJson => {
+            api::read_answer(path, io::BufReader::with_capacity(1 << 18, file), store)
+        }
+        ImportFormat::VictoriaMetrics => lines::read(path, file, store),
+    }
+}
+
+/// A run in the making, in a directory of its own beside the one that it will have.
+pub(crate) struct Draft {
+    dir: PartialDir,
+    pub(crate) store: Store,
+}
+
+/// A directory that goes when it is dropped, unless it was renamed.
+struct PartialDir {
+    path: PathBuf,
+    out: PathBuf,
+}
+
+impl Draft {
+    pub(crate) fn create(out: &Path) -> Result<Self, ImportError> {
+        let is_empty = |dir: &Path| fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_none());
+        if out.exists() && !is_empty(out) {
+            return Err(ImportError::Exists { path: out.to_owned() });
+        }
+        let mut name = std::ffi::OsString::from(".");
+        name.push(out.file_name().unwrap_or_default());
+        name.push(format!(".{}.partial", std::process::id()));
+        let dir = PartialDir { path: out.with_file_name(name), out: out.to_owned() };
+        let data = dir.path.join(crate::open::DATA);
+        fs::create_dir_all(&data).map_err(ImportError::io("create the directory", &data))?;
+        let store = Store::create(&data)?;
+        Ok(Self { dir, store })
+    }
+
+    /// Writes the block and the description, and gives the directory its name. `input` is what to name where
+    /// there was no sample; `describe` gets the time of the first one.
+    pub(crate) fn finish(
+        self,
+        describe: impl FnOnce(i64) -> Manifest,
+        input: &Path,
+    ) -> Result<Imported, ImportError> {
+        let Self { dir, store } = self;
+        let stats = store.finish()?;
+        let Some((start_ms, end_ms)) = stats.range else {
+            return Err(ImportError::Empty { path: input.to_owned() });
+        };
+        let mut manifest = describe(start_ms);
+        manifest.end_ms.get_or_insert(end_ms);
+        manifest.outcome = Some(Outcome::Finished);
+        manifest.write(&dir.path)?;
+        // An empty directory is replaced; anything else that came meanwhile makes it fail.
+        let action = "give the finished run its name";
+        fs::rename(&dir.path, &dir.out).map_err(ImportError::io(action, &dir.out))?;
+        Ok(Imported { dir: dir.out.clone(), manifest, stats })
+    }
+}
+
+impl Drop for PartialDir {
+    fn drop(&mut self) {
+        // After the rename it is gone.
+        fs::remove_dir_all(&self.path).ok();
+    }
+}
+
+#[cfg(test)]
+mod tests;
