@@ -17,6 +17,7 @@ use super::{
 };
 use crate::{
     ast::{AtModifier, Expr, Func},
+    engine::Engine,
     parser::parse,
     value::{InstantSample, QueryResult, QueryValue},
 };
@@ -102,10 +103,9 @@ fn fill(storage: &mut MemStorage, load: &Load) -> Result<(), String> {
                     storage.append_with_start(labels, t_ms, start_ms, *v).map_err(|e| e.to_string())?;
                 }
                 SequenceValue::Histogram { value, .. } => {
+                    // Histogram chunks have no start timestamps in Prometheus 3.13, whose cases expect that.
                     let h = value.as_ref().clone();
-                    storage
-                        .append_histogram_with_start(labels, t_ms, start_ms, h)
-                        .map_err(|e| e.to_string())?;
+                    storage.append_histogram(labels, t_ms, h).map_err(|e| e.to_string())?;
                 }
             }
         }
@@ -251,4 +251,21 @@ fn unsafe_to_pin(func: Func) -> bool {
             | F::Time
             | F::Timestamp
     )
+}
+
+impl Evaluator for Engine {
+    fn instant(&self, source: &dyn Queryable, expr: &Expr, t_ms: i64) -> Result<QueryResult, String> {
+        Self::instant(self, source, expr, t_ms).map_err(|e| e.to_string())
+    }
+
+    fn range(
+        &self,
+        source: &dyn Queryable,
+        expr: &Expr,
+        start_ms: i64,
+        end_ms: i64,
+        step_ms: i64,
+    ) -> Result<QueryResult, String> {
+        Self::range(self, source, expr, start_ms, end_ms, step_ms).map_err(|e| e.to_string())
+    }
 }

@@ -1,8 +1,8 @@
 //! Series in memory, to be queried.
 //!
 //! Invariant: what is read back is what Prometheus' TSDB would give back: samples ascend in time, one for each
-//! millisecond, and a histogram's reset hint says what a chunk can know (none for the first sample of a chunk
-//! unless a reset began it, "no reset" for the others; `tsdb/chunkenc/float_histogram.go`, v3.13).
+//! millisecond, and a histogram's reset hint says what a chunk can know: nothing for its first sample, "no reset"
+//! for the others (`counterResetHint` of `tsdb/chunkenc/histogram_meta.go`, v3.13).
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -144,38 +144,35 @@ fn in_order(column: &Column, labels: &Labels, t_ms: i64) -> Result<(), AppendErr
 impl MemSeries {
     /// The hint that a histogram has once it was written to a chunk and read back.
     fn stored_hint(&self, h: &FloatHistogram) -> CounterResetHint {
-        use CounterResetHint as Hint;
-        if h.counter_reset_hint == Hint::Gauge {
-            return Hint::Gauge;
+        if h.counter_reset_hint == CounterResetHint::Gauge {
+            return CounterResetHint::Gauge;
         }
-        let previous = match self.column.histograms.last() {
-            Some(previous) if self.in_histogram_chunk && !self.gauge_chunk => previous,
-            _ if h.counter_reset_hint == Hint::CounterReset => return Hint::CounterReset,
-            _ => return Hint::Unknown,
-        };
-        if h.counter_reset_hint == Hint::CounterReset {
-            return Hint::CounterReset;
-        }
-        match (is_stale(previous.sum), is_stale(h.sum)) {
-            (_, true) => Hint::NotCounterReset,
-            // Nothing but stale markers goes on after a stale marker, and a new chunk knows nothing.
-            (true, false) => Hint::Unknown,
-            (false, false) if starts_anew(previous, h) => Hint::CounterReset,
-            (false, false) => Hint::NotCounterReset,
+        match self.column.histograms.last() {
+            Some(previous) if self.in_histogram_chunk && !self.gauge_chunk && goes_on(previous, h) => {
+                CounterResetHint::NotCounterReset
+            }
+            _ => CounterResetHint::Unknown,
         }
     }
 }
 
-/// Whether a chunk cannot go on with `h` after `previous` but by a reset.
-fn starts_anew(previous: &FloatHistogram, h: &FloatHistogram) -> bool {
+/// Whether the chunk that ends with `previous` can take `h`, too.
+fn goes_on(previous: &FloatHistogram, h: &FloatHistogram) -> bool {
+    if h.counter_reset_hint == CounterResetHint::CounterReset {
+        return false;
+    }
+    // Nothing but stale markers goes on after a stale marker.
+    if is_stale(h.sum) || is_stale(previous.sum) {
+        return is_stale(h.sum);
+    }
     if h.schema != previous.schema
         || h.zero_threshold != previous.zero_threshold
         || h.custom_values != previous.custom_values
     {
-        return true;
+        return false;
     }
     let unhinted = FloatHistogram { counter_reset_hint: CounterResetHint::Unknown, ..h.clone() };
-    unhinted.detect_reset(previous)
+    !unhinted.detect_reset(previous)
 }
 
 /// A series of a [`MemStorage`].
@@ -267,9 +264,9 @@ mod tests {
             &[(&[1.0], Unknown), (&[2.0], Unknown), (&[1.0], Unknown)],
             &[Unknown, NotCounterReset, CounterReset],
         );
-        check(&[(&[1.0], CounterReset), (&[2.0], NotCounterReset)], &[CounterReset, NotCounterReset]);
+        check(&[(&[1.0], CounterReset), (&[2.0], NotCounterReset)], &[Unknown, NotCounterReset]);
         check(&[(&[1.0], Gauge), (&[0.5], Gauge), (&[3.0], Unknown)], &[Gauge, Gauge, Unknown]);
-        check(&[(&[1.0, 2.0], Unknown), (&[2.0, 1.0, 9.0], Unknown)], &[Unknown, CounterReset]);
+        check(&[(&[1.0, 2.0], Unknown), (&[2.0, 1.0, 9.0], Unknown)], &[Unknown, Unknown]);
     }
 
     #[test]
