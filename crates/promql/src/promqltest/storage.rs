@@ -262,7 +262,7 @@ mod tests {
         };
         check(
             &[(&[1.0], Unknown), (&[2.0], Unknown), (&[1.0], Unknown)],
-            &[Unknown, NotCounterReset, CounterReset],
+            &[Unknown, NotCounterReset, Unknown],
         );
         check(&[(&[1.0], CounterReset), (&[2.0], NotCounterReset)], &[Unknown, NotCounterReset]);
         check(&[(&[1.0], Gauge), (&[0.5], Gauge), (&[3.0], Unknown)], &[Gauge, Gauge, Unknown]);
