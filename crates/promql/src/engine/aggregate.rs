@@ -55,7 +55,7 @@ pub(crate) fn aggregate<'e>(
     };
     let param_site = a.param.as_ref().map_or(node.site, |p| p.site);
     let vector = ev.vector(&a.vector, notes)?;
-    if vector.series.is_empty() || node.grid.steps == 0 {
+    if node.grid.steps == 0 {
         return Ok(Vector::empty());
     }
     let groups = group(&vector.series, &a.grouping, a.without);

@@ -5,6 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use hashbrown::HashMap;
 
+use crate::ast::StringLiteral;
+
 use super::{
     EvalError, aggregate, binary,
     context::Context,
@@ -88,7 +90,7 @@ impl<'e> Evaluator<'e> {
     fn compute(&self, node: &'e Node, notes: &mut Notes) -> Result<Output<'e>, EvalError> {
         Ok(match &node.op {
             Op::Number(v) => Output::Scalar(Scalars::Constant(*v)),
-            Op::Text(t) => Output::Text(t.clone()),
+            Op::Text(t) => Output::Text(t.value.clone()),
             Op::Repeat(inner) => self.repeat(node, inner, notes)?,
             Op::Select(s) => Output::Vector(select::instant(self, s, node, notes)?),
             Op::Times { selector, start } => {
@@ -154,6 +156,11 @@ impl<'e> Evaluator<'e> {
 
     /// The text that a node yields.
     pub(crate) fn text(&self, node: &'e Node) -> Result<&'e str, EvalError> {
+        self.literal(node).map(|t| t.value.as_str())
+    }
+
+    /// The string literal that a node is.
+    pub(crate) fn literal(&self, node: &'e Node) -> Result<&'e StringLiteral, EvalError> {
         match &node.op {
             Op::Text(t) => Ok(t),
             _ => Err(self.ctx.fail(node.site, "expected a string literal")),

@@ -11,7 +11,9 @@ use std::{ops::Range, sync::Arc};
 use assay_model::{Labels, Matcher};
 
 use super::{EngineOptions, EvalError, grid::Grid, notes::Site};
-use crate::ast::{AggregateOp, BinaryOp, DurationContext, Expr, Func, RangeMode, ValueType, VectorMatching};
+use crate::ast::{
+    AggregateOp, BinaryOp, DurationContext, Expr, Func, RangeMode, StringLiteral, ValueType, VectorMatching,
+};
 
 /// The plan of one or several expressions.
 pub(crate) struct Plan {
@@ -47,7 +49,7 @@ pub(crate) struct Node {
 /// What a node does.
 pub(crate) enum Op {
     Number(f64),
-    Text(String),
+    Text(StringLiteral),
     /// The value of the first step for all steps.
     Repeat(Arc<Node>),
     Select(Selector),
@@ -88,6 +90,8 @@ pub(crate) struct Selector {
     pub(crate) selection: usize,
     pub(crate) shift: Shift,
     pub(crate) mode: RangeMode,
+    /// Whether only counts and sums of histograms are looked at.
+    pub(crate) stats: bool,
 }
 
 /// When a selector looks: at a fixed time or at the step's, and how much earlier.
@@ -111,6 +115,8 @@ pub(crate) struct Window {
     pub(crate) range_ms: i64,
     pub(crate) shift: Shift,
     pub(crate) mode: RangeMode,
+    /// As [`Selector::stats`].
+    pub(crate) stats: bool,
     pub(crate) site: Site,
 }
 

@@ -30,7 +30,7 @@ use super::{
     notes::{Notes, Site},
     plan::{Node, Shift, Window, WindowSource},
     points::{Points, Scalars},
-    select::Loaded,
+    select::{Loaded, strip},
     vector::{Meta, Vector},
 };
 use crate::{
@@ -125,14 +125,14 @@ fn advance(window: &mut Range<usize>, times: &[i64], from: i64, to: i64) {
 
 /// Where the samples of a range vector come from.
 enum Source<'e> {
-    Selection(&'e Loaded<'e>),
+    Selection { loaded: &'e Loaded<'e>, stats: bool },
     Subquery(Vector<'e>, Grid),
 }
 
 impl<'e> Source<'e> {
     fn open(ev: &Evaluator<'e>, window: &'e Window, notes: &mut Notes) -> Result<Self, EvalError> {
         Ok(match &window.source {
-            WindowSource::Selection(at) => Self::Selection(&ev.loaded[*at]),
+            WindowSource::Selection(at) => Self::Selection { loaded: &ev.loaded[*at], stats: window.stats },
             WindowSource::Subquery(inner) => match ev.eval(inner, notes)? {
                 super::vector::Output::Vector(v) => Self::Subquery(v, inner.grid),
                 super::vector::Output::Scalar(s) => {
@@ -149,7 +149,7 @@ impl<'e> Source<'e> {
 
     fn series(&self) -> Vec<Meta> {
         match self {
-            Self::Selection(loaded) => loaded.metas(false),
+            Self::Selection { loaded, .. } => loaded.metas(false),
             Self::Subquery(v, _) => v.series.clone(),
         }
     }
@@ -164,9 +164,12 @@ impl<'e> Source<'e> {
     ) -> Result<T, EvalError> {
         let mut scratch = Column::default();
         match self {
-            Self::Selection(loaded) => {
+            Self::Selection { loaded, stats } => {
                 let Worker { notes, column } = worker;
                 let read = loaded.read(i, ctx, column)?;
+                if *stats && !read.histograms.is_empty() {
+                    return Ok(f(without_stale(&strip(&read), &mut scratch), notes));
+                }
                 Ok(f(without_stale(&read, &mut scratch), notes))
             }
             Self::Subquery(v, grid) => {

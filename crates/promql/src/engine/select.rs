@@ -4,6 +4,7 @@
 //! Source: Prometheus `promql/engine.go` v3.13 (`evalSeries`, `vectorSelectorSingle`, `smoothSeries`).
 
 mod smooth;
+mod stats;
 
 use std::sync::{Arc, OnceLock};
 
@@ -29,6 +30,8 @@ pub(crate) struct Loaded<'e> {
     /// The decoded series, where several parts of the plan use them.
     decoded: Option<Vec<OnceLock<Arc<Column>>>>,
 }
+
+pub(crate) use stats::strip;
 
 /// A series' samples, in a buffer or shared.
 pub(crate) enum Read<'w> {
@@ -175,7 +178,10 @@ pub(crate) fn instant<'e>(
     let lookback_ms = ctx.options.lookback_ms;
     Ok(Vector::lazy(loaded.metas(false), move |i, worker| {
         let Worker { notes, column } = worker;
-        let column = loaded.read(i, ctx, column)?;
+        let mut column = loaded.read(i, ctx, column)?;
+        if selector.stats && !column.histograms.is_empty() {
+            column = Read::Shared(Arc::new(strip(&column)));
+        }
         if selector.mode == RangeMode::Smoothed {
             let metric = loaded.labels(i).metric_name();
             return Ok(smooth::smoothed(

@@ -26,10 +26,11 @@ pub(super) fn count_values<'e>(
     let Some(param) = &a.param else {
         return Err(ev.ctx.fail(node.site, "count_values needs the name of a label"));
     };
-    let label = ev.text(param)?;
-    if !is_label_name(label) {
-        return Err(ev.ctx.fail(param.site, format!("invalid label name {label:?}")));
+    let literal = ev.literal(param)?;
+    if !is_label_name(literal) {
+        return Err(ev.ctx.fail(param.site, format!("invalid label name {literal}")));
     }
+    let label = literal.value.as_str();
     let v = ev.vector(&a.vector, notes)?;
     let columns = v.columns(ev.ctx, notes)?;
     let steps = node.grid.steps;

@@ -149,8 +149,9 @@ pub(super) fn native_quantile(
             break;
         }
     }
-    let Some(at) = at else { return f64::NAN };
-    let mut bucket = buckets[at];
+    // Without any filled bucket, all observations being NaN, the rank is not found.
+    let none = Bucket { lower: 0.0, upper: 0.0, lower_inclusive: true, upper_inclusive: true, count: 0.0 };
+    let mut bucket = at.map_or(none, |at| buckets[at]);
     if h.uses_custom_buckets() {
         if bucket.lower == f64::NEG_INFINITY {
             if bucket.upper <= 0.0 {
@@ -174,7 +175,8 @@ pub(super) fn native_quantile(
     }
     rank = if upwards { rank - (count - bucket.count) } else { count - rank };
     if h.sum.is_nan() {
-        let all: f64 = count + buckets[at + 1..].iter().map(|b| b.count).sum::<f64>();
+        let rest = at.map_or(0, |at| at + 1);
+        let all: f64 = count + buckets[rest..].iter().map(|b| b.count).sum::<f64>();
         if all < h.count {
             let text = "input to histogram_quantile has NaN observations, result is skewed higher";
             notes.info(site, for_metric(text, metric));

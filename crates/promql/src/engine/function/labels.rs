@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use assay_model::METRIC_NAME;
 
+use crate::ast::StringLiteral;
 use crate::engine::{
     EvalError,
     eval::Evaluator,
@@ -20,15 +21,16 @@ pub(super) fn replace<'e>(
     args: &'e [Arc<Node>],
     notes: &mut Notes,
 ) -> Result<Vector<'e>, EvalError> {
-    let (dst, replacement) = (ev.text(&args[1])?, ev.text(&args[2])?);
+    let (dst, replacement) = (ev.literal(&args[1])?, ev.text(&args[2])?);
     let (src, pattern) = (ev.text(&args[3])?, ev.text(&args[4])?);
     let regex = regex::Regex::new(&format!("^(?s:{pattern})$")).map_err(|_| {
         ev.ctx.fail(args[4].site, format!("invalid regular expression in label_replace(): {pattern}"))
     })?;
     if !is_label_name(dst) {
-        let message = format!("invalid destination label name in label_replace(): {dst}");
+        let message = format!("invalid destination label name in label_replace(): {}", dst.value);
         return Err(ev.ctx.fail(args[1].site, message));
     }
+    let dst = dst.value.as_str();
     let v = ev.vector(&args[0], notes)?;
     relabelled(ev, node, v, notes, |meta| {
         let found = regex.captures(meta.labels.get(src).unwrap_or(""))?;
@@ -45,19 +47,20 @@ pub(super) fn join<'e>(
     args: &'e [Arc<Node>],
     notes: &mut Notes,
 ) -> Result<Vector<'e>, EvalError> {
-    let (dst, separator) = (ev.text(&args[1])?, ev.text(&args[2])?);
-    let sources = args[3..].iter().map(|a| ev.text(a)).collect::<Result<Vec<_>, _>>()?;
+    let (dst, separator) = (ev.literal(&args[1])?, ev.text(&args[2])?);
+    let sources = args[3..].iter().map(|a| ev.literal(a)).collect::<Result<Vec<_>, _>>()?;
     if let Some(bad) = sources.iter().position(|s| !is_label_name(s)) {
-        let message = format!("invalid source label name in label_join(): {}", sources[bad]);
+        let message = format!("invalid source label name in label_join(): {}", sources[bad].value);
         return Err(ev.ctx.fail(args[3 + bad].site, message));
     }
     if !is_label_name(dst) {
-        let message = format!("invalid destination label name in label_join(): {dst}");
+        let message = format!("invalid destination label name in label_join(): {}", dst.value);
         return Err(ev.ctx.fail(args[1].site, message));
     }
+    let dst = dst.value.as_str();
     let v = ev.vector(&args[0], notes)?;
     relabelled(ev, node, v, notes, |meta| {
-        let values: Vec<&str> = sources.iter().map(|s| meta.labels.get(s).unwrap_or("")).collect();
+        let values: Vec<&str> = sources.iter().map(|s| meta.labels.get(&s.value).unwrap_or("")).collect();
         Some((dst, values.join(separator)))
     })
 }
@@ -81,7 +84,7 @@ fn relabelled<'e, 'a>(
     v.merge_duplicates(ev.ctx, node.site, notes)
 }
 
-/// Any text but the empty one; a replacement character tells that it was no UTF-8.
-pub(crate) fn is_label_name(name: &str) -> bool {
-    !name.is_empty() && !name.contains(char::REPLACEMENT_CHARACTER)
+/// Whether a label may have this name: any text but the empty one.
+pub(crate) fn is_label_name(name: &StringLiteral) -> bool {
+    !name.value.is_empty() && name.not_utf8.is_none()
 }

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     ast::{
-        AggregateExpr, AtModifier, BinaryExpr, Call, DurationContext, DurationExpr, Expr, Func,
+        AggregateExpr, AtModifier, BinaryExpr, BinaryOp, Call, DurationContext, DurationExpr, Expr, Func,
         MatrixSelector, RangeMode, SubqueryExpr, UnaryOp, ValueType, VectorSelector,
     },
     engine::{EngineOptions, EvalError, function, notes::Site},
@@ -27,6 +27,15 @@ pub(super) struct Builder<'o> {
     by_matchers: HashMap<Vec<Matcher>, Vec<usize>>,
     ids: HashMap<String, usize>,
     spans: Vec<Range<usize>>,
+    stats: Stats,
+}
+
+/// Whether selectors are read for nothing but counts and sums of histograms: under a function that takes
+/// these, and under nothing that needs buckets or looks at other samples.
+#[derive(Clone, Copy, Default)]
+struct Stats {
+    wanted: bool,
+    blocked: bool,
 }
 
 impl<'o> Builder<'o> {
@@ -39,6 +48,7 @@ impl<'o> Builder<'o> {
             by_matchers: HashMap::new(),
             ids: HashMap::new(),
             spans: Vec::new(),
+            stats: Stats::default(),
         }
     }
 
@@ -65,11 +75,19 @@ impl<'o> Builder<'o> {
     }
 
     fn build_here(&mut self, expr: &Expr, grid: Grid) -> Result<Arc<Node>, EvalError> {
+        let before = self.stats;
+        self.stats = before.under(expr);
+        let built = self.build_node(expr, grid);
+        self.stats = before;
+        built
+    }
+
+    fn build_node(&mut self, expr: &Expr, grid: Grid) -> Result<Arc<Node>, EvalError> {
         let site = self.site(expr);
         let op = match expr {
             Expr::Paren(p) => return self.build_here(&p.expr, grid),
             Expr::Number(n) => Op::Number(n.value),
-            Expr::String(s) => Op::Text(s.value.clone()),
+            Expr::String(s) => Op::Text(s.clone()),
             Expr::Vector(v) => Op::Select(self.selector(v, grid)?),
             Expr::Matrix(_) | Expr::Subquery(_) => Op::Raw(self.window_at(expr, grid, site)?),
             Expr::Unary(u) => {
@@ -231,7 +249,8 @@ impl<'o> Builder<'o> {
         };
         let selection = self.selection(&m.selector.matchers, grid, shift, before, after);
         let source = WindowSource::Selection(selection);
-        Ok(Window { source, range_ms, shift, mode: m.selector.mode, site })
+        let stats = self.stats.wanted && !self.stats.blocked;
+        Ok(Window { source, range_ms, shift, mode: m.selector.mode, stats, site })
     }
 
     /// The times of a subquery are the multiples of its step in the union of its windows.
@@ -249,8 +268,11 @@ impl<'o> Builder<'o> {
         } else {
             Grid::new(start_ms, shift.apply(grid.last_ms()), step_ms)
         };
+        let before = self.stats;
+        self.stats.blocked = true;
         let source = WindowSource::Subquery(self.build(&s.expr, inner)?);
-        Ok(Window { source, range_ms, shift, mode: RangeMode::Plain, site })
+        self.stats = before;
+        Ok(Window { source, range_ms, shift, mode: RangeMode::Plain, stats: false, site })
     }
 
     fn selector(&mut self, v: &VectorSelector, grid: Grid) -> Result<Selector, EvalError> {
@@ -258,7 +280,8 @@ impl<'o> Builder<'o> {
         let lookback = self.options.lookback_ms;
         let after = if v.mode == RangeMode::Smoothed { lookback } else { 0 };
         let selection = self.selection(&v.matchers, grid, shift, lookback, after);
-        Ok(Selector { selection, shift, mode: v.mode })
+        let stats = self.stats.wanted && !self.stats.blocked;
+        Ok(Selector { selection, shift, mode: v.mode, stats })
     }
 
     /// The selection that has these series over the needed range: one that is there already is widened
@@ -305,6 +328,24 @@ impl<'o> Builder<'o> {
     fn duration(&self, d: &DurationExpr, positive: bool) -> Result<i64, EvalError> {
         d.resolve_ms(self.durations, positive)
             .map_err(|e| EvalError::Expression { message: e.message.to_owned(), span: e.span })
+    }
+}
+
+impl Stats {
+    /// What holds for the parts of an expression.
+    fn under(self, expr: &Expr) -> Self {
+        let (wants, blocks) = match expr {
+            Expr::Call(c) => (
+                matches!(c.func.id, Func::HistogramCount | Func::HistogramSum | Func::HistogramAvg),
+                matches!(
+                    c.func.id,
+                    Func::HistogramQuantile | Func::HistogramQuantiles | Func::HistogramFraction
+                ),
+            ),
+            Expr::Binary(b) => (false, matches!(b.op, BinaryOp::TrimUpper | BinaryOp::TrimLower)),
+            _ => (false, false),
+        };
+        Self { wanted: self.wanted || wants, blocked: self.blocked || blocks }
     }
 }
 

@@ -54,7 +54,7 @@ fn describe(node: &Node) -> String {
     };
     match &node.op {
         Op::Number(v) => format!("number {v}"),
-        Op::Text(t) => format!("string {t:?}"),
+        Op::Text(t) => format!("string {t}"),
         Op::Repeat(_) => format!("repeat for {}", grid(node)),
         Op::Select(s) => format!("select {}{}{}, {}", s.selection, shift(s.shift), mode(s.mode), grid(node)),
         Op::Times { selector, .. } => format!("times of selection {}, {}", selector.selection, grid(node)),

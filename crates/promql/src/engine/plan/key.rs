@@ -15,7 +15,7 @@ pub(super) fn key(op: &Op, grid: Grid) -> String {
 fn write_op(out: &mut String, op: &Op) -> std::fmt::Result {
     match op {
         Op::Number(v) => write!(out, "number {:x}", v.to_bits()),
-        Op::Text(t) => write!(out, "text {t:?}"),
+        Op::Text(t) => write!(out, "text {t}"),
         Op::Repeat(n) => write!(out, "repeat {}", n.id),
         Op::Negate(n) => write!(out, "negate {}", n.id),
         Op::Select(s) => write_selector(out, "select", s),
@@ -48,7 +48,7 @@ fn write_op(out: &mut String, op: &Op) -> std::fmt::Result {
 }
 
 fn write_selector(out: &mut String, what: &str, s: &Selector) -> std::fmt::Result {
-    write!(out, "{what} {} {:?} {:?}", s.selection, s.shift, s.mode)
+    write!(out, "{what} {} {:?} {:?} {}", s.selection, s.shift, s.mode, s.stats)
 }
 
 fn write_window(out: &mut String, what: &str, w: &Window) -> std::fmt::Result {
@@ -56,5 +56,5 @@ fn write_window(out: &mut String, what: &str, w: &Window) -> std::fmt::Result {
         WindowSource::Selection(at) => write!(out, "{what} selection {at}")?,
         WindowSource::Subquery(n) => write!(out, "{what} subquery {}", n.id)?,
     }
-    write!(out, " {} {:?} {:?}", w.range_ms, w.shift, w.mode)
+    write!(out, " {} {:?} {:?} {}", w.range_ms, w.shift, w.mode, w.stats)
 }

@@ -51,24 +51,18 @@ impl<'j, 'a> HistogramRate<'j, 'a> {
     pub(super) fn window(&mut self, w: &WindowAt, notes: &mut Notes) -> Option<FloatHistogram> {
         let s = &self.job.samples;
         let (first, last) = (w.histograms.start, w.histograms.end - 1);
-        let mut result = if first == last { None } else { Some(self.difference(first, last, notes)?) };
+        if first == last {
+            return None;
+        }
+        let mut result = self.difference(first, last, notes)?;
         let extent = Extent {
             first_ms: s.histogram_times[first],
             last_ms: s.histogram_times[last],
             gaps: last - first,
-            born_ms: s.histogram_starts.get(first).copied().unwrap_or(0),
         };
-        let count = result.as_ref().map_or(0.0, |r| r.count);
-        let stretch = extent.stretch(w, self.kind, count, s.histograms[first].count)?;
-        if stretch.from_birth {
-            match &mut result {
-                None => result = Some(s.histograms[first].as_ref().clone()),
-                Some(r) => self.told(r.add(&s.histograms[first]), "addition", notes)?,
-            }
-        }
+        let factor = extent.stretch(w, self.kind, result.count, s.histograms[first].count)?;
         let per = if self.kind.per_second { self.job.frame.range_ms as f64 / 1000.0 } else { 1.0 };
-        let mut result = result?;
-        result.mul(stretch.factor / per);
+        result.mul(factor / per);
         Some(result)
     }
 

@@ -95,18 +95,10 @@ fn float(job: &Job<'_>, kind: Kind, w: &WindowAt, resets: &mut Resets, notes: &m
     if resets.overlaps.iter().any(|i| *i > first && *i <= last) {
         note_overlap(job.metric, job.site, notes);
     }
-    let extent = Extent {
-        first_ms: s.times[first],
-        last_ms: s.times[last],
-        gaps: last - first,
-        born_ms: s.starts.get(first).copied().unwrap_or(0),
-    };
-    let stretch = extent.stretch(w, kind, result, s.values[first])?;
-    if stretch.from_birth {
-        result += s.values[first];
-    }
+    let extent = Extent { first_ms: s.times[first], last_ms: s.times[last], gaps: last - first };
+    let factor = extent.stretch(w, kind, result, s.values[first])?;
     let per = if kind.per_second { job.frame.range_ms as f64 / 1000.0 } else { 1.0 };
-    Some(result * (stretch.factor / per))
+    Some(result * (factor / per))
 }
 
 /// Tells that a sample's start time lies before the sample before it.
@@ -127,57 +119,39 @@ pub(super) struct Extent {
     pub(super) last_ms: i64,
     /// Samples less one.
     pub(super) gaps: usize,
-    /// The start timestamp of the first sample, or 0.
-    pub(super) born_ms: i64,
-}
-
-/// How a difference is to be stretched over the window.
-pub(super) struct Stretch {
-    pub(super) factor: f64,
-    /// Whether the first sample's value was gained inside the window.
-    pub(super) from_birth: bool,
 }
 
 impl Extent {
-    /// `result` is the difference so far and `first` the first value (or the counts, for histograms).
-    pub(super) fn stretch(&self, w: &WindowAt, kind: Kind, result: f64, first: f64) -> Option<Stretch> {
+    /// By how much a difference is to be stretched over the window; `None` for a single sample. `result` is
+    /// the difference and `first` the first value (or the counts, for histograms).
+    pub(super) fn stretch(&self, w: &WindowAt, kind: Kind, result: f64, first: f64) -> Option<f64> {
+        if self.gaps == 0 {
+            return None;
+        }
         let seconds = |from: i64, to: i64| (to - from) as f64 / 1000.0;
         let mut to_start = seconds(w.start_ms, self.first_ms);
         let mut to_end = seconds(self.last_ms, w.end_ms);
-        let mut sampled = seconds(self.first_ms, self.last_ms);
-        let average = if self.gaps > 0 { sampled / self.gaps as f64 } else { 0.0 };
+        let sampled = seconds(self.first_ms, self.last_ms);
+        let average = sampled / self.gaps as f64;
         // A gap at an end that is hardly longer than the others means that the series went on.
         let threshold = average * 1.1;
-        let born = self.born_ms;
-        let from_birth = kind.counter && born != 0 && born > w.start_ms && born < self.first_ms;
-        if from_birth {
-            to_start = 0.0;
-            sampled = seconds(born, self.last_ms);
-        } else if self.gaps == 0 {
-            return None;
-        } else {
-            if to_start >= threshold {
-                to_start = average / 2.0;
-            }
-            if kind.counter && result > 0.0 && first >= 0.0 {
-                let to_zero = sampled * (first / result);
-                if to_zero < to_start {
-                    to_start = to_zero;
-                }
-            }
+        if to_start >= threshold {
+            to_start = average / 2.0;
+        }
+        if kind.counter && result > 0.0 && first >= 0.0 {
+            to_start = to_start.min(sampled * (first / result));
         }
         if to_end >= threshold {
             to_end = average / 2.0;
         }
-        let factor = if sampled == 0.0 { 1.0 } else { (sampled + to_start + to_end) / sampled };
-        Some(Stretch { factor, from_birth })
+        Some(if sampled == 0.0 { 1.0 } else { (sampled + to_start + to_end) / sampled })
     }
 }
 
 /// Whether start timestamps tell that the counter was reset between two samples. A start equal to the time
 /// before is how deltas are written, unless the first start is unknown or makes no sense.
 pub(super) fn is_start_reset(start_before: i64, before: i64, start: i64, now: i64) -> bool {
-    if start == 0 || start >= now || start < before {
+    if start == 0 || start > now || start < before {
         return false;
     }
     start > before || (start_before <= before && start_before != 0 && start_before != before)

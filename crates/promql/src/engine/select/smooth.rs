@@ -82,6 +82,9 @@ fn histogram_at(
         out.push_histogram(step, Arc::new(held));
         return;
     }
+    if h[before].uses_custom_buckets() != h[next].uses_custom_buckets() {
+        return notes.warn(site, mixed_schemas(metric));
+    }
     let gauge = |i: usize| h[i].counter_reset_hint == CounterResetHint::Gauge;
     let counter = !gauge(before) || !gauge(next);
     match interpolate_histograms((t[before], &h[before]), (t[next], &h[next]), at, counter, site, notes) {
