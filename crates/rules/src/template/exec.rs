@@ -66,13 +66,8 @@ impl State<'_, '_> {
         let before = &self.program.text[..pos.min(self.program.text.len())];
         let line = 1 + before.matches('\n').count();
         let column = before.rfind('\n').map_or(pos, |at| pos - at - 1);
-        let shown: String = if node.chars().count() > 20 {
-            node.chars().take(20).chain("...".chars()).collect()
-        } else {
-            node.to_owned()
-        };
         Err(format!(
-            "template: {}:{line}:{column}: executing {:?} at <{shown}>: {message}",
+            "template: {}:{line}:{column}: executing {:?} at <{node}>: {message}",
             self.program.name, self.template
         ))
     }
@@ -329,15 +324,19 @@ impl State<'_, '_> {
         if matches!(name, "and" | "or") {
             return self.first_decisive(dot, name == "or", args, piped);
         }
-        let params = functions::signature(name);
+        // `printf` is the one built-in function with a parameter that must be a text.
+        let params = |i: usize| match functions::signature(name) {
+            Some(params) => Some(params[i]),
+            None => (name == "printf" && i == 0).then_some(Param::Str),
+        };
         let mut values = Vec::with_capacity(count);
         for (i, arg) in args.iter().enumerate() {
             let value = self.operand(dot, arg)?;
-            self.check(params.map(|p| p[i]), &value, arg.pos, &arg.to_string(), is_constant(arg))?;
+            self.check(params(i), &value, arg.pos, &arg.to_string(), is_constant(arg))?;
             values.push(value);
         }
         if let Some(value) = piped {
-            self.check(params.map(|p| p[values.len()]), &value, command.pos, &shown, false)?;
+            self.check(params(values.len()), &value, command.pos, &shown, false)?;
             values.push(value);
         }
         let result = if builtin::exists(name) {
@@ -434,6 +433,9 @@ fn field(receiver: &Value, name: &str, args: &[Value]) -> Result<Value, String> 
         _ => None,
     };
     match value {
+        Some(_) if !args.is_empty() && matches!(receiver, Value::Labels(_) | Value::Map(_)) => {
+            Err(format!("{name} is not a method but has arguments"))
+        }
         Some(_) if !args.is_empty() => Err(format!("{name} has arguments but cannot be invoked as function")),
         Some(value) => Ok(value),
         None => Err(format!("can't evaluate field {name} in type {}", receiver.type_name())),

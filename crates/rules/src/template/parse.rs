@@ -202,7 +202,9 @@ impl Parser {
     }
 
     fn template(&mut self) -> Parsed<Node> {
-        let pos = self.next().pos;
+        self.next();
+        self.skip_space();
+        let pos = self.peek().pos;
         let name = self.name("template clause")?;
         self.skip_space();
         let pipe = if self.peek().kind == Kind::Close {
@@ -395,13 +397,15 @@ impl Parser {
     fn operand(&mut self) -> Parsed<Option<Operand>> {
         let Some(term) = self.term()? else { return Ok(None) };
         let mut path = Vec::new();
+        let fields_pos = self.peek().pos;
         while self.peek().kind == Kind::Field {
             path.push(self.next().text);
         }
         if path.is_empty() {
             return Ok(Some(term));
         }
-        let pos = term.pos;
+        // Messages about a path point at its first field that is not part of the term.
+        let mut pos = fields_pos;
         let kind = match term.kind {
             OperandKind::Field(mut fields) => {
                 fields.append(&mut path);
@@ -416,6 +420,7 @@ impl Parser {
             | OperandKind::Number { .. }
             | OperandKind::Nil
             | OperandKind::Dot => {
+                pos = term.pos;
                 let message = format!("unexpected . after term {:?}", term.to_string());
                 return Err(SyntaxError { message, pos });
             }

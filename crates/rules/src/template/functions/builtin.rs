@@ -96,10 +96,9 @@ fn length(v: &Value) -> Result<usize, String> {
 
 fn index(item: &Value, key: &Value) -> Result<Value, String> {
     let position = |len: usize| match key {
-        Value::Int(i) => usize::try_from(*i)
-            .ok()
-            .filter(|n| *n < len)
-            .ok_or_else(|| format!("error calling index: index out of range: {i}")),
+        Value::Int(i) => {
+            usize::try_from(*i).ok().filter(|n| *n < len).ok_or_else(|| format!("index out of range: {i}"))
+        }
         Value::Nothing => Err("cannot index slice/array with nil".to_owned()),
         v => Err(format!("cannot index slice/array with type {}", v.type_name())),
     };

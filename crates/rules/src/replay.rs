@@ -1,0 +1,209 @@
+//! Replays rules over recorded series, as Prometheus would have evaluated them while they were recorded.
+//!
+//! Source: Prometheus `rules/group.go` v3.13. Invariant: what a rule reads at a slot is what the source holds and what
+//! rules had written before it; of groups that share a slot, the one that stands first is evaluated first.
+
+mod rule;
+mod slots;
+mod steps;
+
+use assay_model::{Labels, Queryable};
+use assay_promql::{Annotation, Engine, EngineOptions};
+
+pub use crate::alert::{AlertInstance, AlertState};
+pub use slots::SlotMode;
+
+use crate::{
+    file::{RuleFiles, RuleKind},
+    overlay::{Hidden, Overlay, View},
+};
+
+pub(crate) use rule::{Environment, RuleRun, instant};
+
+/// How to replay.
+#[derive(Clone, Debug)]
+pub struct ReplayOptions {
+    /// The first moment at which a group may be evaluated, in milliseconds since the Unix epoch.
+    pub start_ms: i64,
+    /// The last one, itself included.
+    pub end_ms: i64,
+    /// How often groups without an interval of their own are evaluated.
+    pub interval_ms: i64,
+    /// The query offset of groups without one of their own.
+    pub query_offset_ms: i64,
+    /// Where the slots of a group lie.
+    pub slots: SlotMode,
+    /// Labels that the server adds to all it sends; templates see them.
+    pub external_labels: Labels,
+    /// The URL under which people reach the server; templates see it. Empty where unknown.
+    pub external_url: String,
+    /// How expressions are evaluated.
+    pub engine: EngineOptions,
+    /// How rules are evaluated; the result is the same.
+    pub evaluation: Evaluation,
+}
+
+impl ReplayOptions {
+    /// The options that a Prometheus without configuration would have, over a range of time.
+    #[must_use]
+    pub fn new(start_ms: i64, end_ms: i64) -> Self {
+        Self {
+            start_ms,
+            end_ms,
+            interval_ms: 60_000,
+            query_offset_ms: 0,
+            slots: SlotMode::Start,
+            external_labels: Labels::empty(),
+            external_url: String::new(),
+            engine: EngineOptions::default(),
+            evaluation: Evaluation::Columns,
+        }
+    }
+}
+
+/// How rules are evaluated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Evaluation {
+    /// All slots of a rule at once where nothing it reads depends on them; else slot by slot.
+    Columns,
+    /// Slot by slot, as Prometheus does.
+    Steps,
+}
+
+/// What a replay yields.
+#[derive(Clone, Debug, Default)]
+pub struct ReplayResult {
+    /// Every stretch of time in which an alert was active: by group, rule, start and labels.
+    pub alerts: Vec<AlertInstance>,
+    /// The rules, in the order of the files, with what their evaluation came to.
+    pub rules: Vec<RuleSummary>,
+    /// Evaluations that failed, in the order of the rules.
+    pub errors: Vec<RuleError>,
+    /// What the engine had to say of the expressions, each remark once for each rule.
+    pub annotations: Vec<RuleAnnotation>,
+    /// What the rules wrote: recorded series, `ALERTS` and `ALERTS_FOR_STATE`, stale markers included.
+    pub series: Overlay,
+    hidden: Hidden,
+}
+
+impl ReplayResult {
+    /// The source with what the rules wrote over it; series of the source that a rule writes are left out.
+    #[must_use]
+    pub fn view<'a>(&'a self, source: &'a dyn Queryable) -> View<'a> {
+        View { source, overlay: &self.series, hidden: &self.hidden }
+    }
+}
+
+/// What the evaluations of one rule came to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RuleSummary {
+    /// The group's index in the rule files.
+    pub group: usize,
+    /// The rule's index in the group.
+    pub rule: usize,
+    /// How often the rule was evaluated.
+    pub evaluations: usize,
+    /// How many evaluations failed.
+    pub failures: usize,
+    /// How many had a result that was not empty.
+    pub with_result: usize,
+    /// How many samples the rule wrote, stale markers left out.
+    pub samples: usize,
+}
+
+/// Evaluations of a rule that failed in a row for the same reason.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RuleError {
+    /// The group's index in the rule files.
+    pub group: usize,
+    /// The rule's index in the group.
+    pub rule: usize,
+    /// The first evaluation that failed, in milliseconds since the Unix epoch.
+    pub first_ms: i64,
+    /// The last one.
+    pub last_ms: i64,
+    /// How many there were.
+    pub count: usize,
+    /// Why.
+    pub message: String,
+}
+
+/// A remark of the engine on a rule's expression.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RuleAnnotation {
+    /// The group's index in the rule files.
+    pub group: usize,
+    /// The rule's index in the group.
+    pub rule: usize,
+    /// The remark; its span is in the rule's expression.
+    pub annotation: Annotation,
+}
+
+/// Replays rules over a source.
+///
+/// What fails in the evaluation of a rule is a row of the result, as it is a log line of Prometheus.
+#[must_use]
+pub fn replay(source: &dyn Queryable, files: &RuleFiles, options: &ReplayOptions) -> ReplayResult {
+    let mut state = State::new(source, files, options);
+    match options.evaluation {
+        Evaluation::Steps | Evaluation::Columns => steps::run(&mut state),
+    }
+    state.finish()
+}
+
+/// A replay under way.
+pub(crate) struct State<'a> {
+    pub(crate) source: &'a dyn Queryable,
+    pub(crate) options: &'a ReplayOptions,
+    pub(crate) engine: Engine,
+    /// By group, then by rule.
+    pub(crate) runs: Vec<Vec<RuleRun<'a>>>,
+    pub(crate) groups: Vec<slots::Slots>,
+    pub(crate) overlay: Overlay,
+    pub(crate) hidden: Hidden,
+}
+
+impl<'a> State<'a> {
+    fn new(source: &'a dyn Queryable, files: &'a RuleFiles, options: &'a ReplayOptions) -> Self {
+        let mut runs = Vec::new();
+        for (g, group) in files.groups.iter().enumerate() {
+            let offset_ms = group.query_offset_ms.unwrap_or(options.query_offset_ms);
+            let rules = group.rules.iter().enumerate();
+            runs.push(rules.map(|(r, rule)| RuleRun::new(g, r, group, rule, offset_ms)).collect());
+        }
+        Self {
+            source,
+            options,
+            engine: Engine::new(options.engine.clone()),
+            runs,
+            groups: files.groups.iter().map(|g| slots::Slots::of(g, options)).collect(),
+            overlay: Overlay::default(),
+            hidden: hidden(files),
+        }
+    }
+
+    fn finish(self) -> ReplayResult {
+        let mut out = ReplayResult { series: self.overlay, hidden: self.hidden, ..ReplayResult::default() };
+        for run in self.runs.into_iter().flatten() {
+            let mut timeline = run.alerts.timeline;
+            timeline.sort_by(|a, b| (a.active_at_ms, &a.labels).cmp(&(b.active_at_ms, &b.labels)));
+            out.alerts.extend(timeline);
+            out.rules.push(run.summary);
+            out.errors.extend(run.errors);
+            out.annotations.extend(run.annotations);
+        }
+        out
+    }
+}
+
+/// The series of the source that the rules write anew.
+pub(crate) fn hidden(files: &RuleFiles) -> Hidden {
+    let mut hidden = Hidden::default();
+    for (_, rule) in files.rules() {
+        match rule.kind {
+            RuleKind::Recording => hidden.names.insert(rule.name.clone()),
+            RuleKind::Alerting(_) => hidden.alerts.insert(rule.name.clone()),
+        };
+    }
+    hidden
+}

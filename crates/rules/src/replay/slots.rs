@@ -1,0 +1,95 @@
+//! When a group is evaluated.
+//!
+//! Source: Prometheus `rules/group.go` (`EvalTimestamp`, `hash`) and `model/labels/labels_stringlabels.go` v3.13.
+//! Invariant: a group's slots are `interval_ms` apart.
+
+use xxhash_rust::xxh64::xxh64;
+
+use super::ReplayOptions;
+use crate::file::Group;
+
+/// Where the slots of a group lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum SlotMode {
+    /// The first at the replay's start.
+    #[default]
+    Start,
+    /// Where a Prometheus server that loaded the same files has them: an offset for each group that follows from
+    /// the file's path, as the server was given it, and the group's name.
+    Prometheus,
+}
+
+/// The slots of a group within the replay's range.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Slots {
+    pub(crate) first_ms: i64,
+    pub(crate) last_ms: i64,
+    pub(crate) interval_ms: i64,
+}
+
+impl Slots {
+    /// The slots of `group`; empty (`first_ms > last_ms`) where none is in the range.
+    pub(crate) fn of(group: &Group, options: &ReplayOptions) -> Self {
+        let interval_ms = group.interval_ms.unwrap_or(options.interval_ms).max(1);
+        let first_ms = match options.slots {
+            SlotMode::Start => options.start_ms,
+            SlotMode::Prometheus => first_slot(&group.file, &group.name, interval_ms, options.start_ms),
+        };
+        let count = (options.end_ms - first_ms).div_euclid(interval_ms);
+        Self { first_ms, last_ms: first_ms + count * interval_ms, interval_ms }
+    }
+
+    /// All slots, ascending.
+    pub(crate) fn iter(self) -> impl Iterator<Item = i64> {
+        (0..self.len() as i64).map(move |i| self.first_ms + i * self.interval_ms)
+    }
+
+    /// How many there are.
+    pub(crate) fn len(self) -> usize {
+        usize::try_from((self.last_ms - self.first_ms) / self.interval_ms + 1)
+            .unwrap_or(0)
+            .min(if self.last_ms < self.first_ms { 0 } else { usize::MAX })
+    }
+}
+
+/// The first slot at or after `start_ms`. The offset is in nanoseconds, and a slot is cut to milliseconds.
+fn first_slot(file: &str, name: &str, interval_ms: i64, start_ms: i64) -> i64 {
+    let interval_ns = i128::from(interval_ms) * 1_000_000;
+    let offset_ns = i128::from(hash(file, name)) % interval_ns;
+    let offset_ms = (offset_ns / 1_000_000) as i64;
+    start_ms + (offset_ms - start_ms).rem_euclid(interval_ms)
+}
+
+/// The hash of the labels `{file, name}`.
+fn hash(file: &str, name: &str) -> u64 {
+    let mut bytes = Vec::new();
+    for text in ["file", file, "name", name] {
+        // A length of 255 or more takes four bytes.
+        match u8::try_from(text.len()) {
+            Ok(n) if n < 255 => bytes.push(n),
+            _ => bytes.extend_from_slice(&[
+                255,
+                text.len() as u8,
+                (text.len() >> 8) as u8,
+                (text.len() >> 16) as u8,
+            ]),
+        }
+        bytes.extend_from_slice(text.as_bytes());
+    }
+    xxh64(&bytes, 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slots_are_at_or_after_the_start_and_keep_their_phase() {
+        for start in [0, 1, 999, 1000, 1_700_000_000_123] {
+            let slot = first_slot("/etc/rules.yml", "g", 1000, start);
+            assert!((start..start + 1000).contains(&slot), "{slot}");
+            assert_eq!(slot.rem_euclid(1000), first_slot("/etc/rules.yml", "g", 1000, 0));
+        }
+        assert_ne!(hash("a", "b"), hash("b", "a"));
+    }
+}

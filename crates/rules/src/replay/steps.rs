@@ -1,0 +1,34 @@
+//! Slot by slot, in the order of time.
+//!
+//! Invariant: each rule commits before the next one of any group is evaluated.
+
+use std::{cmp::Reverse, collections::BinaryHeap};
+
+use super::{Environment, State};
+use crate::overlay::View;
+
+/// Replays all rules.
+pub(super) fn run(state: &mut State<'_>) {
+    let mut due: BinaryHeap<Reverse<(i64, usize)>> = BinaryHeap::new();
+    for (g, slots) in state.groups.iter().enumerate() {
+        if slots.len() > 0 {
+            due.push(Reverse((slots.first_ms, g)));
+        }
+    }
+    while let Some(Reverse((t_ms, g))) = due.pop() {
+        group(state, g, t_ms);
+        let next_ms = t_ms + state.groups[g].interval_ms;
+        if next_ms <= state.groups[g].last_ms {
+            due.push(Reverse((next_ms, g)));
+        }
+    }
+}
+
+/// Evaluates the rules of one group at one slot.
+fn group(state: &mut State<'_>, g: usize, t_ms: i64) {
+    for run in &mut state.runs[g] {
+        let view = View { source: state.source, overlay: &state.overlay, hidden: &state.hidden };
+        let written = run.step(t_ms, &Environment::of(&state.engine, &view, state.options));
+        run.commit(t_ms, written, &mut state.overlay);
+    }
+}
