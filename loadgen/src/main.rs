@@ -1,2 +1,7 @@
-//! Placeholder.
-fn main() {}
+//! The command line of the load generator.
+
+mod cli;
+
+fn main() -> std::process::ExitCode {
+    cli::main()
+}

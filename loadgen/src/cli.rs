@@ -1,0 +1,121 @@
+//! Arguments in one place; each command acts on them in its own file. Invariant: data goes to stdout,
+//! everything else to stderr, and the exit codes are those of the manual.
+
+mod check;
+mod list;
+mod run;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+/// Exit codes.
+pub(crate) mod exit {
+    pub(crate) const DONE: u8 = 0;
+    pub(crate) const FAILED: u8 = 1;
+    pub(crate) const BAD_INPUT: u8 = 2;
+    pub(crate) const UNHEALTHY: u8 = 3;
+    pub(crate) const INTERRUPTED: u8 = 130;
+}
+
+/// Drives load at an HTTP service as a scenario describes it, and measures it from the schedule.
+#[derive(Debug, Parser)]
+#[command(name = "loadgen", version, max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Drive the load, show it, record it
+    ///
+    /// Exit codes: 0 done, 1 the load could not go on (a full disk, say), 2 bad input, 3 the target is not
+    /// healthy, 130 interrupted (the record is whole).
+    Run(Box<RunArguments>),
+    /// Say what is wrong with scenarios, all of it at once
+    Check {
+        /// Scenario files, directories with a scenario.yml, or names of packs
+        #[arg(required = true)]
+        scenarios: Vec<String>,
+    },
+    /// List the packs that come with the program, their modes and phases
+    List,
+}
+
+/// What `run` is told.
+#[derive(Debug, clap::Args)]
+pub(crate) struct RunArguments {
+    /// A scenario file, a directory with a scenario.yml, or the name of a pack
+    scenario: String,
+    /// Where the load goes, instead of the scenario's own target
+    #[arg(long, value_name = "URL")]
+    target: Option<String>,
+    /// The mode: a named choice of phases
+    #[arg(long, conflicts_with = "phase")]
+    mode: Option<String>,
+    /// A phase to run; may be given several times, in order
+    #[arg(long)]
+    phase: Vec<String>,
+    /// Record the run into a new directory under DIR
+    #[arg(long, value_name = "DIR")]
+    record: Option<PathBuf>,
+    /// Scrape into the record: URL, or job=URL such as exporter=http://127.0.0.1:9100/metrics
+    #[arg(long, value_name = "[JOB=]URL", requires = "record", num_args = 1..)]
+    scrape: Vec<String>,
+    /// The seed of everything random
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Multiply the length of all phases by X; rates and numbers of users stay
+    #[arg(long, value_name = "X", default_value_t = 1.0)]
+    time_scale: f64,
+    /// Worker threads; half the processors by default
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    workers: Option<u16>,
+    /// Show nothing while the load runs
+    #[arg(long, short)]
+    quiet: bool,
+    /// How progress is shown: a live view on a terminal, else lines
+    #[arg(long, value_enum, default_value_t = ViewKind::Auto)]
+    view: ViewKind,
+    /// How the summary is printed at the end
+    #[arg(long, value_enum, default_value_t = SummaryKind::Text)]
+    summary: SummaryKind,
+    /// The instance label of what is measured; the machine's name by default
+    #[arg(long)]
+    instance: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum ViewKind {
+    /// The live view on a terminal, else lines
+    Auto,
+    /// The live view
+    Live,
+    /// A line every few seconds
+    Lines,
+    /// A line of JSON each second
+    Json,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum SummaryKind {
+    /// A table
+    Text,
+    /// JSON: requests, errors, duration_s, phases, steps, percentiles
+    Json,
+    /// Nothing
+    None,
+}
+
+pub(crate) fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    ExitCode::from(match arguments.command {
+        Command::Run(arguments) => run::run(&arguments),
+        Command::Check { scenarios } => check::check(&scenarios),
+        Command::List => list::list(),
+    })
+}

@@ -1,0 +1,46 @@
+//! `loadgen list`.
+
+use assay_model::duration::format_ms;
+use loadgen::{Executor, PACKS, Phase};
+
+use super::exit;
+
+/// Prints the packs.
+pub(super) fn list() -> u8 {
+    for pack in PACKS {
+        println!("{}\n  {}", pack.name, pack.about);
+        let scenario = match pack.load() {
+            Ok(scenario) => scenario,
+            Err(problems) => {
+                eprintln!("{problems}");
+                return exit::BAD_INPUT;
+            }
+        };
+        println!("  phases:");
+        for phase in &scenario.phases {
+            println!("    {:10} {}", phase.name, describe(phase));
+        }
+        println!("  modes:");
+        for mode in &scenario.modes {
+            let names: Vec<_> = mode.phases.iter().map(|p| p.name.as_str()).collect();
+            let length = mode.phases.iter().map(|p| p.executor.duration().as_millis()).sum::<u128>();
+            let length = format_ms(i64::try_from(length).unwrap_or(i64::MAX));
+            println!("    {:10} {} ({length})", mode.name, names.join(", "));
+        }
+    }
+    exit::DONE
+}
+
+fn describe(phase: &Phase) -> String {
+    let length = format_ms(i64::try_from(phase.executor.duration().as_millis()).unwrap_or(i64::MAX));
+    let size = match &phase.executor {
+        Executor::ConstantArrivalRate { rate_per_s, .. } => format!("{rate_per_s} iterations/s"),
+        Executor::RampingArrivalRate { stages, .. } => {
+            let most = stages.iter().map(|s| s.target).fold(0.0, f64::max);
+            format!("up to {most} iterations/s")
+        }
+        other => format!("{} users", other.max_users()),
+    };
+    let warmup = if phase.warmup { ", warm-up" } else { "" };
+    format!("{}, {size}, {length}{warmup}", phase.executor.name())
+}

@@ -1,0 +1,198 @@
+//! `loadgen run`.
+
+use std::{io::IsTerminal as _, path::Path, sync::Arc};
+
+use assay_run::{Manifest, Outcome, Recorder, RecorderOptions, Target};
+use loadgen::{
+    Phase, RunError, RunOptions, Scenario, Summary,
+    sink::recorder::{RecorderSink, default_instance},
+    summary,
+    view::{
+        Quiet, View,
+        lines::{JsonLines, Lines},
+        terminal::Terminal,
+    },
+};
+
+use super::{RunArguments, SummaryKind, ViewKind, exit};
+
+/// Why a run ended without a summary: the exit code and one line.
+struct Stop(u8, String);
+
+impl From<RunError> for Stop {
+    fn from(e: RunError) -> Self {
+        let code = match e {
+            RunError::BadInput(_) => exit::BAD_INPUT,
+            RunError::Unhealthy(_) => exit::UNHEALTHY,
+            RunError::Sink(_) | RunError::System(_) => exit::FAILED,
+        };
+        Self(code, e.to_string())
+    }
+}
+
+/// Runs the load and prints its summary.
+pub(super) fn run(arguments: &RunArguments) -> u8 {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(e) => {
+            eprintln!("loadgen: cannot start: {e}");
+            return exit::FAILED;
+        }
+    };
+    match runtime.block_on(drive(arguments)) {
+        Ok(code) => code,
+        Err(Stop(code, message)) => {
+            eprintln!("loadgen: {message}");
+            code
+        }
+    }
+}
+
+async fn drive(arguments: &RunArguments) -> Result<u8, Stop> {
+    let bad = |message: String| Stop(exit::BAD_INPUT, message);
+    let scenario = Arc::new(Scenario::load(&arguments.scenario).map_err(|e| bad(e.to_string()))?);
+    let mut options = RunOptions::new(Arc::clone(&scenario));
+    options.phases = phases(&scenario, arguments).map_err(bad)?;
+    options.target.clone_from(&arguments.target);
+    options.seed = arguments.seed;
+    options.time_scale = arguments.time_scale;
+    options.workers = arguments.workers.map(usize::from);
+    let instance = arguments.instance.clone().unwrap_or_else(default_instance);
+    // What can be known to be wrong is said before a record is begun.
+    options.check().await?;
+    let recorder = match &arguments.record {
+        Some(parent) => Some(record(parent, &scenario, arguments, &instance, &mut options)?),
+        None => None,
+    };
+    let control = options.control();
+    options.view = view(arguments, &control);
+    stop_on_signals(control);
+    let result = loadgen::run(options).await;
+    let finished = recorder.map(|r| finish(r, &result)).transpose();
+    let summary = result?;
+    print(&summary, arguments.summary);
+    if let Some(directory) = finished? {
+        eprintln!("recorded: {directory}");
+    }
+    Ok(if summary.outcome == summary::Outcome::Interrupted { exit::INTERRUPTED } else { exit::DONE })
+}
+
+fn phases(scenario: &Scenario, arguments: &RunArguments) -> Result<Vec<Phase>, String> {
+    if let Some(mode) = &arguments.mode {
+        return scenario.mode(mode);
+    }
+    if arguments.phase.is_empty() {
+        return Ok(scenario.default_phases());
+    }
+    arguments.phase.iter().map(|name| scenario.phase(name)).collect()
+}
+
+fn record(
+    parent: &Path,
+    scenario: &Scenario,
+    arguments: &RunArguments,
+    instance: &str,
+    options: &mut RunOptions,
+) -> Result<Arc<Recorder>, Stop> {
+    let failed = |e: assay_run::RecordError| Stop(exit::FAILED, e.to_string());
+    let targets = arguments
+        .scrape
+        .iter()
+        .map(|text| scrape_target(text))
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|e| Stop(exit::BAD_INPUT, format!("--scrape: {e}")))?;
+    let start_ms = assay_run::time::now_ms();
+    let directory = assay_run::recorder::run_directory(parent, &scenario.name, start_ms).map_err(failed)?;
+    let mut manifest = Manifest::new(&scenario.name, start_ms).with_surroundings();
+    manifest.mode.clone_from(&arguments.mode);
+    manifest.target = arguments.target.clone().or_else(|| scenario.target.clone());
+    manifest.seed = Some(arguments.seed);
+    let recorder =
+        Arc::new(Recorder::create(&directory, manifest, &RecorderOptions::default()).map_err(failed)?);
+    for target in targets {
+        recorder.scrape(target).map_err(failed)?;
+    }
+    options.sinks.push(Box::new(RecorderSink::new(Arc::clone(&recorder), instance)));
+    Ok(recorder)
+}
+
+/// `job=URL`, or a URL whose job is its host and port.
+fn scrape_target(text: &str) -> Result<Target, String> {
+    match text.split_once('=').filter(|(job, _)| !job.contains("://")) {
+        Some((job, url)) => Target::new(job, url).map_err(|e| e.to_string()),
+        None => {
+            let target = Target::new("scrape", text).map_err(|e| e.to_string())?;
+            Ok(Target { job: target.instance.clone(), ..target })
+        }
+    }
+}
+
+fn finish(recorder: Arc<Recorder>, result: &Result<Summary, RunError>) -> Result<String, Stop> {
+    let outcome = match result {
+        Ok(summary) if summary.outcome == summary::Outcome::Completed => Outcome::Finished,
+        Ok(_) => Outcome::Interrupted,
+        Err(e) => Outcome::Aborted { reason: e.to_string() },
+    };
+    // The run and its sinks are gone, so this is the last handle.
+    let recorder = Arc::try_unwrap(recorder)
+        .map_err(|_| Stop(exit::FAILED, "the recording is still in use".to_owned()))?;
+    let recorded = recorder.finish(outcome).map_err(|e| Stop(exit::FAILED, e.to_string()))?;
+    Ok(recorded.dir.display().to_string())
+}
+
+fn view(arguments: &RunArguments, control: &loadgen::Control) -> Box<dyn View> {
+    let is_terminal = std::io::stderr().is_terminal() && std::io::stdin().is_terminal();
+    match arguments.view {
+        _ if arguments.quiet => Box::new(Quiet),
+        ViewKind::Json => Box::new(JsonLines::new(std::io::stderr())),
+        ViewKind::Lines => Box::new(Lines::stderr()),
+        ViewKind::Auto if !is_terminal => Box::new(Lines::stderr()),
+        ViewKind::Auto | ViewKind::Live => match Terminal::start(control.clone()) {
+            Ok(terminal) => Box::new(terminal),
+            Err(e) => {
+                tracing::warn!("no live view: {e}");
+                Box::new(Lines::stderr())
+            }
+        },
+    }
+}
+
+fn print(summary: &Summary, kind: SummaryKind) {
+    match kind {
+        SummaryKind::Text => print!("{}", summary.to_text()),
+        SummaryKind::Json => match serde_json::to_string_pretty(summary) {
+            Ok(json) => println!("{json}"),
+            Err(e) => eprintln!("loadgen: the summary: {e}"),
+        },
+        SummaryKind::None => {}
+    }
+}
+
+/// Ctrl-C and SIGTERM end the run cleanly; a second one ends the program.
+fn stop_on_signals(control: loadgen::Control) {
+    tokio::spawn(async move {
+        for _ in 0..2 {
+            if wait_for_signal().await.is_err() {
+                return;
+            }
+            control.stop();
+        }
+        loadgen::view::terminal::restore();
+        std::process::exit(i32::from(exit::INTERRUPTED));
+    });
+}
+
+#[cfg(unix)]
+async fn wait_for_signal() -> std::io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        result = tokio::signal::ctrl_c() => result,
+        _ = terminate.recv() => Ok(()),
+    }
+}
+
+#[cfg(not(unix))]
+async fn wait_for_signal() -> std::io::Result<()> {
+    tokio::signal::ctrl_c().await
+}

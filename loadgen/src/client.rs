@@ -1,0 +1,16 @@
+//! The HTTP client of one virtual user: its own connections, driven by the task that waits for the response.
+//!
+//! Invariant: times come from the socket (see [`stamped`]), and whatever a server does ends in an
+//! [`ErrorClass`] within the step's timeout and the limits on memory.
+
+pub(crate) mod connect;
+pub(crate) mod connection;
+mod error;
+pub(crate) mod exchange;
+pub(crate) mod origin;
+pub(crate) mod probe;
+pub(crate) mod sse;
+pub(crate) mod stamped;
+pub(crate) mod tls;
+
+pub use error::{ErrorClass, Failure};

@@ -1,0 +1,146 @@
+//! One iteration of one user: the setup where it is due, then the flow.
+//!
+//! Invariant: a failed step ends the iteration; what the iteration measured until then is kept.
+
+use std::time::{Duration, Instant};
+
+use minijinja::Value;
+use rand::RngExt;
+use std::sync::Arc;
+
+use super::{request::WorkerCx, user::User};
+use crate::{
+    client::ErrorClass,
+    scenario::{Alternative, Item, Scenario, Think},
+};
+
+/// How long a user waits after a failed setup, or where nobody answers, before it tries again: a person would
+/// not try ten thousand times a second either.
+const SETUP_FAILED_PAUSE: Duration = Duration::from_secs(1);
+const UNREACHABLE_PAUSE: Duration = Duration::from_millis(100);
+
+/// What an iteration leaves behind.
+pub(crate) struct Done {
+    /// When it ended, the closing think time left out.
+    pub(crate) at: Instant,
+    /// How long the user pauses now.
+    pub(crate) pause: Duration,
+}
+
+/// Why a list of items ended early.
+struct Failed {
+    at: Instant,
+    least_pause: Duration,
+}
+
+/// Runs an iteration that was due at `due`; think times are multiplied by `think`.
+pub(crate) async fn iterate(cx: &WorkerCx, user: &mut User, due: Instant, think: f64) -> Done {
+    user.context.next_iteration();
+    let scenario = Arc::clone(&cx.scenario);
+    let (flow, closing) = closing_think(&scenario);
+    let result = match set_up(cx, user, &scenario, due, think).await {
+        Ok(at) => items(cx, user, flow, at, think).await,
+        Err(failed) => Err(failed),
+    };
+    let (at, least_pause) = match result {
+        Ok(at) => (at.max(due), Duration::ZERO),
+        Err(failed) => (failed.at, failed.least_pause),
+    };
+    cx.tally(|t| {
+        t.iterations += 1;
+        t.iteration_duration.record(at.saturating_duration_since(due).as_secs_f64());
+    });
+    let pause = closing.map_or(Duration::ZERO, |t| t.draw(&mut user.rng).mul_f64(think));
+    Done { at, pause: pause.max(least_pause) }
+}
+
+/// The flow, and the think time that closes it.
+fn closing_think(scenario: &Scenario) -> (&[Item], Option<Think>) {
+    match scenario.flow.split_last() {
+        Some((Item::Think(think), rest)) => (rest, Some(*think)),
+        _ => (&scenario.flow, None),
+    }
+}
+
+async fn set_up(
+    cx: &WorkerCx,
+    user: &mut User,
+    scenario: &Scenario,
+    due: Instant,
+    think: f64,
+) -> Result<Instant, Failed> {
+    if user.is_set_up {
+        return Ok(due);
+    }
+    let result = items(cx, user, &scenario.setup, due, think).await;
+    user.is_set_up = result.is_ok();
+    result.map_err(|f| Failed { least_pause: f.least_pause.max(SETUP_FAILED_PAUSE), ..f })
+}
+
+/// Runs items in order, the first due at `due`; gives when the last was done.
+async fn items(
+    cx: &WorkerCx,
+    user: &mut User,
+    items: &[Item],
+    due: Instant,
+    think: f64,
+) -> Result<Instant, Failed> {
+    let mut due = due;
+    for item in items {
+        match item {
+            Item::Request(step) => {
+                let ended = cx.perform(user, step, due).await;
+                due = ended.at;
+                if ended.status.is_some_and(|s| cx.scenario.renew_on.contains(&s)) {
+                    user.is_set_up = cx.scenario.setup.is_empty();
+                }
+                if let Some(error) = ended.error {
+                    return Err(Failed { at: due, least_pause: least_pause(error) });
+                }
+            }
+            Item::Think(pause) => {
+                due += pause.draw(&mut user.rng).mul_f64(think);
+                user.slot.sleep_until(due).await;
+            }
+            Item::Set { name, value } => {
+                let context = Value::from_dyn_object(Arc::clone(&user.context));
+                match value.value(&context) {
+                    Ok(value) => user.context.set(name, value),
+                    Err(e) => {
+                        tracing::error!("set {name}: {e}");
+                        return Err(Failed { at: due, least_pause: UNREACHABLE_PAUSE });
+                    }
+                }
+            }
+            Item::OneOf(alternatives) => {
+                if let Some(chosen) = choose(alternatives, user) {
+                    due = Box::pin(self::items(cx, user, &chosen.items, due, think)).await?;
+                }
+            }
+        }
+    }
+    Ok(due)
+}
+
+fn choose<'a>(alternatives: &'a [Alternative], user: &mut User) -> Option<&'a Alternative> {
+    let total: f64 = alternatives.iter().map(|a| a.weight).sum();
+    let mut at = user.rng.random::<f64>() * total;
+    alternatives
+        .iter()
+        .find(|a| {
+            at -= a.weight;
+            at < 0.0
+        })
+        .or(alternatives.last())
+}
+
+fn least_pause(error: ErrorClass) -> Duration {
+    match error {
+        ErrorClass::Dns
+        | ErrorClass::Refused
+        | ErrorClass::Connect
+        | ErrorClass::Tls
+        | ErrorClass::Template => UNREACHABLE_PAUSE,
+        _ => Duration::ZERO,
+    }
+}

@@ -1,0 +1,342 @@
+//! One step of one user: render, connect, send, receive, judge, record.
+//!
+//! Invariant: a step that was begun is recorded exactly once for each attempt, also when its task is
+//! dropped half-way, and its time runs from what the socket saw.
+
+mod cookies;
+mod decode;
+mod judge;
+mod render;
+mod stream;
+
+use std::{
+    rc::Rc,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use http::{Request, header};
+use http_body_util::Full;
+
+use self::{judge::Judge, render::Rendered, stream::Stream};
+use super::{
+    timer::Timer,
+    user::{SharedData, User},
+};
+use crate::{
+    client::{
+        ErrorClass, Failure,
+        connect::ConnectTimes,
+        connection::Connection,
+        exchange::{Reply, Want, exchange},
+        origin::Origin,
+    },
+    measure::tally::{Generation, Measured, Outcome, Tally},
+    scenario::{Scenario, Step},
+};
+
+/// What all users of a worker share.
+pub(crate) struct WorkerCx {
+    pub(crate) scenario: Arc<Scenario>,
+    pub(crate) target: Target,
+    pub(crate) tls: Arc<rustls::ClientConfig>,
+    pub(crate) data: Arc<SharedData>,
+    pub(crate) tally: Arc<Mutex<Tally>>,
+    pub(crate) timer: Timer,
+}
+
+/// Where the load goes.
+#[derive(Clone, Debug)]
+pub(crate) struct Target {
+    pub(crate) origin: Origin,
+    /// What stands before every path, without a slash at its end.
+    pub(crate) prefix: String,
+}
+
+/// How a step ended.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ended {
+    pub(crate) status: Option<u16>,
+    pub(crate) error: Option<ErrorClass>,
+    pub(crate) at: Instant,
+}
+
+impl WorkerCx {
+    /// The tally, for a moment.
+    pub(crate) fn tally<R>(&self, work: impl FnOnce(&mut Tally) -> R) -> R {
+        work(&mut self.tally.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Performs a step that was due at `due`, with its retries.
+    pub(crate) async fn perform(&self, user: &mut User, step: &Step, due: Instant) -> Ended {
+        let mut due = due;
+        for attempt in 0.. {
+            let ended = self.attempt(user, step, due).await;
+            if ended.error.is_none() || attempt >= step.retries {
+                return ended;
+            }
+            self.tally(|t| {
+                if let Some(s) = t.steps.get_mut(step.id) {
+                    s.retries += 1;
+                }
+            });
+            due = ended.at;
+        }
+        unreachable!("the loop returns")
+    }
+
+    async fn attempt(&self, user: &mut User, step: &Step, due: Instant) -> Ended {
+        let mut attempt = Attempt::new(self, step, due);
+        let result = match render::render(step, &self.target, user) {
+            Ok(rendered) => {
+                user.slot.set(Some(attempt.started + step.timeout));
+                let result = attempt.follow(user, rendered).await;
+                user.slot.set(None);
+                result
+            }
+            Err(e) => Err(Failure::new(ErrorClass::Template, e)),
+        };
+        attempt.finish(user, &result)
+    }
+}
+
+/// One attempt at a step. Dropped before its end, it records itself as interrupted.
+struct Attempt<'c> {
+    cx: &'c WorkerCx,
+    step: &'c Step,
+    due: Instant,
+    started: Instant,
+    sent: Option<Instant>,
+    status: Option<u16>,
+    connect: Option<(ConnectTimes, bool, bool)>,
+    parts: [Option<Duration>; 6],
+    bytes: (u64, u64),
+    stamps: Option<Rc<crate::client::stamped::Stamps>>,
+    stream: Option<Stream<'c>>,
+    judge: Judge<'c>,
+    is_recorded: bool,
+}
+
+impl<'c> Attempt<'c> {
+    fn new(cx: &'c WorkerCx, step: &'c Step, due: Instant) -> Self {
+        Self {
+            cx,
+            step,
+            due,
+            started: Instant::now(),
+            sent: None,
+            status: None,
+            connect: None,
+            parts: [None; 6],
+            bytes: (0, 0),
+            stamps: None,
+            stream: step.stream.as_ref().map(|spec| Stream::new(spec, step.id)),
+            judge: Judge::new(step),
+            is_recorded: false,
+        }
+    }
+
+    /// Sends the request, and follows redirects.
+    async fn follow(&mut self, user: &mut User, first: Rendered) -> Result<Reply, Failure> {
+        let mut next = first;
+        let mut left = self.step.redirects;
+        loop {
+            let origin = next.origin.clone();
+            let reply = self.send(user, &next).await?;
+            cookies::store(&mut user.cookies, &origin.host, &reply.headers);
+            let wanted = self.step.expect.check.is_some() && self.step.expect.holds(reply.status);
+            if wanted || left == 0 || !(300..400).contains(&reply.status) {
+                return Ok(reply);
+            }
+            let Some(location) = reply.headers.get(header::LOCATION) else { return Ok(reply) };
+            left -= 1;
+            next = next.redirected(reply.status, location.as_bytes())?;
+            cookies::send(&user.cookies, &next.origin.host, &mut next.headers);
+        }
+    }
+
+    async fn send(&mut self, user: &mut User, rendered: &Rendered) -> Result<Reply, Failure> {
+        if let Some(mut connection) = user.take_connection(&rendered.origin)
+            && connection.is_ready().await
+        {
+            let result = self.exchange(user, &mut connection, rendered).await;
+            let is_stale = matches!(&result, Err(f) if f.class == ErrorClass::Reset);
+            if !is_stale {
+                return self.give_back(user, rendered, connection, result);
+            }
+            // The server closed a kept connection while the request was on its way, which is its right
+            // (RFC 9112, 9.3.1): as a browser would, try once more on a new one.
+            self.sent = None;
+        }
+        let (mut connection, times) = Connection::open(&rendered.origin, &self.cx.tls, &user.slot).await?;
+        self.connect = Some((times, rendered.origin.address().is_none(), rendered.origin.is_tls));
+        let result = self.exchange(user, &mut connection, rendered).await;
+        self.give_back(user, rendered, connection, result)
+    }
+
+    fn give_back(
+        &self,
+        user: &mut User,
+        rendered: &Rendered,
+        connection: Connection,
+        result: Result<Reply, Failure>,
+    ) -> Result<Reply, Failure> {
+        if result.is_ok() {
+            user.connections.push((rendered.origin.clone(), connection));
+        }
+        result
+    }
+
+    async fn exchange(
+        &mut self,
+        user: &mut User,
+        connection: &mut Connection,
+        rendered: &Rendered,
+    ) -> Result<Reply, Failure> {
+        let mut request = Request::new(Full::new(rendered.body.clone()));
+        *request.method_mut() = rendered.method.clone();
+        *request.uri_mut() = rendered.path.clone();
+        *request.headers_mut() = rendered.headers.clone();
+        self.stamps = Some(connection.stamps());
+        let want = if self.step.stream.is_some() {
+            Want::Events
+        } else if self.judge.needs_body() {
+            Want::Body
+        } else {
+            Want::Nothing
+        };
+        let (cx, context) = (self.cx, &user.context);
+        let (stream, judge, status) = (&mut self.stream, &mut self.judge, &mut self.status);
+        let result = exchange(
+            connection,
+            request,
+            want,
+            &user.slot,
+            &mut |code| *status = Some(code),
+            &mut |event, at| {
+                if let Some(stream) = stream {
+                    let json = stream.event(&event, at, cx);
+                    judge.json(json.as_ref(), context);
+                }
+            },
+        )
+        .await;
+        self.note_times(&connection.stamps());
+        result
+    }
+
+    fn note_times(&mut self, stamps: &crate::client::stamped::Stamps) {
+        let sent = stamps.first_write();
+        self.sent = self.sent.or(sent);
+        let (received, written) = stamps.bytes();
+        self.bytes = (self.bytes.0 + received, self.bytes.1 + written);
+        if let (Some(sent), Some(last)) = (sent, stamps.last_write()) {
+            self.parts[3] = Some(last.saturating_duration_since(sent));
+            if let (Some(first), Some(end)) = (stamps.first_read(), stamps.last_read()) {
+                self.parts[4] = Some(first.saturating_duration_since(last));
+                self.parts[5] = Some(end.saturating_duration_since(first));
+            }
+        }
+    }
+
+    fn finish(mut self, user: &User, result: &Result<Reply, Failure>) -> Ended {
+        let end = match (result, &self.stamps) {
+            (Ok(_), Some(stamps)) => stamps.last_read().unwrap_or_else(Instant::now),
+            _ => Instant::now(),
+        };
+        let sent = self.sent.unwrap_or(self.started);
+        let error = match result {
+            Ok(reply) => {
+                let took = end.saturating_duration_since(sent);
+                self.judge_reply(user, reply, took)
+            }
+            Err(failure) => {
+                tracing::debug!(step = self.name(), class = %failure.class, "{failure}");
+                if failure.class == ErrorClass::Template {
+                    tracing::error!("{}: {failure}", self.name());
+                }
+                Some(failure.class)
+            }
+        };
+        self.record(end, error);
+        Ended { status: self.status, error, at: Instant::now() }
+    }
+
+    fn judge_reply(&mut self, user: &User, reply: &Reply, took: Duration) -> Option<ErrorClass> {
+        let is_status_right = self.step.expect.holds(reply.status);
+        if let Some(check) = self.step.expect.check {
+            self.cx.tally(|t| t.check(check, is_status_right));
+        }
+        if !is_status_right {
+            tracing::debug!(step = self.name(), "unexpected status {}", reply.status);
+            return Some(ErrorClass::Status(reply.status));
+        }
+        let body = match decode::decode(&reply.headers, &reply.body) {
+            Ok(body) => body,
+            Err(failure) => return Some(failure.class),
+        };
+        let verdict = self.judge.reply(&reply.headers, &body, took, &user.context);
+        self.cx.tally(|t| verdict.checks.iter().for_each(|(check, passed)| t.check(*check, *passed)));
+        if let Some(problem) = &verdict.problem {
+            tracing::debug!(step = self.name(), "{problem}");
+        }
+        verdict.problem.map(|_| ErrorClass::Check)
+    }
+
+    fn record(&mut self, end: Instant, error: Option<ErrorClass>) {
+        self.is_recorded = true;
+        let sent = self.sent.unwrap_or(self.started);
+        let since_sent = |at: Instant| at.saturating_duration_since(sent);
+        let (duration, latency) = (since_sent(end), end.saturating_duration_since(self.due));
+        if let Some((times, has_name, has_tls)) = self.connect {
+            self.parts[0] = has_name.then_some(times.lookup);
+            self.parts[1] = Some(times.tcp);
+            self.parts[2] = has_tls.then_some(times.tls);
+        }
+        let generation = self.stream.as_ref().map(|s| Generation {
+            duration: s.last.map_or(duration, since_sent),
+            first_chunk: s.first.map(since_sent),
+            input_tokens: s.input_tokens,
+            output_tokens: s.output_tokens.unwrap_or(s.chunks),
+            is_counted: s.output_tokens.is_some(),
+        });
+        let objectives = &self.step.objectives;
+        let within = |limit: Option<Duration>, took: Option<Duration>| {
+            limit.is_none_or(|limit| took.is_some_and(|t| t <= limit))
+        };
+        let first_chunk = generation.as_ref().and_then(|g| g.first_chunk);
+        let is_good = error.is_none()
+            && within(objectives.duration, Some(duration))
+            && within(objectives.latency, Some(latency))
+            && within(objectives.first_chunk, first_chunk);
+        let measured = Measured {
+            step: self.step.id,
+            outcome: Outcome { status: self.status, error },
+            duration,
+            latency,
+            parts: self.parts,
+            is_good,
+            received: self.bytes.0,
+            sent: self.bytes.1,
+            generation,
+        };
+        self.cx.tally(|t| t.request(&measured));
+    }
+
+    fn name(&self) -> &str {
+        self.cx.scenario.steps.get(self.step.id).map_or("", |s| s.name.as_str())
+    }
+}
+
+impl Drop for Attempt<'_> {
+    fn drop(&mut self) {
+        if self.is_recorded {
+            return;
+        }
+        // Where an earlier response of a chain was received, its bytes are counted already.
+        if let Some(stamps) = self.stamps.take().filter(|_| self.sent.is_none()) {
+            self.note_times(&stamps);
+        }
+        self.record(Instant::now(), Some(ErrorClass::Interrupted));
+    }
+}

@@ -1,0 +1,96 @@
+//! Checks and captures of one response. Invariant: over a stream, a value counts as there when one event has
+//! it, and the last event that has it gives the capture.
+
+use std::time::Duration;
+
+use http::HeaderMap;
+use serde_json::Value;
+
+use crate::{
+    engine::user::Context,
+    scenario::{Condition, Source, Step},
+};
+
+pub(super) struct Judge<'s> {
+    step: &'s Step,
+    /// By check: met by an event or document so far. `None` before the first.
+    met: Vec<Option<bool>>,
+    /// By capture: found so far.
+    found: Vec<bool>,
+}
+
+/// What came of a response.
+pub(super) struct Verdict {
+    pub(super) checks: Vec<(usize, bool)>,
+    /// The first check that failed or capture that found nothing.
+    pub(super) problem: Option<String>,
+}
+
+impl<'s> Judge<'s> {
+    pub(super) fn new(step: &'s Step) -> Self {
+        Self { step, met: vec![None; step.checks.len()], found: vec![false; step.captures.len()] }
+    }
+
+    /// Whether the body must be kept.
+    pub(super) fn needs_body(&self) -> bool {
+        self.step.checks.iter().any(|c| c.condition.needs_body())
+            || self.step.captures.iter().any(|c| !matches!(c.source, Source::Header(_)))
+    }
+
+    /// Takes a JSON document: an event's data, or the body.
+    pub(super) fn json(&mut self, json: Option<&Value>, context: &Context) {
+        for (met, check) in self.met.iter_mut().zip(&self.step.checks) {
+            if let Some(holds) = check.condition.in_json(json) {
+                let is_absence = check.condition.in_json(None) == Some(true);
+                *met = Some(match *met {
+                    None => holds,
+                    Some(before) if is_absence => before && holds,
+                    Some(before) => before || holds,
+                });
+            }
+        }
+        let Some(json) = json else { return };
+        for (found, capture) in self.found.iter_mut().zip(&self.step.captures) {
+            if let Some(value) = capture.in_json(json) {
+                context.set(&capture.name, value);
+                *found = true;
+            }
+        }
+    }
+
+    /// Takes the response as a whole.
+    pub(super) fn reply(
+        &mut self,
+        headers: &HeaderMap,
+        body: &str,
+        took: Duration,
+        context: &Context,
+    ) -> Verdict {
+        let wants_json = self.step.checks.iter().any(|c| matches!(c.condition, Condition::Json(..)))
+            || self.step.captures.iter().any(|c| matches!(c.source, Source::Json(_)));
+        if wants_json && !body.is_empty() {
+            self.json(serde_json::from_str(body).ok().as_ref(), context);
+        }
+        let mut verdict = Verdict { checks: Vec::new(), problem: None };
+        for (met, check) in self.met.iter().zip(&self.step.checks) {
+            let passed = match check.condition.in_json(None) {
+                Some(without) => met.unwrap_or(without),
+                None => check.condition.in_reply(headers, body, took),
+            };
+            verdict.checks.push((check.id, passed));
+            if !passed && verdict.problem.is_none() {
+                verdict.problem = Some(format!("check {:?} failed", check.condition));
+            }
+        }
+        for (found, capture) in self.found.iter_mut().zip(&self.step.captures) {
+            if let Some(value) = capture.in_reply(headers, body) {
+                context.set(&capture.name, value);
+                *found = true;
+            }
+            if !*found && verdict.problem.is_none() {
+                verdict.problem = Some(format!("nothing to capture as {:?}", capture.name));
+            }
+        }
+        verdict
+    }
+}

@@ -1,0 +1,104 @@
+//! From a step to a request. Invariant: what comes out is a valid request, whatever the templates gave.
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, Uri, header};
+use minijinja::Value;
+use std::sync::Arc;
+use url::Url;
+
+use super::{Target, cookies};
+use crate::{
+    client::{ErrorClass, Failure, origin::Origin},
+    engine::user::User,
+    scenario::Step,
+};
+
+/// How the generator names itself, unless a step says otherwise.
+const USER_AGENT: &str = concat!("assay-loadgen/", env!("CARGO_PKG_VERSION"));
+
+/// A request, ready to be sent.
+pub(super) struct Rendered {
+    pub(super) origin: Origin,
+    pub(super) method: Method,
+    /// Path and query.
+    pub(super) path: Uri,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
+}
+
+/// Renders a step for a user.
+pub(super) fn render(step: &Step, target: &Target, user: &User) -> Result<Rendered, String> {
+    let context = Value::from_dyn_object(Arc::clone(&user.context));
+    let url = step.url.render(&context)?;
+    let (origin, mut path) = if url.starts_with('/') {
+        (target.origin.clone(), format!("{}{url}", target.prefix))
+    } else {
+        let url = Url::parse(&url).map_err(|e| format!("{url:?}: {e}"))?;
+        (Origin::of(&url)?, path_of(&url))
+    };
+    if !step.query.is_empty() {
+        let mut query = url::form_urlencoded::Serializer::new(String::new());
+        for (name, value) in &step.query {
+            query.append_pair(name, &value.render(&context)?);
+        }
+        path.push(if path.contains('?') { '&' } else { '?' });
+        path.push_str(&query.finish());
+    }
+    let mut headers = HeaderMap::with_capacity(step.headers.len() + 4);
+    headers.insert(header::HOST, origin.authority.clone());
+    headers.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
+    for (name, value) in &step.headers {
+        let value = value.render(&context)?;
+        // The message leaves the value out: headers carry secrets.
+        let value = HeaderValue::from_str(&value)
+            .map_err(|_| format!("the value of the header {name} is not valid in HTTP"))?;
+        headers.insert(name.clone(), value);
+    }
+    cookies::send(&user.cookies, &origin.host, &mut headers);
+    let body = step.body.render(&context)?;
+    Ok(Rendered { path: uri(&path)?, origin, method: step.method.clone(), headers, body })
+}
+
+fn path_of(url: &Url) -> String {
+    match url.query() {
+        Some(query) => format!("{}?{query}", url.path()),
+        None => url.path().to_owned(),
+    }
+}
+
+/// A path as a URI; what may not stand in one is percent-encoded.
+fn uri(path: &str) -> Result<Uri, String> {
+    if let Ok(uri) = Uri::try_from(path) {
+        return Ok(uri);
+    }
+    let url =
+        Url::parse("http://x").and_then(|base| base.join(path)).map_err(|e| format!("{path:?}: {e}"))?;
+    Uri::try_from(path_of(&url)).map_err(|e| format!("{path:?}: {e}"))
+}
+
+impl Rendered {
+    /// The request that a redirect asks for (RFC 9110, 15.4).
+    pub(super) fn redirected(self, status: u16, location: &[u8]) -> Result<Self, Failure> {
+        let fail = |detail: String| Failure::new(ErrorClass::Protocol, detail);
+        let location =
+            std::str::from_utf8(location).map_err(|e| fail(format!("a redirect's location: {e}")))?;
+        let base = format!("{}{}", self.origin, self.path);
+        let url = Url::parse(&base)
+            .and_then(|base| base.join(location))
+            .map_err(|e| fail(format!("a redirect to {location:?}: {e}")))?;
+        let origin = Origin::of(&url).map_err(|e| fail(format!("a redirect to {location:?}: {e}")))?;
+        let mut next = Self { path: uri(&path_of(&url)).map_err(fail)?, ..self };
+        if origin != next.origin {
+            next.headers.remove(header::AUTHORIZATION);
+            next.headers.insert(header::HOST, origin.authority.clone());
+            next.origin = origin;
+        }
+        let becomes_get = status == 303 || (matches!(status, 301 | 302) && next.method == Method::POST);
+        if becomes_get && next.method != Method::HEAD {
+            next.method = Method::GET;
+            next.body = Bytes::new();
+            next.headers.remove(header::CONTENT_TYPE);
+        }
+        Ok(next)
+    }
+}

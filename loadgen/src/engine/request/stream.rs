@@ -1,0 +1,41 @@
+//! The measures of one stream while it runs. Invariant: a gap is between the stamps of two consecutive
+//! pieces of content, whatever else the stream says between them.
+
+use std::time::Instant;
+
+use super::WorkerCx;
+use crate::{
+    client::sse::Event,
+    scenario::{StreamEvent, StreamSpec},
+};
+
+pub(super) struct Stream<'s> {
+    spec: &'s StreamSpec,
+    step: usize,
+    pub(super) first: Option<Instant>,
+    pub(super) last: Option<Instant>,
+    pub(super) chunks: u64,
+    pub(super) input_tokens: Option<u64>,
+    pub(super) output_tokens: Option<u64>,
+}
+
+impl<'s> Stream<'s> {
+    pub(super) fn new(spec: &'s StreamSpec, step: usize) -> Self {
+        Self { spec, step, first: None, last: None, chunks: 0, input_tokens: None, output_tokens: None }
+    }
+
+    /// Takes an event whose last byte was read `at`; gives its data where that is JSON.
+    pub(super) fn event(&mut self, event: &Event, at: Instant, cx: &WorkerCx) -> Option<serde_json::Value> {
+        let StreamEvent { is_content, input_tokens, output_tokens, json } = self.spec.read(&event.data);
+        self.input_tokens = input_tokens.or(self.input_tokens);
+        self.output_tokens = output_tokens.or(self.output_tokens);
+        if is_content {
+            self.chunks += 1;
+            self.first = self.first.or(Some(at));
+            if let Some(last) = self.last.replace(at) {
+                cx.tally(|t| t.chunk_gap(self.step, at.saturating_duration_since(last)));
+            }
+        }
+        json
+    }
+}

@@ -1,0 +1,576 @@
+//! A run: phase after phase, a tick each second.
+//!
+//! Invariant: what is reported at a phase's end has everything in it that the phase's requests measured, for
+//! a phase ends when the last of its iterations has.
+
+use std::{
+    sync::{Arc, PoisonError, atomic::AtomicU64},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use assay_model::histogram::ExponentialHistogram;
+use tokio::{
+    sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
+    time::MissedTickBehavior,
+};
+
+use super::{
+    request::Target,
+    user::{SharedData, mix},
+    worker::{Command, Order, Worker, WorkerSetup},
+};
+use crate::{
+    client::{origin::Origin, probe::probe, tls},
+    measure::{
+        families::{PhaseTotals, RunFacts, families},
+        tally::{Tally, histogram},
+    },
+    progress::{PhaseState, Progress, Second},
+    scenario::{Executor, Phase, Scenario},
+    sink::{MetricsSink, SinkError},
+    summary::{self, Outcome, Summary},
+    view::View,
+};
+
+/// What a run is to do.
+pub struct RunOptions {
+    /// The scenario.
+    pub scenario: Arc<Scenario>,
+    /// Where the load goes; `None` for the scenario's own target.
+    pub target: Option<String>,
+    /// The phases, in order.
+    pub phases: Vec<Phase>,
+    /// The seed of everything random.
+    pub seed: u64,
+    /// What all phase times are multiplied by.
+    pub time_scale: f64,
+    /// Worker threads; `None` for half the processors.
+    pub workers: Option<usize>,
+    /// Environment variables that only this run's templates see.
+    pub environment: Vec<(String, String)>,
+    /// Where measurements go.
+    pub sinks: Vec<Box<dyn MetricsSink>>,
+    /// What a person sees.
+    pub view: Box<dyn View>,
+    control: (Control, UnboundedReceiver<Signal>),
+    checked: Option<Checked>,
+}
+
+/// What checking found out.
+struct Checked {
+    target: Target,
+    phases: Vec<Phase>,
+    tls: Arc<rustls::ClientConfig>,
+}
+
+async fn checked(options: &RunOptions) -> Result<Checked, RunError> {
+    let bad = RunError::BadInput;
+    let scenario = &options.scenario;
+    let target = resolve_target(scenario, options.target.as_deref()).map_err(bad)?;
+    if !(options.time_scale.is_finite() && options.time_scale > 0.0) {
+        return Err(bad(format!("the time scale {} is not above 0", options.time_scale)));
+    }
+    if options.phases.is_empty() {
+        return Err(bad("there is no phase to run".to_owned()));
+    }
+    let scaled = |p: &Phase| Phase { executor: p.executor.scaled(options.time_scale), ..p.clone() };
+    let phases: Vec<Phase> = options.phases.iter().map(scaled).collect();
+    check_names(&phases).map_err(bad)?;
+    check_descriptors(most_users(&phases)).map_err(bad)?;
+    let origin = target.origin.clone();
+    let tls = tls::config(&scenario.tls, origin.is_tls || scenario.tls.ca.is_some()).map_err(bad)?;
+    let health = scenario.health.as_ref().map(|p| format!("{}{p}", target.prefix));
+    let probe_tls = Arc::clone(&tls);
+    tokio::task::spawn_blocking(move || probe(&origin, health.as_deref(), &probe_tls))
+        .await
+        .map_err(|e| RunError::System(std::io::Error::other(e)))?
+        .map_err(RunError::Unhealthy)?;
+    Ok(Checked { target, phases, tls })
+}
+
+fn most_users(phases: &[Phase]) -> u32 {
+    phases.iter().map(|p| p.executor.max_users()).max().unwrap_or(1).max(1)
+}
+
+/// Steers a run from outside.
+#[derive(Clone, Debug)]
+pub struct Control {
+    signals: UnboundedSender<Signal>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Signal {
+    Stop,
+    EndPhase,
+    Pause(bool),
+}
+
+impl Control {
+    /// Ends the run: requests in flight get a second, the record is completed.
+    pub fn stop(&self) {
+        let _ = self.signals.send(Signal::Stop);
+    }
+
+    /// Ends the current phase, as if its time were over.
+    pub fn end_phase(&self) {
+        let _ = self.signals.send(Signal::EndPhase);
+    }
+
+    /// Holds new iterations back, or lets them go on.
+    pub fn pause(&self, paused: bool) {
+        let _ = self.signals.send(Signal::Pause(paused));
+    }
+}
+
+/// Why a run did not take place, or could not go on.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The options or the scenario's surroundings are wrong.
+    #[error("{0}")]
+    BadInput(String),
+    /// The target did not pass its health check.
+    #[error("{0}")]
+    Unhealthy(String),
+    /// A sink could not take the measurements.
+    #[error("{0}")]
+    Sink(#[from] SinkError),
+    /// The system could not give what the run needs.
+    #[error("cannot start the load: {0}")]
+    System(#[from] std::io::Error),
+}
+
+impl RunOptions {
+    /// The scenario's default phases against its own target, without sinks and view.
+    #[must_use]
+    pub fn new(scenario: Arc<Scenario>) -> Self {
+        let (signals, receiver) = unbounded_channel();
+        Self {
+            phases: scenario.default_phases(),
+            scenario,
+            target: None,
+            seed: 1,
+            time_scale: 1.0,
+            workers: None,
+            environment: Vec::new(),
+            sinks: Vec::new(),
+            view: Box::new(crate::view::Quiet),
+            control: (Control { signals }, receiver),
+            checked: None,
+        }
+    }
+
+    /// A handle to steer the run with.
+    #[must_use]
+    pub fn control(&self) -> Control {
+        self.control.0.clone()
+    }
+
+    /// Checks what can be checked before a record is begun: options, limits, and the target's health.
+    ///
+    /// # Errors
+    /// As [`run`], which does not check again.
+    pub async fn check(&mut self) -> Result<(), RunError> {
+        if self.checked.is_none() {
+            self.checked = Some(checked(self).await?);
+        }
+        Ok(())
+    }
+}
+
+/// Runs the phases and gives the summary, also where the run was stopped early.
+///
+/// # Errors
+/// See [`RunError`].
+pub async fn run(options: RunOptions) -> Result<Summary, RunError> {
+    let mut run = Run::prepare(options).await?;
+    let result = run.all_phases().await;
+    // The sinks are finished in any case: a record that was begun is completed.
+    let (sinks, finished) = finish_sinks(std::mem::take(&mut run.sinks)).await;
+    run.sinks = sinks;
+    let outcome = result?;
+    finished?;
+    run.facts.export_failures = run.sinks.iter().map(|s| s.failures()).sum();
+    let summary =
+        summary::summarise(&run.scenario, &run.facts, &run.totals, &run.lengths(), outcome, run.busiest);
+    run.view.finish(&summary);
+    Ok(summary)
+}
+
+async fn finish_sinks(
+    mut sinks: Vec<Box<dyn MetricsSink>>,
+) -> (Vec<Box<dyn MetricsSink>>, Result<(), SinkError>) {
+    let task = tokio::task::spawn_blocking(move || {
+        let results: Vec<_> = sinks.iter_mut().map(|s| s.finish()).collect();
+        (sinks, results.into_iter().collect())
+    });
+    task.await.unwrap_or_else(|e| (Vec::new(), Err(SinkError::new(e))))
+}
+
+/// How many seconds the live view looks back.
+const HISTORY: usize = 120;
+
+struct Run {
+    scenario: Arc<Scenario>,
+    target: Target,
+    facts: RunFacts,
+    seed: u64,
+    phases: Vec<Phase>,
+    totals: Vec<PhaseTotals>,
+    /// When each phase ran, since the start of the run.
+    times: Vec<(Duration, Option<Duration>)>,
+    workers: Vec<Worker>,
+    done: UnboundedReceiver<u32>,
+    signals: UnboundedReceiver<Signal>,
+    /// Keeps the channel open while nobody else holds a control.
+    _control: Control,
+    sinks: Vec<Box<dyn MetricsSink>>,
+    view: Box<dyn View>,
+    started: Instant,
+    last_ms: i64,
+    spare: Tally,
+    window: Window,
+    is_paused: bool,
+    /// The largest share of its core that a worker used over a second.
+    busiest: f64,
+}
+
+/// What the last second saw, and those before it.
+struct Window {
+    history: std::collections::VecDeque<Second>,
+    at: Instant,
+    worker_cpu: Vec<Duration>,
+}
+
+impl Run {
+    async fn prepare(mut options: RunOptions) -> Result<Self, RunError> {
+        let Checked { target, phases, tls } = match options.checked.take() {
+            Some(checked) => checked,
+            None => checked(&options).await?,
+        };
+        let scenario = options.scenario;
+        let users = most_users(&phases);
+        let (done_sender, done) = unbounded_channel();
+        let count = options.workers.unwrap_or_else(default_workers).clamp(1, users as usize);
+        let data = SharedData::new(&scenario, &options.environment, options.seed);
+        let workers = (0..count as u32)
+            .map(|index| {
+                Worker::start(WorkerSetup {
+                    index,
+                    count: count as u32,
+                    scenario: Arc::clone(&scenario),
+                    target: target.clone(),
+                    tls: Arc::clone(&tls),
+                    data: Arc::clone(&data),
+                    done: done_sender.clone(),
+                })
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        let now_ms = unix_ms();
+        let streams: Vec<bool> = scenario.steps.iter().map(|s| s.is_stream).collect();
+        let (control, signals) = options.control;
+        Ok(Self {
+            facts: RunFacts {
+                address: target.origin.host.clone(),
+                port: target.origin.port,
+                start_ms: now_ms,
+                export_failures: 0,
+                cpu_s: 0.0,
+            },
+            totals: phases.iter().map(|p| PhaseTotals::new(&scenario, p.clone(), now_ms)).collect(),
+            times: Vec::new(),
+            target,
+            seed: options.seed,
+            phases,
+            window: Window {
+                history: std::collections::VecDeque::new(),
+                at: Instant::now(),
+                worker_cpu: vec![Duration::ZERO; workers.len()],
+            },
+            workers,
+            done,
+            signals,
+            _control: control,
+            sinks: options.sinks,
+            view: options.view,
+            started: Instant::now(),
+            last_ms: now_ms - 1,
+            spare: Tally::new(&streams, scenario.checks.len()),
+            is_paused: false,
+            busiest: 0.0,
+            scenario,
+        })
+    }
+
+    async fn all_phases(&mut self) -> Result<Outcome, SinkError> {
+        self.publish()?;
+        for index in 0..self.phases.len() {
+            if self.one_phase(index).await? == Outcome::Interrupted {
+                return Ok(Outcome::Interrupted);
+            }
+        }
+        Ok(Outcome::Completed)
+    }
+
+    async fn one_phase(&mut self, index: usize) -> Result<Outcome, SinkError> {
+        let phase = self.phases[index].clone();
+        let t_ms = self.next_ms();
+        for sink in &mut self.sinks {
+            sink.phase_started(&phase, t_ms)?;
+        }
+        // The phase's window is open at its start, so the zeros go just inside it.
+        self.publish()?;
+        self.times.push((self.started.elapsed(), None));
+        let start = Instant::now() + Duration::from_millis(5);
+        let order = Order {
+            iterations_left: Arc::new(AtomicU64::new(match phase.executor {
+                Executor::SharedIterations { iterations, .. } => iterations,
+                _ => 0,
+            })),
+            seed: mix(self.seed ^ mix(index as u64 + 1)),
+            start,
+            phase: phase.clone(),
+        };
+        for worker in &self.workers {
+            worker.tell(Command::Phase(order.clone()));
+        }
+        let outcome = self.watch(index, start).await?;
+        if let Some(times) = self.times.last_mut() {
+            times.1 = Some(self.started.elapsed());
+        }
+        self.collect(index, start);
+        let totals = &mut self.totals[index];
+        totals.users = 0;
+        totals.rate_target = totals.rate_target.map(|_| 0.0);
+        let t_ms = self.publish()?;
+        for sink in &mut self.sinks {
+            sink.phase_ended(&phase, t_ms)?;
+        }
+        self.show(index, start);
+        Ok(outcome)
+    }
+
+    /// Collects each second until all workers have ended the phase.
+    async fn watch(&mut self, index: usize, start: Instant) -> Result<Outcome, SinkError> {
+        let mut tick =
+            tokio::time::interval_at((start + Duration::from_secs(1)).into(), Duration::from_secs(1));
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut outcome = Outcome::Completed;
+        let mut left = self.workers.len();
+        self.collect(index, start);
+        self.show(index, start);
+        while left > 0 {
+            tokio::select! {
+                done = self.done.recv() => left -= usize::from(done.is_some()),
+                _ = tick.tick() => {
+                    self.collect(index, start);
+                    self.publish()?;
+                    self.show(index, start);
+                }
+                Some(signal) = self.signals.recv() => {
+                    let command = match signal {
+                        Signal::Stop => {
+                            outcome = Outcome::Interrupted;
+                            || Command::Stop
+                        }
+                        Signal::EndPhase => || Command::EndPhase,
+                        Signal::Pause(true) => || Command::Pause(true),
+                        Signal::Pause(false) => || Command::Pause(false),
+                    };
+                    if let Signal::Pause(paused) = signal {
+                        self.is_paused = paused;
+                    }
+                    self.workers.iter().for_each(|w| w.tell(command()));
+                    self.show(index, start);
+                }
+            }
+        }
+        Ok(outcome)
+    }
+
+    /// Takes what the workers tallied since the last time into the totals of phase `index`.
+    fn collect(&mut self, index: usize, start: Instant) {
+        let born_ms = self.last_ms;
+        let mut second = SecondTally::new();
+        let totals = &mut self.totals[index];
+        for worker in &self.workers {
+            {
+                let mut tally = worker.tally.lock().unwrap_or_else(PoisonError::into_inner);
+                std::mem::swap(&mut *tally, &mut self.spare);
+            }
+            second.add(&self.spare);
+            totals.tally.merge(&self.spare, born_ms);
+            self.spare.clear();
+        }
+        totals.users = self.workers.iter().map(Worker::active).sum();
+        let into = start.elapsed();
+        totals.rate_target = match &totals.phase.executor {
+            executor if into < executor.duration() => executor.target_rate_per_s(into),
+            _ => totals.rate_target.map(|_| 0.0),
+        };
+        let users = totals.users;
+        self.note_second(second, users);
+    }
+
+    fn note_second(&mut self, second: SecondTally, users: i64) {
+        let now = Instant::now();
+        let took = now - self.window.at;
+        let cpu: Vec<Duration> = self.workers.iter().map(Worker::cpu).collect();
+        if took > Duration::from_millis(500) {
+            for (now, before) in cpu.iter().zip(&self.window.worker_cpu) {
+                let share = now.saturating_sub(*before).as_secs_f64() / took.as_secs_f64();
+                self.busiest = self.busiest.max(share);
+            }
+            self.window.worker_cpu.clone_from(&cpu);
+            self.window.at = now;
+            let seconds = took.as_secs_f64();
+            let at = self.started.elapsed();
+            self.window.history.push_back(second.finish(at, seconds, users));
+            if self.window.history.len() > HISTORY {
+                self.window.history.pop_front();
+            }
+        } else if let Some(last) = self.window.history.back_mut() {
+            // The rest of a phase that ended inside a second.
+            last.requests += second.requests as f64;
+        }
+        self.facts.cpu_s = cpu.iter().map(Duration::as_secs_f64).sum();
+        self.facts.export_failures = self.sinks.iter().map(|s| s.failures()).sum();
+    }
+
+    fn publish(&mut self) -> Result<i64, SinkError> {
+        let t_ms = self.next_ms();
+        if !self.sinks.is_empty() {
+            let families = families(&self.scenario, &self.facts, &self.totals);
+            for sink in &mut self.sinks {
+                sink.push(t_ms, &families)?;
+            }
+        }
+        Ok(t_ms)
+    }
+
+    fn show(&mut self, index: usize, start: Instant) {
+        let phases = self
+            .phases
+            .iter()
+            .enumerate()
+            .map(|(i, phase)| PhaseState {
+                name: phase.name.clone(),
+                executor: phase.executor.name(),
+                warmup: phase.warmup,
+                length: phase.executor.duration(),
+                elapsed: match self.times.get(i) {
+                    None => None,
+                    Some((from, Some(to))) => Some(*to - *from),
+                    Some(_) => Some(start.elapsed()),
+                },
+                is_over: self.times.get(i).is_some_and(|t| t.1.is_some()),
+            })
+            .collect();
+        let progress = Progress::new(
+            &self.scenario,
+            &self.target.origin.to_string(),
+            phases,
+            index,
+            self.started.elapsed(),
+            self.is_paused,
+            &self.totals,
+            &self.window.history,
+        );
+        self.view.update(&progress);
+    }
+
+    /// The present in milliseconds since the epoch: by the monotonic clock, and later than any time before.
+    fn next_ms(&mut self) -> i64 {
+        let elapsed = i64::try_from(self.started.elapsed().as_millis()).unwrap_or(i64::MAX);
+        self.last_ms = (self.facts.start_ms + elapsed).max(self.last_ms + 1);
+        self.last_ms
+    }
+
+    fn lengths(&self) -> Vec<Duration> {
+        self.times.iter().map(|(from, to)| to.unwrap_or_else(|| self.started.elapsed()) - *from).collect()
+    }
+}
+
+/// What the workers tallied in one second, for the live view.
+struct SecondTally {
+    requests: u64,
+    errors: u64,
+    duration: ExponentialHistogram,
+    tokens: f64,
+    chunks: u64,
+}
+
+impl SecondTally {
+    fn new() -> Self {
+        Self { requests: 0, errors: 0, duration: histogram(), tokens: 0.0, chunks: 0 }
+    }
+
+    fn add(&mut self, tally: &Tally) {
+        for step in &tally.steps {
+            let (requests, errors) = step.counts();
+            self.requests += requests;
+            self.errors += errors;
+            for outcome in &step.outcomes {
+                self.duration.merge(&outcome.duration);
+            }
+            if let Some(stream) = &step.stream {
+                self.tokens += stream.output_tokens.sum();
+                self.chunks += stream.per_chunk.count() + stream.first_chunk.count();
+            }
+        }
+    }
+
+    fn finish(self, at: Duration, seconds: f64, users: i64) -> Second {
+        Second {
+            at,
+            users,
+            requests: self.requests as f64 / seconds,
+            errors: self.errors as f64 / seconds,
+            chunks: self.chunks as f64 / seconds,
+            tokens: self.tokens / seconds,
+            duration: self.duration,
+        }
+    }
+}
+
+fn resolve_target(scenario: &Scenario, given: Option<&str>) -> Result<Target, String> {
+    let text = given.or(scenario.target.as_deref()).ok_or(
+        "there is no target: give --target URL, or the key target in the scenario, such as http://127.0.0.1:8000",
+    )?;
+    let url = url::Url::parse(text).map_err(|e| {
+        format!("the target {text:?} is not a URL: {e}; write for example http://127.0.0.1:8000")
+    })?;
+    let origin = Origin::of(&url).map_err(|e| format!("the target {text:?}: {e}"))?;
+    let prefix = url.path().trim_end_matches('/').to_owned();
+    Ok(Target { origin, prefix })
+}
+
+/// A phase's series are told apart by its name.
+fn check_names(phases: &[Phase]) -> Result<(), String> {
+    for (i, phase) in phases.iter().enumerate() {
+        if phases[..i].iter().any(|p| p.name == phase.name) {
+            return Err(format!("the phase {:?} stands twice in the run; its series would mix", phase.name));
+        }
+    }
+    Ok(())
+}
+
+/// Each user may hold a connection; said at the start rather than found out under load.
+fn check_descriptors(users: u32) -> Result<(), String> {
+    let needed = u64::from(users) + 64;
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    match limit.current {
+        Some(current) if current < needed => Err(format!(
+            "{users} users need {needed} file descriptors and the limit is {current}; raise it with: ulimit -n {needed}"
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Half the processors: the other half is for the rest of the machine, often the service itself.
+fn default_workers() -> usize {
+    std::thread::available_parallelism().map_or(1, |n| n.get().div_ceil(2))
+}
+
+fn unix_ms() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| i64::try_from(d.as_millis()).unwrap_or(0))
+}

@@ -1,0 +1,207 @@
+//! One virtual user: its identity, what it knows, its connections.
+//!
+//! Invariant: a user lives as long as the run; it is lent to the task that drives it and comes back even
+//! when that task is cut short.
+
+use std::sync::{
+    Arc, Mutex, PoisonError,
+    atomic::{AtomicU64, Ordering},
+};
+
+use minijinja::value::{Object, Value};
+use rand::{SeedableRng, rngs::SmallRng};
+
+use super::timer::{Slot, Timer};
+use crate::{
+    client::{connection::Connection, origin::Origin},
+    scenario::{DataSet, Scenario},
+};
+
+/// A virtual user.
+pub(crate) struct User {
+    pub(crate) index: u32,
+    pub(crate) rng: SmallRng,
+    pub(crate) slot: Slot,
+    pub(crate) context: Arc<Context>,
+    pub(crate) connections: Vec<(Origin, Connection)>,
+    pub(crate) cookies: Vec<(String, String, String)>,
+    pub(crate) is_set_up: bool,
+}
+
+/// What all users of a run share for their templates.
+#[derive(Debug)]
+pub(crate) struct SharedData {
+    /// Each data set, with the row that comes next.
+    sets: Vec<(Arc<DataSet>, AtomicU64)>,
+    environment: Value,
+    seed: u64,
+}
+
+impl SharedData {
+    pub(crate) fn new(scenario: &Scenario, environment: &[(String, String)], seed: u64) -> Arc<Self> {
+        let sets = scenario.data.iter().map(|s| (Arc::clone(s), AtomicU64::new(0))).collect();
+        let own = Value::from_object(EnvironmentVariables { own: environment.to_vec() });
+        Arc::new(Self { sets, environment: own, seed })
+    }
+}
+
+impl User {
+    /// User `index` of the run.
+    ///
+    /// # Errors
+    /// Where one of the user's variables cannot be computed.
+    pub(crate) fn new(
+        index: u32,
+        scenario: &Scenario,
+        shared: &Arc<SharedData>,
+        timer: &Timer,
+    ) -> Result<Self, String> {
+        let seed = mix(shared.seed ^ mix(u64::from(index) + 1));
+        let context = Arc::new(Context {
+            number: index + 1,
+            iteration: AtomicU64::new(0),
+            random: AtomicU64::new(mix(seed)),
+            names: Mutex::default(),
+            shared: Arc::clone(shared),
+        });
+        let kind = &scenario.users[kind_of(scenario, index)];
+        let value = Value::from_dyn_object(Arc::clone(&context));
+        for (name, text) in &kind.vars {
+            context.set(name, text.value(&value)?);
+        }
+        Ok(Self {
+            index,
+            rng: SmallRng::seed_from_u64(seed),
+            slot: timer.slot(),
+            context,
+            connections: Vec::new(),
+            cookies: Vec::new(),
+            is_set_up: scenario.setup.is_empty(),
+        })
+    }
+
+    /// The connection to an origin, taken out so that a task that is cut short takes it along.
+    pub(crate) fn take_connection(&mut self, origin: &Origin) -> Option<Connection> {
+        let at = self.connections.iter().position(|(o, _)| o == origin)?;
+        Some(self.connections.swap_remove(at).1)
+    }
+}
+
+/// The kind of user `index`: kinds are dealt out evenly by weight, so that any number of users in a row has
+/// the shares that the weights ask for as nearly as possible.
+fn kind_of(scenario: &Scenario, index: u32) -> usize {
+    let weights: Vec<u64> = scenario.users.iter().map(|k| u64::from(k.weight)).collect();
+    let total: u64 = weights.iter().sum::<u64>().max(1);
+    let mut given = vec![0u64; weights.len()];
+    let mut kind = 0;
+    for n in 1..=u64::from(index) % total + 1 {
+        // The kind that is furthest behind its share.
+        kind = (0..weights.len())
+            .max_by_key(|&k| {
+                let behind =
+                    i128::from(weights[k]) * i128::from(n) - i128::from(given[k]) * i128::from(total);
+                (behind, std::cmp::Reverse(k))
+            })
+            .unwrap_or(0);
+        given[kind] += 1;
+    }
+    kind
+}
+
+/// What a user's templates see.
+#[derive(Debug)]
+pub(crate) struct Context {
+    number: u32,
+    iteration: AtomicU64,
+    random: AtomicU64,
+    names: Mutex<Vec<(String, Value)>>,
+    shared: Arc<SharedData>,
+}
+
+impl Context {
+    /// Sets a name.
+    pub(crate) fn set(&self, name: &str, value: Value) {
+        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        match names.iter_mut().find(|(n, _)| n == name) {
+            Some((_, old)) => *old = value,
+            None => names.push((name.to_owned(), value)),
+        }
+    }
+
+    /// Counts an iteration.
+    pub(crate) fn next_iteration(&self) {
+        self.iteration.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn draw(&self, below: usize) -> usize {
+        let x = mix(self.random.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed));
+        ((u128::from(x) * below as u128) >> 64) as usize
+    }
+}
+
+impl Object for Context {
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        self.get_value_by_str(key.as_str()?)
+    }
+
+    fn get_value_by_str(self: &Arc<Self>, key: &str) -> Option<Value> {
+        let names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, value)) = names.iter().find(|(n, _)| n == key) {
+            return Some(value.clone());
+        }
+        drop(names);
+        match key {
+            "env" => return Some(self.shared.environment.clone()),
+            "vu" => return Some(Value::from(self.number)),
+            "iteration" => return Some(Value::from(self.iteration.load(Ordering::Relaxed))),
+            _ => {}
+        }
+        let set = self.shared.sets.iter().position(|(s, _)| s.name == key)?;
+        Some(Value::from_object(DataView { context: Arc::clone(self), set }))
+    }
+}
+
+/// A data set as a user sees it.
+#[derive(Debug)]
+struct DataView {
+    context: Arc<Context>,
+    set: usize,
+}
+
+impl Object for DataView {
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        let (set, next) = &self.context.shared.sets[self.set];
+        let n = set.rows.len();
+        let row = match key.as_str()? {
+            "random" => self.context.draw(n),
+            // Rows in order, over all users together, from the start again after the last.
+            "next" => (next.fetch_add(1, Ordering::Relaxed) % n as u64) as usize,
+            // Each row once in a run; after the last it is undefined, which fails the request.
+            "unique" => usize::try_from(next.fetch_add(1, Ordering::Relaxed)).ok().filter(|i| *i < n)?,
+            _ => return None,
+        };
+        set.rows.get(row).cloned()
+    }
+}
+
+/// Environment variables; those given for the run come first. They cannot be listed, so none ends up in a
+/// message.
+#[derive(Debug)]
+struct EnvironmentVariables {
+    own: Vec<(String, String)>,
+}
+
+impl Object for EnvironmentVariables {
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        let name = key.as_str()?;
+        let own = self.own.iter().find(|(n, _)| n == name).map(|(_, v)| v.clone());
+        own.or_else(|| std::env::var(name).ok()).map(Value::from)
+    }
+}
+
+/// The mixing step of SplitMix64.
+pub(crate) fn mix(mut x: u64) -> u64 {
+    x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    x ^ (x >> 31)
+}

@@ -1,0 +1,261 @@
+//! A worker: one thread, one current-thread runtime, its share of the users.
+//!
+//! Invariant: users, connections and timers never leave their thread; a worker shares its tally and two
+//! counters, nothing else.
+
+use std::{
+    collections::VecDeque,
+    io,
+    rc::Rc,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicI64, AtomicU64, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use tokio::{
+    sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
+    task::JoinSet,
+};
+
+use super::{
+    arrivals::Starts,
+    closed::{self, Assignment, Budget},
+    control::PhaseState,
+    open, plan,
+    pool::Pool,
+    request::{Target, WorkerCx},
+    timer::Timer,
+    user::SharedData,
+};
+use crate::{
+    measure::tally::Tally,
+    scenario::{Phase, Scenario},
+};
+
+/// How long requests may still take after the user asked to stop.
+const STOP_GRACE: Duration = Duration::from_secs(1);
+
+/// What a worker is told.
+pub(crate) enum Command {
+    /// Run a phase.
+    Phase(Order),
+    /// End the phase now, as if its time were over.
+    EndPhase,
+    /// Hold iterations back, or let them go on.
+    Pause(bool),
+    /// End the phase, and cut short what does not end at once.
+    Stop,
+}
+
+/// A phase to run.
+#[derive(Clone)]
+pub(crate) struct Order {
+    pub(crate) phase: Phase,
+    pub(crate) start: Instant,
+    pub(crate) seed: u64,
+    /// Iterations left, for the executor that shares them.
+    pub(crate) iterations_left: Arc<AtomicU64>,
+}
+
+/// What a worker is made of.
+pub(crate) struct WorkerSetup {
+    pub(crate) index: u32,
+    pub(crate) count: u32,
+    pub(crate) scenario: Arc<Scenario>,
+    pub(crate) target: Target,
+    pub(crate) tls: Arc<rustls::ClientConfig>,
+    pub(crate) data: Arc<SharedData>,
+    /// Told when a phase is over on this worker.
+    pub(crate) done: UnboundedSender<u32>,
+}
+
+/// A worker that runs.
+pub(crate) struct Worker {
+    commands: Option<UnboundedSender<Command>>,
+    pub(crate) tally: Arc<Mutex<Tally>>,
+    active: Arc<AtomicI64>,
+    cpu_ns: Arc<AtomicU64>,
+    thread: Option<thread::JoinHandle<()>>,
+}
+
+impl Worker {
+    /// Starts a worker.
+    ///
+    /// # Errors
+    /// Where the system has no thread left.
+    pub(crate) fn start(setup: WorkerSetup) -> io::Result<Self> {
+        let (commands, receiver) = unbounded_channel();
+        let streams: Vec<bool> = setup.scenario.steps.iter().map(|s| s.is_stream).collect();
+        let tally = Arc::new(Mutex::new(Tally::new(&streams, setup.scenario.checks.len())));
+        let (active, cpu_ns) = (Arc::new(AtomicI64::new(0)), Arc::new(AtomicU64::new(0)));
+        let shared = (Arc::clone(&tally), Arc::clone(&active), Arc::clone(&cpu_ns));
+        let thread = thread::Builder::new().name(format!("load-{}", setup.index)).spawn(move || {
+            let (index, done) = (setup.index, setup.done.clone());
+            if let Err(e) = run(setup, receiver, shared) {
+                tracing::error!("worker {index}: {e}");
+                let _ = done.send(index);
+            }
+        })?;
+        Ok(Self { commands: Some(commands), tally, active, cpu_ns, thread: Some(thread) })
+    }
+
+    /// Tells the worker something.
+    pub(crate) fn tell(&self, command: Command) {
+        if let Some(commands) = &self.commands {
+            // A worker that is gone has said why.
+            let _ = commands.send(command);
+        }
+    }
+
+    /// Users that are active now.
+    pub(crate) fn active(&self) -> i64 {
+        self.active.load(Ordering::Relaxed)
+    }
+
+    /// Processor time used so far.
+    pub(crate) fn cpu(&self) -> Duration {
+        Duration::from_nanos(self.cpu_ns.load(Ordering::Relaxed))
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.commands = None;
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("a worker panicked");
+        }
+    }
+}
+
+type Shared = (Arc<Mutex<Tally>>, Arc<AtomicI64>, Arc<AtomicU64>);
+
+fn run(setup: WorkerSetup, mut commands: UnboundedReceiver<Command>, shared: Shared) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let (tally, active, cpu_ns) = shared;
+    let local = tokio::task::LocalSet::new();
+    local.block_on(&runtime, async move {
+        let timer = Timer::new()?;
+        let driver = timer.clone();
+        tokio::task::spawn_local(async move { driver.drive().await });
+        let clock = timer.clone();
+        tokio::task::spawn_local(async move { note_cpu(&clock, &cpu_ns).await });
+        let cx = Rc::new(WorkerCx {
+            scenario: setup.scenario,
+            target: setup.target,
+            tls: setup.tls,
+            data: setup.data,
+            tally,
+            timer,
+        });
+        let pool = Pool::new(active);
+        while let Some(command) = commands.recv().await {
+            if let Command::Phase(order) = command {
+                phase(&cx, &pool, &order, (setup.index, setup.count), &mut commands).await;
+                let _ = setup.done.send(setup.index);
+            }
+        }
+        Ok(())
+    })
+}
+
+/// Publishes this thread's processor time, ten times a second.
+async fn note_cpu(timer: &Timer, cpu_ns: &AtomicU64) {
+    let slot = timer.slot();
+    loop {
+        let t = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+        let ns = t.tv_sec as u64 * 1_000_000_000 + t.tv_nsec as u64;
+        cpu_ns.store(ns, Ordering::Relaxed);
+        slot.sleep_until(Instant::now() + Duration::from_millis(100)).await;
+    }
+}
+
+async fn phase(
+    cx: &Rc<WorkerCx>,
+    pool: &Pool,
+    order: &Order,
+    (index, count): (u32, u32),
+    commands: &mut UnboundedReceiver<Command>,
+) {
+    let state = PhaseState::new();
+    let mut tasks = JoinSet::new();
+    spawn(cx, pool, order, (index, count), &state, &mut tasks);
+    let slot = cx.timer.slot();
+    let phase_end = order.start + order.phase.executor.duration();
+    let mut deadline = phase_end;
+    loop {
+        tokio::select! {
+            biased;
+            command = commands.recv() => match command {
+                Some(Command::EndPhase) if !state.is_ending() => {
+                    state.end();
+                    deadline = Instant::now() + order.phase.graceful_stop;
+                }
+                Some(Command::Pause(paused)) => state.pause(paused),
+                Some(Command::Stop) | None => {
+                    state.end();
+                    deadline = deadline.min(Instant::now() + STOP_GRACE);
+                    if commands.is_closed() {
+                        tasks.abort_all();
+                    }
+                }
+                Some(_) => {}
+            },
+            ended = tasks.join_next() => match ended {
+                None => return,
+                Some(Err(e)) if e.is_panic() => tracing::error!("a user's task failed: {e}"),
+                Some(_) => {}
+            },
+            () = slot.sleep_until(deadline) => {
+                if state.is_ending() {
+                    tasks.abort_all();
+                    // What was aborted still has to be joined; no further deadline is needed for that.
+                    deadline = Instant::now() + Duration::from_secs(3600);
+                } else {
+                    state.end();
+                    deadline = phase_end + order.phase.graceful_stop;
+                }
+            }
+        }
+    }
+}
+
+/// Starts this worker's share of a phase.
+fn spawn(
+    cx: &Rc<WorkerCx>,
+    pool: &Pool,
+    order: &Order,
+    (index, count): (u32, u32),
+    state: &PhaseState,
+    tasks: &mut JoinSet<()>,
+) {
+    let executor = &order.phase.executor;
+    let own = |n: u32| (index..n).step_by(count as usize);
+    if let Some(starts) = Starts::new(executor, order.seed) {
+        let from_start = match executor {
+            crate::scenario::Executor::ConstantArrivalRate { vus, .. }
+            | crate::scenario::Executor::RampingArrivalRate { vus, .. } => *vus,
+            _ => 0,
+        };
+        let users: Vec<u32> = own(from_start).collect();
+        let spare: VecDeque<u32> = own(executor.max_users()).filter(|i| *i >= from_start).collect();
+        let starts = starts.skip(index as usize).step_by(count as usize);
+        let share = open::Share { start: order.start, starts, users, spare, think: order.phase.think };
+        tasks.spawn_local(open::drive(Rc::clone(cx), pool.clone(), state.clone(), share));
+        return;
+    }
+    for user in own(executor.max_users()) {
+        let Some(lease) = pool.lend(cx, user) else { continue };
+        let assignment = Assignment {
+            start: order.start,
+            active: plan::active(executor, user),
+            budget: Budget::of(executor, &order.iterations_left),
+            think: order.phase.think,
+        };
+        tasks.spawn_local(closed::drive(Rc::clone(cx), lease, pool.clone(), state.clone(), assignment));
+    }
+}

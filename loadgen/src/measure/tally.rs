@@ -1,0 +1,354 @@
+//! Tallies: counts and histograms of one worker since the last tick, or of one phase in all.
+//!
+//! Invariant: merging tallies gives what one tally of everything would hold.
+
+use std::time::Duration;
+
+use assay_model::histogram::ExponentialHistogram;
+
+use crate::client::ErrorClass;
+
+/// Buckets of a histogram: at the finest schema enough for all latencies within a factor of four, and for a
+/// spread of four orders of magnitude still within 1 %.
+const MAX_BUCKETS: usize = 512;
+
+/// How a request ended. Both are there where a response came and was not what it should be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct Outcome {
+    pub(crate) status: Option<u16>,
+    pub(crate) error: Option<ErrorClass>,
+}
+
+/// The parts of a request that are timed, in order.
+pub(crate) const PARTS: [&str; 6] = ["lookup", "connecting", "tls", "sending", "waiting", "receiving"];
+
+/// One request, measured.
+#[derive(Clone, Debug)]
+pub(crate) struct Measured {
+    pub(crate) step: usize,
+    pub(crate) outcome: Outcome,
+    /// From the first byte sent to the end.
+    pub(crate) duration: Duration,
+    /// From the scheduled instant to the end.
+    pub(crate) latency: Duration,
+    /// By [`PARTS`]; `None` for a part that did not take place.
+    pub(crate) parts: [Option<Duration>; 6],
+    pub(crate) is_good: bool,
+    pub(crate) received: u64,
+    pub(crate) sent: u64,
+    pub(crate) generation: Option<Generation>,
+}
+
+/// The measures of one streamed generation.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Generation {
+    /// From the first byte sent to the last content; to the end where there was none.
+    pub(crate) duration: Duration,
+    pub(crate) first_chunk: Option<Duration>,
+    pub(crate) input_tokens: Option<u64>,
+    /// As the server counts them, else the chunks.
+    pub(crate) output_tokens: u64,
+    /// Whether the server counted the output tokens.
+    pub(crate) is_counted: bool,
+}
+
+/// A histogram with the buckets that measuring needs.
+pub(crate) fn histogram() -> ExponentialHistogram {
+    ExponentialHistogram::new(MAX_BUCKETS)
+}
+
+/// Everything tallied.
+#[derive(Clone, Debug)]
+pub(crate) struct Tally {
+    pub(crate) steps: Vec<StepTally>,
+    /// Passed and failed, by check.
+    pub(crate) checks: Vec<[u64; 2]>,
+    pub(crate) iterations: u64,
+    pub(crate) dropped: u64,
+    pub(crate) iteration_duration: ExponentialHistogram,
+    pub(crate) lag: ExponentialHistogram,
+}
+
+/// What was tallied of one step.
+#[derive(Clone, Debug)]
+pub(crate) struct StepTally {
+    pub(crate) outcomes: Vec<OutcomeTally>,
+    pub(crate) parts: [ExponentialHistogram; 6],
+    pub(crate) good: u64,
+    pub(crate) retries: u64,
+    pub(crate) received: u64,
+    pub(crate) sent: u64,
+    pub(crate) stream: Option<Box<StreamTally>>,
+}
+
+/// The times of the requests that ended one way.
+#[derive(Clone, Debug)]
+pub(crate) struct OutcomeTally {
+    pub(crate) outcome: Outcome,
+    pub(crate) duration: ExponentialHistogram,
+    pub(crate) latency: ExponentialHistogram,
+    /// Since when the series exist, in milliseconds since the Unix epoch; set when merged into a total.
+    pub(crate) born_ms: i64,
+}
+
+/// What was tallied of generations.
+#[derive(Clone, Debug)]
+pub(crate) struct StreamTally {
+    pub(crate) durations: Vec<(Option<ErrorClass>, ExponentialHistogram, i64)>,
+    pub(crate) first_chunk: ExponentialHistogram,
+    pub(crate) per_chunk: ExponentialHistogram,
+    pub(crate) input_tokens: ExponentialHistogram,
+    pub(crate) output_tokens: ExponentialHistogram,
+    /// Generations whose output tokens are chunks that were counted here.
+    pub(crate) uncounted: u64,
+}
+
+impl Tally {
+    /// An empty tally for a scenario's steps (true where they stream) and number of checks.
+    pub(crate) fn new(steps: &[bool], checks: usize) -> Self {
+        Self {
+            steps: steps.iter().map(|is_stream| StepTally::new(*is_stream)).collect(),
+            checks: vec![[0; 2]; checks],
+            iterations: 0,
+            dropped: 0,
+            iteration_duration: histogram(),
+            lag: histogram(),
+        }
+    }
+
+    /// Counts a request.
+    pub(crate) fn request(&mut self, m: &Measured) {
+        let Some(step) = self.steps.get_mut(m.step) else { return };
+        let tally = step.outcome(m.outcome, 0);
+        tally.duration.record(m.duration.as_secs_f64());
+        tally.latency.record(m.latency.as_secs_f64());
+        for (histogram, part) in step.parts.iter_mut().zip(m.parts) {
+            if let Some(part) = part {
+                histogram.record(part.as_secs_f64());
+            }
+        }
+        step.good += u64::from(m.is_good);
+        step.received += m.received;
+        step.sent += m.sent;
+        if let (Some(stream), Some(generation)) = (&mut step.stream, &m.generation) {
+            stream.generation(generation, m.outcome.error);
+        }
+    }
+
+    /// Counts a gap between two pieces of content.
+    pub(crate) fn chunk_gap(&mut self, step: usize, gap: Duration) {
+        if let Some(stream) = self.steps.get_mut(step).and_then(|s| s.stream.as_mut()) {
+            stream.per_chunk.record(gap.as_secs_f64());
+        }
+    }
+
+    /// Counts a check's result.
+    pub(crate) fn check(&mut self, check: usize, passed: bool) {
+        if let Some(counts) = self.checks.get_mut(check) {
+            counts[usize::from(!passed)] += 1;
+        }
+    }
+
+    /// Adds what another tally of the same scenario holds; series that are new were born at `born_ms`.
+    pub(crate) fn merge(&mut self, other: &Self, born_ms: i64) {
+        for (step, more) in self.steps.iter_mut().zip(&other.steps) {
+            step.merge(more, born_ms);
+        }
+        for (counts, more) in self.checks.iter_mut().zip(&other.checks) {
+            counts[0] += more[0];
+            counts[1] += more[1];
+        }
+        self.iterations += other.iterations;
+        self.dropped += other.dropped;
+        self.iteration_duration.merge(&other.iteration_duration);
+        self.lag.merge(&other.lag);
+    }
+
+    /// Forgets everything and keeps the memory.
+    pub(crate) fn clear(&mut self) {
+        for step in &mut self.steps {
+            step.clear();
+        }
+        self.checks.fill([0; 2]);
+        self.iterations = 0;
+        self.dropped = 0;
+        self.iteration_duration.clear();
+        self.lag.clear();
+    }
+}
+
+impl StepTally {
+    fn new(is_stream: bool) -> Self {
+        Self {
+            outcomes: Vec::new(),
+            parts: std::array::from_fn(|_| histogram()),
+            good: 0,
+            retries: 0,
+            received: 0,
+            sent: 0,
+            stream: is_stream.then(|| Box::new(StreamTally::new())),
+        }
+    }
+
+    /// The tally of an outcome, made where it is new.
+    pub(crate) fn outcome(&mut self, outcome: Outcome, born_ms: i64) -> &mut OutcomeTally {
+        // A step has a handful of outcomes; a search is faster than a hash.
+        let at = match self.outcomes.iter().position(|t| t.outcome == outcome) {
+            Some(at) => at,
+            None => {
+                let (duration, latency) = (histogram(), histogram());
+                self.outcomes.push(OutcomeTally { outcome, duration, latency, born_ms });
+                self.outcomes.len() - 1
+            }
+        };
+        &mut self.outcomes[at]
+    }
+
+    /// All requests and those that failed.
+    pub(crate) fn counts(&self) -> (u64, u64) {
+        self.outcomes.iter().fold((0, 0), |(all, failed), o| {
+            let n = o.duration.count();
+            (all + n, failed + if o.outcome.error.is_some() { n } else { 0 })
+        })
+    }
+
+    fn merge(&mut self, other: &Self, born_ms: i64) {
+        for more in other.outcomes.iter().filter(|o| o.duration.count() > 0) {
+            let tally = self.outcome(more.outcome, born_ms);
+            tally.duration.merge(&more.duration);
+            tally.latency.merge(&more.latency);
+        }
+        for (part, more) in self.parts.iter_mut().zip(&other.parts) {
+            part.merge(more);
+        }
+        self.good += other.good;
+        self.retries += other.retries;
+        self.received += other.received;
+        self.sent += other.sent;
+        if let (Some(stream), Some(more)) = (&mut self.stream, &other.stream) {
+            stream.merge(more, born_ms);
+        }
+    }
+
+    fn clear(&mut self) {
+        for outcome in &mut self.outcomes {
+            outcome.duration.clear();
+            outcome.latency.clear();
+        }
+        self.parts.iter_mut().for_each(ExponentialHistogram::clear);
+        (self.good, self.retries, self.received, self.sent) = (0, 0, 0, 0);
+        if let Some(stream) = &mut self.stream {
+            stream.clear();
+        }
+    }
+}
+
+impl StreamTally {
+    fn new() -> Self {
+        Self {
+            durations: vec![(None, histogram(), 0)],
+            first_chunk: histogram(),
+            per_chunk: histogram(),
+            input_tokens: histogram(),
+            output_tokens: histogram(),
+            uncounted: 0,
+        }
+    }
+
+    fn generation(&mut self, generation: &Generation, error: Option<ErrorClass>) {
+        self.duration(error, 0).record(generation.duration.as_secs_f64());
+        if let Some(first) = generation.first_chunk {
+            self.first_chunk.record(first.as_secs_f64());
+        }
+        if let Some(tokens) = generation.input_tokens {
+            self.input_tokens.record(tokens as f64);
+        }
+        if error.is_none() || generation.output_tokens > 0 {
+            self.output_tokens.record(generation.output_tokens as f64);
+            self.uncounted += u64::from(!generation.is_counted);
+        }
+    }
+
+    fn duration(&mut self, error: Option<ErrorClass>, born_ms: i64) -> &mut ExponentialHistogram {
+        let at = match self.durations.iter().position(|(e, _, _)| *e == error) {
+            Some(at) => at,
+            None => {
+                self.durations.push((error, histogram(), born_ms));
+                self.durations.len() - 1
+            }
+        };
+        &mut self.durations[at].1
+    }
+
+    fn merge(&mut self, other: &Self, born_ms: i64) {
+        for (error, more, _) in other.durations.iter().filter(|(_, h, _)| h.count() > 0) {
+            self.duration(*error, born_ms).merge(more);
+        }
+        self.first_chunk.merge(&other.first_chunk);
+        self.per_chunk.merge(&other.per_chunk);
+        self.input_tokens.merge(&other.input_tokens);
+        self.output_tokens.merge(&other.output_tokens);
+        self.uncounted += other.uncounted;
+    }
+
+    fn clear(&mut self) {
+        self.durations.iter_mut().for_each(|(_, h, _)| h.clear());
+        self.first_chunk.clear();
+        self.per_chunk.clear();
+        self.input_tokens.clear();
+        self.output_tokens.clear();
+        self.uncounted = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn measured(ms: u64, error: Option<ErrorClass>) -> Measured {
+        let duration = Duration::from_millis(ms);
+        Measured {
+            step: 0,
+            outcome: Outcome { status: Some(200), error },
+            duration,
+            latency: duration * 2,
+            parts: [None, None, None, Some(duration), None, None],
+            is_good: error.is_none(),
+            received: 10,
+            sent: 1,
+            generation: Some(Generation { duration, output_tokens: 3, ..Generation::default() }),
+        }
+    }
+
+    #[test]
+    fn merged_tallies_are_the_tally_of_everything() {
+        let new = || Tally::new(&[true], 1);
+        let (mut a, mut b, mut whole) = (new(), new(), new());
+        for ms in 1..500 {
+            let m = measured(ms, (ms % 7 == 0).then_some(ErrorClass::Reset));
+            whole.request(&m);
+            whole.check(0, ms % 2 == 0);
+            let part = if ms % 3 == 0 { &mut a } else { &mut b };
+            part.request(&m);
+            part.check(0, ms % 2 == 0);
+        }
+        let mut merged = new();
+        merged.merge(&a, 5);
+        merged.merge(&b, 6);
+        assert_eq!(merged.steps[0].counts(), (499, 71));
+        assert_eq!(merged.checks, whole.checks);
+        assert_eq!((merged.steps[0].good, merged.steps[0].received), (428, 4990));
+        let sums = |t: &Tally| {
+            let s = &t.steps[0];
+            let stream = s.stream.as_ref().expect("a stream");
+            let total: f64 = s.outcomes.iter().map(|o| o.latency.sum()).sum();
+            (s.parts[3].count(), stream.output_tokens.sum(), (total * 1e6).round())
+        };
+        assert_eq!(sums(&merged), sums(&whole));
+        assert!(merged.steps[0].outcomes.iter().all(|o| o.born_ms == 5));
+        a.clear();
+        let before = merged.steps[0].counts();
+        merged.merge(&a, 7);
+        assert_eq!(merged.steps[0].counts(), before);
+    }
+}

@@ -1,0 +1,202 @@
+//! Scenarios: what virtual users do, and how many of them when.
+//!
+//! Invariant: a [`Scenario`] that exists is complete: its templates compile, its data files are read, its
+//! names resolve. Whatever is wrong with a file is said before the first request, all of it at once.
+
+mod capture;
+mod check;
+mod data;
+mod executor;
+mod flow;
+pub(crate) mod jsonpath;
+mod pack;
+mod parse;
+mod stream;
+mod template;
+mod think;
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use assay_yaml::{Diagnostics, Document};
+
+pub(crate) use capture::{Capture, Source};
+pub(crate) use check::{Check, Condition, Expectation};
+pub(crate) use data::DataSet;
+pub use executor::{Arrivals, Executor, Stage};
+pub(crate) use flow::{Alternative, Body, Item, Objectives, Step};
+pub use pack::{PACKS, Pack};
+pub(crate) use stream::{StreamEvent, StreamSpec};
+pub(crate) use template::{Text, environment_names};
+pub(crate) use think::Think;
+
+/// A scenario, ready to run.
+#[derive(Debug)]
+pub struct Scenario {
+    /// Its name: the value of `load.scenario`.
+    pub name: String,
+    /// Where the load goes, unless the run says otherwise.
+    pub target: Option<String>,
+    /// The path that must answer with a status below 400 before the load starts; without it, the target must
+    /// accept a connection.
+    pub health: Option<String>,
+    /// The kinds of users.
+    pub users: Vec<UserKind>,
+    /// All phases, in the order of the file.
+    pub phases: Vec<Phase>,
+    /// The modes, in the order of the file.
+    pub modes: Vec<Mode>,
+    pub(crate) data: Vec<Arc<DataSet>>,
+    pub(crate) setup: Vec<Item>,
+    pub(crate) flow: Vec<Item>,
+    /// What every request step is called, by its id: the value of `load.step`.
+    pub(crate) steps: Vec<StepName>,
+    /// What every check is called, by its id.
+    pub(crate) checks: Vec<CheckName>,
+    /// Statuses after which a user goes through `setup` again before the next iteration.
+    pub(crate) renew_on: Vec<u16>,
+    pub(crate) tls: TlsFiles,
+}
+
+/// A kind of users.
+#[derive(Debug)]
+pub struct UserKind {
+    /// Its name.
+    pub name: String,
+    /// Its share among all users is this over the sum of all weights.
+    pub weight: u32,
+    pub(crate) vars: Vec<(String, Text)>,
+}
+
+/// A phase of the load.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Phase {
+    /// Its name: the value of `load.phase`.
+    pub name: String,
+    /// How iterations are started.
+    pub executor: Executor,
+    /// Whether verdicts leave it out.
+    pub warmup: bool,
+    /// How long iterations may take to end after the phase's time.
+    pub graceful_stop: Duration,
+    /// What think times are multiplied by.
+    pub think: f64,
+}
+
+/// A named choice of phases.
+#[derive(Clone, Debug)]
+pub struct Mode {
+    /// Its name.
+    pub name: String,
+    /// Its phases, in order, with what the mode changes in them.
+    pub phases: Vec<Phase>,
+}
+
+/// The name of a step, with what its series can be foreseen to be.
+#[derive(Clone, Debug)]
+pub(crate) struct StepName {
+    pub(crate) name: String,
+    pub(crate) method: String,
+    /// The status that is expected.
+    pub(crate) status: u16,
+    pub(crate) is_stream: bool,
+    /// The operation that `gen_ai` metrics name.
+    pub(crate) operation: &'static str,
+}
+
+/// A check, and the step it belongs to.
+#[derive(Clone, Debug)]
+pub(crate) struct CheckName {
+    pub(crate) step: usize,
+    pub(crate) name: String,
+}
+
+/// Files for TLS.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct TlsFiles {
+    /// PEM certificates to trust beside the system's.
+    pub(crate) ca: Option<std::path::PathBuf>,
+    /// PEM certificate chain and key of the client.
+    pub(crate) client: Option<(std::path::PathBuf, std::path::PathBuf)>,
+}
+
+impl Scenario {
+    /// Reads a scenario from a file, or a shipped pack by its name. A directory stands for the
+    /// `scenario.yml` in it.
+    ///
+    /// # Errors
+    /// All that is wrong with the file and the data files it names, each with its position.
+    pub fn load(path_or_pack: &str) -> Result<Self, Diagnostics> {
+        let path = Path::new(path_or_pack);
+        if !path.exists()
+            && let Some(pack) = PACKS.iter().find(|p| p.name == path_or_pack)
+        {
+            return pack.load();
+        }
+        let path = if path.is_dir() { path.join("scenario.yml") } else { path.to_owned() };
+        let document = Document::read(&path).map_err(|e| pack::with_known_packs(e, path_or_pack))?;
+        let folder = path.parent().unwrap_or(Path::new("")).to_owned();
+        parse::scenario(
+            &document,
+            &|name| std::fs::read_to_string(folder.join(name)).map_err(|e| e.to_string()),
+            &folder,
+        )
+    }
+
+    /// Reads a scenario from texts: its file's and, by name, its data files'.
+    ///
+    /// # Errors
+    /// As [`Scenario::load`].
+    pub fn from_text(file: &str, text: &str, data: &[(&str, &str)]) -> Result<Self, Diagnostics> {
+        let document = Document::parse(file, text)?;
+        let read = |name: &str| match data.iter().find(|(n, _)| *n == name) {
+            Some((_, text)) => Ok((*text).to_owned()),
+            None => Err("there is no such file".to_owned()),
+        };
+        parse::scenario(&document, &read, Path::new(""))
+    }
+
+    /// The phases of a mode; a phase's name stands for itself.
+    ///
+    /// # Errors
+    /// Where there is neither, with the nearest name there is.
+    pub fn mode(&self, name: &str) -> Result<Vec<Phase>, String> {
+        if let Some(mode) = self.modes.iter().find(|m| m.name == name) {
+            return Ok(mode.phases.clone());
+        }
+        self.phase(name).map(|p| vec![p]).map_err(|_| {
+            let known = self.modes.iter().map(|m| m.name.as_str());
+            let known: Vec<_> = known.chain(self.phases.iter().map(|p| p.name.as_str())).collect();
+            unknown("mode", name, &known)
+        })
+    }
+
+    /// A phase by its name.
+    ///
+    /// # Errors
+    /// Where there is none, with the nearest name there is.
+    pub fn phase(&self, name: &str) -> Result<Phase, String> {
+        let found = self.phases.iter().find(|p| p.name == name).cloned();
+        found.ok_or_else(|| {
+            unknown("phase", name, &self.phases.iter().map(|p| p.name.as_str()).collect::<Vec<_>>())
+        })
+    }
+
+    /// The phases of a run that names neither a mode nor phases: those of the mode `default`, or all.
+    #[must_use]
+    pub fn default_phases(&self) -> Vec<Phase> {
+        let mode = self.modes.iter().find(|m| m.name == "default");
+        mode.map_or_else(|| self.phases.clone(), |m| m.phases.clone())
+    }
+
+    /// The names of the request steps, in the order of the flow.
+    pub fn step_names(&self) -> impl Iterator<Item = &str> {
+        self.steps.iter().map(|s| s.name.as_str())
+    }
+}
+
+fn unknown(what: &str, name: &str, known: &[&str]) -> String {
+    match assay_yaml::nearest(name, known.iter().copied()) {
+        Some(near) => format!("there is no {what} {name:?}; did you mean {near:?}?"),
+        None => format!("there is no {what} {name:?}; there are: {}", known.join(", ")),
+    }
+}

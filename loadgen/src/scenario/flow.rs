@@ -1,0 +1,114 @@
+//! What a user does in one iteration. Invariant: a step's `id` is its place in the scenario's list of steps.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderName, Method};
+use minijinja::Value;
+
+use super::{Capture, Check, Expectation, StreamSpec, Text, Think};
+
+/// One item of a flow.
+#[derive(Debug)]
+pub(crate) enum Item {
+    /// A request.
+    Request(Box<Step>),
+    /// A pause.
+    Think(Think),
+    /// A name for a value, until the next time it is set.
+    Set { name: String, value: Text },
+    /// One of several flows, chosen by weight.
+    OneOf(Vec<Alternative>),
+}
+
+/// One of several flows.
+#[derive(Debug)]
+pub(crate) struct Alternative {
+    pub(crate) weight: f64,
+    pub(crate) items: Vec<Item>,
+}
+
+/// A request and what its response must be.
+#[derive(Debug)]
+pub(crate) struct Step {
+    pub(crate) id: usize,
+    pub(crate) method: Method,
+    /// A path on the target, or a whole URL.
+    pub(crate) url: Text,
+    pub(crate) query: Vec<(String, Text)>,
+    pub(crate) headers: Vec<(HeaderName, Text)>,
+    pub(crate) body: Body,
+    pub(crate) stream: Option<StreamSpec>,
+    pub(crate) expect: Expectation,
+    pub(crate) checks: Vec<Check>,
+    pub(crate) captures: Vec<Capture>,
+    pub(crate) objectives: Objectives,
+    pub(crate) timeout: Duration,
+    /// How often a failed request is sent again.
+    pub(crate) retries: u32,
+    /// How many redirects are followed.
+    pub(crate) redirects: u32,
+}
+
+/// What a request must keep to count as good.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Objectives {
+    /// From the first byte sent to the end.
+    pub(crate) duration: Option<Duration>,
+    /// From the scheduled instant to the end.
+    pub(crate) latency: Option<Duration>,
+    /// From the first byte sent to the first content of a stream.
+    pub(crate) first_chunk: Option<Duration>,
+}
+
+/// A request's body.
+#[derive(Debug)]
+pub(crate) enum Body {
+    /// Always the same bytes.
+    Fixed(Bytes),
+    /// A text.
+    Text(Text),
+    /// JSON with computed values in it.
+    Json(Vec<JsonPart>),
+    /// A form, URL-encoded.
+    Form(Vec<(String, Text)>),
+}
+
+/// A piece of a JSON body.
+#[derive(Debug)]
+pub(crate) enum JsonPart {
+    /// JSON as it stands.
+    Literal(String),
+    /// A value to be computed and written as JSON.
+    Value(Text),
+}
+
+impl Body {
+    /// The body's bytes.
+    pub(crate) fn render(&self, context: &Value) -> Result<Bytes, String> {
+        match self {
+            Self::Fixed(bytes) => Ok(bytes.clone()),
+            Self::Text(text) => text.render(context).map(|t| Bytes::from(t.into_owned())),
+            Self::Json(parts) => {
+                let mut out = Vec::with_capacity(256);
+                for part in parts {
+                    match part {
+                        JsonPart::Literal(text) => out.extend_from_slice(text.as_bytes()),
+                        JsonPart::Value(text) => {
+                            let value = text.value(context)?;
+                            serde_json::to_writer(&mut out, &value).map_err(|e| e.to_string())?;
+                        }
+                    }
+                }
+                Ok(Bytes::from(out))
+            }
+            Self::Form(fields) => {
+                let mut form = url::form_urlencoded::Serializer::new(String::new());
+                for (name, value) in fields {
+                    form.append_pair(name, &value.render(context)?);
+                }
+                Ok(Bytes::from(form.finish()))
+            }
+        }
+    }
+}

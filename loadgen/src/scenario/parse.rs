@@ -1,0 +1,237 @@
+//! From YAML to a [`Scenario`]. Invariant: reading goes on after a problem, so that all of them are reported
+//! together.
+
+mod body;
+mod names;
+mod phase;
+mod response;
+mod step;
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use assay_yaml::{Cx, Diagnostics, Document, MapReader, Node};
+
+use self::names::Names;
+use super::{CheckName, DataSet, Mode, Phase, Scenario, StepName, Text, TlsFiles, UserKind};
+
+/// How long a request may take where the scenario does not say.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Reads a file that the scenario names.
+pub(super) type ReadFile<'f> = &'f dyn Fn(&str) -> Result<String, String>;
+
+/// What parsing gathers on the way.
+struct Parser<'d> {
+    cx: Cx<'d>,
+    names: Names,
+    steps: Vec<StepName>,
+    checks: Vec<CheckName>,
+    timeout: Duration,
+    headers: Vec<(String, &'d Node)>,
+}
+
+/// Reads a scenario; files it names are relative to `folder` and read through `read`.
+pub(super) fn scenario(
+    document: &Document,
+    read: ReadFile<'_>,
+    folder: &Path,
+) -> Result<Scenario, Diagnostics> {
+    let mut p = Parser {
+        cx: Cx::new(document),
+        names: Names::default(),
+        steps: Vec::new(),
+        checks: Vec::new(),
+        timeout: DEFAULT_TIMEOUT,
+        headers: Vec::new(),
+    };
+    let Some(map) = p.cx.map(document.root(), "a scenario") else {
+        return Err(p.cx.finish().err().unwrap_or_default());
+    };
+    let scenario = p.scenario(map, read, folder);
+    p.names.resolve(&mut p.cx);
+    p.cx.finish()?;
+    scenario.ok_or_else(|| Diagnostics::file(document.file(), "the scenario is incomplete"))
+}
+
+impl<'d> Parser<'d> {
+    fn scenario(&mut self, mut map: MapReader<'d>, read: ReadFile<'_>, folder: &Path) -> Option<Scenario> {
+        let name = map.require(&mut self.cx, "scenario").and_then(|n| self.cx.string(n));
+        let target = map.get("target").and_then(|n| self.target(n));
+        let health = map.get("health").and_then(|n| self.cx.string(n));
+        if let Some(timeout) = map.get("timeout").and_then(|n| self.duration(n)) {
+            self.timeout = timeout;
+        }
+        if let Some(headers) = map.get("headers") {
+            self.headers = self.pairs(headers, "the headers of all requests");
+        }
+        let data = map.get("data").map(|n| self.data(n, read)).unwrap_or_default();
+        let users = map.get("users").map(|n| self.users(n)).unwrap_or_default();
+        let renew_on = map.get("renew_on").map_or_else(|| vec![401], |n| self.statuses_list(n));
+        let tls = map.get("tls").map(|n| self.tls(n, folder)).unwrap_or_default();
+        let setup = map.get("setup").map(|n| self.items(n, "setup")).unwrap_or_default();
+        let flow_node = map.require(&mut self.cx, "flow");
+        let flow = flow_node.map(|n| self.items(n, "flow")).unwrap_or_default();
+        if let Some(node) = flow_node
+            && !self.cx.failed()
+            && self.steps.is_empty()
+        {
+            self.cx.error(node, "the flow has no request; add for example - get: /");
+        }
+        let phases_node = map.require(&mut self.cx, "phases");
+        let phases = phases_node.map(|n| self.phases(n)).unwrap_or_default();
+        let modes = map.get("modes").map(|n| self.modes(n, phases_node, &phases)).unwrap_or_default();
+        map.finish(&mut self.cx);
+        Some(Scenario {
+            name: name?,
+            target,
+            health,
+            users: if users.is_empty() { vec![everyone()] } else { users },
+            phases,
+            modes,
+            data,
+            setup,
+            flow,
+            steps: std::mem::take(&mut self.steps),
+            checks: std::mem::take(&mut self.checks),
+            renew_on,
+            tls,
+        })
+    }
+
+    fn target(&mut self, node: &Node) -> Option<String> {
+        let text = self.cx.string(node)?;
+        if let Err(e) = check_url(&text) {
+            self.cx.error(node, format!("the target {text:?} is not a URL to load: {e}"));
+        }
+        Some(text)
+    }
+
+    fn data(&mut self, node: &'d Node, read: ReadFile<'_>) -> Vec<Arc<DataSet>> {
+        let mut sets = Vec::new();
+        for (name, file_node) in self.pairs(node, "the data files") {
+            let Some(file) = self.cx.string(file_node) else { continue };
+            let parsed = match read(&file) {
+                Ok(text) => DataSet::parse(&name, &file, &text),
+                Err(e) => Err((None, format!("cannot be read: {e}"))),
+            };
+            match parsed {
+                Ok(set) => {
+                    self.names.define_data(&name, &set.columns);
+                    sets.push(Arc::new(set));
+                }
+                Err((line, e)) => {
+                    self.names.define(&name);
+                    let line = line.map(|l| format!(", line {l}")).unwrap_or_default();
+                    self.cx.error(file_node, format!("{file}{line}: {e}"));
+                }
+            }
+        }
+        sets
+    }
+
+    fn users(&mut self, node: &'d Node) -> Vec<UserKind> {
+        let Some(items) = self.cx.seq(node, "kinds of users") else { return Vec::new() };
+        items.iter().filter_map(|n| self.user(n)).collect()
+    }
+
+    fn user(&mut self, node: &'d Node) -> Option<UserKind> {
+        let mut map = self.cx.map(node, "a kind of users")?;
+        let name = map.require(&mut self.cx, "name").and_then(|n| self.cx.string(n));
+        let weight = map.get("weight").and_then(|n| {
+            let weight = self.cx.integer::<u32>(n);
+            if weight == Some(0) {
+                self.cx.error(n, "a weight is at least 1; leave out the kind of users that nobody is");
+            }
+            weight
+        });
+        let vars = match map.get("vars") {
+            Some(n) => self.texts(n, "the variables of a kind of users"),
+            None => Vec::new(),
+        };
+        for (var, _) in &vars {
+            self.names.define(var);
+        }
+        map.finish(&mut self.cx);
+        Some(UserKind { name: name?, weight: weight.unwrap_or(1), vars })
+    }
+
+    fn tls(&mut self, node: &'d Node, folder: &Path) -> TlsFiles {
+        let Some(mut map) = self.cx.map(node, "the TLS files") else { return TlsFiles::default() };
+        let mut path = |p: &mut Self, key| {
+            let node: Option<&Node> = map.get(key);
+            node.and_then(|n| p.cx.string(n)).map(|f| folder.join(f))
+        };
+        let (ca, cert, key) = (path(self, "ca"), path(self, "cert"), path(self, "key"));
+        if cert.is_some() != key.is_some() {
+            self.cx.error(node, "a client certificate needs both keys, cert and key");
+        }
+        map.finish(&mut self.cx);
+        TlsFiles { ca, client: cert.zip(key) }
+    }
+
+    fn modes(&mut self, node: &'d Node, phases_node: Option<&'d Node>, phases: &[Phase]) -> Vec<Mode> {
+        self.pairs(node, "the modes")
+            .into_iter()
+            .filter_map(|(name, list)| {
+                let items = self.cx.seq(list, "phases")?;
+                let phases = items.iter().filter_map(|n| self.mode_phase(n, phases_node, phases)).collect();
+                Some(Mode { name, phases })
+            })
+            .collect()
+    }
+
+    /// The pairs of a map whose keys are the user's own.
+    fn pairs(&mut self, node: &'d Node, what: &'static str) -> Vec<(String, &'d Node)> {
+        if self.cx.map(node, what).is_none() {
+            return Vec::new();
+        }
+        let pairs = node.as_map().unwrap_or_default();
+        pairs.iter().filter_map(|(k, v)| Some((self.cx.string(k)?, v))).collect()
+    }
+
+    /// A map of the user's own keys to templates.
+    fn texts(&mut self, node: &'d Node, what: &'static str) -> Vec<(String, Text)> {
+        let pairs = self.pairs(node, what);
+        pairs.into_iter().filter_map(|(name, n)| Some((name, self.text(n)?))).collect()
+    }
+
+    /// A template.
+    fn text(&mut self, node: &Node) -> Option<Text> {
+        let source = self.cx.string(node)?;
+        match Text::parse(&source) {
+            Ok(text) => {
+                self.names.used_in(&self.cx, node, &text);
+                Some(text)
+            }
+            Err((at, message)) => {
+                self.cx.error_in(node, at, message);
+                None
+            }
+        }
+    }
+
+    fn duration(&mut self, node: &Node) -> Option<Duration> {
+        let ms = self.cx.duration_ms(node)?;
+        Some(Duration::from_millis(u64::try_from(ms).unwrap_or(0)))
+    }
+
+    fn statuses_list(&mut self, node: &'d Node) -> Vec<u16> {
+        let single = std::slice::from_ref(node);
+        let items = node.as_seq().unwrap_or(single);
+        items.iter().filter_map(|n| self.cx.integer::<u16>(n)).collect()
+    }
+}
+
+/// The users of a scenario that names none.
+fn everyone() -> UserKind {
+    UserKind { name: "user".to_owned(), weight: 1, vars: Vec::new() }
+}
+
+/// Whether a text is a URL that load can go to.
+pub(crate) fn check_url(text: &str) -> Result<(), String> {
+    let url = url::Url::parse(text).map_err(|e| format!("{e}; write for example http://127.0.0.1:8000"))?;
+    crate::client::origin::Origin::of(&url).map(drop)
+}
+
+#[cfg(test)]
+mod tests;

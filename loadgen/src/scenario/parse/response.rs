@@ -1,0 +1,199 @@
+//! What a response must be and what is taken from it: checks, captures, objectives. Invariant: every check
+//! has an id, under which it is counted.
+
+use std::{ops::RangeInclusive, str::FromStr};
+
+use assay_yaml::Node;
+use http::HeaderName;
+use regex::Regex;
+
+use super::Parser;
+use crate::scenario::{
+    Capture, Check, CheckName, Condition, Expectation, Objectives, Source, check::JsonTest,
+};
+
+impl<'d> Parser<'d> {
+    pub(super) fn checks(&mut self, node: Option<&'d Node>, step: usize) -> (Expectation, Vec<Check>) {
+        let mut expect = Expectation { statuses: vec![100..=399], check: None };
+        let mut checks = Vec::new();
+        let Some(mut map) = node.and_then(|n| self.cx.map(n, "the checks of a step")) else {
+            return (expect, checks);
+        };
+        if let Some(n) = map.get("status") {
+            let statuses = self.statuses(n);
+            if let (Some(first), Some(name)) = (statuses.first(), self.steps.get_mut(step)) {
+                name.status = if *first.start() % 100 == 0 && first.end() - first.start() == 99 {
+                    *first.start()
+                } else {
+                    *first.end()
+                };
+            }
+            let shown = shown(n);
+            expect =
+                Expectation { statuses, check: Some(self.check_name(step, format!("status is {shown}"))) };
+        }
+        if let Some(n) = map.get("body") {
+            self.body_checks(n, step, &mut checks);
+        }
+        if let Some(n) = map.get("headers") {
+            for (name, value) in self.pairs(n, "the checks of headers") {
+                self.header_check(&name, value, step, &mut checks);
+            }
+        }
+        if let Some(n) = map.get("latency")
+            && let Some(most) = self.duration(n)
+        {
+            let id = self.check_name(step, format!("latency is at most {}", shown(n)));
+            checks.push(Check { id, condition: Condition::Latency(most) });
+        }
+        map.finish(&mut self.cx);
+        (expect, checks)
+    }
+
+    fn body_checks(&mut self, node: &'d Node, step: usize, checks: &mut Vec<Check>) {
+        for (key, value) in self.pairs(node, "the checks of the body") {
+            let found = match key.as_str() {
+                "contains" => {
+                    self.cx.string(value).map(|t| (format!("body contains {t:?}"), Condition::Contains(t)))
+                }
+                "matches" => self.regex(value).map(|r| (format!("body matches {r}"), Condition::Matches(r))),
+                path if path.starts_with('$') => self.json_check(path, value, node),
+                other => {
+                    let message = format!(
+                        "unknown check of the body {other:?}; use contains, matches, or a JSONPath such as $.answer"
+                    );
+                    self.cx.error(value, message);
+                    None
+                }
+            };
+            if let Some((name, condition)) = found {
+                let id = self.check_name(step, name);
+                checks.push(Check { id, condition });
+            }
+        }
+    }
+
+    fn json_check(&mut self, path: &str, value: &'d Node, node: &Node) -> Option<(String, Condition)> {
+        let key = node.as_map()?.iter().map(|(k, _)| k).find(|k| k.as_str() == Some(path))?;
+        let parsed = self.json_path(key)?;
+        let (name, test) = match value.as_str() {
+            Some("exists") => (format!("{path} exists"), JsonTest::Exists),
+            Some("absent") => (format!("{path} is absent"), JsonTest::Absent),
+            _ if value.get("matches").is_some() => {
+                let mut map = self.cx.map(value, "a check of a value")?;
+                let regex = map.get("matches").and_then(|n| self.regex(n));
+                map.finish(&mut self.cx);
+                let regex = regex?;
+                (format!("{path} matches {regex}"), JsonTest::Matches(regex))
+            }
+            _ => {
+                let want = value.to_json();
+                (format!("{path} is {want}"), JsonTest::Equals(want))
+            }
+        };
+        Some((name, Condition::Json(parsed, test)))
+    }
+
+    fn header_check(&mut self, name: &str, value: &Node, step: usize, checks: &mut Vec<Check>) {
+        let Ok(header) = HeaderName::from_str(name) else {
+            self.cx.error(value, format!("{name:?} cannot be the name of a header"));
+            return;
+        };
+        let Some(want) = self.cx.string(value) else { return };
+        let want = (want != "exists").then_some(want);
+        let shown = want.as_ref().map_or("exists".to_owned(), |w| format!("is {w:?}"));
+        let id = self.check_name(step, format!("header {name} {shown}"));
+        checks.push(Check { id, condition: Condition::Header(header, want) });
+    }
+
+    fn check_name(&mut self, step: usize, name: String) -> usize {
+        self.checks.push(CheckName { step, name });
+        self.checks.len() - 1
+    }
+
+    fn statuses(&mut self, node: &'d Node) -> Vec<RangeInclusive<u16>> {
+        let single = std::slice::from_ref(node);
+        let items = node.as_seq().unwrap_or(single);
+        let mut ranges = Vec::new();
+        for item in items {
+            let text = item.as_str().unwrap_or_default();
+            let class = text.strip_suffix("xx").and_then(|c| c.parse::<u16>().ok());
+            match (class, text.parse::<u16>()) {
+                (Some(class @ 1..=5), _) => ranges.push(class * 100..=class * 100 + 99),
+                (None, Ok(code @ 100..=599)) => ranges.push(code..=code),
+                _ => self
+                    .cx
+                    .error(item, format!("expected a status such as 200 or 2xx, found {}", item.describe())),
+            }
+        }
+        ranges
+    }
+
+    pub(super) fn captures(&mut self, node: &'d Node) -> Vec<Capture> {
+        let mut captures = Vec::new();
+        for (name, value) in self.pairs(node, "the captures of a step") {
+            self.names.define(&name);
+            if let Some(source) = self.capture_source(value) {
+                captures.push(Capture { name, source });
+            }
+        }
+        captures
+    }
+
+    fn capture_source(&mut self, node: &'d Node) -> Option<Source> {
+        if node.as_str().is_some() {
+            return self.json_path(node).map(Source::Json);
+        }
+        let mut map = self.cx.map(node, "a capture")?;
+        let (header, regex, json) = (map.get("header"), map.get("regex"), map.get("json"));
+        map.finish(&mut self.cx);
+        match (header, regex, json) {
+            (Some(n), None, None) => {
+                let name = self.cx.string(n)?;
+                let parsed = HeaderName::from_str(&name);
+                parsed
+                    .map(Source::Header)
+                    .map_err(|_| self.cx.error(n, format!("{name:?} cannot be the name of a header")))
+                    .ok()
+            }
+            (None, Some(n), None) => self.regex(n).map(Source::Regex),
+            (None, None, Some(n)) => self.json_path(n).map(Source::Json),
+            _ => {
+                self.cx.error(
+                    node,
+                    "a capture is a JSONPath such as $.token, {header: NAME} or {regex: PATTERN}",
+                );
+                None
+            }
+        }
+    }
+
+    fn regex(&mut self, node: &Node) -> Option<Regex> {
+        let text = self.cx.string(node)?;
+        Regex::new(&text).map_err(|e| self.cx.error(node, format!("not a regular expression: {e}"))).ok()
+    }
+
+    pub(super) fn objectives(&mut self, node: &'d Node) -> Objectives {
+        let Some(mut map) = self.cx.map(node, "the objectives of a request") else {
+            return Objectives::default();
+        };
+        let mut read = |p: &mut Self, key| {
+            let node: Option<&Node> = map.get(key);
+            node.and_then(|n| p.duration(n))
+        };
+        let objectives = Objectives {
+            duration: read(self, "duration"),
+            latency: read(self, "latency"),
+            first_chunk: read(self, "first_chunk"),
+        };
+        map.finish(&mut self.cx);
+        objectives
+    }
+}
+
+fn shown(node: &Node) -> String {
+    match node.as_seq() {
+        Some(items) => items.iter().filter_map(Node::as_str).collect::<Vec<_>>().join(" or "),
+        None => node.as_str().unwrap_or_default().to_owned(),
+    }
+}

@@ -1,0 +1,140 @@
+//! What is said of files that are wrong, and what is made of those that are right.
+
+use std::time::Duration;
+
+use crate::scenario::{Arrivals, Executor, Scenario, Stage};
+
+/// A valid scenario around some lines.
+fn with(lines: &str) -> String {
+    let mut text = String::new();
+    for (key, default) in [
+        ("scenario", " t"),
+        ("flow", " [{get: /}]"),
+        ("phases", " {p: {executor: constant-vus, vus: 1, duration: 1s}}"),
+    ] {
+        if !lines.lines().any(|l| l.starts_with(&format!("{key}:"))) {
+            text.push_str(&format!("{key}:{default}\n"));
+        }
+    }
+    format!("{lines}\n{text}")
+}
+
+fn load(lines: &str) -> Result<Scenario, String> {
+    let data = [("rows.csv", "id,name\n1,a\n"), ("bad.csv", "id,name\n1\n")];
+    Scenario::from_text("s.yml", &with(lines), &data).map_err(|e| e.to_string())
+}
+
+fn check(lines: &str, want: &str) {
+    let got = load(lines).expect_err(lines);
+    assert!(got.contains(want), "{lines}\n got {got}\nwant {want}");
+}
+
+#[test]
+fn problems_have_a_place_and_a_way_out() {
+    check("taget: http://x", r#"s.yml:1:1: unknown key "taget" in a scenario; did you mean "target"?"#);
+    check("target: example.com", "s.yml:1:9: the target \"example.com\" is not a URL to load");
+    check("flow: [{gett: /}]", "s.yml:1:8: a step has one of get, post,");
+    check("flow: [{gett: /}]", r#"s.yml:1:9: unknown key "gett" in a step; did you mean "get"?"#);
+    check("flow: [{get: /, tiemout: 1s}]", r#"did you mean "timeout"?"#);
+    check("flow: [{get: query}]", "expected a path such as /query, or a URL");
+    check("flow: [{get: /}, {get: /}]", r#"a step is already called "GET /""#);
+    check("flow: [{get: /, check: {status: 2x}}]", "expected a status such as 200 or 2xx, found \"2x\"");
+    check(
+        "flow: [{get: /, check: {body: {answer: exists}}}]",
+        "use contains, matches, or a JSONPath such as $.answer",
+    );
+    check(
+        "flow: [{get: /, capture: {a: token}}]",
+        "s.yml:1:30: a JSONPath begins with $, for example $.token",
+    );
+    check("flow: [{think: {uniform: [5s, 1s]}}, {get: /}]", "the longest think time is below the shortest");
+    check("flow: [{think: fast}, {get: /}]", "expected a duration such as 30s");
+    check("flow: [{think: 1s}]", "the flow has no request");
+    check("data: {d: bad.csv}", "bad.csv, line 2:");
+    check("data: {d: none.csv}", "none.csv: cannot be read");
+    check(
+        "phases: {p: {executor: constant-vu, vus: 1, duration: 1s}}",
+        r#"there is no executor "constant-vu"; did you mean "constant-vus"?"#,
+    );
+    check(
+        "phases: {p: {executor: constant-vus, vus: 1, duration: 1s, rate: 5}}",
+        r#"unknown key "rate" in a phase"#,
+    );
+    check(
+        "phases: {p: {executor: ramping-vus, vus: 100, duration: 1s, ramp: 10/s}}",
+        "longer than the phase",
+    );
+    check("modes: {m: [q]}", r#"there is no phase "q""#);
+    check("users: [{name: a, weight: 0}]", "a weight is at least 1");
+}
+
+#[test]
+fn names_in_templates_are_known_before_the_run() {
+    let data = "data: {rows: rows.csv}\n";
+    check(
+        "flow: [{get: '/{{ tokn }}', capture: {token: $.t}}]",
+        r#"s.yml:1:19: unknown name in a template: "tokn"; did you mean "token"?"#,
+    );
+    check(&format!("{data}flow: [{{get: '/{{{{ rows.randm.id }}}}'}}]"), r#"did you mean "random"?"#);
+    check(&format!("{data}flow: [{{get: '/{{{{ rows.random.nmae }}}}'}}]"), r#"did you mean "name"?"#);
+    check(
+        "flow: [{get: '/{{ env.ASSAY_SURELY_NOT_SET }}'}]",
+        "the environment variable ASSAY_SURELY_NOT_SET is not set",
+    );
+    check("flow: [{get: '/{{ 1 + }}'}]", "is not a valid expression");
+    assert!(load("flow: [{get: \"/{{ env.ASSAY_SURELY_NOT_SET | default('x') }}\"}]").is_ok());
+    assert!(load("flow: [{get: '/{{ vu }}/{{ iteration }}'}]").is_ok());
+}
+
+#[test]
+fn all_problems_are_reported_at_once() {
+    let got = load("taget: x\nusers: [{nam: a}]\nflow: [{get: /, check: {status: abc}}]\n")
+        .expect_err("three problems");
+    assert_eq!(got.lines().count(), 4, "{got}");
+}
+
+#[test]
+fn executors_take_k6s_options() {
+    let executor =
+        |phase: &str| load(&format!("phases: {{p: {{{phase}}}}}")).expect(phase).phases[0].executor.clone();
+    let s = Duration::from_secs;
+    assert_eq!(
+        executor("executor: ramping-vus, vus: 50, duration: 5m, ramp: 10/s"),
+        Executor::RampingVus {
+            start_vus: 0,
+            stages: vec![Stage { duration: s(5), target: 50.0 }, Stage { duration: s(295), target: 50.0 }],
+        }
+    );
+    assert_eq!(
+        executor(
+            "executor: constant-arrival-rate, rate: 120, time_unit: 1m, duration: 1m, arrivals: {gamma: 0.5}, max_vus: 20"
+        ),
+        Executor::ConstantArrivalRate {
+            rate_per_s: 2.0,
+            duration: s(60),
+            vus: 10,
+            max_vus: 20,
+            arrivals: Arrivals::Gamma { shape: 0.5 },
+        }
+    );
+    assert_eq!(
+        executor("executor: shared-iterations, vus: 3, iterations: 9"),
+        Executor::SharedIterations { vus: 3, iterations: 9, max_duration: s(600) }
+    );
+}
+
+#[test]
+fn a_mode_changes_what_it_says_and_nothing_else() {
+    let scenario = load(
+        "phases:\n  p: {executor: constant-vus, vus: 9, duration: 1h, warmup: true}\nmodes:\n  short: [{phase: p, duration: 2s, think: 0.5}]\n",
+    )
+    .expect("valid");
+    let phase = &scenario.mode("short").expect("a mode")[0];
+    assert_eq!(
+        phase.executor,
+        Executor::ConstantVus { vus: 9, duration: Duration::from_secs(2), ramp_per_s: None }
+    );
+    assert!(phase.warmup && phase.think == 0.5);
+    assert_eq!(scenario.mode("p").expect("a phase stands for itself").len(), 1);
+    assert!(scenario.mode("shrt").expect_err("none").contains("did you mean \"short\"?"));
+}

@@ -1,0 +1,430 @@
+//! What a run came to. Invariant: every figure is of requests that were made; a phase that never ran has no
+//! row.
+//!
+//! The JSON form (`--summary json`) has at its top `requests`, `errors`, `duration_s`, then `phases`, each
+//! with its `steps`; times are seconds, percentiles are of the time from the first byte sent (`duration`) and
+//! from the scheduled instant (`latency`).
+
+use std::{fmt::Write as _, time::Duration};
+
+use assay_model::{duration, histogram::ExponentialHistogram};
+use serde::Serialize;
+
+use crate::{
+    measure::{
+        families::{PhaseTotals, RunFacts},
+        tally::{StepTally, histogram},
+    },
+    scenario::Scenario,
+};
+
+/// Lag beyond this share of the median latency, or this long, makes the generator suspect.
+const LAG_SHARE: f64 = 0.1;
+const LAG_S: f64 = 0.002;
+/// A worker this busy cannot send on time.
+const BUSY: f64 = 0.9;
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// All phases ran to their end.
+    Completed,
+    /// It was stopped.
+    Interrupted,
+}
+
+/// What a run came to.
+#[derive(Clone, Debug, Serialize)]
+pub struct Summary {
+    /// Requests, the failed ones among them.
+    pub requests: u64,
+    /// Requests that failed.
+    pub errors: u64,
+    /// The phases' time together, in seconds.
+    pub duration_s: f64,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// The scenario's name.
+    pub scenario: String,
+    /// Iterations that never started.
+    pub dropped_iterations: u64,
+    /// Checks that passed.
+    pub checks_passed: u64,
+    /// Checks that failed.
+    pub checks_failed: u64,
+    /// Exports of measurements that failed.
+    pub export_failures: u64,
+    /// The phases that ran, in order.
+    pub phases: Vec<PhaseSummary>,
+    /// The checks, those that never ran left out.
+    pub checks: Vec<CheckSummary>,
+    /// What makes the figures doubtful.
+    pub warnings: Vec<String>,
+}
+
+/// A phase.
+#[derive(Clone, Debug, Serialize)]
+pub struct PhaseSummary {
+    /// Its name.
+    pub name: String,
+    /// Whether verdicts leave it out.
+    pub warmup: bool,
+    /// How long it ran, in seconds.
+    pub duration_s: f64,
+    /// Requests.
+    pub requests: u64,
+    /// Requests that failed.
+    pub errors: u64,
+    /// Requests each second.
+    pub rate_per_s: f64,
+    /// Good requests each second: those that met all their objectives.
+    pub goodput_per_s: f64,
+    /// Iterations that ended.
+    pub iterations: u64,
+    /// Iterations that never started.
+    pub dropped_iterations: u64,
+    /// How late the generator itself started iterations.
+    pub schedule_lag: Percentiles,
+    /// Its steps, in order.
+    pub steps: Vec<StepSummary>,
+}
+
+/// A step in a phase.
+#[derive(Clone, Debug, Serialize)]
+pub struct StepSummary {
+    /// Its name.
+    pub name: String,
+    /// Requests.
+    pub requests: u64,
+    /// Requests that failed.
+    pub errors: u64,
+    /// Requests each second.
+    pub rate_per_s: f64,
+    /// From the first byte sent.
+    pub duration: Percentiles,
+    /// From the scheduled instant.
+    pub latency: Percentiles,
+    /// Failed requests by class.
+    pub error_types: Vec<(String, u64)>,
+    /// The measures of generations.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub generation: Option<GenerationSummary>,
+}
+
+/// The measures of generations.
+#[derive(Clone, Debug, Serialize)]
+pub struct GenerationSummary {
+    /// From the first byte sent to the first content.
+    pub time_to_first_chunk: Percentiles,
+    /// Between consecutive pieces of content.
+    pub time_per_output_chunk: Percentiles,
+    /// Input tokens that servers counted.
+    pub input_tokens: u64,
+    /// Output tokens, or pieces of content where the server counts none.
+    pub output_tokens: u64,
+    /// Output tokens each second of the phase.
+    pub output_tokens_per_s: f64,
+    /// Whether every server counted its output tokens.
+    pub is_counted_by_server: bool,
+}
+
+/// A check.
+#[derive(Clone, Debug, Serialize)]
+pub struct CheckSummary {
+    /// Its step.
+    pub step: String,
+    /// Its name.
+    pub name: String,
+    /// Times passed.
+    pub passed: u64,
+    /// Times failed.
+    pub failed: u64,
+}
+
+/// A distribution, in seconds; all zero where there is nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Percentiles {
+    /// The least.
+    pub min: f64,
+    /// The mean.
+    pub mean: f64,
+    /// The median.
+    pub p50: f64,
+    /// The 90th percentile.
+    pub p90: f64,
+    /// The 95th percentile.
+    pub p95: f64,
+    /// The 99th percentile.
+    pub p99: f64,
+    /// The 99.9th percentile.
+    #[serde(rename = "p99.9")]
+    pub p999: f64,
+    /// The greatest.
+    pub max: f64,
+}
+
+impl Percentiles {
+    /// The percentiles of a histogram.
+    #[must_use]
+    pub fn of(h: &ExponentialHistogram) -> Self {
+        let (Some(min), Some(max)) = (h.min(), h.max()) else { return Self::default() };
+        let q = |q: f64| h.quantile(q);
+        Self {
+            min,
+            mean: h.sum() / h.count() as f64,
+            p50: q(0.5),
+            p90: q(0.9),
+            p95: q(0.95),
+            p99: q(0.99),
+            p999: q(0.999),
+            max,
+        }
+    }
+}
+
+pub(crate) fn summarise(
+    scenario: &Scenario,
+    facts: &RunFacts,
+    totals: &[PhaseTotals],
+    lengths: &[Duration],
+    outcome: Outcome,
+    busiest: f64,
+) -> Summary {
+    let phases: Vec<PhaseSummary> =
+        totals.iter().zip(lengths).map(|(t, length)| phase(scenario, t, length.as_secs_f64())).collect();
+    let checks: Vec<CheckSummary> = scenario
+        .checks
+        .iter()
+        .enumerate()
+        .map(|(i, check)| {
+            let count = |result: usize| totals.iter().map(|t| t.tally.checks[i][result]).sum();
+            CheckSummary {
+                step: scenario.steps.get(check.step).map_or_else(String::new, |s| s.name.clone()),
+                name: check.name.clone(),
+                passed: count(0),
+                failed: count(1),
+            }
+        })
+        .filter(|c| c.passed + c.failed > 0)
+        .collect();
+    Summary {
+        requests: phases.iter().map(|p| p.requests).sum(),
+        errors: phases.iter().map(|p| p.errors).sum(),
+        duration_s: phases.iter().map(|p| p.duration_s).sum(),
+        outcome,
+        scenario: scenario.name.clone(),
+        dropped_iterations: phases.iter().map(|p| p.dropped_iterations).sum(),
+        checks_passed: checks.iter().map(|c| c.passed).sum(),
+        checks_failed: checks.iter().map(|c| c.failed).sum(),
+        export_failures: facts.export_failures,
+        warnings: warnings(&phases, facts, busiest),
+        phases,
+        checks,
+    }
+}
+
+fn phase(scenario: &Scenario, totals: &PhaseTotals, seconds: f64) -> PhaseSummary {
+    let tally = &totals.tally;
+    let steps: Vec<StepSummary> = scenario
+        .steps
+        .iter()
+        .zip(&tally.steps)
+        .map(|(name, t)| step(&name.name, t, seconds))
+        .filter(|s| s.requests > 0)
+        .collect();
+    let requests: u64 = steps.iter().map(|s| s.requests).sum();
+    let good: u64 = tally.steps.iter().map(|s| s.good).sum();
+    PhaseSummary {
+        name: totals.phase.name.clone(),
+        warmup: totals.phase.warmup,
+        duration_s: seconds,
+        requests,
+        errors: steps.iter().map(|s| s.errors).sum(),
+        rate_per_s: per_second(requests as f64, seconds),
+        goodput_per_s: per_second(good as f64, seconds),
+        iterations: tally.iterations,
+        dropped_iterations: tally.dropped,
+        schedule_lag: Percentiles::of(&tally.lag),
+        steps,
+    }
+}
+
+fn step(name: &str, tally: &StepTally, seconds: f64) -> StepSummary {
+    let (mut duration, mut latency) = (histogram(), histogram());
+    let mut error_types: Vec<(String, u64)> = Vec::new();
+    for outcome in &tally.outcomes {
+        duration.merge(&outcome.duration);
+        latency.merge(&outcome.latency);
+        if let Some(error) = outcome.outcome.error.filter(|_| outcome.duration.count() > 0) {
+            let class = error.to_string();
+            match error_types.iter_mut().find(|(c, _)| *c == class) {
+                Some((_, n)) => *n += outcome.duration.count(),
+                None => error_types.push((class, outcome.duration.count())),
+            }
+        }
+    }
+    error_types.sort_by_key(|(_, n)| std::cmp::Reverse(*n));
+    let (requests, errors) = tally.counts();
+    let generation = tally.stream.as_ref().map(|s| GenerationSummary {
+        time_to_first_chunk: Percentiles::of(&s.first_chunk),
+        time_per_output_chunk: Percentiles::of(&s.per_chunk),
+        input_tokens: s.input_tokens.sum() as u64,
+        output_tokens: s.output_tokens.sum() as u64,
+        output_tokens_per_s: per_second(s.output_tokens.sum(), seconds),
+        is_counted_by_server: s.uncounted == 0,
+    });
+    StepSummary {
+        name: name.to_owned(),
+        requests,
+        errors,
+        rate_per_s: per_second(requests as f64, seconds),
+        duration: Percentiles::of(&duration),
+        latency: Percentiles::of(&latency),
+        error_types,
+        generation,
+    }
+}
+
+fn per_second(n: f64, seconds: f64) -> f64 {
+    if seconds > 0.0 { n / seconds } else { 0.0 }
+}
+
+/// What makes the figures doubtful: the generator was the bottleneck, or lost something.
+fn warnings(phases: &[PhaseSummary], facts: &RunFacts, busiest: f64) -> Vec<String> {
+    let mut warnings = Vec::new();
+    for p in phases {
+        let median = p.steps.iter().map(|s| s.latency.p50).fold(f64::INFINITY, f64::min);
+        let lag = p.schedule_lag.p99;
+        if lag > LAG_S && lag > LAG_SHARE * median {
+            warnings.push(format!(
+                "{}: the generator itself was late (99 % of starts within {}): its times are upper bounds; give it more --workers or a machine of its own",
+                p.name,
+                seconds(lag)
+            ));
+        }
+        if p.dropped_iterations > 0 {
+            warnings.push(format!(
+                "{}: {} iterations never started because no user was free; the target is too slow for this rate, or max_vus too low",
+                p.name, p.dropped_iterations
+            ));
+        }
+    }
+    if busiest > BUSY {
+        warnings.push(format!(
+            "a worker used {:.0} % of its core: the generator may have been the bottleneck; give it more --workers",
+            busiest * 100.0
+        ));
+    }
+    if facts.export_failures > 0 {
+        warnings.push(format!("{} exports of measurements failed", facts.export_failures));
+    }
+    warnings
+}
+
+/// Seconds for a person to read.
+#[must_use]
+pub fn seconds(s: f64) -> String {
+    match s {
+        s if s >= 10.0 => format!("{s:.1} s"),
+        s if s >= 1.0 => format!("{s:.2} s"),
+        s if s >= 0.1 => format!("{:.0} ms", s * 1e3),
+        s if s >= 0.001 => format!("{:.1} ms", s * 1e3),
+        s => format!("{:.0} µs", s * 1e6),
+    }
+}
+
+impl Summary {
+    /// The summary as a table for a terminal.
+    #[must_use]
+    pub fn to_text(&self) -> String {
+        let mut out = String::new();
+        // Writing to a string does not fail.
+        let _ = self.write_text(&mut out);
+        out
+    }
+
+    fn write_text(&self, out: &mut String) -> std::fmt::Result {
+        let how = match self.outcome {
+            Outcome::Completed => "completed",
+            Outcome::Interrupted => "interrupted",
+        };
+        let took = duration::format_ms((self.duration_s * 1e3) as i64);
+        writeln!(
+            out,
+            "{} {how} in {took}: {} requests, {} failed",
+            self.scenario, self.requests, self.errors
+        )?;
+        for p in &self.phases {
+            let note = if p.warmup { " (warm-up)" } else { "" };
+            writeln!(
+                out,
+                "\n{}{note}: {} · {:.1} requests/s, {:.1} good/s · {} iterations",
+                p.name,
+                duration::format_ms((p.duration_s * 1e3) as i64),
+                p.rate_per_s,
+                p.goodput_per_s,
+                p.iterations
+            )?;
+            let width = p.steps.iter().map(|s| s.name.chars().count()).max().unwrap_or(0).max(10);
+            writeln!(
+                out,
+                "  {:width$} {:>9} {:>7} {:>9} {:>9} {:>9} {:>9} {:>9}  from",
+                "step", "requests", "failed", "p50", "p95", "p99", "p99.9", "max"
+            )?;
+            for s in &p.steps {
+                write_times(
+                    out,
+                    &s.name,
+                    width,
+                    Some((s.requests, s.errors)),
+                    &s.duration,
+                    "first byte sent",
+                )?;
+                write_times(out, "", width, None, &s.latency, "schedule")?;
+                if let Some(g) = &s.generation {
+                    write_times(out, "", width, None, &g.time_to_first_chunk, "sent to first chunk")?;
+                    write_times(out, "", width, None, &g.time_per_output_chunk, "chunk to chunk")?;
+                    let counted = if g.is_counted_by_server { "" } else { " (chunks counted as tokens)" };
+                    writeln!(
+                        out,
+                        "  {:width$} {} tokens in, {} out, {:.1} out/s{counted}",
+                        "", g.input_tokens, g.output_tokens, g.output_tokens_per_s
+                    )?;
+                }
+                for (class, n) in &s.error_types {
+                    writeln!(out, "  {:width$} {:>9} {n:>7}  failed: {class}", "", "")?;
+                }
+            }
+        }
+        let failed: Vec<_> = self.checks.iter().filter(|c| c.failed > 0).collect();
+        writeln!(out, "\nchecks: {} passed, {} failed", self.checks_passed, self.checks_failed)?;
+        for c in failed {
+            writeln!(out, "  {} · {}: {} of {} failed", c.step, c.name, c.failed, c.passed + c.failed)?;
+        }
+        for warning in &self.warnings {
+            writeln!(out, "warning: {warning}")?;
+        }
+        Ok(())
+    }
+}
+
+fn write_times(
+    out: &mut String,
+    name: &str,
+    width: usize,
+    counts: Option<(u64, u64)>,
+    p: &Percentiles,
+    from: &str,
+) -> std::fmt::Result {
+    let (requests, errors) = counts.map_or_else(Default::default, |(r, e)| (r.to_string(), e.to_string()));
+    writeln!(
+        out,
+        "  {name:width$} {requests:>9} {errors:>7} {:>9} {:>9} {:>9} {:>9} {:>9}  {from}",
+        seconds(p.p50),
+        seconds(p.p95),
+        seconds(p.p99),
+        seconds(p.p999),
+        seconds(p.max)
+    )
+}

@@ -1,0 +1,223 @@
+//! The picture of a run. Invariant: drawing depends on the progress alone, so that a test can look at it.
+
+use ratatui::{
+    Frame,
+    layout::{Constraint, Layout, Rect},
+    style::{Color, Modifier, Style},
+    symbols::Marker,
+    text::{Line, Span},
+    widgets::{Axis, Block, Chart, Dataset, Gauge, GraphType, Paragraph, Wrap},
+};
+
+use crate::{
+    progress::{PhaseState, Progress},
+    summary::seconds,
+};
+
+const GOOD: Color = Color::Green;
+const BAD: Color = Color::Red;
+const DIM: Color = Color::DarkGray;
+
+/// Draws a run.
+pub(crate) fn draw(frame: &mut Frame<'_>, p: &Progress) {
+    let phases = u16::try_from(p.phases.len()).unwrap_or(8).min(8);
+    let [title, bars, numbers, charts, keys] = Layout::vertical([
+        Constraint::Length(1),
+        Constraint::Length(phases + 2),
+        Constraint::Length(7),
+        Constraint::Min(6),
+        Constraint::Length(1),
+    ])
+    .areas(frame.area());
+    draw_title(frame, title, p);
+    draw_phases(frame, bars, p);
+    let [left, middle, right] =
+        Layout::horizontal([Constraint::Ratio(1, 3), Constraint::Ratio(1, 3), Constraint::Ratio(1, 3)])
+            .areas(numbers);
+    draw_load(frame, left, p);
+    draw_latency(frame, middle, p);
+    draw_errors(frame, right, p);
+    let [rate, latency] =
+        Layout::horizontal([Constraint::Ratio(1, 2), Constraint::Ratio(1, 2)]).areas(charts);
+    draw_rate_chart(frame, rate, p);
+    draw_latency_chart(frame, latency, p);
+    let help = " p pause or go on   e end this phase   q end the run ";
+    frame.render_widget(Paragraph::new(help).style(Style::new().fg(DIM)), keys);
+}
+
+fn draw_title(frame: &mut Frame<'_>, area: Rect, p: &Progress) {
+    let mut line = vec![
+        Span::styled(format!(" {} ", p.scenario), Style::new().add_modifier(Modifier::BOLD)),
+        Span::raw(format!("→ {}   {}", p.target, clock(p.elapsed.as_secs()))),
+    ];
+    if p.is_paused {
+        line.push(Span::styled("   paused", Style::new().fg(Color::Yellow)));
+    }
+    frame.render_widget(Line::from(line), area);
+}
+
+fn draw_phases(frame: &mut Frame<'_>, area: Rect, p: &Progress) {
+    let block = Block::bordered().title(" phases ");
+    let inner = block.inner(area);
+    frame.render_widget(block, area);
+    let width = p.phases.iter().map(|s| s.name.chars().count()).max().unwrap_or(0);
+    // Where there are more phases than rows, those around the current one.
+    let first = (p.current + 1).saturating_sub(usize::from(inner.height));
+    for (row, phase) in inner.rows().zip(p.phases.iter().skip(first)) {
+        draw_phase(frame, row, phase, width);
+    }
+}
+
+fn draw_phase(frame: &mut Frame<'_>, area: Rect, phase: &PhaseState, width: usize) {
+    let column = u16::try_from(width + 1).unwrap_or(20);
+    let [name, bar] = Layout::horizontal([Constraint::Length(column), Constraint::Min(10)]).areas(area);
+    frame.render_widget(Paragraph::new(phase.name.as_str()), name);
+    let length = phase.length.as_secs_f64();
+    let elapsed = phase.elapsed.unwrap_or_default().as_secs_f64();
+    let ratio = match (phase.is_over, length > 0.0) {
+        (true, _) => 1.0,
+        (false, true) => (elapsed / length).clamp(0.0, 1.0),
+        (false, false) => 0.0,
+    };
+    let state = match (phase.elapsed, phase.is_over) {
+        (None, _) => clock(phase.length.as_secs()),
+        (Some(_), true) => "done".to_owned(),
+        (Some(e), false) if e > phase.length => "waiting for the last responses".to_owned(),
+        (Some(e), false) => format!("{} of {}", clock(e.as_secs()), clock(phase.length.as_secs())),
+    };
+    let color = if phase.warmup { Color::Yellow } else { GOOD };
+    let gauge = Gauge::default()
+        .ratio(ratio)
+        .label(format!("{} · {state}", phase.executor))
+        .gauge_style(Style::new().fg(color).bg(Color::Black));
+    frame.render_widget(gauge, bar);
+}
+
+fn draw_load(frame: &mut Frame<'_>, area: Rect, p: &Progress) {
+    let mut lines = vec![
+        row("users", p.users.to_string()),
+        row("requests/s", format!("{:.1}", p.rate_per_s())),
+        row("requests", p.requests.to_string()),
+    ];
+    if let Some(rate) = p.rate_target {
+        lines.push(row("target rate", format!("{rate:.1}/s")));
+    }
+    if p.dropped > 0 {
+        lines.push(row("dropped", p.dropped.to_string()).style(Style::new().fg(BAD)));
+    }
+    if p.first_chunk.is_some() {
+        lines.push(row("chunks/s", format!("{:.0}", p.chunks_per_s())));
+    }
+    frame.render_widget(Paragraph::new(lines).block(Block::bordered().title(" load ")), area);
+}
+
+fn draw_latency(frame: &mut Frame<'_>, area: Rect, p: &Progress) {
+    let q = |q: f64| match p.now.count() {
+        0 => "–".to_owned(),
+        _ => seconds(p.now.quantile(q)),
+    };
+    let mut lines =
+        vec![row("p50", q(0.5)), row("p95", q(0.95)), row("p99", q(0.99)), row("slowest", q(1.0))];
+    if let Some(first) = p.first_chunk.as_ref().filter(|f| f.count() > 0) {
+        let text = format!("{} / {}", seconds(first.quantile(0.5)), seconds(first.quantile(0.99)));
+        lines.push(row("first chunk p50/p99", text));
+    }
+    frame.render_widget(
+        Paragraph::new(lines).block(Block::bordered().title(" response time, last 5 s ")),
+        area,
+    );
+}
+
+fn draw_errors(frame: &mut Frame<'_>, area: Rect, p: &Progress) {
+    let share = if p.requests == 0 { 0.0 } else { p.errors as f64 / p.requests as f64 * 100.0 };
+    let color = if p.errors == 0 { GOOD } else { BAD };
+    let statuses: Vec<_> = p.statuses.iter().map(|(s, n)| format!("{s}: {n}")).collect();
+    let mut lines = vec![
+        row("failed", format!("{} ({share:.2} %)", p.errors)).style(Style::new().fg(color)),
+        Line::raw(format!("status {}", statuses.join("  "))),
+    ];
+    lines.extend(p.error_classes.iter().take(3).map(|(class, n)| row(class, n.to_string())));
+    let block = Block::bordered().title(" status and errors ");
+    frame.render_widget(Paragraph::new(lines).wrap(Wrap { trim: true }).block(block), area);
+}
+
+fn draw_rate_chart(frame: &mut Frame<'_>, area: Rect, p: &Progress) {
+    let points = |value: fn(&crate::progress::Second) -> f64| -> Vec<(f64, f64)> {
+        p.history.iter().map(|s| (s.at.as_secs_f64(), value(s))).collect()
+    };
+    let (all, errors) = (points(|s| s.requests), points(|s| s.errors));
+    let most = all.iter().map(|x| x.1).fold(1.0, f64::max);
+    let sets = vec![
+        Dataset::default()
+            .name("requests/s")
+            .marker(Marker::Braille)
+            .graph_type(GraphType::Line)
+            .style(GOOD)
+            .data(&all),
+        Dataset::default()
+            .name("failed/s")
+            .marker(Marker::Braille)
+            .graph_type(GraphType::Line)
+            .style(BAD)
+            .data(&errors),
+    ];
+    chart(frame, area, p, " throughput ", sets, most, format!("{most:.0}/s"));
+}
+
+fn draw_latency_chart(frame: &mut Frame<'_>, area: Rect, p: &Progress) {
+    let points = |q: f64| -> Vec<(f64, f64)> {
+        let seconds = p.history.iter().filter(|s| s.duration.count() > 0);
+        seconds.map(|s| (s.at.as_secs_f64(), s.duration.quantile(q))).collect()
+    };
+    let (median, tail) = (points(0.5), points(0.99));
+    let most = tail.iter().map(|x| x.1).fold(0.001, f64::max);
+    let sets = vec![
+        Dataset::default()
+            .name("p99")
+            .marker(Marker::Braille)
+            .graph_type(GraphType::Line)
+            .style(Color::Magenta)
+            .data(&tail),
+        Dataset::default()
+            .name("p50")
+            .marker(Marker::Braille)
+            .graph_type(GraphType::Line)
+            .style(Color::Cyan)
+            .data(&median),
+    ];
+    chart(frame, area, p, " response time ", sets, most, seconds(most));
+}
+
+fn chart(
+    frame: &mut Frame<'_>,
+    area: Rect,
+    p: &Progress,
+    title: &'static str,
+    sets: Vec<Dataset<'_>>,
+    most: f64,
+    most_label: String,
+) {
+    let from = p.history.front().map_or(0.0, |s| s.at.as_secs_f64());
+    let to = p.history.back().map_or(1.0, |s| s.at.as_secs_f64()).max(from + 1.0);
+    let x = Axis::default()
+        .bounds([from, to])
+        .labels([clock(from as u64), clock(to as u64)])
+        .style(Style::new().fg(DIM));
+    let y = Axis::default()
+        .bounds([0.0, most * 1.05])
+        .labels(["0".to_owned(), most_label])
+        .style(Style::new().fg(DIM));
+    frame.render_widget(Chart::new(sets).block(Block::bordered().title(title)).x_axis(x).y_axis(y), area);
+}
+
+fn row(name: &str, value: String) -> Line<'static> {
+    Line::from(vec![
+        Span::styled(format!("{name:20}"), Style::new().fg(DIM)),
+        Span::styled(value, Style::new().add_modifier(Modifier::BOLD)),
+    ])
+}
+
+fn clock(total: u64) -> String {
+    let (hours, minutes, seconds) = (total / 3600, total / 60 % 60, total % 60);
+    if hours > 0 { format!("{hours}:{minutes:02}:{seconds:02}") } else { format!("{minutes}:{seconds:02}") }
+}

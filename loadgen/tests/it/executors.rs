@@ -1,0 +1,178 @@
+//! Each executor, judged by the instants that the server saw.
+
+use std::time::{Duration, Instant};
+
+use crate::server::{Do, Seen, Server, ok, run, run_with};
+
+/// Requests as seconds after the first.
+fn times(seen: &[Seen]) -> Vec<f64> {
+    let first = seen.first().map_or_else(Instant::now, |s| s.at);
+    seen.iter().map(|s| (s.at - first).as_secs_f64()).collect()
+}
+
+fn scenario(phase: &str) -> String {
+    format!("scenario: t\nflow: [{{get: /}}]\nphases: {{p: {{{phase}}}}}\n")
+}
+
+#[test]
+fn constant_vus_start_at_their_ramp() {
+    let server = Server::start(|_| vec![Do::Wait(Duration::from_secs(5))]);
+    let text = scenario("executor: constant-vus, vus: 5, duration: 500ms, ramp: 20/s, graceful_stop: 0s");
+    let summary = run(&server, &text);
+    let got = times(&server.seen());
+    assert_eq!(got.len(), 5, "each user has one request in flight");
+    for (i, t) in got.iter().enumerate() {
+        assert!((t - i as f64 * 0.05).abs() < 0.02, "{got:?}");
+    }
+    // What was cut short is on record with its time.
+    let step = &summary.phases[0].steps[0];
+    assert_eq!(step.error_types, [("interrupted".to_owned(), 5)]);
+    assert!(step.duration.max > 0.45 && step.duration.min > 0.25, "{:?}", step.duration);
+}
+
+#[test]
+fn constant_arrival_rate_is_even_though_answers_are_slow() {
+    let server = Server::start(|_| {
+        let mut actions = vec![Do::Wait(Duration::from_millis(150))];
+        actions.extend(ok());
+        actions
+    });
+    let text = scenario("executor: constant-arrival-rate, rate: 100/s, duration: 1s");
+    let summary = run(&server, &text);
+    let got = times(&server.seen());
+    assert_eq!(got.len(), 100);
+    for (i, t) in got.iter().enumerate() {
+        assert!((t - i as f64 * 0.01).abs() < 0.03, "start {i} at {t}");
+    }
+    assert_eq!((summary.requests, summary.errors, summary.dropped_iterations), (100, 0, 0));
+}
+
+#[test]
+fn what_waits_for_a_user_has_the_wait_in_its_latency_and_the_rest_is_dropped() {
+    let server = Server::start(|_| {
+        let mut actions = vec![Do::Wait(Duration::from_millis(100))];
+        actions.extend(ok());
+        actions
+    });
+    // One user does 10 a second; 20 a second are due.
+    let text = scenario(
+        "executor: constant-arrival-rate, rate: 20/s, duration: 1s, pre_allocated_vus: 1, max_vus: 1",
+    );
+    let summary = run(&server, &text);
+    let p = &summary.phases[0];
+    assert_eq!(p.requests + p.dropped_iterations, 20, "{}", summary.to_text());
+    assert!((8..=11).contains(&p.requests), "{}", p.requests);
+    assert!(p.steps[0].duration.max < 0.13, "the server takes 100 ms");
+    assert!(p.steps[0].latency.max > 0.4, "the last waited for half a second");
+    assert!(summary.warnings.iter().any(|w| w.contains("never started")));
+}
+
+#[test]
+fn poisson_arrivals_do_not_depend_on_the_number_of_workers() {
+    let text = scenario("executor: constant-arrival-rate, rate: 200/s, duration: 1s, arrivals: poisson");
+    let counts: Vec<usize> = [1, 2]
+        .into_iter()
+        .map(|workers| {
+            let server = Server::start(|_| ok());
+            run_with(&server, &text, |o| {
+                o.workers = Some(workers);
+                o.seed = 5;
+            });
+            let got = times(&server.seen());
+            let gaps: Vec<f64> = got.windows(2).map(|w| w[1] - w[0]).collect();
+            let mean = gaps.iter().sum::<f64>() / gaps.len() as f64;
+            let cv = (gaps.iter().map(|g| (g - mean).powi(2)).sum::<f64>() / gaps.len() as f64).sqrt() / mean;
+            assert!((0.75..1.3).contains(&cv), "gaps are exponential: {cv}");
+            got.len()
+        })
+        .collect();
+    assert_eq!(counts[0], counts[1]);
+}
+
+#[test]
+fn ramping_arrivals_follow_the_line() {
+    let server = Server::start(|_| ok());
+    let stages = "stages: [{duration: 1s, target: 100}, {duration: 500ms, target: 0}]";
+    run(&server, &scenario(&format!("executor: ramping-arrival-rate, start_rate: 0, {stages}")));
+    let got = times(&server.seen());
+    assert!((73..=75).contains(&got.len()), "{}", got.len());
+    // The n-th start of the rise is at sqrt(n / 50).
+    let at = |n: usize| (n as f64 / 50.0).sqrt() - (1.0f64 / 50.0).sqrt();
+    for n in [10, 25, 45] {
+        assert!((got[n - 1] - at(n)).abs() < 0.03, "start {n} at {} instead of {}", got[n - 1], at(n));
+    }
+}
+
+#[test]
+fn iterations_are_counted_out() {
+    let server = Server::start(|_| ok());
+    run(&server, &scenario("executor: per-vu-iterations, vus: 4, iterations: 7"));
+    let seen = server.seen();
+    let mut each: Vec<usize> = (1..=4).map(|c| seen.iter().filter(|s| s.connection == c).count()).collect();
+    each.sort_unstable();
+    assert_eq!(each, [7, 7, 7, 7]);
+    let server = Server::start(|_| ok());
+    let text = scenario("executor: shared-iterations, vus: 4, iterations: 30");
+    run_with(&server, &text, |o| o.workers = Some(2));
+    assert_eq!(server.seen().len(), 30);
+}
+
+#[test]
+fn ramping_vus_come_and_go() {
+    let server = Server::start(|_| {
+        let mut actions = vec![Do::Wait(Duration::from_millis(10))];
+        actions.extend(ok());
+        actions
+    });
+    let stages = "stages: [{duration: 400ms, target: 4}, {duration: 400ms, target: 0}]";
+    run(&server, &scenario(&format!("executor: ramping-vus, {stages}")));
+    let seen = server.seen();
+    let first = seen[0].at;
+    let mut lives: Vec<(f64, f64)> = (1..=4)
+        .map(|c| {
+            let own: Vec<f64> =
+                seen.iter().filter(|s| s.connection == c).map(|s| (s.at - first).as_secs_f64()).collect();
+            (own[0], own[own.len() - 1])
+        })
+        .collect();
+    lives.sort_by(|a, b| a.0.total_cmp(&b.0));
+    // User i comes at (i + 1) tenths and goes when the line is down at i; the first request is the origin.
+    for (i, (from, to)) in lives.iter().enumerate() {
+        let (came, went) = (i as f64 * 0.1, 0.7 - i as f64 * 0.1);
+        assert!((from - came).abs() < 0.04 && (to - went).abs() < 0.06, "user {i}: {from} to {to}");
+    }
+}
+
+#[test]
+fn think_times_are_kept_and_the_end_does_not_wait_for_them() {
+    let server = Server::start(|_| ok());
+    let text = "scenario: t\nflow:\n  - get: /\n  - think: 100ms\nphases:\n  p: {executor: constant-vus, vus: 1, duration: 350ms}\n  q: {executor: constant-vus, vus: 1, duration: 350ms, think: 0.5}\n";
+    let began = Instant::now();
+    let summary = run(&server, text);
+    assert_eq!((summary.phases[0].requests, summary.phases[1].requests), (4, 7), "{}", summary.to_text());
+    assert!(began.elapsed() < Duration::from_millis(1500));
+}
+
+#[test]
+fn time_scale_stretches_phases_and_leaves_rates() {
+    let server = Server::start(|_| ok());
+    let text = scenario("executor: constant-arrival-rate, rate: 50/s, duration: 10s");
+    let summary = run_with(&server, &text, |o| o.time_scale = 0.05);
+    assert_eq!(summary.requests, 25);
+}
+
+#[test]
+fn a_stop_ends_the_run_and_the_rest_of_the_phases() {
+    let server = Server::start(|_| ok());
+    let text = "scenario: t\nflow: [{get: /}, {think: 10ms}]\nphases:\n  p: {executor: constant-vus, vus: 2, duration: 1h}\n  q: {executor: constant-vus, vus: 2, duration: 1h}\n";
+    let summary = run_with(&server, text, |o| {
+        let control = o.control();
+        std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(300));
+            control.stop();
+        });
+    });
+    assert_eq!(summary.outcome, loadgen::summary::Outcome::Interrupted);
+    assert_eq!(summary.phases.len(), 1);
+    assert!(summary.requests > 10 && summary.errors == 0);
+}

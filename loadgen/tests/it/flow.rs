@@ -1,0 +1,190 @@
+//! Flows: setup, captures, checks, data, redirects, cookies, streams.
+
+use std::time::Duration;
+
+use crate::server::{Do, Seen, Server, ok, raw, respond, run};
+
+fn iterations(flow: &str, n: u32) -> String {
+    format!(
+        "scenario: t\nflow:\n{flow}\nphases: {{p: {{executor: per-vu-iterations, vus: 1, iterations: {n}}}}}\n"
+    )
+}
+
+#[test]
+fn a_user_logs_in_once_and_uses_its_token() {
+    let server = Server::start(|seen| match seen.line() {
+        "POST /login" => {
+            respond(200, "set-cookie: sid=7; Path=/\r\n", r#"{"access_token":"t-1","roles":["a"]}"#)
+        }
+        _ => ok(),
+    });
+    let scenario = r#"
+scenario: t
+users: [{name: u, vars: {username: "user-{{ vu }}"}}]
+setup:
+  - {post: /login, json: {username: "{{ username }}", n: 1, deep: [true, "{{ vu }}"]}, check: {status: 200, body: {"$.roles[0]": a}}, capture: {token: $.access_token}}
+flow:
+  - {name: ask, get: "/ask?i={{ iteration }}", headers: {authorization: "Bearer {{ token }}"}}
+phases: {p: {executor: per-vu-iterations, vus: 2, iterations: 3}}
+"#;
+    let summary = run(&server, scenario);
+    assert_eq!((summary.requests, summary.errors), (8, 0));
+    let seen = server.seen();
+    let logins: Vec<_> = seen.iter().filter(|s| s.line() == "POST /login").collect();
+    let mut bodies: Vec<_> = logins.iter().map(|s| s.body.as_str()).collect();
+    bodies.sort_unstable();
+    assert_eq!(
+        bodies,
+        [r#"{"username":"user-1","n":1,"deep":[true,1]}"#, r#"{"username":"user-2","n":1,"deep":[true,2]}"#]
+    );
+    assert_eq!(logins[0].header("content-type"), Some("application/json"));
+    for ask in seen.iter().filter(|s| s.line().starts_with("GET /ask")) {
+        assert_eq!(ask.header("authorization"), Some("Bearer t-1"));
+        assert_eq!(ask.header("cookie"), Some("sid=7"));
+    }
+    // Each user keeps its connection.
+    assert_eq!(seen.iter().map(|s| s.connection).max(), Some(2), "two users and the health check");
+}
+
+#[test]
+fn a_user_logs_in_again_after_a_401() {
+    let server = Server::start(|seen| match (seen.line(), seen.header("x-token")) {
+        ("POST /login", _) => respond(200, "x-issued: fresh\r\n", ""),
+        ("GET /ask?i=2", _) => respond(401, "", ""),
+        _ => ok(),
+    });
+    let scenario = r#"
+scenario: t
+setup: [{name: login, post: /login, capture: {token: {header: x-issued}}}]
+flow: [{name: ask, get: "/ask?i={{ iteration }}", headers: {x-token: "{{ token }}"}}]
+phases: {p: {executor: per-vu-iterations, vus: 1, iterations: 3}}
+"#;
+    let summary = run(&server, scenario);
+    let lines: Vec<_> = server.seen().iter().map(|s| s.line().to_owned()).collect();
+    assert_eq!(lines, ["POST /login", "GET /ask?i=1", "GET /ask?i=2", "POST /login", "GET /ask?i=3"]);
+    assert_eq!(summary.phases[0].steps[1].error_types, [("401".to_owned(), 1)]);
+}
+
+#[test]
+fn data_comes_in_order_and_checks_are_counted() {
+    let server =
+        Server::start(|seen| respond(200, "x-a: 1\r\n", &format!(r#"{{"path":"{}"}}"#, seen.line())));
+    let scenario = r#"
+scenario: t
+data: {rows: rows.csv}
+flow:
+  - set: {row: "{{ rows.next }}"}
+  - name: get
+    get: /r
+    query: {id: "{{ row.id }}", name: "{{ row.name }} x"}
+    check:
+      status: [200, 201]
+      headers: {x-a: "1", x-b: exists}
+      latency: 10s
+      body: {$.path: {matches: "id=1"}, $.missing: absent, contains: path}
+phases: {p: {executor: shared-iterations, vus: 1, iterations: 4}}
+"#;
+    let summary = run(&server, scenario);
+    let lines: Vec<_> = server.seen().iter().map(|s| s.line().to_owned()).collect();
+    assert_eq!(
+        lines,
+        ["GET /r?id=1&name=a+x", "GET /r?id=2&name=b+x", "GET /r?id=3&name=c+x", "GET /r?id=1&name=a+x"]
+    );
+    let counts: Vec<_> = summary.checks.iter().map(|c| (c.name.as_str(), c.passed, c.failed)).collect();
+    assert_eq!(
+        counts,
+        [
+            ("status is 200 or 201", 4, 0),
+            ("$.path matches id=1", 2, 2),
+            ("$.missing is absent", 4, 0),
+            ("body contains \"path\"", 4, 0),
+            ("header x-a is \"1\"", 4, 0),
+            ("header x-b exists", 0, 4),
+            ("latency is at most 10s", 4, 0),
+        ]
+    );
+    assert_eq!(summary.phases[0].steps[0].error_types, [("check".to_owned(), 4)]);
+}
+
+#[test]
+fn redirects_are_followed_as_one_request() {
+    let server = Server::start(|seen| match seen.line() {
+        "POST /a" => respond(303, "location: /b\r\n", ""),
+        "GET /b" => respond(302, "location: c?d=1\r\n", ""),
+        _ => ok(),
+    });
+    let summary = run(&server, &iterations("  - {post: /a, json: {x: 1}, check: {status: 200}}", 1));
+    let seen = server.seen();
+    assert_eq!(seen.iter().map(Seen::line).collect::<Vec<_>>(), ["POST /a", "GET /b", "GET /c?d=1"]);
+    assert_eq!(seen[1].body, "");
+    assert_eq!((summary.requests, summary.errors), (1, 0));
+}
+
+#[test]
+fn a_connection_that_the_server_closed_between_requests_is_no_error() {
+    let server = Server::start(|_| {
+        let mut actions = respond(200, "", "ok");
+        actions.push(Do::Close);
+        actions
+    });
+    let summary = run(&server, &iterations("  - {get: /}\n  - think: 20ms", 5));
+    assert_eq!((summary.requests, summary.errors), (5, 0));
+}
+
+#[test]
+fn retries_are_counted_and_end_with_success() {
+    let server = Server::start(|seen| {
+        respond(if seen.connection % 3 == 0 { 200 } else { 503 }, "connection: close\r\n", "")
+    });
+    let summary = run(&server, &iterations("  - {get: /, retries: 5, check: {status: 200}}", 1));
+    // Connection 0 is the health check; 1 and 2 are refused, 3 succeeds.
+    assert_eq!((summary.requests, summary.errors), (3, 2));
+}
+
+#[test]
+fn weighted_alternatives_are_chosen_by_weight() {
+    let server = Server::start(|_| ok());
+    let flow = "  - one_of:\n      - {weight: 3, flow: [{get: /often}]}\n      - {weight: 1, flow: [{get: /rarely}]}";
+    run(&server, &iterations(flow, 400));
+    let often = server.seen().iter().filter(|s| s.line() == "GET /often").count();
+    assert!((260..=340).contains(&often), "{often} of 400");
+}
+
+fn event(token: &str) -> Vec<u8> {
+    let data = format!("data: {{\"token\":\"{token}\"}}\n\n");
+    format!("{:x}\r\n{data}\r\n", data.len()).into_bytes()
+}
+
+#[test]
+fn a_stream_has_its_first_chunk_gaps_and_tokens() {
+    const HEAD: &str =
+        "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
+    let server = Server::start(|_| {
+        let wait = |ms| Do::Wait(Duration::from_millis(ms));
+        let usage =
+            "data: {\"answer\":\"abc\",\"usage\":{\"prompt_tokens\":11,\"completion_tokens\":30}}\n\n";
+        vec![
+            raw(HEAD),
+            wait(60),
+            Do::Send(event("a")),
+            wait(40),
+            Do::Send(event("b")),
+            wait(40),
+            Do::Send(event("c")),
+            raw(format!("{:x}\r\n{usage}\r\n", usage.len())),
+            raw("e\r\ndata: [DONE]\n\n\r\n0\r\n\r\n"),
+        ]
+    });
+    let flow =
+        "  - {name: q, post: /q, json: {}, stream: sse, check: {status: 200, body: {$.answer: exists}}}";
+    let summary = run(&server, &iterations(flow, 3));
+    assert_eq!((summary.requests, summary.errors), (3, 0), "{}", summary.to_text());
+    let step = &summary.phases[0].steps[0];
+    let g = step.generation.as_ref().expect("a generation");
+    assert_eq!((g.input_tokens, g.output_tokens, g.is_counted_by_server), (33, 90, true));
+    let near = |got: f64, want: f64| assert!((want..want + 0.02).contains(&got), "{got} is not near {want}");
+    near(g.time_to_first_chunk.p50, 0.06);
+    near(g.time_per_output_chunk.p50, 0.04);
+    near(step.duration.p50, 0.14);
+    assert_eq!(server.seen()[0].header("accept"), Some("text/event-stream"));
+}
