@@ -123,6 +123,13 @@ impl Rule {
         title(&self.source.group, self.source.number, &self.name)
     }
 
+    /// Where one of the rule's keys stands; where it has no such key, where the rule begins.
+    #[must_use]
+    pub fn position_of_key(&self, key: &str) -> Position {
+        let pairs = self.source.rule.as_map().unwrap_or_default();
+        pairs.iter().find(|(k, _)| k.as_str() == Some(key)).map_or(self.position, |(k, _)| k.position)
+    }
+
     /// The alerting part, where the rule is an alerting rule.
     #[must_use]
     pub fn alerting(&self) -> Option<&Alerting> {

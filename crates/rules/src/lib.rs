@@ -4,9 +4,6 @@
 //! [`replay::replay`] evaluates them over recorded series as Prometheus would have while they were recorded;
 //! [`unittest::run_tests`] runs promtool's unit tests.
 
-// The columns of a replay will use the rest.
-#![allow(dead_code)]
-
 mod alert;
 pub mod file;
 mod glob;

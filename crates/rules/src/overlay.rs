@@ -18,10 +18,13 @@ pub struct Overlay {
     series: Vec<Recorded>,
     by_labels: HashMap<Labels, usize>,
     by_name: BTreeMap<String, Vec<usize>>,
+    shared: bool,
 }
 
 #[derive(Clone, Debug)]
 struct Recorded {
+    /// Who wrote the series first.
+    writer: usize,
     labels: Labels,
     samples: Column,
     last: Option<Last>,
@@ -50,7 +53,20 @@ impl Overlay {
     /// # Errors
     /// Where the series has a later sample, or another value at that time. The same value again is no error.
     pub fn append(&mut self, labels: &Labels, t_ms: i64, value: &Value) -> Result<(), AppendError> {
-        let series = self.at(labels);
+        self.append_by(0, labels, t_ms, value)
+    }
+
+    /// Appends a sample of one of several writers, who are told apart by number.
+    pub(crate) fn append_by(
+        &mut self,
+        writer: usize,
+        labels: &Labels,
+        t_ms: i64,
+        value: &Value,
+    ) -> Result<(), AppendError> {
+        let at = self.at(labels, writer);
+        self.shared |= self.series[at].writer != writer;
+        let series = &mut self.series[at];
         if let Some(last) = &series.last {
             if t_ms < last.t_ms {
                 return Err(AppendError::OutOfOrder);
@@ -87,14 +103,24 @@ impl Overlay {
         Ok(())
     }
 
-    fn at(&mut self, labels: &Labels) -> &mut Recorded {
+    /// Whether a series has several writers.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.shared
+    }
+
+    fn at(&mut self, labels: &Labels, writer: usize) -> usize {
         let next = self.series.len();
         let at = *self.by_labels.entry(labels.clone()).or_insert(next);
         if at == next {
-            self.series.push(Recorded { labels: labels.clone(), samples: Column::default(), last: None });
+            self.series.push(Recorded {
+                writer,
+                labels: labels.clone(),
+                samples: Column::default(),
+                last: None,
+            });
             self.by_name.entry(labels.metric_name().to_owned()).or_default().push(at);
         }
-        &mut self.series[at]
+        at
     }
 
     /// Every series with its samples, sorted by labels.

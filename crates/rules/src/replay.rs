@@ -3,6 +3,8 @@
 //! Source: Prometheus `rules/group.go` v3.13. Invariant: what a rule reads at a slot is what the source holds and what
 //! rules had written before it; of groups that share a slot, the one that stands first is evaluated first.
 
+mod columns;
+mod depend;
 mod rule;
 mod slots;
 mod steps;
@@ -145,9 +147,13 @@ pub struct RuleAnnotation {
 #[must_use]
 pub fn replay(source: &dyn Queryable, files: &RuleFiles, options: &ReplayOptions) -> ReplayResult {
     let mut state = State::new(source, files, options);
-    match options.evaluation {
-        Evaluation::Steps | Evaluation::Columns => steps::run(&mut state),
+    if options.evaluation == Evaluation::Columns && columns::run(&mut state) {
+        return state.finish();
     }
+    if options.evaluation == Evaluation::Columns {
+        state = State::new(source, files, options);
+    }
+    steps::run(&mut state, &|_, _| true);
     state.finish()
 }
 
@@ -165,11 +171,15 @@ pub(crate) struct State<'a> {
 
 impl<'a> State<'a> {
     fn new(source: &'a dyn Queryable, files: &'a RuleFiles, options: &'a ReplayOptions) -> Self {
-        let mut runs = Vec::new();
+        let mut runs: Vec<Vec<RuleRun<'_>>> = Vec::new();
         for (g, group) in files.groups.iter().enumerate() {
             let offset_ms = group.query_offset_ms.unwrap_or(options.query_offset_ms);
             let rules = group.rules.iter().enumerate();
             runs.push(rules.map(|(r, rule)| RuleRun::new(g, r, group, rule, offset_ms)).collect());
+        }
+        for (id, run) in runs.iter_mut().flatten().enumerate() {
+            let run: &mut RuleRun<'_> = run;
+            run.id = id;
         }
         Self {
             source,

@@ -10,6 +10,7 @@ mod functions;
 mod lex;
 mod number;
 mod parse;
+mod queries;
 mod time;
 mod value;
 
@@ -89,9 +90,16 @@ impl Template {
         }
     }
 
-    /// Whether the text queries data beside its own: what it prints then depends on when it runs.
-    pub(crate) fn queries(&self) -> bool {
-        self.tree.is_some() && self.text.contains("query")
+    /// The queries that the text makes, or `None` where one of them is known only when it runs.
+    pub(crate) fn queries(&self) -> Option<Vec<String>> {
+        let mut found = Vec::new();
+        if let Some(tree) = &self.tree {
+            queries::of(&tree.nodes, &mut found)?;
+            for nodes in tree.defined.values() {
+                queries::of(nodes, &mut found)?;
+            }
+        }
+        Some(found)
     }
 
     /// Whether the text has no action, and so always prints as it is.
@@ -206,6 +214,22 @@ mod tests {
         ] {
             assert_eq!(expand(text), want, "{text}");
         }
+    }
+
+    #[test]
+    fn queries_are_known_where_they_are_constants() {
+        let check = |text: &str, want: Option<&[&str]>| {
+            let found = Template::parse("A", text).expect("parses").queries();
+            assert_eq!(found, want.map(|w| w.iter().map(|q| (*q).to_owned()).collect()), "{text}");
+        };
+        check("none", Some(&[]));
+        check(
+            "{{ range query `a` }}{{ (query \"b\" | first).Value }}{{ end }}{{ with \"c\" | query }}{{ end }}",
+            Some(&["a", "b", "c"]),
+        );
+        check("{{ printf `up{job=%q}` $labels.job | query }}", None);
+        check("{{ $q := \"up\" }}{{ query $q }}", None);
+        check("{{ define \"t\" }}{{ query \"d\" }}{{ end }}", Some(&["d"]));
     }
 
     #[test]

@@ -43,6 +43,8 @@ impl<'a> Environment<'a> {
 
 /// A rule and what it has come to so far.
 pub(crate) struct RuleRun<'a> {
+    /// The rule's place among all rules.
+    pub(crate) id: usize,
     pub(crate) rule: &'a Rule,
     pub(crate) offset_ms: i64,
     limit: i64,
@@ -61,6 +63,7 @@ pub(crate) struct RuleRun<'a> {
 impl<'a> RuleRun<'a> {
     pub(crate) fn new(g: usize, r: usize, group: &Group, rule: &'a Rule, offset_ms: i64) -> Self {
         Self {
+            id: 0,
             rule,
             offset_ms,
             limit: group.limit,
@@ -123,7 +126,7 @@ impl<'a> RuleRun<'a> {
         }
         let mut returned = BTreeSet::new();
         for (labels, at_ms, value) in written {
-            match overlay.append(&labels, at_ms, &value) {
+            match overlay.append_by(self.id, &labels, at_ms, &value) {
                 Ok(()) => {
                     self.summary.samples += 1;
                     returned.insert(labels);
@@ -133,7 +136,7 @@ impl<'a> RuleRun<'a> {
         }
         for gone in self.previous.difference(&returned) {
             // Another rule may write the series by now; then no marker is due.
-            let _ = overlay.append(gone, t_ms - self.offset_ms, &Value::Float(stale_nan()));
+            let _ = overlay.append_by(self.id, gone, t_ms - self.offset_ms, &Value::Float(stale_nan()));
         }
         self.previous = returned;
     }

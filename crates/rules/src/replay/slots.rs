@@ -20,7 +20,7 @@ pub enum SlotMode {
 }
 
 /// The slots of a group within the replay's range.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Slots {
     pub(crate) first_ms: i64,
     pub(crate) last_ms: i64,
@@ -42,6 +42,11 @@ impl Slots {
     /// All slots, ascending.
     pub(crate) fn iter(self) -> impl Iterator<Item = i64> {
         (0..self.len() as i64).map(move |i| self.first_ms + i * self.interval_ms)
+    }
+
+    /// The number of the slot at `t_ms`, from 0.
+    pub(crate) fn index(self, t_ms: i64) -> usize {
+        ((t_ms - self.first_ms) / self.interval_ms).max(0) as usize
     }
 
     /// How many there are.

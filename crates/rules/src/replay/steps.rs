@@ -7,16 +7,16 @@ use std::{cmp::Reverse, collections::BinaryHeap};
 use super::{Environment, State};
 use crate::overlay::View;
 
-/// Replays all rules.
-pub(super) fn run(state: &mut State<'_>) {
+/// Replays the rules for which `chosen` is true, by the indexes of their group and of the rule in it.
+pub(super) fn run(state: &mut State<'_>, chosen: &dyn Fn(usize, usize) -> bool) {
     let mut due: BinaryHeap<Reverse<(i64, usize)>> = BinaryHeap::new();
     for (g, slots) in state.groups.iter().enumerate() {
-        if slots.len() > 0 {
+        if slots.len() > 0 && (0..state.runs[g].len()).any(|r| chosen(g, r)) {
             due.push(Reverse((slots.first_ms, g)));
         }
     }
     while let Some(Reverse((t_ms, g))) = due.pop() {
-        group(state, g, t_ms);
+        group(state, g, t_ms, chosen);
         let next_ms = t_ms + state.groups[g].interval_ms;
         if next_ms <= state.groups[g].last_ms {
             due.push(Reverse((next_ms, g)));
@@ -25,8 +25,11 @@ pub(super) fn run(state: &mut State<'_>) {
 }
 
 /// Evaluates the rules of one group at one slot.
-fn group(state: &mut State<'_>, g: usize, t_ms: i64) {
-    for run in &mut state.runs[g] {
+fn group(state: &mut State<'_>, g: usize, t_ms: i64, chosen: &dyn Fn(usize, usize) -> bool) {
+    for (r, run) in state.runs[g].iter_mut().enumerate() {
+        if !chosen(g, r) {
+            continue;
+        }
         let view = View { source: state.source, overlay: &state.overlay, hidden: &state.hidden };
         let written = run.step(t_ms, &Environment::of(&state.engine, &view, state.options));
         run.commit(t_ms, written, &mut state.overlay);

@@ -1,0 +1,193 @@
+//! All slots of a rule at once.
+//!
+//! Invariant: the result is that of `steps`; where it might not be (two rules that write the same series), the replay is
+//! done again slot by slot.
+
+use std::collections::{BTreeMap, HashMap};
+
+use assay_model::{Column, Labels, Value, stale_nan};
+use assay_promql::{Expr, InstantSample, QueryValue, RangeQuery, RangeSeries};
+
+use super::{
+    Environment, RuleRun, State,
+    depend::{self, Part},
+    rule::DUPLICATE_SERIES,
+    slots::Slots,
+    steps,
+};
+use crate::{
+    file::RuleKind,
+    overlay::{Overlay, View},
+};
+
+/// Replays all rules; false where the outcome depends on an order of writing that only `steps` keeps.
+pub(super) fn run(state: &mut State<'_>) -> bool {
+    let places: Vec<(usize, usize)> =
+        state.runs.iter().enumerate().flat_map(|(g, runs)| (0..runs.len()).map(move |r| (g, r))).collect();
+    let layers = {
+        let flat: Vec<&RuleRun<'_>> = state.runs.iter().flatten().collect();
+        depend::layers(&flat)
+    };
+    for layer in layers {
+        let mut grids: BTreeMap<(Slots, i64), Vec<(usize, usize)>> = BTreeMap::new();
+        let mut stepwise: Vec<Vec<(usize, usize)>> = Vec::new();
+        for Part { rules, stepwise: by_step } in layer {
+            let rules: Vec<(usize, usize)> = rules.into_iter().map(|i| places[i]).collect();
+            if by_step {
+                stepwise.push(rules);
+                continue;
+            }
+            for (g, r) in rules {
+                let slots = state.groups[g];
+                if slots.len() > 0 {
+                    let offset_ms = state.runs[g][r].offset_ms;
+                    grids.entry((slots, offset_ms)).or_default().push((g, r));
+                }
+            }
+        }
+        for ((slots, offset_ms), rules) in grids {
+            stepwise.extend(batch(state, slots, offset_ms, &rules).into_iter().map(|rule| vec![rule]));
+        }
+        for rules in stepwise {
+            steps::run(state, &|g, r| rules.contains(&(g, r)));
+        }
+        if state.overlay.is_shared() {
+            return false;
+        }
+    }
+    true
+}
+
+/// Evaluates rules with the same slots together. Those whose expression fails somewhere come back: where it fails is
+/// found slot by slot.
+fn batch(
+    state: &mut State<'_>,
+    slots: Slots,
+    offset_ms: i64,
+    rules: &[(usize, usize)],
+) -> Vec<(usize, usize)> {
+    let query = RangeQuery {
+        start_ms: slots.first_ms - offset_ms,
+        end_ms: slots.last_ms - offset_ms,
+        step_ms: slots.interval_ms,
+    };
+    let results = {
+        let view = View { source: state.source, overlay: &state.overlay, hidden: &state.hidden };
+        let exprs: Vec<&Expr> = rules.iter().map(|(g, r)| &state.runs[*g][*r].rule.expr).collect();
+        match state.engine.batch(&view, &exprs, query) {
+            Ok(results) => results,
+            Err(_) => return rules.to_vec(),
+        }
+    };
+    let mut failed = Vec::new();
+    for ((g, r), result) in rules.iter().zip(results) {
+        let Ok(result) = result else {
+            failed.push((*g, *r));
+            continue;
+        };
+        let QueryValue::Matrix(matrix) = result.value else {
+            failed.push((*g, *r));
+            continue;
+        };
+        state.runs[*g][*r].note(result.annotations);
+        match state.runs[*g][*r].rule.kind {
+            RuleKind::Recording => record(&mut state.runs[*g][*r], slots, &matrix, &mut state.overlay),
+            RuleKind::Alerting(_) => alert(state, *g, *r, slots, matrix),
+        }
+    }
+    failed
+}
+
+/// Writes a recording rule's series, each over all slots.
+fn record(run: &mut RuleRun<'_>, slots: Slots, matrix: &[RangeSeries], overlay: &mut Overlay) {
+    let count = slots.len();
+    let offset_ms = run.offset_ms;
+    let mut per_slot = vec![0usize; count];
+    let mut by_labels: HashMap<Labels, Vec<usize>> = HashMap::new();
+    for (i, series) in matrix.iter().enumerate() {
+        for t_ms in times(&series.samples) {
+            per_slot[slots.index(t_ms + offset_ms)] += 1;
+        }
+        by_labels.entry(run.recorded_labels(&series.labels)).or_default().push(i);
+    }
+    let mut errors: Vec<Option<String>> = per_slot.iter().map(|n| run.check_limit(*n).err()).collect();
+    // Series that get the same labels clash at the slots where several of them are.
+    for group in by_labels.values().filter(|g| g.len() > 1) {
+        let mut seen = vec![false; count];
+        for t_ms in group.iter().flat_map(|i| times(&matrix[*i].samples)) {
+            let slot = slots.index(t_ms + offset_ms);
+            if std::mem::replace(&mut seen[slot], true) {
+                errors[slot] = Some(DUPLICATE_SERIES.to_owned());
+            }
+        }
+    }
+    for (slot, t_ms) in slots.iter().enumerate() {
+        run.summary.evaluations += 1;
+        run.summary.with_result += usize::from(per_slot[slot] > 0);
+        if let Some(cause) = errors[slot].take() {
+            run.last_error = None;
+            run.fail(t_ms, cause);
+            per_slot[slot] = usize::MAX;
+        }
+    }
+    let mut outputs: Vec<(Labels, Vec<usize>)> = by_labels.into_iter().collect();
+    outputs.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+    for (labels, group) in outputs {
+        let mut present: Vec<Option<Value>> = vec![None; count];
+        for i in group {
+            for (t_ms, value) in samples(&matrix[i].samples) {
+                present[slots.index(t_ms + offset_ms)] = Some(value);
+            }
+        }
+        let mut before = false;
+        for (slot, value) in present.into_iter().enumerate() {
+            // A failed slot writes nothing and leaves what was there before as it was.
+            if per_slot[slot] == usize::MAX {
+                continue;
+            }
+            let at_ms = slots.first_ms + slot as i64 * slots.interval_ms - offset_ms;
+            let now = value.is_some();
+            let written = value.or_else(|| before.then(|| Value::Float(stale_nan())));
+            if let Some(value) = written
+                && overlay.append_by(run.id, &labels, at_ms, &value).is_ok()
+            {
+                run.summary.samples += usize::from(now);
+            }
+            before = now;
+        }
+    }
+}
+
+/// Takes an alerting rule through all slots.
+fn alert(state: &mut State<'_>, g: usize, r: usize, slots: Slots, matrix: Vec<RangeSeries>) {
+    let offset_ms = state.runs[g][r].offset_ms;
+    let mut by_slot: Vec<Vec<InstantSample>> = vec![Vec::new(); slots.len()];
+    for series in matrix {
+        for (t_ms, value) in samples(&series.samples) {
+            let sample = InstantSample { labels: series.labels.clone(), t_ms, value };
+            by_slot[slots.index(t_ms + offset_ms)].push(sample);
+        }
+    }
+    for (t_ms, vector) in slots.iter().zip(by_slot) {
+        let run = &mut state.runs[g][r];
+        if vector.is_empty() && run.is_idle() {
+            run.summary.evaluations += 1;
+            run.last_error = None;
+            continue;
+        }
+        let view = View { source: state.source, overlay: &state.overlay, hidden: &state.hidden };
+        let written = run.evaluate(t_ms, Ok(vector), &Environment::of(&state.engine, &view, state.options));
+        run.commit(t_ms, written, &mut state.overlay);
+    }
+}
+
+/// The times of a column's samples, ascending within floats and within histograms.
+fn times(column: &Column) -> impl Iterator<Item = i64> {
+    column.times.iter().chain(&column.histogram_times).copied()
+}
+
+fn samples(column: &Column) -> impl Iterator<Item = (i64, Value)> {
+    let floats = column.times.iter().zip(&column.values).map(|(t, v)| (*t, Value::Float(*v)));
+    let histograms = column.histogram_times.iter().zip(&column.histograms);
+    floats.chain(histograms.map(|(t, h)| (*t, Value::Histogram(h.clone()))))
+}

@@ -1,0 +1,273 @@
+//! Which rules read what which rules write, and in what order they can be evaluated.
+//!
+//! Invariant: a rule whose slots can be evaluated all at once reads nothing that a rule of its own layer or a later
+//! one writes.
+
+use assay_model::{METRIC_NAME, Matcher};
+use assay_promql::{
+    Expr,
+    ast::{DurationExpr, DurationKind},
+};
+
+use super::RuleRun;
+use crate::file::RuleKind;
+
+/// Rules that are evaluated in one go: alone, or together slot by slot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Part {
+    /// The rules' indexes, ascending.
+    pub(super) rules: Vec<usize>,
+    /// Whether the rules must be evaluated slot by slot.
+    pub(super) stepwise: bool,
+}
+
+/// The parts in layers: those of one layer need only what earlier layers write.
+pub(super) fn layers(runs: &[&RuleRun<'_>]) -> Vec<Vec<Part>> {
+    let queried: Vec<Queried> = runs.iter().map(|run| Queried::of(run)).collect();
+    let count = runs.len();
+    // readers[p] are the rules that p must come before, or be evaluated with.
+    let mut readers: Vec<Vec<usize>> = vec![Vec::new(); count];
+    let mut stepwise: Vec<bool> = queried.iter().map(|q| !q.by_column).collect();
+    for (consumer, queried) in queried.iter().enumerate() {
+        for (producer, run) in runs.iter().enumerate() {
+            if !queried.may_read(run) {
+                continue;
+            }
+            readers[producer].push(consumer);
+            // What a later rule writes is seen one slot later, and what stands further back than its slot may be seen
+            // too early: only slot by slot is that right.
+            if producer >= consumer || run.offset_ms > runs[consumer].offset_ms {
+                readers[consumer].push(producer);
+                stepwise[consumer] = true;
+            }
+        }
+    }
+    let components = components(&readers);
+    let mut of = vec![0; count];
+    for (c, component) in components.iter().enumerate() {
+        for rule in component {
+            of[*rule] = c;
+        }
+    }
+    // Components come in the order in which they can be evaluated, so one pass gives each its layer.
+    let mut layer = vec![0usize; components.len()];
+    for (c, component) in components.iter().enumerate() {
+        for reader in component.iter().flat_map(|p| &readers[*p]) {
+            let r = of[*reader];
+            if r != c {
+                layer[r] = layer[r].max(layer[c] + 1);
+            }
+        }
+    }
+    let mut layers: Vec<Vec<Part>> = vec![Vec::new(); layer.iter().max().map_or(0, |m| m + 1)];
+    for (c, rules) in components.into_iter().enumerate() {
+        let stepwise = rules.len() > 1 || stepwise[rules[0]];
+        layers[layer[c]].push(Part { rules, stepwise });
+    }
+    layers
+}
+
+/// Strongly connected components by Tarjan's algorithm, each ascending, those that others need first.
+fn components(edges: &[Vec<usize>]) -> Vec<Vec<usize>> {
+    #[derive(Clone, Copy)]
+    struct Visit {
+        index: usize,
+        low: usize,
+        open: bool,
+    }
+    let mut visits: Vec<Option<Visit>> = vec![None; edges.len()];
+    let (mut stack, mut out, mut next) = (Vec::new(), Vec::new(), 0);
+    for root in 0..edges.len() {
+        if visits[root].is_some() {
+            continue;
+        }
+        // An explicit stack: a long chain of rules must not overflow the thread's.
+        let mut calls = vec![(root, 0)];
+        while let Some((node, edge)) = calls.pop() {
+            let mut visit = visits[node].unwrap_or_else(|| {
+                stack.push(node);
+                next += 1;
+                Visit { index: next, low: next, open: true }
+            });
+            if edge > 0
+                && let Some(child) = visits[edges[node][edge - 1]]
+                && child.open
+            {
+                visit.low = visit.low.min(child.low);
+            }
+            visits[node] = Some(visit);
+            if let Some(child) = edges[node].get(edge) {
+                calls.push((node, edge + 1));
+                if visits[*child].is_none() {
+                    calls.push((*child, 0));
+                }
+                continue;
+            }
+            if visit.low != visit.index {
+                continue;
+            }
+            let mut component = Vec::new();
+            while let Some(member) = stack.pop() {
+                if let Some(v) = &mut visits[member] {
+                    v.open = false;
+                }
+                component.push(member);
+                if member == node {
+                    break;
+                }
+            }
+            component.sort_unstable();
+            out.push(component);
+        }
+    }
+    out.reverse();
+    out
+}
+
+/// What a rule's expression and templates ask for.
+struct Queried {
+    selectors: Vec<Vec<Matcher>>,
+    /// Whether a template makes a query that is not known before it runs.
+    anything: bool,
+    /// Whether the expression means the same in a range query as at each of its steps.
+    by_column: bool,
+}
+
+impl Queried {
+    fn of(run: &RuleRun<'_>) -> Self {
+        let mut out = Self { selectors: Vec::new(), anything: false, by_column: by_column(&run.rule.expr) };
+        out.add(&run.rule.expr);
+        if let RuleKind::Alerting(alerting) = &run.rule.kind {
+            for template in alerting.label_templates.iter().chain(&alerting.annotation_templates) {
+                let Some(queries) = template.queries() else {
+                    out.anything = true;
+                    continue;
+                };
+                for text in queries {
+                    // What does not parse finds nothing.
+                    if let Ok(expr) = assay_promql::parse(&text) {
+                        out.add(&expr);
+                    }
+                }
+            }
+        }
+        out
+    }
+
+    fn add(&mut self, expr: &Expr) {
+        self.selectors.extend(expr.selectors().into_iter().map(|s| s.matchers.clone()));
+    }
+
+    /// Whether something that a rule writes may be selected.
+    fn may_read(&self, producer: &RuleRun<'_>) -> bool {
+        self.anything || self.selectors.iter().any(|matchers| may_match(matchers, producer))
+    }
+}
+
+fn may_match(matchers: &[Matcher], producer: &RuleRun<'_>) -> bool {
+    let rule = producer.rule;
+    let Some(alerting) = rule.alerting() else {
+        return matchers.iter().all(|m| match m.name.as_str() {
+            METRIC_NAME => m.matches(&rule.name),
+            name => rule.labels.iter().find(|(n, _)| n == name).is_none_or(|(_, v)| m.matches(v)),
+        });
+    };
+    let literal = |name: &str| {
+        let at = rule.labels.iter().position(|(n, _)| n == name)?;
+        let value = &rule.labels[at].1;
+        // An empty label is not written, unless the result has one of that name.
+        alerting.label_templates.get(at).is_some_and(|t| t.is_literal() && !value.is_empty()).then_some(value)
+    };
+    ["ALERTS", "ALERTS_FOR_STATE"].iter().any(|metric| {
+        matchers.iter().all(|m| match m.name.as_str() {
+            METRIC_NAME => m.matches(metric),
+            "alertname" => m.matches(&rule.name),
+            "alertstate" if *metric == "ALERTS" => m.matches("pending") || m.matches("firing"),
+            name => literal(name).is_none_or(|v| m.matches(v)),
+        })
+    })
+}
+
+/// Whether a range query yields at each step what an instant query there would: nothing in the expression depends on the
+/// query's start, end or step, and nothing looks ahead or at a fixed time.
+fn by_column(expr: &Expr) -> bool {
+    let past = |d: &DurationExpr| match &d.kind {
+        DurationKind::Literal(n) => n.value >= 0.0,
+        _ => false,
+    };
+    let mut fits = true;
+    expr.walk(&mut |e| {
+        fits &= e.durations().into_iter().all(past);
+        fits &= match e {
+            Expr::Vector(v) => v.at.is_none(),
+            Expr::Matrix(m) => m.selector.at.is_none(),
+            Expr::Subquery(s) => s.at.is_none(),
+            Expr::Call(c) => !matches!(c.func.name, "start" | "end" | "step" | "range"),
+            _ => true,
+        };
+    });
+    let types = [assay_promql::ast::ValueType::Scalar, assay_promql::ast::ValueType::Vector];
+    fits && types.contains(&expr.value_type())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::RuleFiles;
+
+    /// Layers of rules as `a b|c*`: parts by the names of their rules, `+` between those evaluated together, `*` where
+    /// slot by slot.
+    fn check(rules: &str, want: &str) {
+        let body: String = rules
+            .lines()
+            .map(str::trim)
+            .filter(|l| !l.is_empty())
+            .map(|l| {
+                let (kind, rest) = l.split_at(1);
+                let (name, expr) = rest.trim().split_once('=').expect("name=expr");
+                let key = if kind == "!" { "alert" } else { "record" };
+                format!("  - {key}: {name}\n    expr: {}\n", serde_json::to_string(expr).expect("a string"))
+            })
+            .collect();
+        let files =
+            RuleFiles::parse("r.yml", &format!("groups:\n- name: g\n  rules:\n{body}")).expect("reads");
+        let group = &files.groups[0];
+        let runs: Vec<_> =
+            group.rules.iter().enumerate().map(|(r, rule)| RuleRun::new(0, r, group, rule, 0)).collect();
+        let refs: Vec<_> = runs.iter().collect();
+        let part = |p: &Part| {
+            let names: Vec<_> = p.rules.iter().map(|r| group.rules[*r].name.as_str()).collect();
+            format!("{}{}", names.join("+"), if p.stepwise { "*" } else { "" })
+        };
+        let layers: Vec<_> = layers(&refs)
+            .iter()
+            .map(|l| {
+                let mut parts: Vec<_> = l.iter().map(part).collect();
+                parts.sort();
+                parts.join(" ")
+            })
+            .collect();
+        assert_eq!(layers.join("|"), want, "{rules}");
+    }
+
+    #[test]
+    fn rules_come_in_layers() {
+        check("-a=up\n-b=a\n-c=up", "a c|b");
+        check("-a=up\n-b=a + c\n-c=up", "a|b+c*");
+        check("-a=a + 1 or vector(0)", "a*");
+        check("-a=b\n-b=a", "a+b*");
+        check("-a=up offset -5m", "a*");
+        check("-a=up @ start()", "a*");
+        check("-a=rate(up[5m] offset 1m)\n-b={__name__=~\"a|x\"}", "a|b");
+        check("!A=up == 0\n!B=ALERTS{alertname=\"A\"}\n!C=ALERTS{alertname!=\"C\"}", "A|B|C");
+        check("!A=up == 0\n-n=count(ALERTS{alertstate=\"none\"})", "A n");
+    }
+
+    #[test]
+    fn a_long_chain_has_as_many_layers() {
+        let edges: Vec<Vec<usize>> =
+            (0..50_000).map(|i| if i < 49_999 { vec![i + 1] } else { Vec::new() }).collect();
+        let found = components(&edges);
+        assert_eq!((found.len(), &found[0], &found[49_999]), (50_000, &vec![0], &vec![49_999]));
+    }
+}
