@@ -1,57 +1,17 @@
 //! Records runs with a real target on a real socket, and opens what they leave.
 
-use std::{
-    io::{BufRead as _, BufReader, Write as _},
-    net::TcpListener,
-    path::Path,
-    sync::mpsc::{Receiver, channel},
-    time::Duration,
-};
+mod support;
+
+use std::{path::Path, time::Duration};
 
 use assay_model::{
     Column, Histogram, Labels, Matcher, MetricType, Queryable as _, STALE_NAN_BITS,
-    expo::{HistogramValue, Metric, MetricFamily, MetricValue, negotiate},
+    expo::{HistogramValue, Metric, MetricFamily, MetricValue},
 };
 use assay_run::{
     Manifest, Outcome, RecordError, Recorder, RecorderOptions, Row, Run, Target, recorder::run_directory,
     time,
 };
-
-/// A target that shows `families(n)` at the n-th scrape and an error from scrape `fails_at` on. Each scrape is
-/// told through the channel before it is answered.
-fn serve(
-    fails_at: usize,
-    families: impl Fn(usize) -> Vec<MetricFamily> + Send + 'static,
-) -> (String, Receiver<usize>) {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let url = format!("http://{}", listener.local_addr().expect("an address"));
-    let (asked, scrapes) = channel();
-    std::thread::spawn(move || {
-        for (n, stream) in listener.incoming().enumerate() {
-            let mut stream = stream.expect("a connection");
-            let mut accept = String::new();
-            for line in BufReader::new(&stream).lines().map_while(Result::ok).take_while(|l| !l.is_empty()) {
-                if let Some(value) = line.to_ascii_lowercase().strip_prefix("accept: ") {
-                    accept = line[line.len() - value.len()..].to_owned();
-                }
-            }
-            let format = negotiate(&accept);
-            let body = format.encode(&families(n));
-            let status = if n >= fails_at { "500 Internal Server Error" } else { "200 OK" };
-            let head = format!(
-                "HTTP/1.1 {status}\r\nContent-Type: {}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
-                format.content_type(),
-                body.len()
-            );
-            // Whoever scrapes may be gone by now.
-            let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&body));
-            if asked.send(n).is_err() {
-                return;
-            }
-        }
-    });
-    (url, scrapes)
-}
 
 fn read(run: &Run, name: &str) -> Vec<(Labels, Column)> {
     let series =
@@ -74,14 +34,17 @@ fn one(run: &Run, name: &str) -> (Labels, Column) {
 fn a_target_is_on_record_with_zeros_and_stale_markers() {
     let parent = tempfile::tempdir().expect("a directory");
     let start_ms = time::now_ms();
-    let (url, scrapes) = serve(3, move |n| {
+    let (url, scrapes) = support::serve(move |n, accept| {
+        if n >= 3 {
+            return ("500 Internal Server Error", String::new(), Vec::new());
+        }
         let labels = || Labels::from_pairs([("code", "200")]);
         let mut requests = MetricFamily::counter("requests_total", "Requests.");
         requests.push(Metric::new(labels(), MetricValue::Float(n as f64 + 5.0)).since(start_ms));
         let mut duration = MetricFamily::histogram("duration_seconds", "Durations.");
         let native = Histogram { zero_count: n as u64 + 1, count: n as u64 + 1, ..Histogram::default() };
         duration.push(Metric::new(labels(), MetricValue::Histogram(HistogramValue::native(native))));
-        vec![requests, duration]
+        support::exposition(accept, None, &[requests, duration])
     });
 
     let dir = run_directory(parent.path(), "demo", start_ms).expect("a directory");

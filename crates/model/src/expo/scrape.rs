@@ -3,7 +3,8 @@
 //! Source: Prometheus `model/textparse` v3.5. Invariant: names and labels are those of a server with its
 //! defaults, so that what is recorded here answers the same queries: the bounds in `le` and `quantile` are
 //! written as OpenMetrics writes floats, a native histogram hides the classic buckets beside it, and
-//! `_created` lines of the text are series of their own.
+//! `_created` lines of the text are series of their own. A NaN of the text is the ordinary one; one in a message
+//! keeps its payload.
 
 use std::collections::HashMap;
 
@@ -15,10 +16,7 @@ use super::{
     line::for_each_line,
     parse_series, protobuf,
 };
-use crate::{
-    Exemplar, FloatHistogram, Histogram, Labels, METRIC_NAME, MetricMetadata, MetricType,
-    sample::NORMAL_NAN_BITS,
-};
+use crate::{Exemplar, FloatHistogram, Histogram, Labels, METRIC_NAME, MetricMetadata, MetricType};
 
 /// What one scrape brought.
 #[derive(Clone, Debug, Default)]
@@ -232,7 +230,6 @@ impl Flattener<'_> {
         v: f64,
         cumulative: bool,
     ) -> &mut ScrapeSample {
-        let v = if v.is_nan() { f64::from_bits(NORMAL_NAN_BITS) } else { v };
         self.push(metric, suffix, bound, ScrapeValue::Float(v), cumulative)
     }
 
