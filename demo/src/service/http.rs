@@ -118,7 +118,7 @@ struct Login {
 async fn login(State(shared): State<Arc<Shared>>, body: Bytes) -> Response {
     let login: Login = match parse(&body, r#"{"username": "resident", "password": "…"}"#) {
         Ok(login) => login,
-        Err(response) => return response,
+        Err(problem) => return error(StatusCode::BAD_REQUEST, &problem),
     };
     let start = Instant::now();
     let token = shared.auth.log_in(&login.username, &login.password, start);
@@ -170,7 +170,7 @@ async fn query(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Byte
     };
     let query: Query = match parse(&body, r#"{"question": "…", "patient_id": "P001", "stream": false}"#) {
         Ok(query) => query,
-        Err(response) => return response,
+        Err(problem) => return error(StatusCode::BAD_REQUEST, &problem),
     };
     if let Some(problem) = query.problem() {
         return error(StatusCode::BAD_REQUEST, problem);
@@ -206,9 +206,8 @@ async fn wrong_method() -> Response {
     error(StatusCode::METHOD_NOT_ALLOWED, "there are POST /login, POST /query, GET /health and GET /metrics")
 }
 
-fn parse<T: DeserializeOwned>(body: &[u8], example: &str) -> Result<T, Response> {
-    serde_json::from_slice(body)
-        .map_err(|cause| error(StatusCode::BAD_REQUEST, &format!("{cause}; send JSON such as {example}")))
+fn parse<T: DeserializeOwned>(body: &[u8], example: &str) -> Result<T, String> {
+    serde_json::from_slice(body).map_err(|cause| format!("{cause}; send JSON such as {example}"))
 }
 
 fn unauthorized(message: &str) -> Response {

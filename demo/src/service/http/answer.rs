@@ -99,18 +99,17 @@ impl Run {
                 let (data, next) = match next {
                     Next::Token => match run.next(&mut answer).await {
                         Some(token) => {
-                            let choice =
-                                json!({"index": 0, "delta": {"content": token}, "finish_reason": null});
-                            (run.chunk(created, choice).to_string(), Next::Token)
+                            let choices =
+                                json!([{"index": 0, "delta": {"content": token}, "finish_reason": null}]);
+                            (run.chunk(created, &choices).to_string(), Next::Token)
                         }
                         None => {
-                            let choice = json!({"index": 0, "delta": {}, "finish_reason": "stop"});
-                            (run.chunk(created, choice).to_string(), Next::Usage)
+                            let choices = json!([{"index": 0, "delta": {}, "finish_reason": "stop"}]);
+                            (run.chunk(created, &choices).to_string(), Next::Usage)
                         }
                     },
                     Next::Usage => {
-                        let mut chunk = run.chunk(created, Value::Null);
-                        chunk["choices"] = json!([]);
+                        let mut chunk = run.chunk(created, &json!([]));
                         chunk["usage"] = run.usage(&answer);
                         chunk["sources"] = json!(answer.sources);
                         (chunk.to_string(), Next::Done)
@@ -123,13 +122,13 @@ impl Run {
         Sse::new(events).into_response()
     }
 
-    fn chunk(&self, created: u64, choice: Value) -> Value {
+    fn chunk(&self, created: u64, choices: &Value) -> Value {
         json!({
             "id": self.id,
             "object": "chat.completion.chunk",
             "created": created,
             "model": MODEL,
-            "choices": [choice],
+            "choices": choices,
         })
     }
 
