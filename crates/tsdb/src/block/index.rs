@@ -254,8 +254,11 @@ fn entry_at(data: &[u8], at: u32) -> Result<Entry<'_>, Damage> {
 
 fn postings_at(data: &[u8], offset: u64) -> Result<Vec<u32>, Damage> {
     let (base, body) = section(data, offset)?;
-    let (count, list) = body.split_at_checked(4).unwrap_or((&[0; 4], &[]));
-    let count = Decoder::new(count).be32()? as usize;
+    // A length of zero has a checksum of zero, so a hole in the file looks like an empty section.
+    let Some((count, list)) = body.split_first_chunk::<4>() else {
+        return Err(Damage::new(base, "postings without their count"));
+    };
+    let count = u32::from_be_bytes(*count) as usize;
     if list.len() != count.saturating_mul(4) {
         return Err(Damage::new(base, format!("{count} postings in {} bytes", list.len())));
     }
