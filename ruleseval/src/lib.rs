@@ -7,9 +7,13 @@
 //!
 //! Invariant: no data is never a pass.
 
+pub mod api;
 pub mod charts;
+pub mod cli;
+pub mod eval;
 pub mod judge;
 pub mod report;
+pub mod serve;
 pub mod sla;
 pub mod source;
 pub mod units;

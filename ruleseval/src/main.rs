@@ -1,2 +1,7 @@
-//! Placeholder.
-fn main() {}
+//! `ruleseval`: see the library.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ruleseval::cli::run(std::env::args_os())
+}

@@ -8,6 +8,7 @@ pub mod html;
 pub mod json;
 pub mod junit;
 pub mod markdown;
+pub mod result;
 pub mod terminal;
 
 /// The mark of a status, for places without colour.

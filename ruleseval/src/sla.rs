@@ -22,6 +22,7 @@ use assay_promql::ast::BinaryOp;
 use assay_yaml::{Cx, Diagnostics, Document, Node, Position, nearest};
 
 mod comparison;
+mod openslo;
 
 pub use comparison::{Comparison, holds};
 
@@ -115,8 +116,8 @@ pub fn read_files<P: AsRef<Path>>(paths: &[P]) -> Result<Vec<Sla>, Diagnostics> 
 /// # Errors
 /// All problems, each with its position.
 pub fn parse(file: &str, text: &str) -> Result<Sla, Diagnostics> {
-    if false {
-        unreachable!()
+    if openslo::is_openslo(text) {
+        return openslo::parse(file, text);
     }
     let document = Document::parse(file, text)?;
     let mut cx = Cx::new(&document);

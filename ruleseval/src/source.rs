@@ -3,6 +3,10 @@
 
 use assay_promql::{InstantSample, QueryResult, QueryValue, RangeSeries};
 
+mod recorded;
+
+pub use recorded::RecordedSource;
+
 /// Why a source gave no answer.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{message}")]

@@ -1,23 +1,13 @@
 //! Values and times for people. Invariant: a formatted value is never more precise than four digits, and a
 //! machine-readable report never uses one.
 
-/// A number as Prometheus writes it: the shortest text that reads back, `NaN`, `+Inf`, `-Inf`.
-#[must_use]
-pub fn number(value: f64) -> String {
-    if value.is_nan() {
-        "NaN".to_owned()
-    } else if value.is_infinite() {
-        if value > 0.0 { "+Inf" } else { "-Inf" }.to_owned()
-    } else {
-        value.to_string()
-    }
-}
+use assay_model::number::format_f;
 
 /// A value in its unit: `1.24 s`, `350 ms`, `12.5 %`, `1.5 GiB`, `3.2 queries/s`.
 #[must_use]
 pub fn quantity(value: f64, unit: &str) -> String {
     if !value.is_finite() {
-        return number(value);
+        return format_f(value);
     }
     match unit {
         "s" | "seconds" => seconds(value),

@@ -126,7 +126,7 @@ pub fn holds(op: BinaryOp, value: f64, limit: f64) -> bool {
 
 fn fill(text: &str, range_ms: i64) -> String {
     text.replace("$__range_ms", &range_ms.to_string())
-        .replace("$__range_s", &crate::units::number(range_ms as f64 / 1e3))
+        .replace("$__range_s", &assay_model::number::format_f(range_ms as f64 / 1e3))
         .replace("$__range", &duration::format_ms(range_ms))
 }
 

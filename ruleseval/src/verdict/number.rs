@@ -5,7 +5,11 @@ pub(super) mod plain {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
     pub(in crate::verdict) fn serialize<S: Serializer>(value: &f64, s: S) -> Result<S::Ok, S::Error> {
-        if value.is_finite() { value.serialize(s) } else { crate::units::number(*value).serialize(s) }
+        if value.is_finite() {
+            value.serialize(s)
+        } else {
+            assay_model::number::format_f(*value).serialize(s)
+        }
     }
 
     pub(in crate::verdict) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<f64, D::Error> {

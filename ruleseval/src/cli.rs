@@ -1,0 +1,52 @@
+//! The command line. Invariant: standard output is data, standard error is everything else, and the exit code
+//! is 0 pass, 1 fail, 2 bad input, 3 inconclusive.
+
+use std::{ffi::OsString, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+
+mod eval;
+mod output;
+mod query;
+mod serve;
+
+/// SLA verdicts and PromQL over recorded runs and any other Prometheus data directory.
+#[derive(Debug, Parser)]
+#[command(name = "ruleseval", version, max_term_width = 110, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Eval(eval::Args),
+    Query(query::Args),
+    Serve(serve::Args),
+}
+
+/// Runs a command line, program name first, and gives its exit code.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments: Vec<_> = arguments.into_iter().collect();
+    let cli = match Cli::try_parse_from(&arguments) {
+        Ok(cli) => cli,
+        Err(e) => {
+            // Help and version go to standard output with exit code 0, mistakes to standard error with 2.
+            let _ = e.print();
+            return ExitCode::from(u8::from(e.use_stderr()) * 2);
+        }
+    };
+    output::start_logging();
+    let outcome = match &cli.command {
+        Command::Eval(args) => eval::run(args, &arguments),
+        Command::Query(args) => query::run(args),
+        Command::Serve(args) => serve::run(args),
+    };
+    match outcome {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            eprintln!("{error:#}");
+            ExitCode::from(2)
+        }
+    }
+}

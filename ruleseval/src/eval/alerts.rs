@@ -1,0 +1,188 @@
+//! Alerting rules in the verdict. Invariant: a rule fails a run where an alert of a severity that counts was
+//! firing within a judged window, and a rule whose series are all missing is never told as calm.
+
+use std::collections::HashSet;
+
+use assay_model::Labels;
+use assay_rules::{
+    file::{Rule, RuleFiles},
+    replay::{AlertInstance as Replayed, ReplayResult},
+};
+
+use crate::{
+    sla::Judge,
+    source::{Source, SourceError},
+    units,
+    verdict::{AlertInstance, AlertRow, Status, Window},
+};
+
+/// What decides whether an alert fails the run.
+pub(super) struct Terms<'a> {
+    pub(super) windows: &'a [Window],
+    pub(super) judges: &'a [Judge],
+    pub(super) end_ms: i64,
+    /// The names of the series that rules wrote.
+    pub(super) recorded: HashSet<&'a str>,
+}
+
+impl Terms<'_> {
+    /// Whether alerts of a severity fail the run in any of the judged windows.
+    fn counts(&self, severity: &str) -> bool {
+        self.judges.iter().any(|j| j.fail_on_alerts.iter().any(|s| s == severity))
+    }
+
+    /// Whether they do in this one.
+    fn counts_in(&self, severity: &str, window: &Window) -> bool {
+        self.judges.iter().any(|j| {
+            let judged = match &window.phase {
+                Some(phase) => j.phases.contains(phase),
+                None => true,
+            };
+            judged && j.fail_on_alerts.iter().any(|s| s == severity)
+        })
+    }
+}
+
+/// One row for each alerting rule.
+pub(super) fn rows(
+    files: &RuleFiles,
+    replayed: &ReplayResult,
+    source: &dyn Source,
+    terms: &Terms<'_>,
+) -> Result<Vec<AlertRow>, SourceError> {
+    let mut rows = Vec::new();
+    for (g, group) in files.groups.iter().enumerate() {
+        for (r, rule) in group.rules.iter().enumerate() {
+            let Some(alerting) = rule.alerting() else { continue };
+            let own = |i: &&Replayed| i.group == g && i.rule == r;
+            let instances: Vec<_> = replayed.alerts.iter().filter(own).map(|i| instance(i, terms)).collect();
+            let severity = rule.labels.iter().find(|(n, _)| n == "severity").map_or("", |(_, v)| v);
+            let mut row = AlertRow {
+                name: rule.name.clone(),
+                group: group.name.clone(),
+                defined_at: format!("{}:{}", rule.file(), rule.position.line),
+                severity: severity.to_owned(),
+                counts: terms.counts(severity) || instances.iter().any(|i| terms.counts(severity_of(i))),
+                status: Status::Pass,
+                reason: String::new(),
+                expression: rule.expr_text().trim().to_owned(),
+                for_ms: alerting.for_ms,
+                instances,
+            };
+            settle(&mut row, rule, (g, r), replayed, source, terms)?;
+            rows.push(row);
+        }
+    }
+    Ok(rows)
+}
+
+/// What keeps the verdict from being sure: counting rules whose evaluation failed.
+pub(super) fn problems(rows: &[AlertRow], files: &RuleFiles, replayed: &ReplayResult) -> Vec<String> {
+    let mut problems: Vec<_> = replayed
+        .errors
+        .iter()
+        .filter_map(|e| {
+            let rule = files.groups.get(e.group)?.rules.get(e.rule)?;
+            let counts = match rule.alerting() {
+                Some(_) => rows.iter().any(|r| {
+                    r.counts
+                        && r.defined_at.ends_with(&format!(":{}", rule.position.line))
+                        && r.name == rule.name
+                }),
+                // What a recording rule did not record may be missing from an alert that counts.
+                None => true,
+            };
+            counts.then(|| {
+                format!(
+                    "{}:{}: {}: {} of its evaluations failed from {}: {}",
+                    rule.file(),
+                    rule.position.line,
+                    rule.title(),
+                    e.count,
+                    units::clock(e.first_ms),
+                    e.message
+                )
+            })
+        })
+        .collect();
+    problems.dedup();
+    problems
+}
+
+fn settle(
+    row: &mut AlertRow,
+    rule: &Rule,
+    at: (usize, usize),
+    replayed: &ReplayResult,
+    source: &dyn Source,
+    terms: &Terms<'_>,
+) -> Result<(), SourceError> {
+    let mut failed: Vec<&str> = Vec::new();
+    for i in &row.instances {
+        for window in terms.windows.iter().filter(|w| i.phases.iter().any(|p| p == w.title())) {
+            if terms.counts_in(severity_of(i), window) && !failed.contains(&window.title()) {
+                failed.push(window.title());
+            }
+        }
+    }
+    if !failed.is_empty() {
+        row.status = Status::Fail;
+        row.reason = format!("fired in {}", failed.join(", "));
+        return Ok(());
+    }
+    if let Some(error) = replayed.errors.iter().find(|e| (e.group, e.rule) == at) {
+        row.status = Status::Inconclusive;
+        row.reason = format!("{} evaluations failed: {}", error.count, error.message);
+        return Ok(());
+    }
+    let seen = replayed.rules.iter().any(|s| (s.group, s.rule) == at && s.with_result > 0);
+    if !seen && let Some(absent) = missing(rule, source, terms)? {
+        row.status = Status::Inconclusive;
+        row.reason = format!("the run has no series of {}", absent.join(", "));
+    }
+    Ok(())
+}
+
+/// The metrics of a rule, where the run has none of them.
+fn missing(rule: &Rule, source: &dyn Source, terms: &Terms<'_>) -> Result<Option<Vec<String>>, SourceError> {
+    let mut absent: Vec<String> = Vec::new();
+    for selector in rule.expr.selectors() {
+        let name = &selector.name;
+        if name.is_empty() || terms.recorded.contains(name.as_str()) || source.has_metric(name)? {
+            return Ok(None);
+        }
+        if !absent.contains(name) {
+            absent.push(name.clone());
+        }
+    }
+    Ok((!absent.is_empty()).then_some(absent))
+}
+
+fn instance(found: &Replayed, terms: &Terms<'_>) -> AlertInstance {
+    let end_ms = found.ended_at_ms.unwrap_or(terms.end_ms + 1);
+    let phases = found.fired_at_ms.map_or_else(Vec::new, |fired_ms| {
+        terms
+            .windows
+            .iter()
+            .filter(|w| fired_ms <= w.end_ms && end_ms > w.start_ms)
+            .map(|w| w.title().to_owned())
+            .collect()
+    });
+    AlertInstance {
+        labels: pairs(&found.labels),
+        annotations: found.annotations.clone(),
+        active_at_ms: found.active_at_ms,
+        fired_at_ms: found.fired_at_ms,
+        ended_at_ms: found.ended_at_ms,
+        value: found.last_value,
+        phases,
+    }
+}
+
+fn severity_of(instance: &AlertInstance) -> &str {
+    instance.labels.iter().find(|(n, _)| n == "severity").map_or("", |(_, v)| v)
+}
+
+fn pairs(labels: &Labels) -> Vec<(String, String)> {
+    labels.iter().map(|(n, v)| (n.to_owned(), v.to_owned())).collect()
+}

@@ -1,0 +1,84 @@
+//! `query`, `query_range`, `query_exemplars`, `format_query`.
+
+use assay_model::{Queryable as _, number::format_f};
+use serde_json::{Value, json};
+
+use super::{
+    Served,
+    answer::{Answer, Failure},
+    parameters::Parameters,
+};
+use crate::api;
+
+/// The most points a series may have in an answer, as in Prometheus.
+const MAX_POINTS: i64 = 11_000;
+
+pub(super) fn instant(served: &Served, parameters: &Parameters) -> Result<Answer, Failure> {
+    let expr = parameters.expression()?;
+    let t_ms = parameters.time_ms("time")?.unwrap_or(served.span_ms.1);
+    let found = served.engine.instant(&served.view(), &expr, t_ms).map_err(Failure::execution)?;
+    Ok(Answer { data: cut(api::data(&found.value), parameters.limit()?), remarks: found.annotations })
+}
+
+pub(super) fn range(served: &Served, parameters: &Parameters) -> Result<Answer, Failure> {
+    let expr = parameters.expression()?;
+    let start_ms = parameters.required_time_ms("start")?;
+    let end_ms = parameters.required_time_ms("end")?;
+    let step_ms = parameters.step_ms("step")?;
+    if end_ms < start_ms {
+        return Err(Failure::bad_data(
+            "invalid parameter \"end\": end timestamp must not be before start time",
+        ));
+    }
+    if (end_ms - start_ms) / step_ms > MAX_POINTS {
+        return Err(Failure::bad_data(
+            "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution \
+             (?step=XX)",
+        ));
+    }
+    let found =
+        served.engine.range(&served.view(), &expr, start_ms, end_ms, step_ms).map_err(Failure::execution)?;
+    Ok(Answer { data: cut(api::data(&found.value), parameters.limit()?), remarks: found.annotations })
+}
+
+/// The first `limit` series of a result.
+fn cut(mut data: Value, limit: usize) -> Value {
+    if matches!(data["resultType"].as_str(), Some("vector" | "matrix"))
+        && let Some(list) = data["result"].as_array_mut()
+    {
+        list.truncate(limit);
+    }
+    data
+}
+
+pub(super) fn exemplars(served: &Served, parameters: &Parameters) -> Result<Answer, Failure> {
+    let expr = parameters.expression()?;
+    let start_ms = parameters.time_ms("start")?.unwrap_or(i64::MIN);
+    let end_ms = parameters.time_ms("end")?.unwrap_or(i64::MAX);
+    let mut out = Vec::new();
+    for selector in expr.selectors() {
+        let found = served
+            .run
+            .database
+            .exemplars(&selector.matchers, start_ms, end_ms)
+            .map_err(Failure::execution)?;
+        for (labels, list) in found {
+            let list: Vec<_> = list
+                .iter()
+                .map(|e| {
+                    json!({
+                        "labels": api::labels(&e.labels),
+                        "value": format_f(e.value),
+                        "timestamp": e.t_ms.map_or(Value::Null, api::seconds),
+                    })
+                })
+                .collect();
+            out.push(json!({"seriesLabels": api::labels(&labels), "exemplars": list}));
+        }
+    }
+    Ok(Value::Array(out).into())
+}
+
+pub(super) fn format(_served: &Served, parameters: &Parameters) -> Result<Answer, Failure> {
+    Ok(Value::String(assay_promql::pretty(&parameters.expression()?)).into())
+}

@@ -1,0 +1,9 @@
+//! Runs recorded by the real recorder, judged by the library and by the program, and held to Prometheus.
+
+mod cli;
+mod files;
+mod peers;
+mod recording;
+mod reports;
+mod serve;
+mod verdicts;
