@@ -17,7 +17,7 @@ impl Plan {
                 out,
                 "selection {i}: {} over {}{shared}",
                 selector(s),
-                format_ms(s.end_ms - s.start_ms)
+                format_ms(s.end_ms - s.start_ms + 1)
             );
         }
         let mut seen = vec![false; self.uses.len()];
@@ -65,8 +65,13 @@ fn describe(node: &Node) -> String {
         Op::Info(_) => "Info".to_owned(),
         Op::Function { func, .. } => format!("{func:?}"),
         Op::Aggregate(a) => {
-            let word = if a.without { "without" } else { "by" };
-            format!("{} {word} ({}), groups × steps", a.op, a.grouping.join(", "))
+            let groups = match (a.without, a.grouping.is_empty()) {
+                (false, true) => String::new(),
+                (without, _) => {
+                    format!(" {} ({})", if without { "without" } else { "by" }, a.grouping.join(", "))
+                }
+            };
+            format!("{}{groups}, groups × steps", a.op)
         }
         Op::Negate(_) => "negate".to_owned(),
         Op::Binary(b) => format!("binary {}", b.op),
