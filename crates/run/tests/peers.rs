@@ -6,9 +6,11 @@ mod support;
 
 use std::{
     collections::BTreeMap,
+    io::{Read as _, Write as _},
+    net::{TcpListener, TcpStream},
     path::Path,
     process::{Command, Stdio},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use assay_model::{
@@ -81,8 +83,7 @@ fn promtool_has_nothing_to_say_about_our_text() {
         .stderr(Stdio::piped())
         .spawn()
         .expect("promtool starts");
-    std::io::Write::write_all(&mut child.stdin.take().expect("is piped"), &Format::Text.encode(&families))
-        .expect("writes");
+    child.stdin.take().expect("is piped").write_all(&Format::Text.encode(&families)).expect("writes");
     let output = child.wait_with_output().expect("ends");
     let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && said.trim().is_empty(), "{said}");
@@ -228,4 +229,69 @@ fn text_goes_both_ways_with_promtool() {
     let paths = [file.display().to_string(), blocks.display().to_string()];
     promtool(&["tsdb", "create-blocks-from", "openmetrics", &paths[0], &paths[1]]);
     assert_same(&read_all(&Run::open(&blocks).expect("opens").database), &want, "our text");
+}
+
+/// One request to a server on this machine: the status and the body.
+fn ask(address: &str, request: &str, body: &str) -> Option<(u16, String)> {
+    let mut stream = TcpStream::connect(address).ok()?;
+    let text =
+        format!("{request} HTTP/1.0\r\nHost: {address}\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+    stream.write_all(text.as_bytes()).ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    let (head, body) = answer.split_once("\r\n\r\n")?;
+    Some((head.get(9..12)?.parse().ok()?, body.to_owned()))
+}
+
+#[test]
+fn lines_of_a_real_victoria_metrics() {
+    let Some(program) = peer("victoria-metrics") else { return };
+    let dir = tempfile::tempdir().expect("a directory");
+    // The server takes no port 0; this one is free again when it starts.
+    let address = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port").to_string();
+    let mut child = Command::new(program)
+        .arg(format!("-storageDataPath={}", dir.path().join("theirs").display()))
+        .arg(format!("-httpListenAddr={address}"))
+        .args(["-retentionPeriod=100y", "-loggerLevel=ERROR"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("victoria-metrics starts");
+    let wait = |request: &str, body: &str, good: &dyn Fn(u16, &str) -> bool| {
+        let start = Instant::now();
+        loop {
+            if let Some((_, answer)) = ask(&address, request, body).filter(|(status, a)| good(*status, a)) {
+                return answer;
+            }
+            assert!(start.elapsed() < Duration::from_secs(60), "{request}");
+            std::thread::yield_now();
+        }
+    };
+    wait("GET /health", "", &|status, _| status == 200);
+    let text =
+        "a{x=\"y\\\"z\"} 1.5 1700000000000\na{x=\"y\\\"z\"} +Inf 1700000001000\nb 1e-09 1700000000500\n";
+    wait("POST /api/v1/import/prometheus", text, &|status, _| status == 204);
+    wait("GET /internal/force_flush", "", &|status, _| status == 200);
+    let export = "GET /api/v1/export?match%5B%5D=%7B__name__!=%22%22%7D";
+    let lines = wait(export, "", &|status, answer| status == 200 && answer.lines().count() == 2);
+    let file = dir.path().join("export.jsonl");
+    std::fs::write(&file, lines).expect("writes");
+    let out = dir.path().join("run");
+    import(&[file], &out, &ImportOptions::default()).expect("imports");
+    let run = Run::open(&out).expect("opens");
+    let mut exported = Vec::new();
+    to_openmetrics(&run.database, &[], i64::MIN, i64::MAX, &mut exported).expect("exports");
+    let want =
+        "a{x=\"y\\\"z\"} 1.5 1700000000\na{x=\"y\\\"z\"} +Inf 1700000001\nb 1e-09 1700000000.500\n# EOF\n";
+    assert_eq!(String::from_utf8(exported).expect("text"), want);
+
+    // Its query API is one that runs are fetched from.
+    let out = dir.path().join("fetched");
+    let options = PullOptions::new(format!("http://{address}"), 1_700_000_000_000, 1_700_000_001_000);
+    let fetched = pull(&options, &out).expect("fetches");
+    assert_eq!(fetched.stats.samples, 3);
+    let fetched = read_all(&Run::open(&out).expect("opens").database);
+    assert_same(&fetched, &read_all(&run.database), "fetched");
+    child.kill().expect("is ours");
+    child.wait().expect("ends");
 }

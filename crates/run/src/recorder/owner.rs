@@ -61,17 +61,22 @@ impl Owner {
         commit_every: Duration,
         failure: &OnceLock<String>,
     ) -> Result<Self, RecordError> {
-        match self.serve(commands, commit_every) {
+        match self.serve(commands, commit_every, failure) {
             Ok(()) => Ok(self),
             Err(error) => {
                 tracing::error!("recording has stopped: {error}");
-                let _ = failure.set(error.to_string());
+                tell(failure, &error);
                 Err(error)
             }
         }
     }
 
-    fn serve(&mut self, commands: &Receiver<Command>, commit_every: Duration) -> Result<(), RecordError> {
+    fn serve(
+        &mut self,
+        commands: &Receiver<Command>,
+        commit_every: Duration,
+        failure: &OnceLock<String>,
+    ) -> Result<(), RecordError> {
         let mut due = Instant::now() + commit_every;
         loop {
             match commands.recv_timeout(due.saturating_duration_since(Instant::now())) {
@@ -80,7 +85,8 @@ impl Owner {
                     families.iter().for_each(|(name, m)| self.head.set_metadata(name, m));
                 }
                 Ok(Command::Commit(reply)) => {
-                    self.head.commit()?;
+                    // Whoever waits for the reply has to find the reason when there is none.
+                    self.head.commit().inspect_err(|e| tell(failure, e))?;
                     // Whoever asked may have gone.
                     let _ = reply.send(());
                 }
@@ -144,4 +150,10 @@ impl Owner {
         self.head.finish()?;
         Ok(stats)
     }
+}
+
+/// Leaves the reason for whoever sends samples from now on.
+fn tell(failure: &OnceLock<String>, error: &impl std::fmt::Display) {
+    // The first reason stays.
+    let _ = failure.set(error.to_string());
 }
