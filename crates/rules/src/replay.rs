@@ -13,7 +13,7 @@ use assay_model::{Labels, Queryable};
 use assay_promql::{Annotation, Engine, EngineOptions};
 
 pub use crate::alert::{AlertInstance, AlertState};
-pub use slots::SlotMode;
+pub use slots::{SlotMode, slot_offset_ms};
 
 use crate::{
     file::{RuleFiles, RuleKind},

@@ -57,12 +57,17 @@ impl Slots {
     }
 }
 
-/// The first slot at or after `start_ms`. The offset is in nanoseconds, and a slot is cut to milliseconds.
+/// How far after the multiples of its interval a Prometheus server evaluates a group: the server's own offset, in
+/// nanoseconds there, is cut to milliseconds. `file` is the path as the server was given it.
+#[must_use]
+pub fn slot_offset_ms(file: &str, group: &str, interval_ms: i64) -> i64 {
+    let interval_ns = i128::from(interval_ms.max(1)) * 1_000_000;
+    (i128::from(hash(file, group)) % interval_ns / 1_000_000) as i64
+}
+
+/// The first slot at or after `start_ms`.
 fn first_slot(file: &str, name: &str, interval_ms: i64, start_ms: i64) -> i64 {
-    let interval_ns = i128::from(interval_ms) * 1_000_000;
-    let offset_ns = i128::from(hash(file, name)) % interval_ns;
-    let offset_ms = (offset_ns / 1_000_000) as i64;
-    start_ms + (offset_ms - start_ms).rem_euclid(interval_ms)
+    start_ms + (slot_offset_ms(file, name, interval_ms) - start_ms).rem_euclid(interval_ms)
 }
 
 /// The hash of the labels `{file, name}`.
