@@ -5,10 +5,16 @@ use std::{ffi::OsString, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
+use crate::report::terminal::TerminalOptions;
+
 mod eval;
+mod export;
+mod import;
+mod login;
 mod output;
 mod query;
 mod serve;
+mod test;
 
 /// SLA verdicts and PromQL over recorded runs and any other Prometheus data directory.
 #[derive(Debug, Parser)]
@@ -23,6 +29,16 @@ enum Command {
     Eval(eval::Args),
     Query(query::Args),
     Serve(serve::Args),
+    Test(test::Args),
+    Export(Box<export::Args>),
+    Import(import::Args),
+}
+
+/// How a terminal report looks on this process's standard output: colour on a terminal only, and not where
+/// `NO_COLOR` is set.
+#[must_use]
+pub fn terminal_options() -> TerminalOptions {
+    output::terminal()
 }
 
 /// Runs a command line, program name first, and gives its exit code.
@@ -41,6 +57,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Eval(args) => eval::run(args, &arguments),
         Command::Query(args) => query::run(args),
         Command::Serve(args) => serve::run(args),
+        Command::Test(args) => test::run(args),
+        Command::Export(args) => export::run(args),
+        Command::Import(args) => import::run(args),
     };
     match outcome {
         Ok(code) => ExitCode::from(code),

@@ -10,6 +10,7 @@ pub mod junit;
 pub mod markdown;
 pub mod result;
 pub mod terminal;
+pub mod tests_junit;
 
 /// The mark of a status, for places without colour.
 fn mark(status: Status) -> &'static str {
@@ -34,7 +35,14 @@ fn measured(row: &ObjectiveRow) -> String {
 /// The comparison with its limit, `< 5 s`.
 fn required(row: &ObjectiveRow) -> String {
     let limit = row.limit.map_or_else(|| "—".to_owned(), |v| crate::units::quantity(v, &row.unit));
-    format!("{} {limit}", row.comparison)
+    let comparison = match row.comparison.as_str() {
+        "<=" => "≤",
+        ">=" => "≥",
+        "==" => "=",
+        "!=" => "≠",
+        other => other,
+    };
+    format!("{comparison} {limit}")
 }
 
 /// The judged phase, or "whole run".

@@ -20,6 +20,8 @@ pub(super) fn advise(
     }
     let seen = Evidence { window, source, range: duration::format_ms(window.len_ms()) };
     let finders: &[Finder] = match topic(row) {
+        // A stage's own latency is not explained by which stage is the slowest.
+        Topic::Time if row.category == "stages" => &[busy_cpu, late_generator],
         Topic::Time => &[dominant_stage, queueing, busy_cpu, late_generator, error_classes],
         Topic::Errors => &[error_classes, failed_checks, busy_cpu],
         Topic::Throughput => &[dropped, late_generator, dominant_stage, busy_cpu, error_classes],

@@ -133,11 +133,16 @@ struct TimelineRow {
     bar: Value,
 }
 
-/// Every stretch in which an alert was pending or firing; those that fired first, then by time.
+/// Every stretch in which an alert was pending or firing: what failed the run first, then by severity, then
+/// what fired before what was only pending, then by time.
 fn timeline(verdict: &Verdict, frame: &Frame<'_>) -> Vec<TimelineRow> {
     let mut all: Vec<(&AlertRow, &AlertInstance)> =
         verdict.alerts.iter().flat_map(|a| a.instances.iter().map(move |i| (a, i))).collect();
-    all.sort_by_key(|(_, i)| (i.fired_at_ms.is_none(), i.active_at_ms));
+    let rank = |severity: &str| ["critical", "warning"].iter().position(|s| *s == severity).unwrap_or(2);
+    all.sort_by_key(|(a, i)| {
+        let harmless = a.status != Status::Fail || i.phases.is_empty();
+        (harmless, rank(&a.severity), i.fired_at_ms.is_none(), i.active_at_ms)
+    });
     all.into_iter().map(|(alert, instance)| timeline_row(alert, instance, frame)).collect()
 }
 

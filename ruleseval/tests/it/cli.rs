@@ -2,7 +2,7 @@
 
 use std::process::{Command, Output};
 
-use crate::recording::{Recording, Trouble, rules, sla};
+use crate::recording::{Recording, Trouble, root, rules, sla};
 
 fn ruleseval(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_ruleseval"))
@@ -92,4 +92,50 @@ fn query_prints_tables_csv_and_the_apis_json() {
     );
     check(&["sum(load_users)", "--step", "10s", "--format", "csv"], "1700000010,{},5\n");
     check(&["process_cpu_seconds_total", "--step", "1s"], "█");
+}
+
+#[test]
+fn the_shipped_unit_tests_pass_and_a_broken_one_fails() {
+    let recording = Recording::new(Trouble { killed_after_s: Some(1), ..Trouble::default() });
+    let folder = root().join("prometheus/tests");
+    let files: Vec<String> = std::fs::read_dir(&folder)
+        .expect("lists")
+        .map(|e| e.expect("an entry").path().display().to_string())
+        .collect();
+    let arguments: Vec<&str> =
+        ["test", "--coverage"].into_iter().chain(files.iter().map(String::as_str)).collect();
+    let out = ruleseval(&arguments);
+    assert_eq!(out.status.code(), Some(0), "{}{}", text(&out.stdout), text(&out.stderr));
+    assert!(text(&out.stdout).contains("coverage: "), "{}", text(&out.stdout));
+    let good = std::fs::read_to_string(folder.join("availability.yml")).expect("reads");
+    let broken = good
+        .replace("alertname: Watchdog", "alertname: Watchdgo")
+        .replace("../rules", &root().join("prometheus/rules").display().to_string());
+    let (file, junit) = (recording.beside("t.yml"), recording.beside("t.xml"));
+    std::fs::write(&file, broken).expect("writes");
+    let (file, junit) = (file.display().to_string(), junit.display().to_string());
+    let out = ruleseval(&["test", "--junit", &junit, &file]);
+    assert_eq!(out.status.code(), Some(1), "{}", text(&out.stdout));
+    let xml = std::fs::read_to_string(junit).expect("is written");
+    assert_eq!((xml.matches("<testcase ").count(), xml.matches("<failure ").count()), (3, 1), "{xml}");
+}
+
+#[test]
+fn a_run_goes_out_as_text_and_comes_back() {
+    let recording = Recording::new(Trouble { killed_after_s: Some(20), ..Trouble::default() });
+    let path = |name: &str| recording.beside(name).display().to_string();
+    let (run, om, back) = (recording.path().display().to_string(), path("users.om"), path("back"));
+    let check = |arguments: &[&str]| {
+        let out = ruleseval(arguments);
+        assert!(out.status.success(), "{arguments:?}: {}", text(&out.stderr));
+        text(&out.stdout)
+    };
+    check(&["export", "--run", &run, "--match", "{job=\"loadgen\",__name__=~\"load_.*\"}", "--out", &om]);
+    check(&["import", &om, "--out", &back]);
+    let of = |run: &str| check(&["query", run, "load_users", "--step", "1s", "--format", "csv"]);
+    assert_eq!(of(&run), of(&back));
+    assert_eq!(of(&back).lines().count(), 22);
+    let again = ruleseval(&["import", &om, "--out", &back]);
+    assert_eq!(again.status.code(), Some(2));
+    assert!(text(&again.stderr).contains("is there already"), "{}", text(&again.stderr));
 }
