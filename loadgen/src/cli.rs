@@ -63,6 +63,13 @@ pub(crate) struct RunArguments {
     /// Scrape into the record: URL, or job=URL such as exporter=http://127.0.0.1:9100/metrics
     #[arg(long, value_name = "[JOB=]URL", requires = "record", num_args = 1..)]
     scrape: Vec<String>,
+    /// Push metrics over OTLP (http/protobuf) to URL/v1/metrics; for Prometheus:
+    /// http://127.0.0.1:9090/api/v1/otlp
+    #[arg(long, value_name = "URL", env = "OTEL_EXPORTER_OTLP_ENDPOINT")]
+    otlp: Option<String>,
+    /// Serve the metrics for scraping at ADDRESS/metrics
+    #[arg(long, value_name = "ADDRESS")]
+    metrics_listen: Option<std::net::SocketAddr>,
     /// The seed of everything random
     #[arg(long, default_value_t = 1)]
     seed: u64,

@@ -5,7 +5,11 @@ use std::{io::IsTerminal as _, path::Path, sync::Arc};
 use assay_run::{Manifest, Outcome, Recorder, RecorderOptions, Target};
 use loadgen::{
     Phase, RunError, RunOptions, Scenario, Summary,
-    sink::recorder::{RecorderSink, default_instance},
+    sink::{
+        exposition::Exposition,
+        otlp::OtlpSink,
+        recorder::{RecorderSink, default_instance},
+    },
     summary,
     view::{
         Quiet, View,
@@ -60,6 +64,15 @@ async fn drive(arguments: &RunArguments) -> Result<u8, Stop> {
     let instance = arguments.instance.clone().unwrap_or_else(default_instance);
     // What can be known to be wrong is said before a record is begun.
     options.check().await?;
+    if let Some(url) = &arguments.otlp {
+        let sink = OtlpSink::start(url, &instance).map_err(|e| bad(e.to_string()))?;
+        options.sinks.push(Box::new(sink));
+    }
+    if let Some(address) = arguments.metrics_listen {
+        let sink =
+            Exposition::listen(address).map_err(|e| bad(format!("--metrics-listen {address}: {e}")))?;
+        options.sinks.push(Box::new(sink));
+    }
     let recorder = match &arguments.record {
         Some(parent) => Some(record(parent, &scenario, arguments, &instance, &mut options)?),
         None => None,

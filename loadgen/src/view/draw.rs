@@ -221,3 +221,99 @@ fn clock(total: u64) -> String {
     let (hours, minutes, seconds) = (total / 3600, total / 60 % 60, total % 60);
     if hours > 0 { format!("{hours}:{minutes:02}:{seconds:02}") } else { format!("{minutes}:{seconds:02}") }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::VecDeque, time::Duration};
+
+    use ratatui::{Terminal, backend::TestBackend};
+
+    use super::*;
+    use crate::{measure::tally::histogram, progress::Second};
+
+    fn progress() -> Progress {
+        let mut now = histogram();
+        (1..=100).for_each(|ms| now.record(f64::from(ms) / 1e3));
+        let second = |at| Second {
+            at: Duration::from_secs(at),
+            users: 5,
+            requests: 100.0 + at as f64,
+            errors: 1.0,
+            chunks: 20.0,
+            tokens: 50.0,
+            duration: now.clone(),
+        };
+        let phase = |name: &str, elapsed: Option<u64>, is_over| PhaseState {
+            name: name.to_owned(),
+            executor: "constant-vus",
+            warmup: name == "warmup",
+            length: Duration::from_secs(300),
+            elapsed: elapsed.map(Duration::from_secs),
+            is_over,
+        };
+        Progress {
+            scenario: "clinical-rag".to_owned(),
+            target: "http://127.0.0.1:8000".to_owned(),
+            phases: vec![
+                phase("warmup", Some(300), true),
+                phase("steady", Some(75), false),
+                phase("peak", None, false),
+            ],
+            current: 1,
+            elapsed: Duration::from_secs(375),
+            is_paused: false,
+            users: 5,
+            requests: 4321,
+            errors: 7,
+            error_classes: vec![("timeout".to_owned(), 4), ("503".to_owned(), 3)],
+            statuses: vec![(200, 4314), (503, 3)],
+            dropped: 2,
+            rate_target: Some(120.0),
+            now: now.clone(),
+            first_chunk: Some(now.clone()),
+            lag: histogram(),
+            history: (0..60).map(second).collect::<VecDeque<_>>(),
+        }
+    }
+
+    fn screen(width: u16, height: u16, p: &Progress) -> String {
+        let mut terminal = Terminal::new(TestBackend::new(width, height)).expect("a screen");
+        terminal.draw(|frame| draw(frame, p)).expect("drawn");
+        terminal.backend().to_string()
+    }
+
+    #[test]
+    fn everything_that_matters_is_on_the_screen() {
+        let text = screen(110, 32, &progress());
+        for want in [
+            "clinical-rag",
+            "http://127.0.0.1:8000",
+            "6:15",
+            "1:15 of 5:00",
+            "done",
+            "steady",
+            "4321",
+            "7 (0.16 %)",
+            "timeout",
+            "200: 4314",
+            "target rate",
+            "120.0/s",
+            "dropped",
+            "first chunk p50/p99",
+            "throughput",
+            "p pause",
+        ] {
+            assert!(text.contains(want), "{want:?} is not in\n{text}");
+        }
+    }
+
+    #[test]
+    fn a_tiny_or_empty_screen_is_no_reason_to_fall_over() {
+        for (width, height) in [(1, 1), (10, 3), (200, 5), (30, 60)] {
+            screen(width, height, &progress());
+        }
+        let mut fresh = progress();
+        (fresh.history, fresh.now) = (VecDeque::new(), histogram());
+        screen(80, 24, &fresh);
+    }
+}

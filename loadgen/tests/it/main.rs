@@ -1,6 +1,8 @@
 //! The load generator against servers that do as they are told, on loopback.
 
+mod cli;
 mod executors;
 mod faults;
 mod flow;
+mod record;
 mod server;

@@ -1,0 +1,140 @@
+//! The command line: exit codes, and what goes where.
+
+use std::{
+    io::Read as _,
+    path::Path,
+    process::{Command, Output, Stdio},
+    time::{Duration, Instant},
+};
+
+use assay_run::{Outcome, Run};
+
+use crate::server::{Server, ok, respond};
+
+fn loadgen(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_loadgen"));
+    command
+        .args(arguments)
+        .stdin(Stdio::null())
+        .env_remove("RUST_LOG")
+        .env_remove("OTEL_EXPORTER_OTLP_ENDPOINT");
+    command
+}
+
+fn run(arguments: &[&str]) -> (i32, String, String) {
+    let Output { status, stdout, stderr } = loadgen(arguments).output().expect("it runs");
+    let text = |b: Vec<u8>| String::from_utf8(b).expect("text");
+    (status.code().expect("an exit code"), text(stdout), text(stderr))
+}
+
+fn write(dir: &Path, text: &str) -> String {
+    let path = dir.join("s.yml");
+    std::fs::write(&path, text).expect("written");
+    path.display().to_string()
+}
+
+const SCENARIO: &str = "scenario: t\nhealth: /health\nflow: [{get: /}, {think: 10ms}]\nphases: {p: {executor: per-vu-iterations, iterations: 3}}\n";
+
+#[test]
+fn a_run_prints_its_summary_on_stdout_and_ends_with_0() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (scenario, server) = (write(dir.path(), SCENARIO), Server::start(|_| ok()));
+    let (code, out, err) =
+        run(&["run", &scenario, "--target", &server.url(), "--quiet", "--summary", "json"]);
+    assert_eq!((code, err.as_str()), (0, ""));
+    let summary: serde_json::Value = serde_json::from_str(&out).expect("JSON");
+    assert_eq!((&summary["requests"], &summary["errors"]), (&3.into(), &0.into()));
+    assert!(summary["duration_s"].as_f64().is_some_and(|d| d > 0.0));
+    assert!(summary["phases"][0]["steps"][0]["latency"]["p99.9"].as_f64().is_some());
+}
+
+#[test]
+fn bad_input_ends_with_2_and_a_place() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let scenario = write(dir.path(), "scenaro: t\nflow: [{get: /}]\nphases: {}\n");
+    let (code, out, err) = run(&["check", &scenario]);
+    assert_eq!((code, out.as_str()), (2, ""));
+    assert!(
+        err.contains("s.yml:1:1: unknown key \"scenaro\" in a scenario; did you mean \"scenario\"?"),
+        "{err}"
+    );
+    assert_eq!(run(&["run", &scenario]).0, 2);
+    assert_eq!(run(&["run", "no-such-pack"]).0, 2);
+    let scenario = write(dir.path(), SCENARIO);
+    let (code, _, err) = run(&["run", &scenario]);
+    assert_eq!(code, 2);
+    assert!(err.contains("there is no target"), "{err}");
+    let (code, _, err) = run(&["run", &scenario, "--target", "http://127.0.0.1:1", "--phase", "q"]);
+    assert_eq!((code, err.trim()), (2, "loadgen: there is no phase \"q\"; there are: p"));
+    let few = SCENARIO.replace("iterations: 3", "vus: 1000000");
+    let (code, _, err) = run(&["run", &write(dir.path(), &few), "--target", "http://127.0.0.1:1"]);
+    assert_eq!(code, 2);
+    assert!(err.contains("1000000 users need 1000064 file descriptors and the limit is"), "{err}");
+}
+
+#[test]
+fn an_unhealthy_target_ends_with_3_and_one_line() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let scenario = write(dir.path(), SCENARIO);
+    let (code, _, err) = run(&["run", &scenario, "--target", "http://127.0.0.1:1", "--record", "never-made"]);
+    assert_eq!((code, err.lines().count()), (3, 1), "{err}");
+    assert!(err.contains("http://127.0.0.1:1 cannot be reached (refused)"), "{err}");
+    assert!(!Path::new("never-made").exists());
+    let server = Server::start(|_| respond(503, "", "starting"));
+    let (code, _, err) = run(&["run", &scenario, "--target", &server.url()]);
+    assert_eq!((code, err.lines().count()), (3, 1), "{err}");
+    assert!(err.contains("/health answers 503; a healthy target answers below 400"), "{err}");
+}
+
+#[test]
+fn an_interrupt_ends_with_130_and_a_whole_record() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let server = Server::start(|_| ok());
+    let scenario = write(
+        dir.path(),
+        "scenario: t\nflow: [{get: /}, {think: 10ms}]\nphases: {p: {executor: constant-vus, vus: 2, duration: 1h}}\n",
+    );
+    let runs = dir.path().join("runs").display().to_string();
+    for signal in [rustix::process::Signal::INT, rustix::process::Signal::TERM] {
+        let before = server.seen().len();
+        let mut child = loadgen(&["run", &scenario, "--target", &server.url(), "--record", &runs])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("it runs");
+        let until = Instant::now() + Duration::from_secs(20);
+        while server.seen().len() < before + 20 {
+            assert!(Instant::now() < until, "no load");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let pid = rustix::process::Pid::from_child(&child);
+        rustix::process::kill_process(pid, signal).expect("signalled");
+        assert_eq!(child.wait().expect("it ends").code(), Some(130));
+        let mut err = String::new();
+        child.stderr.take().expect("piped").read_to_string(&mut err).expect("text");
+        let path = err.lines().find_map(|l| l.strip_prefix("recorded: ")).expect("a record");
+        let run = Run::open(Path::new(path)).unwrap_or_else(|e| panic!("{e}"));
+        let manifest = run.manifest.expect("a description");
+        assert_eq!((manifest.outcome, run.cut_short), (Some(Outcome::Interrupted), None));
+        assert!(manifest.phases[0].end_ms.is_some());
+    }
+}
+
+#[test]
+fn a_record_that_cannot_be_written_ends_with_1() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (scenario, server) = (write(dir.path(), SCENARIO), Server::start(|_| ok()));
+    let (code, _, err) = run(&["run", &scenario, "--target", &server.url(), "--record", "/proc/nowhere"]);
+    assert_eq!((code, err.lines().count()), (1, 1), "{err}");
+    assert!(err.contains("/proc/nowhere"), "{err}");
+}
+
+#[test]
+fn packs_are_listed_and_valid() {
+    let (code, out, _) = run(&["list"]);
+    assert_eq!(code, 0);
+    for word in ["clinical-rag", "warmup", "steady", "peak", "stress", "sustained", "demo"] {
+        assert!(out.contains(word), "{word}");
+    }
+    assert_eq!(run(&["check", "clinical-rag"]).0, 0);
+}
