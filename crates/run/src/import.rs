@@ -196,6 +196,10 @@ impl Draft {
     ) -> Result<Imported, ImportError> {
         let Self { dir, store } = self;
         let stats = store.finish()?;
+        if stats.duplicates > 0 {
+            let duplicates = stats.duplicates;
+            tracing::warn!(duplicates, "samples left out: their series had one at the same time already");
+        }
         let Some((start_ms, end_ms)) = stats.range else {
             return Err(ImportError::Empty { path: input.to_owned() });
         };

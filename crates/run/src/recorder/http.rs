@@ -4,19 +4,32 @@
 
 use std::time::Duration;
 
-use reqwest::{Client, RequestBuilder};
+use reqwest::{Client, ClientBuilder, RequestBuilder};
 
 use super::Auth;
 
-/// A client that needs no set-up by the program.
+/// A client for scrapes, which go to the target itself whatever proxies the environment names, as
+/// Prometheus' do.
+pub(crate) fn direct_client() -> Result<Client, String> {
+    build(|| builder().no_proxy())
+}
+
+/// A client for servers that may be far away.
 pub(crate) fn client() -> Result<Client, String> {
-    // A program that chose a provider keeps it.
-    let _ = rustls::crypto::ring::default_provider().install_default();
+    build(builder)
+}
+
+fn builder() -> ClientBuilder {
     Client::builder()
         .user_agent(concat!("assay/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(Duration::from_secs(10))
-        .build()
-        .map_err(|e| e.to_string())
+}
+
+fn build(builder: impl Fn() -> ClientBuilder) -> Result<Client, String> {
+    // A program that chose a provider keeps it.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    // A machine without root certificates, such as a bare container, can still be asked over plain HTTP.
+    builder().build().or_else(|_| builder().tls_certs_only([]).build()).map_err(|e| e.to_string())
 }
 
 impl Auth {

@@ -15,7 +15,7 @@ use tokio::{
 use super::{
     Sink,
     fetch::fetch,
-    http::client,
+    http::direct_client,
     target::{History, Target},
 };
 use crate::time::now_ms;
@@ -55,7 +55,7 @@ impl Scraper {
 
 /// Runs until no one can add targets any more; the tasks end with the runtime.
 async fn serve(mut added: UnboundedReceiver<Target>, sink: Sink) {
-    let client = match client() {
+    let client = match direct_client() {
         Ok(client) => client,
         Err(cause) => {
             tracing::error!(%cause, "cannot scrape");
