@@ -3,8 +3,6 @@
 //!
 //! Source: Prometheus `promql/functions.go` v3.13 (`compareOverTime`); windows slide by a monotonic queue.
 
-use std::collections::VecDeque;
-
 use super::Job;
 use crate::engine::{
     notes::{Notes, ignored_in_range},
@@ -28,9 +26,10 @@ pub(super) fn extreme(job: &Job<'_>, which: Which, time: bool, notes: &mut Notes
 fn slide(job: &Job<'_>, time: bool, notes: &mut Notes, beats: impl Fn(f64, f64) -> bool) -> Points {
     let (times, values) = (job.samples.times, job.samples.values);
     let mut out = job.absent();
-    // Indices of values that may yet be an extreme: each later one is beaten by all before it.
-    let mut queue: VecDeque<usize> = VecDeque::new();
-    let mut next = 0;
+    // Values that may yet be an extreme, with their indices: each later one is beaten by all before it. Those
+    // before `head` have left the window.
+    let mut queue: Vec<(usize, f64)> = Vec::new();
+    let (mut head, mut next) = (0, 0);
     for w in job.windows() {
         if w.floats.is_empty() {
             continue;
@@ -38,21 +37,22 @@ fn slide(job: &Job<'_>, time: bool, notes: &mut Notes, beats: impl Fn(f64, f64) 
         if !w.histograms.is_empty() {
             notes.info(job.site, ignored_in_range(job.metric));
         }
-        while queue.front().is_some_and(|i| *i < w.floats.start) {
-            queue.pop_front();
-        }
-        for (i, v) in values.iter().enumerate().take(w.floats.end).skip(next.max(w.floats.start)) {
+        let from = next.max(w.floats.start);
+        for (i, v) in values[from..w.floats.end.max(from)].iter().enumerate() {
             if v.is_nan() {
                 continue;
             }
-            while queue.back().is_some_and(|b| beats(*v, values[*b])) {
-                queue.pop_back();
+            while queue.len() > head && beats(*v, queue[queue.len() - 1].1) {
+                queue.pop();
             }
-            queue.push_back(i);
+            queue.push((from + i, *v));
         }
         next = w.floats.end;
-        let at = queue.front().copied().unwrap_or(w.floats.end - 1);
-        out.values[w.step] = if time { times[at] as f64 / 1000.0 } else { values[at] };
+        while queue.get(head).is_some_and(|(i, _)| *i < w.floats.start) {
+            head += 1;
+        }
+        let (at, value) = queue.get(head).copied().unwrap_or((w.floats.end - 1, f64::NAN));
+        out.values[w.step] = if time { times[at] as f64 / 1000.0 } else { value };
     }
     out
 }

@@ -60,9 +60,10 @@ impl<'j, 'a> HistogramRate<'j, 'a> {
             last_ms: s.histogram_times[last],
             gaps: last - first,
         };
-        let factor = extent.stretch(w, self.kind, result.count, s.histograms[first].count)?;
+        let at_first = s.histograms[first].count;
+        let (covered, sampled) = extent.stretch(w.start_ms, w.end_ms, self.kind, result.count, at_first);
         let per = if self.kind.per_second { self.job.frame.range_ms as f64 / 1000.0 } else { 1.0 };
-        result.mul(factor / per);
+        result.mul(covered / sampled / per);
         Some(result)
     }
 

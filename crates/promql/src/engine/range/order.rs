@@ -3,7 +3,7 @@
 //! Source: Prometheus `promql/functions.go` and `promql/quantile.go` v3.13. Overlapping windows keep their
 //! values sorted and exchange only those that leave and enter.
 
-use std::{cmp::Ordering, ops::Range};
+use std::{cmp::Ordering, iter::Peekable, ops::Range};
 
 use super::Job;
 use crate::engine::{
@@ -40,42 +40,132 @@ pub(crate) fn quantile_of(q: f64, sorted: &[f64]) -> f64 {
     sorted[lower] * (1.0 - weight) + sorted[upper] * weight
 }
 
-/// The sorted values of a moving window.
-#[derive(Default)]
+/// A number whose order as an integer is the order of [`order`].
+#[inline]
+fn key(v: f64) -> i64 {
+    if v.is_nan() {
+        return i64::MIN;
+    }
+    let bits = v.to_bits() as i64;
+    bits ^ (((bits >> 63) as u64) >> 1) as i64
+}
+
+/// The float of a key.
+#[inline]
+fn of_key(k: i64) -> f64 {
+    if k == i64::MIN {
+        return f64::NAN;
+    }
+    f64::from_bits((k ^ (((k >> 63) as u64) >> 1) as i64) as u64)
+}
+
+/// The values of a moving window, sorted, as keys: integers compare without branches.
 struct SortedWindow {
-    sorted: Vec<f64>,
+    keys: Vec<i64>,
+    sorted: Vec<i64>,
     range: Range<usize>,
+    leaving: Vec<i64>,
+    entering: Vec<i64>,
+    merged: Vec<i64>,
 }
 
 impl SortedWindow {
-    fn move_to(&mut self, values: &[f64], to: Range<usize>) -> &[f64] {
+    fn new(values: &[f64]) -> Self {
+        Self {
+            keys: values.iter().map(|v| key(*v)).collect(),
+            sorted: Vec::new(),
+            range: 0..0,
+            leaving: Vec::new(),
+            entering: Vec::new(),
+            merged: Vec::new(),
+        }
+    }
+
+    /// The sorted keys of `to`, a window that is not before the last one.
+    fn move_to(&mut self, to: Range<usize>) -> &[i64] {
         let kept = self.range.end.saturating_sub(to.start);
         let fresh = to.end - self.range.end.max(to.start).min(to.end);
         if kept < fresh {
             self.sorted.clear();
-            self.sorted.extend_from_slice(&values[to.clone()]);
-            self.sorted.sort_unstable_by(|a, b| order(*a, *b));
+            self.sorted.extend_from_slice(&self.keys[to.clone()]);
+            self.sorted.sort_unstable();
         } else {
-            for v in &values[self.range.start..to.start] {
-                let at = self.position(*v);
-                self.sorted.remove(at);
-            }
-            for v in &values[self.range.end..to.end] {
-                let at = self.position(*v);
-                self.sorted.insert(at, *v);
+            let (leave, enter) = (self.range.start..to.start, self.range.end..to.end);
+            if leave.len() == 1 && enter.len() == 1 {
+                self.exchange(self.keys[leave.start], self.keys[enter.start]);
+            } else if !(leave.is_empty() && enter.is_empty()) {
+                self.merge(leave, enter);
             }
         }
         self.range = to;
         &self.sorted
     }
 
-    fn position(&self, v: f64) -> usize {
-        self.sorted.partition_point(|s| order(*s, v) == Ordering::Less)
+    /// One value leaves and one enters: only what lies between their places moves.
+    fn exchange(&mut self, leaving: i64, entering: i64) {
+        let out = self.sorted.partition_point(|k| *k < leaving);
+        if entering > leaving {
+            let to = self.sorted.partition_point(|k| *k < entering) - 1;
+            self.sorted.copy_within(out + 1..=to, out);
+            self.sorted[to] = entering;
+        } else {
+            let to = self.sorted.partition_point(|k| *k < entering);
+            self.sorted.copy_within(to..out, to + 1);
+            self.sorted[to] = entering;
+        }
+    }
+
+    /// Several leave and enter: one pass over the window.
+    fn merge(&mut self, leave: Range<usize>, enter: Range<usize>) {
+        for (list, range) in [(&mut self.leaving, leave), (&mut self.entering, enter)] {
+            list.clear();
+            list.extend_from_slice(&self.keys[range]);
+            list.sort_unstable();
+        }
+        self.merged.clear();
+        let (mut leaving, mut from) = (self.leaving.iter().peekable(), 0);
+        // Runs between the places at which something changes are copied whole.
+        for &e in &self.entering {
+            let upto = from + self.sorted[from..].partition_point(|k| *k < e);
+            copy_without(&self.sorted[from..upto], &mut leaving, &mut self.merged);
+            self.merged.push(e);
+            from = upto;
+        }
+        copy_without(&self.sorted[from..], &mut leaving, &mut self.merged);
+        std::mem::swap(&mut self.sorted, &mut self.merged);
     }
 }
 
+/// Copies a sorted run without those that leave.
+fn copy_without(run: &[i64], leaving: &mut Peekable<std::slice::Iter<'_, i64>>, out: &mut Vec<i64>) {
+    let mut rest = run;
+    while let Some(&&gone) = leaving.peek() {
+        let at = rest.partition_point(|k| *k < gone);
+        if rest.get(at) != Some(&gone) {
+            break;
+        }
+        out.extend_from_slice(&rest[..at]);
+        rest = &rest[at + 1..];
+        leaving.next();
+    }
+    out.extend_from_slice(rest);
+}
+
+/// [`quantile_of`] for keys.
+fn quantile_of_keys(q: f64, sorted: &[i64]) -> f64 {
+    if sorted.is_empty() || !(0.0..=1.0).contains(&q) {
+        return quantile_of(q, &[0.0]);
+    }
+    let last = sorted.len() - 1;
+    let rank = q * last as f64;
+    let lower = rank.floor();
+    let upper = (lower as usize + 1).min(last);
+    let weight = rank - lower;
+    of_key(sorted[lower as usize]) * (1.0 - weight) + of_key(sorted[upper]) * weight
+}
+
 pub(super) fn quantile(job: &Job<'_>, notes: &mut Notes) -> Points {
-    let mut window = SortedWindow::default();
+    let mut window = SortedWindow::new(job.samples.values);
     let mut out = job.absent();
     for w in job.windows() {
         if w.floats.is_empty() {
@@ -88,13 +178,13 @@ pub(super) fn quantile(job: &Job<'_>, notes: &mut Notes) -> Points {
         if !w.histograms.is_empty() {
             notes.info(job.site, ignored_in_range(job.metric));
         }
-        out.values[w.step] = quantile_of(q, window.move_to(job.samples.values, w.floats));
+        out.values[w.step] = quantile_of_keys(q, window.move_to(w.floats));
     }
     out
 }
 
 pub(super) fn mad(job: &Job<'_>, notes: &mut Notes) -> Points {
-    let mut window = SortedWindow::default();
+    let mut window = SortedWindow::new(job.samples.values);
     let mut out = job.absent();
     let mut deviations: Vec<f64> = Vec::new();
     for w in job.windows() {
@@ -104,13 +194,13 @@ pub(super) fn mad(job: &Job<'_>, notes: &mut Notes) -> Points {
         if !w.histograms.is_empty() {
             notes.info(job.site, ignored_in_range(job.metric));
         }
-        let sorted = window.move_to(job.samples.values, w.floats);
-        out.values[w.step] = if sorted[0].is_nan() {
+        let sorted = window.move_to(w.floats);
+        out.values[w.step] = if sorted[0] == i64::MIN {
             f64::NAN
         } else {
-            let median = quantile_of(0.5, sorted);
+            let median = quantile_of_keys(0.5, sorted);
             deviations.clear();
-            deviations.extend(sorted.iter().map(|v| (v - median).abs()));
+            deviations.extend(sorted.iter().map(|k| (of_key(*k) - median).abs()));
             deviations.sort_unstable_by(|a, b| order(*a, *b));
             quantile_of(0.5, &deviations)
         };
@@ -123,17 +213,27 @@ mod tests {
     use super::*;
 
     #[test]
+    fn keys_order_as_floats_and_come_back() {
+        let values =
+            [f64::NAN, f64::NEG_INFINITY, -2.5, -1e-300, -0.0, 0.0, 5e-324, 1.0, 1e300, f64::INFINITY];
+        assert!(values.map(key).is_sorted());
+        for v in &values[1..] {
+            assert_eq!(of_key(key(*v)).to_bits(), v.to_bits());
+        }
+    }
+
+    #[test]
     fn a_moving_window_stays_sorted() {
         let values: Vec<f64> =
-            (0..100).map(|i| if i % 13 == 0 { f64::NAN } else { f64::from(i * 37 % 29) }).collect();
-        let mut window = SortedWindow::default();
-        for start in 0..60 {
-            let to = start..start + 20 + start / 3;
-            let mut want = values[to.clone()].to_vec();
-            want.sort_by(|a, b| order(*a, *b));
-            let got = window.move_to(&values, to.clone());
-            assert!(got.iter().zip(&want).all(|(a, b)| order(*a, *b).is_eq()), "{to:?}");
-            assert_eq!(got.len(), want.len());
+            (0..400).map(|i| if i % 13 == 0 { f64::NAN } else { f64::from(i * 37 % 29) - 9.0 }).collect();
+        for (stride, width) in [(1, 20), (1, 1), (3, 40), (15, 40), (30, 40), (50, 10)] {
+            let mut window = SortedWindow::new(&values);
+            for start in (0..300).step_by(stride) {
+                let to = start..start + width + start / 9;
+                let mut want: Vec<i64> = values[to.clone()].iter().map(|v| key(*v)).collect();
+                want.sort_unstable();
+                assert_eq!(window.move_to(to.clone()), want, "{to:?} by {stride}");
+            }
         }
     }
 }

@@ -3,9 +3,9 @@
 //!
 //! Source: Prometheus `promql/functions.go` v3.13 (`extrapolatedRate`).
 
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
-use super::{Job, WindowAt, extended, histogram_rate};
+use super::{Job, WindowAt, advance, extended, histogram_rate};
 use crate::{
     ast::RangeMode,
     engine::{
@@ -26,8 +26,11 @@ pub(super) fn extrapolated(job: &Job<'_>, kind: Kind, notes: &mut Notes) -> Poin
     if job.frame.mode != RangeMode::Plain {
         return extended::rate(job, kind, notes);
     }
-    let mut out = job.absent();
     let mut resets = Resets::of(job, kind);
+    if job.samples.histogram_times.is_empty() && resets.overlaps.is_empty() {
+        return floats(job, kind, &mut resets);
+    }
+    let mut out = job.absent();
     let mut histograms = histogram_rate::HistogramRate::new(job, kind);
     for w in job.windows() {
         if w.histograms.is_empty() {
@@ -76,29 +79,66 @@ impl Resets {
     }
 
     /// The resets after the first sample of a window; windows only move forward.
-    fn within(&mut self, floats: &std::ops::Range<usize>) -> &[usize] {
+    fn within(&mut self, floats: &Range<usize>) -> &[usize] {
         while self.at.get(self.first).is_some_and(|i| *i <= floats.start) {
             self.first += 1;
+        }
+        if self.first == self.at.len() {
+            return &[];
         }
         let rest = &self.at[self.first..];
         &rest[..rest.iter().take_while(|i| **i < floats.end).count()]
     }
 }
 
-fn float(job: &Job<'_>, kind: Kind, w: &WindowAt, resets: &mut Resets, notes: &mut Notes) -> Option<f64> {
-    let s = &job.samples;
-    let (first, last) = (w.floats.start, w.floats.end - 1);
-    let mut result = s.values[last] - s.values[first];
-    for i in resets.within(&w.floats) {
-        result += s.values[i - 1];
+/// A series of nothing but floats, the usual case.
+fn floats(job: &Job<'_>, kind: Kind, resets: &mut Resets) -> Points {
+    let (times, values, frame) = (job.samples.times, job.samples.values, job.frame);
+    let mut out = job.absent();
+    let mut window = 0..0;
+    for (step, slot) in out.values.iter_mut().enumerate() {
+        let end_ms = frame.shift.apply(frame.grid.time(step));
+        let start_ms = end_ms.saturating_sub(frame.range_ms);
+        advance(&mut window, times, start_ms, end_ms);
+        if window.len() > 1 {
+            *slot = difference(times, values, &window, (start_ms, end_ms), frame.range_ms, kind, resets);
+        }
     }
-    if resets.overlaps.iter().any(|i| *i > first && *i <= last) {
+    out
+}
+
+/// The extrapolated difference over a window of at least two floats.
+#[inline]
+fn difference(
+    times: &[i64],
+    values: &[f64],
+    window: &Range<usize>,
+    (start_ms, end_ms): (i64, i64),
+    range_ms: i64,
+    kind: Kind,
+    resets: &mut Resets,
+) -> f64 {
+    let (first, last) = (window.start, window.end - 1);
+    let mut result = values[last] - values[first];
+    for i in resets.within(window) {
+        result += values[i - 1];
+    }
+    let extent = Extent { first_ms: times[first], last_ms: times[last], gaps: last - first };
+    let (covered, sampled) = extent.stretch(start_ms, end_ms, kind, result, values[first]);
+    if kind.per_second {
+        result * covered / (sampled * (range_ms as f64 / 1000.0))
+    } else {
+        result * covered / sampled
+    }
+}
+
+fn float(job: &Job<'_>, kind: Kind, w: &WindowAt, resets: &mut Resets, notes: &mut Notes) -> Option<f64> {
+    let (times, values) = (job.samples.times, job.samples.values);
+    if resets.overlaps.iter().any(|i| *i > w.floats.start && *i < w.floats.end) {
         note_overlap(job.metric, job.site, notes);
     }
-    let extent = Extent { first_ms: s.times[first], last_ms: s.times[last], gaps: last - first };
-    let factor = extent.stretch(w, kind, result, s.values[first])?;
-    let per = if kind.per_second { job.frame.range_ms as f64 / 1000.0 } else { 1.0 };
-    Some(result * (factor / per))
+    let ends = (w.start_ms, w.end_ms);
+    (w.floats.len() > 1).then(|| difference(times, values, &w.floats, ends, job.frame.range_ms, kind, resets))
 }
 
 /// Tells that a sample's start time lies before the sample before it.
@@ -122,29 +162,40 @@ pub(super) struct Extent {
 }
 
 impl Extent {
-    /// By how much a difference is to be stretched over the window; `None` for a single sample. `result` is
-    /// the difference and `first` the first value (or the counts, for histograms).
-    pub(super) fn stretch(&self, w: &WindowAt, kind: Kind, result: f64, first: f64) -> Option<f64> {
-        if self.gaps == 0 {
-            return None;
+    /// The time that the difference is extrapolated to, and the time that it was sampled over, both in
+    /// milliseconds; their ratio is what it is to be multiplied by. `result` is the difference and `first` the
+    /// first value (or the counts, for histograms). There are at least two samples.
+    #[inline]
+    pub(super) fn stretch(
+        &self,
+        start_ms: i64,
+        end_ms: i64,
+        kind: Kind,
+        result: f64,
+        first: f64,
+    ) -> (f64, f64) {
+        let sampled = (self.last_ms - self.first_ms) as f64;
+        let mut to_start = self.reach(self.first_ms - start_ms, sampled);
+        let to_end = self.reach(end_ms - self.last_ms, sampled);
+        if kind.counter && result > 0.0 && first >= 0.0 && sampled * first < to_start * result {
+            to_start = sampled * (first / result);
         }
-        let seconds = |from: i64, to: i64| (to - from) as f64 / 1000.0;
-        let mut to_start = seconds(w.start_ms, self.first_ms);
-        let mut to_end = seconds(self.last_ms, w.end_ms);
-        let sampled = seconds(self.first_ms, self.last_ms);
-        let average = sampled / self.gaps as f64;
-        // A gap at an end that is hardly longer than the others means that the series went on.
-        let threshold = average * 1.1;
-        if to_start >= threshold {
-            to_start = average / 2.0;
-        }
-        if kind.counter && result > 0.0 && first >= 0.0 {
-            to_start = to_start.min(sampled * (first / result));
-        }
-        if to_end >= threshold {
-            to_end = average / 2.0;
-        }
-        Some(if sampled == 0.0 { 1.0 } else { (sampled + to_start + to_end) / sampled })
+        (sampled + to_start + to_end, sampled)
+    }
+
+    /// How far to extrapolate over a gap at an end: all of it where it is hardly longer than the gaps between
+    /// samples, as then the series went on; else half such a gap.
+    #[inline]
+    fn reach(&self, gap_ms: i64, sampled: f64) -> f64 {
+        let (gap, gaps) = (gap_ms as f64, self.gaps as f64);
+        let ratio = gap * gaps - sampled * 1.1;
+        // Close to the limit the reference's own rounding decides.
+        let long = if ratio.abs() < sampled * 1e-6 {
+            gap / 1000.0 >= sampled / 1000.0 / gaps * 1.1
+        } else {
+            ratio > 0.0
+        };
+        if long { sampled / gaps / 2.0 } else { gap }
     }
 }
 
