@@ -64,6 +64,9 @@ async fn drive(arguments: &RunArguments) -> Result<u8, Stop> {
     let instance = arguments.instance.clone().unwrap_or_else(default_instance);
     // What can be known to be wrong is said before a record is begun.
     options.check().await?;
+    let control = options.control();
+    stop_on_signals(control.clone())
+        .map_err(|e| Stop(exit::FAILED, format!("cannot watch for signals: {e}")))?;
     if let Some(url) = &arguments.otlp {
         let sink = OtlpSink::start(url, &instance).map_err(|e| bad(e.to_string()))?;
         options.sinks.push(Box::new(sink));
@@ -77,9 +80,7 @@ async fn drive(arguments: &RunArguments) -> Result<u8, Stop> {
         Some(parent) => Some(record(parent, &scenario, arguments, &instance, &mut options)?),
         None => None,
     };
-    let control = options.control();
     options.view = view(arguments, &control);
-    stop_on_signals(control);
     let result = loadgen::run(options).await;
     let finished = recorder.map(|r| finish(r, &result)).transpose();
     let summary = result?;
@@ -181,11 +182,31 @@ fn print(summary: &Summary, kind: SummaryKind) {
     }
 }
 
-/// Ctrl-C and SIGTERM end the run cleanly; a second one ends the program.
-fn stop_on_signals(control: loadgen::Control) {
+/// Ctrl-C and SIGTERM end the run cleanly; a second one ends the program. The handlers are in place on return.
+#[cfg(unix)]
+fn stop_on_signals(control: loadgen::Control) -> std::io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     tokio::spawn(async move {
         for _ in 0..2 {
-            if wait_for_signal().await.is_err() {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+            control.stop();
+        }
+        loadgen::view::terminal::restore();
+        std::process::exit(i32::from(exit::INTERRUPTED));
+    });
+    Ok(())
+}
+
+/// Ctrl-C ends the run cleanly; a second one ends the program.
+#[cfg(not(unix))]
+fn stop_on_signals(control: loadgen::Control) -> std::io::Result<()> {
+    tokio::spawn(async move {
+        for _ in 0..2 {
+            if tokio::signal::ctrl_c().await.is_err() {
                 return;
             }
             control.stop();
@@ -193,19 +214,5 @@ fn stop_on_signals(control: loadgen::Control) {
         loadgen::view::terminal::restore();
         std::process::exit(i32::from(exit::INTERRUPTED));
     });
-}
-
-#[cfg(unix)]
-async fn wait_for_signal() -> std::io::Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate())?;
-    tokio::select! {
-        result = tokio::signal::ctrl_c() => result,
-        _ = terminate.recv() => Ok(()),
-    }
-}
-
-#[cfg(not(unix))]
-async fn wait_for_signal() -> std::io::Result<()> {
-    tokio::signal::ctrl_c().await
+    Ok(())
 }

@@ -109,7 +109,7 @@ fn an_interrupt_ends_with_130_and_a_whole_record() {
         }
         let pid = rustix::process::Pid::from_child(&child);
         rustix::process::kill_process(pid, signal).expect("signalled");
-        assert_eq!(child.wait().expect("it ends").code(), Some(130));
+        assert_eq!(child.wait().expect("it ends").code(), Some(130), "after {signal:?}");
         let mut err = String::new();
         child.stderr.take().expect("piped").read_to_string(&mut err).expect("text");
         let path = err.lines().find_map(|l| l.strip_prefix("recorded: ")).expect("a record");
