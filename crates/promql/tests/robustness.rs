@@ -2,9 +2,13 @@
 //!
 //! Invariant: the seed is fixed, so that a failure comes back.
 
+#[path = "support/random.rs"]
+mod random;
+
 use std::time::{Duration, Instant};
 
 use assay_promql::{Expr, parse, pretty};
+use random::Random;
 
 /// Words of the language, valid or nearly so, to make expressions of.
 const WORDS: &[&str] = &[
@@ -87,18 +91,6 @@ const WORDS: &[&str] = &[
     "count_values(\"v\", up)",
 ];
 
-/// A generator of pseudo-random numbers (xorshift64), so that the test needs no other crate.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, n: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 % n as u64) as usize
-    }
-}
-
 /// Parses; a tree must print to the same tree, an error must lie in the text.
 fn check(text: &str) -> bool {
     match parse(text) {
@@ -137,7 +129,7 @@ fn shape(expr: &Expr) -> Vec<std::mem::Discriminant<Expr>> {
 
 #[test]
 fn random_words_are_errors_or_trees() {
-    let mut random = Random(0x5eed_1234_abcd_0001);
+    let mut random = Random::new(0x5eed_1234_abcd_0001);
     let mut trees = 0;
     for _ in 0..60_000 {
         let words = 1 + random.below(9);
@@ -149,7 +141,7 @@ fn random_words_are_errors_or_trees() {
 
 #[test]
 fn mutilated_expressions_are_errors_or_trees() {
-    let mut random = Random(0x5eed_1234_abcd_0002);
+    let mut random = Random::new(0x5eed_1234_abcd_0002);
     let seeds: Vec<_> =
         include_str!("../testdata/expressions.txt").lines().filter(|l| !l.starts_with('#')).collect();
     for seed in &seeds {

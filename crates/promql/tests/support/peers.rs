@@ -78,7 +78,7 @@ impl Prometheus {
             .arg("--storage.tsdb.retention.time=100y")
             .arg(format!("--web.listen-address=127.0.0.1:{port}"))
             .arg("--query.lookback-delta=5m")
-            .arg("--enable-feature=promql-experimental-functions,promql-duration-expr,promql-delayed-name-removal")
+            .arg("--enable-feature=promql-experimental-functions,promql-duration-expr")
             .stderr(Stdio::piped())
             .stdout(Stdio::null())
             .spawn()

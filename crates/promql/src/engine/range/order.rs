@@ -195,15 +195,11 @@ pub(super) fn mad(job: &Job<'_>, notes: &mut Notes) -> Points {
             notes.info(job.site, ignored_in_range(job.metric));
         }
         let sorted = window.move_to(w.floats);
-        out.values[w.step] = if sorted[0] == i64::MIN {
-            f64::NAN
-        } else {
-            let median = quantile_of_keys(0.5, sorted);
-            deviations.clear();
-            deviations.extend(sorted.iter().map(|k| (of_key(*k) - median).abs()));
-            deviations.sort_unstable_by(|a, b| order(*a, *b));
-            quantile_of(0.5, &deviations)
-        };
+        let median = quantile_of_keys(0.5, sorted);
+        deviations.clear();
+        deviations.extend(sorted.iter().map(|k| (of_key(*k) - median).abs()));
+        deviations.sort_unstable_by(|a, b| order(*a, *b));
+        out.values[w.step] = quantile_of(0.5, &deviations);
     }
     out
 }
