@@ -17,7 +17,7 @@ use crate::{
     },
 };
 
-/// Values of a step that are kept, best first: the value and the member's place in its group.
+/// Values of a step that are kept: the value and the member's place in its group.
 type Kept = Vec<(f64, usize)>;
 
 pub(super) fn by_rank<'e>(
@@ -56,6 +56,9 @@ pub(super) fn by_rank<'e>(
             columns.push(points);
             release_unused(&mut columns, &kept, place, steps);
         }
+        if op != AggregateOp::Limitk {
+            kept.iter_mut().for_each(|list| rank(list, op == AggregateOp::Topk));
+        }
         Ok(chosen(&columns, &kept, steps))
     })?;
     Ok(assemble(task, picked))
@@ -82,17 +85,49 @@ fn check_k(task: &Task<'_, '_>, param: &Scalars, site: usize) -> Result<bool, Ev
     Ok(true)
 }
 
-/// Keeps the `k` best values, sorted, NaN last. Of equal ones the first stay.
+/// Keeps the `k` best values in a heap with the worst of them at its root, which `vectorByValueHeap` and Go's
+/// `container/heap` order: which of several equal values stay is then as in the reference.
 fn insert(kept: &mut Kept, k: usize, v: f64, place: usize, top: bool) {
-    let better = |a: f64, b: f64| !a.is_nan() && (b.is_nan() || if top { a > b } else { a < b });
-    if kept.len() == k {
-        match kept.last() {
-            Some((worst, _)) if better(v, *worst) => kept.pop(),
-            _ => return,
-        };
+    let worse = |kept: &Kept, i: usize, j: usize| {
+        let (a, b) = (kept[i].0, kept[j].0);
+        a.is_nan() || if top { a < b } else { a > b }
+    };
+    if kept.len() < k {
+        kept.push((v, place));
+        let mut child = kept.len() - 1;
+        while child > 0 && worse(kept, child, (child - 1) / 2) {
+            kept.swap(child, (child - 1) / 2);
+            child = (child - 1) / 2;
+        }
+        return;
     }
-    let at = kept.partition_point(|(other, _)| !better(v, *other));
-    kept.insert(at, (v, place));
+    let Some((worst, _)) = kept.first().copied() else { return };
+    let better = if top { v > worst } else { v < worst };
+    if !better && (!worst.is_nan() || v.is_nan()) {
+        return;
+    }
+    kept[0] = (v, place);
+    let mut parent = 0;
+    loop {
+        let (left, right) = (2 * parent + 1, 2 * parent + 2);
+        if left >= kept.len() {
+            return;
+        }
+        let child = if right < kept.len() && worse(kept, right, left) { right } else { left };
+        if !worse(kept, child, parent) {
+            return;
+        }
+        kept.swap(parent, child);
+        parent = child;
+    }
+}
+
+/// Puts what is kept in the order of results: the best first, NaN last.
+fn rank(kept: &mut Kept, top: bool) {
+    kept.sort_by(|(a, _), (b, _)| {
+        let by_value = a.partial_cmp(b).map(|o| if top { o.reverse() } else { o });
+        by_value.unwrap_or_else(|| a.is_nan().cmp(&b.is_nan()))
+    });
 }
 
 /// Every now and then forgets the columns that no step has kept a value of.

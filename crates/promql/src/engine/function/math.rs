@@ -43,14 +43,15 @@ pub(super) fn function(func: Func) -> Option<fn(f64) -> f64> {
     })
 }
 
-/// The larger one, or NaN where either is.
+/// The larger one as Go's `math.Max`: +Inf even beside a NaN, else NaN where either is.
 pub(crate) fn max(a: f64, b: f64) -> f64 {
-    if a.is_nan() || b.is_nan() { f64::NAN } else { a.max(b) }
+    let infinite = a == f64::INFINITY || b == f64::INFINITY;
+    if !infinite && (a.is_nan() || b.is_nan()) { f64::NAN } else { a.max(b) }
 }
 
-/// The smaller one, or NaN where either is.
+/// The smaller one as Go's `math.Min`: -Inf even beside a NaN, else NaN where either is.
 pub(crate) fn min(a: f64, b: f64) -> f64 {
-    if a.is_nan() || b.is_nan() { f64::NAN } else { a.min(b) }
+    -max(-a, -b)
 }
 
 /// Values held between two limits; no result where the limits are the wrong way round.
