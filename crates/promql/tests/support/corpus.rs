@@ -94,7 +94,7 @@ impl Writer {
                 f64::NAN,
                 f64::INFINITY,
                 f64::NEG_INFINITY,
-                1e-320,
+                1e-300,
                 1e300,
                 42.0,
             ]))
