@@ -130,6 +130,19 @@ impl Rule {
         pairs.iter().find(|(k, _)| k.as_str() == Some(key)).map_or(self.position, |(k, _)| k.position)
     }
 
+    /// The text of the file that the rule stands in.
+    pub(crate) fn document_text(&self) -> &str {
+        self.source.document.text()
+    }
+
+    /// The lines of the rule, from 1.
+    pub(crate) fn lines(&self) -> Range<usize> {
+        let span = self.source.rule.span.clone();
+        let text: String = self.document_text().chars().skip(span.start).take(span.len()).collect();
+        let first = self.source.rule.position.line;
+        first..first + text.trim_end().lines().count().max(1)
+    }
+
     /// The alerting part, where the rule is an alerting rule.
     #[must_use]
     pub fn alerting(&self) -> Option<&Alerting> {

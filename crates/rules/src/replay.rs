@@ -20,6 +20,7 @@ use crate::{
     overlay::{Hidden, Overlay, View},
 };
 
+pub(crate) use depend::may_match;
 pub(crate) use rule::{Environment, RuleRun, instant};
 
 /// How to replay.

@@ -12,6 +12,7 @@ mod number;
 mod parse;
 mod queries;
 mod time;
+mod usage;
 mod value;
 
 use std::sync::Arc;
@@ -100,6 +101,24 @@ impl Template {
             }
         }
         Some(found)
+    }
+
+    /// The labels of the alert that the text uses by name, sorted.
+    pub(crate) fn labels_used(&self) -> Vec<String> {
+        let mut used = usage::Usage::default();
+        if let Some(tree) = &self.tree {
+            used.add(&tree.nodes, true);
+        }
+        used.labels.into_iter().collect()
+    }
+
+    /// Whether the text uses the alert's value.
+    pub(crate) fn uses_value(&self) -> bool {
+        let mut used = usage::Usage::default();
+        if let Some(tree) = &self.tree {
+            used.add(&tree.nodes, true);
+        }
+        used.value
     }
 
     /// Whether the text has no action, and so always prints as it is.

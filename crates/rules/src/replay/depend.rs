@@ -10,7 +10,7 @@ use assay_promql::{
 };
 
 use super::RuleRun;
-use crate::file::RuleKind;
+use crate::file::{Rule, RuleKind};
 
 /// Rules that are evaluated in one go: alone, or together slot by slot.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -160,12 +160,12 @@ impl Queried {
 
     /// Whether something that a rule writes may be selected.
     fn may_read(&self, producer: &RuleRun<'_>) -> bool {
-        self.anything || self.selectors.iter().any(|matchers| may_match(matchers, producer))
+        self.anything || self.selectors.iter().any(|matchers| may_match(matchers, producer.rule))
     }
 }
 
-fn may_match(matchers: &[Matcher], producer: &RuleRun<'_>) -> bool {
-    let rule = producer.rule;
+/// Whether a selector may find something that a rule writes.
+pub(crate) fn may_match(matchers: &[Matcher], rule: &Rule) -> bool {
     let Some(alerting) = rule.alerting() else {
         return matchers.iter().all(|m| match m.name.as_str() {
             METRIC_NAME => m.matches(&rule.name),

@@ -94,7 +94,7 @@ fn exposition(n: usize) -> Option<String> {
     }
     let mut out = "# TYPE flap gauge\n".to_owned();
     for id in 0..4 {
-        if n / (2 + id) % 2 == 0 {
+        if (n / (2 + id)).is_multiple_of(2) {
             out += &format!("flap{{id=\"{id}\"}} {}\n", (n * 7 + id * 3) % 10);
         }
     }
