@@ -173,7 +173,9 @@ impl Engine {
     /// # Errors
     /// See [`EvalError`].
     pub fn instant(&self, source: &dyn Queryable, expr: &Expr, t_ms: i64) -> Result<QueryResult, EvalError> {
-        let plan = Plan::new(&[expr], Grid::instant(t_ms), DurationContext::default(), &self.options)?;
+        let (plan, roots) =
+            Plan::new(&[expr], Grid::instant(t_ms), DurationContext::default(), &self.options);
+        roots.into_iter().collect::<Result<Vec<_>, _>>()?;
         let ctx = Context::new(source, &self.options, &plan.spans);
         let loaded = select::load(&ctx, &plan)?;
         let evaluator = Evaluator::new(&ctx, &plan, &loaded);
@@ -202,22 +204,31 @@ impl Engine {
     /// the others.
     ///
     /// # Errors
-    /// Where the source cannot be read or a limit of the whole is passed; an expression's own error is in
-    /// its place in the list.
+    /// Where series cannot be selected or are too many; all else that may go wrong is in the expression's
+    /// place in the list.
     pub fn batch(
         &self,
         source: &dyn Queryable,
         exprs: &[&Expr],
         query: RangeQuery,
     ) -> Result<Vec<Result<QueryResult, EvalError>>, EvalError> {
-        for expr in exprs {
-            check_range(expr, query)?;
-        }
-        let plan = Plan::new(exprs, query.grid(), query.durations(), &self.options)?;
+        let checked: Vec<Result<(), EvalError>> = exprs.iter().map(|e| check_range(e, query)).collect();
+        let valid: Vec<&Expr> =
+            exprs.iter().zip(&checked).filter(|(_, c)| c.is_ok()).map(|(e, _)| *e).collect();
+        let (plan, roots) = Plan::new(&valid, query.grid(), query.durations(), &self.options);
         let ctx = Context::new(source, &self.options, &plan.spans);
         let loaded = select::load(&ctx, &plan)?;
         let evaluator = Evaluator::new(&ctx, &plan, &loaded);
-        Ok(plan.roots.iter().map(|root| result::range(&evaluator, root)).collect())
+        let (mut roots, mut nodes) = (roots.into_iter(), plan.roots.iter());
+        let mut evaluate = |checked: Result<(), EvalError>| {
+            checked?;
+            roots.next().transpose()?;
+            let node = nodes.next().ok_or(EvalError::Cancelled)?;
+            let result = result::range(&evaluator, node);
+            ctx.end_expression();
+            result
+        };
+        Ok(checked.into_iter().map(&mut evaluate).collect())
     }
 
     /// How the expressions would be evaluated over a range: the plan as an indented tree, with what is
@@ -226,7 +237,9 @@ impl Engine {
     /// # Errors
     /// Where the expression makes no plan: a duration without a value, an unknown experimental function.
     pub fn explain(&self, exprs: &[&Expr], query: RangeQuery) -> Result<String, EvalError> {
-        Ok(Plan::new(exprs, query.grid(), query.durations(), &self.options)?.explain())
+        let (plan, roots) = Plan::new(exprs, query.grid(), query.durations(), &self.options);
+        roots.into_iter().collect::<Result<Vec<_>, _>>()?;
+        Ok(plan.explain())
     }
 }
 

@@ -185,6 +185,27 @@ fn a_batch_reads_each_series_once_and_changes_no_result() {
 }
 
 #[test]
+fn an_expression_of_a_batch_fails_alone() {
+    let source = storage();
+    let exprs = ["sum(g)", "count_over_time(g[step() - 1s])", "'text'", "g * on() group_left() g", "sum(g)"];
+    let exprs: Vec<Expr> = exprs.iter().map(|t| expr(t)).collect();
+    let refs: Vec<&Expr> = exprs.iter().collect();
+    let results = Engine::default().batch(&source, &refs, RANGE).expect("evaluates");
+    let failed: Vec<bool> = results.iter().map(Result::is_err).collect();
+    assert_eq!(failed, [false, true, true, true, false]);
+}
+
+#[test]
+fn the_limit_on_samples_holds_for_each_expression_of_a_batch() {
+    let source = storage();
+    let e: Vec<Expr> = (0..20).map(|i| expr(&format!("rate(c_total[1m]) + {i}"))).collect();
+    let refs: Vec<&Expr> = e.iter().collect();
+    let engine = Engine::new(EngineOptions { max_samples: 5_000, ..EngineOptions::default() });
+    let results = engine.batch(&source, &refs, RANGE).expect("evaluates");
+    assert!(results.iter().all(Result::is_ok), "each has fewer than 5,000 samples, all together more");
+}
+
+#[test]
 fn shared_parts_keep_the_positions_of_each_use() {
     let source = storage();
     let (a, b) = (expr("rate(g[1m])"), expr("1 + sum(rate(g[1m]))"));

@@ -166,6 +166,7 @@ functions! {
     SortDesc "sort_desc" (Vector) No, Vector, false;
     Sqrt "sqrt" (Vector) No, Vector, false;
     Start "start" () No, Scalar, true;
+    StartTimestamp "start_timestamp" (Vector) No, Vector, true;
     StddevOverTime "stddev_over_time" (Matrix) No, Vector, false;
     StdvarOverTime "stdvar_over_time" (Matrix) No, Vector, false;
     Step "step" () No, Scalar, true;
@@ -189,7 +190,7 @@ mod tests {
     #[test]
     fn the_table_is_sorted_and_complete() {
         assert!(FUNCTIONS.is_sorted_by(|a, b| a.name < b.name));
-        assert_eq!(FUNCTIONS.len(), 89);
+        assert_eq!(FUNCTIONS.len(), 90);
         for f in FUNCTIONS {
             assert_eq!(Function::find(f.name).map(|g| g.id), Some(f.id));
         }

@@ -24,7 +24,10 @@ pub(crate) struct Context<'e> {
     pub(crate) queryable: &'e dyn Queryable,
     pub(crate) options: &'e EngineOptions,
     spans: &'e [Range<usize>],
-    samples: AtomicUsize,
+    /// Samples held for the expression at hand.
+    transient: AtomicUsize,
+    /// Samples held for several expressions.
+    retained: AtomicUsize,
     deadline: Option<Instant>,
     cancelled: Option<Arc<AtomicBool>>,
 }
@@ -48,7 +51,8 @@ impl<'e> Context<'e> {
             queryable,
             options,
             spans,
-            samples: AtomicUsize::new(0),
+            transient: AtomicUsize::new(0),
+            retained: AtomicUsize::new(0),
             deadline: options.timeout.map(|t| Instant::now() + t),
             cancelled: options.cancel.clone(),
         }
@@ -69,19 +73,40 @@ impl<'e> Context<'e> {
         self.fail(site, "vector cannot contain metrics with the same labelset")
     }
 
-    /// Counts samples that are held now.
+    /// Counts samples that are held for the expression at hand.
     pub(crate) fn hold(&self, samples: usize) -> Result<(), EvalError> {
-        let held = self.samples.fetch_add(samples, Ordering::Relaxed) + samples;
+        self.transient.fetch_add(samples, Ordering::Relaxed);
+        self.check_samples()
+    }
+
+    /// Gives back what [`Self::hold`] counted.
+    pub(crate) fn release(&self, samples: usize) {
+        self.transient.fetch_sub(samples, Ordering::Relaxed);
+    }
+
+    /// Counts samples that are held for other expressions too.
+    pub(crate) fn retain(&self, samples: usize) -> Result<(), EvalError> {
+        self.retained.fetch_add(samples, Ordering::Relaxed);
+        self.check_samples()
+    }
+
+    /// Gives back what [`Self::retain`] counted.
+    pub(crate) fn forget(&self, samples: usize) {
+        self.retained.fetch_sub(samples, Ordering::Relaxed);
+    }
+
+    /// Everything that was held for one expression is gone.
+    pub(crate) fn end_expression(&self) {
+        self.transient.store(0, Ordering::Relaxed);
+    }
+
+    fn check_samples(&self) -> Result<(), EvalError> {
+        let held = self.transient.load(Ordering::Relaxed) + self.retained.load(Ordering::Relaxed);
         match self.options.max_samples {
             0 => Ok(()),
             max if held > max => Err(EvalError::TooManySamples { max }),
             _ => Ok(()),
         }
-    }
-
-    /// Gives back what [`Self::hold`] counted.
-    pub(crate) fn release(&self, samples: usize) {
-        self.samples.fetch_sub(samples, Ordering::Relaxed);
     }
 
     /// Fails where the query was cancelled or has run out of time.

@@ -32,6 +32,7 @@ struct Kept {
     value: KeptValue,
     notes: Vec<Note>,
     site: Site,
+    samples: usize,
     uses_left: usize,
 }
 
@@ -68,7 +69,9 @@ impl<'e> Evaluator<'e> {
         };
         let said = own.into_list();
         notes.extend(said.iter().cloned());
-        let kept = Kept { value: value.clone(), notes: said, site: node.site, uses_left: uses - 1 };
+        let samples = value.samples();
+        self.ctx.retain(samples)?;
+        let kept = Kept { value: value.clone(), notes: said, site: node.site, samples, uses_left: uses - 1 };
         self.kept.lock().unwrap_or_else(PoisonError::into_inner).insert(node.id, kept);
         Ok(value.into_output())
     }
@@ -82,6 +85,7 @@ impl<'e> Evaluator<'e> {
         found.uses_left -= 1;
         let value = found.value.clone();
         if found.uses_left == 0 {
+            self.ctx.forget(found.samples);
             kept.remove(&node.id);
         }
         Some(value.into_output())
@@ -169,6 +173,13 @@ impl<'e> Evaluator<'e> {
 }
 
 impl KeptValue {
+    fn samples(&self) -> usize {
+        match self {
+            Self::Vector(_, columns) => columns.iter().map(|p| p.values.len() + p.histograms.len()).sum(),
+            Self::Scalar(_) | Self::Text(_) => 0,
+        }
+    }
+
     fn into_output<'e>(self) -> Output<'e> {
         match self {
             Self::Scalar(s) => Output::Scalar(s),

@@ -100,6 +100,8 @@ pub(crate) fn call<'e>(
                 Ok(())
             })
         }
+        // What is computed has no start time.
+        Func::StartTimestamp => Vector::empty(),
         Func::LabelReplace => labels::replace(ev, node, args, notes)?,
         Func::LabelJoin => labels::join(ev, node, args, notes)?,
         Func::Sort | Func::SortDesc => sort::by_value(ev, node, vector(0, notes)?, func, notes)?,

@@ -17,7 +17,7 @@ use crate::ast::{
 
 /// The plan of one or several expressions.
 pub(crate) struct Plan {
-    /// One for each expression.
+    /// The nodes of whole expressions.
     pub(crate) roots: Vec<Arc<Node>>,
     /// What is read from the source.
     pub(crate) selections: Vec<Selection>,
@@ -157,18 +157,19 @@ pub(crate) struct InfoCall {
 }
 
 impl Plan {
-    /// Plans expressions over one grid. `durations` is what `step()` and `range()` yield.
+    /// Plans expressions over one grid. `durations` is what `step()` and `range()` yield. The list has the node
+    /// of each expression, or why it has none: a duration without a value, a function that may not be used.
     pub(crate) fn new(
         exprs: &[&Expr],
         grid: Grid,
         durations: DurationContext,
         options: &EngineOptions,
-    ) -> Result<Self, EvalError> {
+    ) -> (Self, Vec<Result<Arc<Node>, EvalError>>) {
         let mut builder = build::Builder::new(grid, durations, options);
-        let roots = exprs.iter().map(|e| builder.root(e)).collect::<Result<Vec<_>, _>>()?;
-        let mut plan = builder.finish(roots);
+        let roots: Vec<Result<Arc<Node>, EvalError>> = exprs.iter().map(|e| builder.root(e)).collect();
+        let mut plan = builder.finish(roots.iter().filter_map(|r| r.as_ref().ok()).cloned().collect());
         plan.count_uses();
-        Ok(plan)
+        (plan, roots)
     }
 
     fn count_uses(&mut self) {

@@ -103,7 +103,7 @@ impl Loaded<'_> {
         }
         let mut column = Column::default();
         self.decode(i, &mut column)?;
-        ctx.hold(column.len())?;
+        ctx.retain(column.len())?;
         Ok(Read::Shared(decoded[i].get_or_init(|| Arc::new(column)).clone()))
     }
 

@@ -151,10 +151,10 @@ impl<'o> Builder<'o> {
                 let step = if self.durations.range_ms == 0 { 0 } else { self.durations.step_ms };
                 return Ok(Op::Number(step as f64 / 1000.0));
             }
-            (_, Some(Expr::Vector(v))) if matches!(c.func.name, "timestamp" | "start_timestamp") => {
+            (Func::Timestamp | Func::StartTimestamp, Some(Expr::Vector(v))) => {
                 self.site(&c.args[0]);
                 let selector = self.selector(v, grid)?;
-                return Ok(Op::Times { selector, start: func != Func::Timestamp });
+                return Ok(Op::Times { selector, start: func == Func::StartTimestamp });
             }
             (Func::Info, _) => return self.info(c, grid),
             (Func::Absent, Some(arg)) => {
