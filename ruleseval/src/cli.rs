@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 
 use crate::report::terminal::TerminalOptions;
 
+mod check;
 mod eval;
 mod export;
 mod import;
@@ -27,6 +28,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Eval(eval::Args),
+    Check(check::Args),
     Query(query::Args),
     Serve(serve::Args),
     Test(test::Args),
@@ -55,6 +57,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     output::start_logging();
     let outcome = match &cli.command {
         Command::Eval(args) => eval::run(args, &arguments),
+        Command::Check(args) => check::run(args),
         Command::Query(args) => query::run(args),
         Command::Serve(args) => serve::run(args),
         Command::Test(args) => test::run(args),

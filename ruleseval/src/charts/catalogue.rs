@@ -132,6 +132,20 @@ pub(super) const PLOTS: &[Plot] = &[
         ..NONE
     },
     Plot {
+        id: "model-queue",
+        title: "Model slots",
+        unit: "",
+        note: "Answers being generated, and those that wait for a slot.",
+        lines: &[
+            ("active", "sum(rag_llm_active)"),
+            ("waiting", "sum(rag_llm_queued)"),
+            ("slots", "sum(rag_llm_slots)"),
+            ("running {model_name}", "sum by (model_name) (vllm:num_requests_running)"),
+            ("waiting {model_name}", "sum by (model_name) (vllm:num_requests_waiting)"),
+        ],
+        ..NONE
+    },
+    Plot {
         id: "tokens",
         title: "Tokens",
         unit: "/s",
@@ -149,7 +163,7 @@ pub(super) const PLOTS: &[Plot] = &[
         note: "Busy part of each host's processors.",
         lines: &[(
             "{instance}",
-            "100 * (1 - avg by (instance) (rate(node_cpu_seconds_total{mode=\"idle\"}[WINDOW])))",
+            "100 - 100 * sum by (instance) (rate(node_cpu_seconds_total{mode=\"idle\"}[WINDOW])) / sum by (instance) (rate(node_cpu_seconds_total[WINDOW]))",
         )],
         limits_of: Some("node_cpu_seconds_total"),
         ..NONE

@@ -21,10 +21,10 @@ pub(super) fn advise(
     let seen = Evidence { window, source, range: duration::format_ms(window.len_ms()) };
     let finders: &[Finder] = match topic(row) {
         // A stage's own latency is not explained by which stage is the slowest.
-        Topic::Time if row.category == "stages" => &[busy_cpu, late_generator],
-        Topic::Time => &[dominant_stage, queueing, busy_cpu, late_generator, error_classes],
+        Topic::Time if row.category == "stages" => &[model_queue, busy_cpu, late_generator],
+        Topic::Time => &[dominant_stage, model_queue, queueing, busy_cpu, late_generator, error_classes],
         Topic::Errors => &[error_classes, failed_checks, busy_cpu],
-        Topic::Throughput => &[dropped, late_generator, dominant_stage, busy_cpu, error_classes],
+        Topic::Throughput => &[dropped, late_generator, dominant_stage, model_queue, busy_cpu, error_classes],
         Topic::Resources => &[heaviest_process],
     };
     let mut found = Vec::new();
@@ -103,6 +103,18 @@ fn dominant_stage(seen: &Evidence<'_>) -> Result<Option<String>, SourceError> {
     )))
 }
 
+fn model_queue(seen: &Evidence<'_>) -> Result<Option<String>, SourceError> {
+    let waiting = seen.number(
+        "sum(avg_over_time(rag_llm_queued[RANGE])) > 0.5 or sum(avg_over_time(vllm:num_requests_waiting[RANGE])) > 0.5",
+    )?;
+    let slots = seen.number("sum(max_over_time(rag_llm_slots[RANGE]))")?;
+    Ok(waiting.map(|n| {
+        let of =
+            slots.map_or_else(|| "a slot".to_owned(), |s| format!("one of the {} slots", units::digits(s)));
+        format!("On average {} requests wait for {of} of the model: it is the bottleneck.", units::digits(n))
+    }))
+}
+
 fn queueing(seen: &Evidence<'_>) -> Result<Option<String>, SourceError> {
     let p99 = |metric: &str| format!("histogram_quantile(0.99, sum(increase({metric}[RANGE])))");
     let planned = seen.number(&p99("load_request_latency_seconds"))?;
@@ -119,8 +131,10 @@ fn queueing(seen: &Evidence<'_>) -> Result<Option<String>, SourceError> {
 }
 
 fn busy_cpu(seen: &Evidence<'_>) -> Result<Option<String>, SourceError> {
-    let hosts =
-        seen.ranked("1 - avg by (instance) (rate(node_cpu_seconds_total{mode=\"idle\"}[RANGE])) > 0.7")?;
+    let hosts = seen.ranked(
+        "1 - sum by (instance) (rate(node_cpu_seconds_total{mode=\"idle\"}[RANGE])) \
+         / sum by (instance) (rate(node_cpu_seconds_total[RANGE])) > 0.7",
+    )?;
     Ok(hosts.first().map(|(labels, busy)| {
         let host = labels.first().map_or("the host", String::as_str);
         format!(

@@ -2,6 +2,7 @@
 
 mod cli;
 mod files;
+mod lints;
 mod peers;
 mod recording;
 mod reports;
