@@ -120,6 +120,14 @@ pub(crate) struct Args {
     #[arg(long = "collector.vmstat.fields", value_name = "REGEX", default_value = VMSTAT_FIELDS)]
     vmstat_fields: String,
 
+    /// NVML's file, where it is not the one that the driver installs.
+    #[arg(long = "collector.gpu.nvml-library", value_name = "FILE")]
+    nvml_library: Option<PathBuf>,
+
+    /// The label with the host's name on GPU metrics; newer dashboards have `hostname`.
+    #[arg(long = "collector.gpu.hostname-label", value_name = "NAME", default_value = "Hostname")]
+    gpu_hostname_label: String,
+
     /// Only messages at least as grave.
     #[arg(long = "log.level", value_name = "LEVEL", default_value = "info")]
     pub(crate) log_level: LogLevel,
@@ -202,6 +210,8 @@ impl Args {
             arp_devices: filter("arp.device", &self.arp_devices_include, &self.arp_devices_exclude)?,
             netstat_fields: fields("--collector.netstat.fields", &self.netstat_fields)?,
             vmstat_fields: fields("--collector.vmstat.fields", &self.vmstat_fields)?,
+            nvml_library: self.nvml_library.clone(),
+            gpu_hostname_label: self.gpu_hostname_label.clone(),
         })
     }
 

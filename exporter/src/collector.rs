@@ -11,6 +11,7 @@ mod diskstats;
 mod entropy;
 mod filefd;
 mod filesystem;
+mod gpu;
 mod kernel_hung;
 mod loadavg;
 mod meminfo;
@@ -71,6 +72,9 @@ pub const REGISTRY: &[Entry] = &[
     on("entropy", "The random number generator's pool", |_| Box::new(entropy::Entropy)),
     on("filefd", "File descriptors in use", |_| Box::new(filefd::Filefd)),
     on("filesystem", "Space and inodes of file systems", |o| Box::new(filesystem::Filesystem::new(o))),
+    on("gpu", "NVIDIA GPUs, under dcgm-exporter's names; off by itself where there is no NVML", |o| {
+        Box::new(gpu::Gpu::new(o))
+    }),
     on("kernel_hung", "Tasks that the kernel found hung", |_| Box::new(kernel_hung::KernelHung)),
     on("loadavg", "Load averages", |_| Box::new(loadavg::Loadavg)),
     on("meminfo", "Memory", |_| Box::new(meminfo::Meminfo)),

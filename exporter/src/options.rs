@@ -2,7 +2,7 @@
 //!
 //! Invariant: options are validated when they are made; the exporter takes them as they are.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, path::PathBuf, time::Duration};
 
 use regex::Regex;
 
@@ -37,6 +37,10 @@ pub struct Options {
     pub netstat_fields: Filter,
     /// Fields shown by vmstat.
     pub vmstat_fields: Filter,
+    /// NVML's file; `None` for the one that the driver installs.
+    pub nvml_library: Option<PathBuf>,
+    /// The label with the host's name on GPU metrics: dcgm-exporter's is `Hostname`, newer ones have `hostname`.
+    pub gpu_hostname_label: String,
 }
 
 /// Block devices that diskstats leaves out unless told otherwise: partitions, loop devices and the like.
@@ -129,6 +133,8 @@ impl Default for Options {
             arp_devices: Filter::default(),
             netstat_fields: include(NETSTAT_FIELDS),
             vmstat_fields: include(VMSTAT_FIELDS),
+            nvml_library: None,
+            gpu_hostname_label: "Hostname".into(),
         }
     }
 }

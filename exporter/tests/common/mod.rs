@@ -21,6 +21,8 @@ pub(crate) fn made_up_host(directory: &Path) -> Options {
             udev_data: directory.join("udev"),
         },
         own_metrics: false,
+        // This machine may have GPUs; the made-up host has none.
+        nvml_library: Some(directory.join("libnvidia-ml.so.1")),
         ..Options::default()
     }
 }
