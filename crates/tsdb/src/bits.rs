@@ -7,7 +7,7 @@
 #[derive(Clone, Debug, Default)]
 pub(crate) struct BitWriter {
     bytes: Vec<u8>,
-    /// Bits not yet in `bytes`, in the low `held` bits.
+    /// Bits not yet in `bytes`, in the low `held` bits, of which there are at most 63.
     pending: u64,
     held: u32,
 }
@@ -20,33 +20,31 @@ impl BitWriter {
         Self { bytes, pending: 0, held: 0 }
     }
 
-    /// Writes the low `n` bits of `value`, `n` at most 64.
+    /// Writes the low `n` bits of `value`, `n` from 1 to 64.
+    #[inline]
     pub(crate) fn put(&mut self, value: u64, n: u32) {
-        if n > 32 {
-            self.put_short(value >> 32, n - 32);
-            self.put_short(value, 32);
-        } else {
-            self.put_short(value, n);
+        let value = value & (u64::MAX >> (64 - n));
+        let free = 64 - self.held;
+        if n < free {
+            self.pending = (self.pending << n) | value;
+            self.held += n;
+            return;
         }
-    }
-
-    fn put_short(&mut self, value: u64, n: u32) {
-        let value = value & ((1u64 << n) - 1);
-        self.pending = (self.pending << n) | value;
-        self.held += n;
-        while self.held >= 8 {
-            self.held -= 8;
-            self.bytes.push((self.pending >> self.held) as u8);
-        }
+        // The word is full: it is what was pending, moved up, and the first bits of the value.
+        let rest = n - free;
+        let high = if free == 64 { 0 } else { self.pending << free };
+        self.bytes.extend_from_slice(&(high | (value >> rest)).to_be_bytes());
+        self.pending = if rest == 0 { 0 } else { value & (u64::MAX >> (64 - rest)) };
+        self.held = rest;
     }
 
     pub(crate) fn put_bit(&mut self, bit: bool) {
-        self.put_short(u64::from(bit), 1);
+        self.put(u64::from(bit), 1);
     }
 
     /// How many bytes the stream takes as it stands.
     pub(crate) fn len(&self) -> usize {
-        self.bytes.len() + usize::from(self.held > 0)
+        self.bytes.len() + self.held.div_ceil(8) as usize
     }
 
     /// The stream so far, its last byte padded with zeros.
@@ -54,7 +52,8 @@ impl BitWriter {
         let mut out = Vec::with_capacity(self.len());
         out.extend_from_slice(&self.bytes);
         if self.held > 0 {
-            out.push((self.pending << (8 - self.held)) as u8);
+            let tail = (self.pending << (64 - self.held)).to_be_bytes();
+            out.extend_from_slice(&tail[..self.held.div_ceil(8) as usize]);
         }
         out
     }
@@ -89,17 +88,9 @@ impl<'a> BitReader<'a> {
         let byte = self.at >> 3;
         let word = match self.data.get(byte..).and_then(<[u8]>::first_chunk) {
             Some(chunk) => u64::from_be_bytes(*chunk),
-            None => self.peek_tail(byte),
+            None => tail_word(self.data, byte),
         };
         word << (self.at & 7)
-    }
-
-    #[cold]
-    fn peek_tail(&self, byte: usize) -> u64 {
-        let mut chunk = [0u8; 8];
-        let tail = self.data.get(byte..).unwrap_or(&[]);
-        chunk[..tail.len()].copy_from_slice(tail);
-        u64::from_be_bytes(chunk)
     }
 
     #[inline(always)]
@@ -254,7 +245,20 @@ impl XorWindow {
         out.put(delta >> trailing, width);
     }
 
-    /// Reads the XOR with the value before; `word` is what [`BitReader::peek`] returned.
+    /// Takes the window that `word`, which starts with a set bit, names, and returns the width of the prefix.
+    #[inline(always)]
+    pub(crate) fn choose(&mut self, word: u64) -> u32 {
+        let explicit = (word >> 62) & 1 == 1;
+        let (leading, width) = (((word >> 57) & 31) as u32, ((word >> 51) & 63) as u32);
+        let width = if width == 0 { 64 } else { width };
+        // Only damage makes a window wider than a word; the value is then as wrong as the chunk is.
+        let leading = leading.min(64 - width);
+        self.leading = if explicit { leading } else { self.leading };
+        self.trailing = if explicit { 64 - leading - width } else { self.trailing };
+        if explicit { 13 } else { 2 }
+    }
+
+    /// Reads the XOR with the value before.
     #[inline(always)]
     pub(crate) fn take(&mut self, reader: &mut BitReader<'_>) -> u64 {
         let word = reader.peek();
@@ -262,26 +266,90 @@ impl XorWindow {
             reader.skip(1);
             return 0;
         }
-        let (prefix, width) = if (word >> 62) & 1 == 0 {
-            (2, 64 - self.leading - self.trailing)
-        } else {
-            let leading = ((word >> 57) & 31) as u32;
-            let width = ((word >> 51) & 63) as u32;
-            let width = if width == 0 { 64 } else { width };
-            // Only damage makes a window wider than a word; the value is then as wrong as the chunk is.
-            self.leading = leading.min(64 - width);
-            self.trailing = 64 - self.leading - width;
-            (13, width)
-        };
-        let bits = if prefix + width <= 57 {
-            reader.skip(prefix + width);
-            (word << prefix) >> (64 - width)
-        } else {
-            reader.skip(prefix);
-            reader.take(width)
-        };
-        bits << self.trailing
+        let prefix = self.choose(word);
+        reader.skip(prefix);
+        reader.take(64 - self.leading - self.trailing) << self.trailing
     }
+}
+
+/// Reads bits through a word in a register, for the hottest loop: most samples touch no memory.
+pub(crate) struct BitBuffer<'a> {
+    data: &'a [u8],
+    /// The next byte that is not in `word`; it may run past the end, where zeros are read.
+    next: usize,
+    /// The next bits, left-aligned.
+    pub(crate) word: u64,
+    /// How many of them count; those after are right or zero.
+    pub(crate) held: u32,
+}
+
+impl<'a> BitBuffer<'a> {
+    /// Goes on where a reader is.
+    pub(crate) fn new(reader: &BitReader<'a>) -> Self {
+        let mut buffer = Self { data: reader.data, next: reader.at >> 3, word: 0, held: 0 };
+        buffer.fill();
+        buffer.skip((reader.at & 7) as u32);
+        buffer
+    }
+
+    /// Makes sure of at least 40 bits.
+    #[inline(always)]
+    pub(crate) fn refill(&mut self) {
+        if self.held < 40 {
+            self.fill();
+        }
+    }
+
+    /// Makes sure of at least 56 bits (variant 4 of F. Giesen's "Reading bits in far too many ways").
+    #[inline(always)]
+    fn fill(&mut self) {
+        let word = match self.data.get(self.next..).and_then(<[u8]>::first_chunk) {
+            Some(chunk) => u64::from_be_bytes(*chunk),
+            None => tail_word(self.data, self.next),
+        };
+        self.word |= word >> self.held;
+        self.next += ((63 - self.held) >> 3) as usize;
+        self.held |= 56;
+    }
+
+    /// Drops `n` bits, of those that are held.
+    #[inline(always)]
+    pub(crate) fn skip(&mut self, n: u32) {
+        self.word <<= n;
+        self.held -= n;
+    }
+
+    /// The next `n` bits, `n` from 1 to 64.
+    #[inline(always)]
+    pub(crate) fn take(&mut self, n: u32) -> u64 {
+        self.fill();
+        if n <= self.held {
+            let bits = self.word >> (64 - n);
+            self.word = if n == 64 { 0 } else { self.word << n };
+            self.held -= n;
+            return bits;
+        }
+        let high = self.word >> 32;
+        self.skip(32);
+        self.fill();
+        let rest = n - 32;
+        let low = self.word >> (64 - rest);
+        self.skip(rest);
+        (high << rest) | low
+    }
+
+    /// Whether more was read than there is.
+    pub(crate) fn overrun(&self) -> bool {
+        self.next * 8 - self.held as usize > self.data.len() * 8
+    }
+}
+
+#[cold]
+fn tail_word(data: &[u8], from: usize) -> u64 {
+    let mut chunk = [0u8; 8];
+    let tail = data.get(from..).unwrap_or(&[]);
+    chunk[..tail.len()].copy_from_slice(tail);
+    u64::from_be_bytes(chunk)
 }
 
 #[cfg(test)]
@@ -297,7 +365,9 @@ mod tests {
         }
         for offset in 0..8 {
             let mut out = BitWriter::default();
-            out.put(0, offset);
+            if offset > 0 {
+                out.put(0, offset);
+            }
             for v in &values {
                 put_varbit_int(&mut out, *v);
                 put_varbit_uint(&mut out, *v as u64);

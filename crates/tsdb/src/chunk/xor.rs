@@ -4,7 +4,7 @@
 //! others a difference of differences in 1, 16, 20, 24 or 68 bits and an XOR.
 
 use crate::{
-    bits::{BitReader, BitWriter, XorWindow, fits, sign},
+    bits::{BitBuffer, BitReader, BitWriter, XorWindow, fits, sign},
     buf::{put_uvarint, put_varint},
     error::Damage,
 };
@@ -99,59 +99,85 @@ pub(crate) fn decode(data: &[u8], times: &mut Vec<i64>, values: &mut Vec<f64>) -
     let (base_t, base_v) = (times.len(), values.len());
     times.resize(base_t + count, 0);
     values.resize(base_v + count, 0.0);
-    let mut reader = BitReader::new(&data[2..]);
-    fill(&mut reader, &mut times[base_t..], &mut values[base_v..]);
-    if reader.overrun() {
+    let filled = fill(&data[2..], &mut times[base_t..], &mut values[base_v..]);
+    if filled.is_err() {
         times.truncate(base_t);
         values.truncate(base_v);
-        return Err(Damage::new(data.len(), format!("a chunk of {count} samples ends early")));
+    }
+    filled
+}
+
+/// Decodes into slots that are there; what a chunk that ends early leaves in them is of no use.
+fn fill(data: &[u8], times: &mut [i64], values: &mut [f64]) -> Result<(), Damage> {
+    let mut slots = times.iter_mut().zip(values.iter_mut());
+    let mut reader = BitReader::new(data);
+    let mut t = reader.varint();
+    let mut value = reader.take(64);
+    if let Some((t_out, v_out)) = slots.next() {
+        (*t_out, *v_out) = (t, f64::from_bits(value));
+    }
+    let mut delta = 0i64;
+    let mut window = XorWindow::FULL;
+    if let Some((t_out, v_out)) = slots.next() {
+        delta = reader.uvarint() as i64;
+        t = t.wrapping_add(delta);
+        value ^= window.take(&mut reader);
+        (*t_out, *v_out) = (t, f64::from_bits(value));
+    }
+    let mut bits = BitBuffer::new(&reader);
+    for (t_out, v_out) in slots {
+        bits.refill();
+        if bits.word >> 63 == 0 {
+            bits.skip(1);
+        } else {
+            delta = delta.wrapping_add(take_dod(&mut bits));
+            bits.refill();
+        }
+        t = t.wrapping_add(delta);
+        value ^= take_xor(&mut bits, &mut window);
+        (*t_out, *v_out) = (t, f64::from_bits(value));
+    }
+    if bits.overrun() {
+        return Err(Damage::new(data.len(), "a chunk ends before its last sample"));
     }
     Ok(())
 }
 
-fn fill(reader: &mut BitReader<'_>, times: &mut [i64], values: &mut [f64]) {
-    let mut slots = times.iter_mut().zip(values.iter_mut());
-    let Some((t_out, v_out)) = slots.next() else { return };
-    let mut t = reader.varint();
-    let mut bits = reader.take(64);
-    (*t_out, *v_out) = (t, f64::from_bits(bits));
-    let Some((t_out, v_out)) = slots.next() else { return };
-    let mut delta = reader.uvarint() as i64;
-    let mut window = XorWindow::FULL;
-    t = t.wrapping_add(delta);
-    bits ^= window.take(reader);
-    (*t_out, *v_out) = (t, f64::from_bits(bits));
-    for (t_out, v_out) in slots {
-        let word = reader.peek();
-        if word >> 62 == 0 {
-            // Same step, same value: the commonest sample of all takes two bits.
-            reader.skip(2);
-        } else {
-            delta = delta.wrapping_add(take_dod(reader, word));
-            bits ^= window.take(reader);
-        }
-        t = t.wrapping_add(delta);
-        (*t_out, *v_out) = (t, f64::from_bits(bits));
-    }
-}
-
 #[inline(always)]
-fn take_dod(reader: &mut BitReader<'_>, word: u64) -> i64 {
-    if word >> 63 == 0 {
-        reader.skip(1);
-        return 0;
-    }
-    let (prefix, width) = match word.leading_ones() {
+fn take_dod(bits: &mut BitBuffer<'_>) -> i64 {
+    let (prefix, width) = match bits.word.leading_ones() {
         1 => (2, 14),
         2 => (3, 17),
         3 => (4, 20),
         _ => {
-            reader.skip(4);
-            return reader.take(64) as i64;
+            bits.skip(4);
+            return bits.take(64) as i64;
         }
     };
-    reader.skip(prefix + width);
-    sign((word << prefix) >> (64 - width), width)
+    let dod = (bits.word << prefix) >> (64 - width);
+    bits.skip(prefix + width);
+    sign(dod, width)
+}
+
+/// As [`XorWindow::take`], from a buffer that holds at least 40 bits.
+#[inline(always)]
+fn take_xor(bits: &mut BitBuffer<'_>, window: &mut XorWindow) -> u64 {
+    let word = bits.word;
+    if word >> 63 == 0 {
+        bits.skip(1);
+        return 0;
+    }
+    // Which of the two forms comes next is hard to foresee, so both are computed and one is chosen.
+    let prefix = window.choose(word);
+    let width = 64 - window.leading - window.trailing;
+    let delta = if prefix + width <= bits.held {
+        bits.skip(prefix + width);
+        (word << prefix) >> (64 - width)
+    } else {
+        bits.skip(prefix);
+        bits.take(width)
+    };
+    delta << window.trailing
 }
 
 #[cfg(test)]
