@@ -12,7 +12,6 @@ pub mod charts;
 pub mod cli;
 pub mod eval;
 pub mod judge;
-pub mod lint;
 pub mod report;
 pub mod serve;
 pub mod sla;

@@ -139,3 +139,30 @@ fn a_run_goes_out_as_text_and_comes_back() {
     assert_eq!(again.status.code(), Some(2));
     assert!(text(&again.stderr).contains("is there already"), "{}", text(&again.stderr));
 }
+
+#[test]
+fn check_tells_findings_by_severity_and_wrong_files_apart() {
+    let recording = Recording::new(Trouble { killed_after_s: Some(40), ..Trouble::default() });
+    let run = recording.path().display().to_string();
+    let shipped = ruleseval(&["check", &rules(), &sla().display().to_string(), "--fail-on", "warning"]);
+    assert_eq!(shipped.status.code(), Some(0), "{}{}", text(&shipped.stdout), text(&shipped.stderr));
+    assert!(text(&shipped.stdout).contains("13 objectives, 0 findings"), "{}", text(&shipped.stdout));
+    let file = recording.beside("r.yml");
+    std::fs::write(&file, "groups:\n- name: g\n  rules:\n  - {alert: A, expr: up == 0}\n").expect("writes");
+    let file = file.display().to_string();
+    let check = |arguments: &[&str], code: i32, says: &str| {
+        let out = ruleseval(&[&["check", file.as_str()], arguments].concat());
+        assert_eq!(out.status.code(), Some(code), "{arguments:?}: {}", text(&out.stdout));
+        let all = text(&out.stdout) + &text(&out.stderr);
+        assert!(all.contains(says), "{arguments:?}: {all}");
+    };
+    check(&[], 0, "[missing-summary]");
+    check(&["--fail-on", "info"], 1, "r.yml:4:5: info[missing-severity]");
+    check(
+        &["--fail-on", "info", "--ignore", "missing-summary,missing-severity", "--run", &run],
+        0,
+        "0 findings",
+    );
+    check(&["--ignore", "missing-sumary"], 2, "did you mean \"missing-summary\"?");
+    check(&["--list"], 0, "duplicate-rule");
+}

@@ -2,7 +2,6 @@
 
 mod cli;
 mod files;
-mod lints;
 mod peers;
 mod recording;
 mod reports;
