@@ -21,6 +21,7 @@ use super::{
     EvalError,
     context::Context,
     eval::Evaluator,
+    grid::Grid,
     notes::Notes,
     plan::Node,
     points::{Points, Scalars, is_absent},
@@ -88,18 +89,7 @@ pub(crate) fn call<'e>(
             let nearest = if args.len() > 1 { scalar(1, notes)? } else { Scalars::Constant(1.0) };
             math::round(v, nearest)
         }
-        Func::Timestamp => {
-            let v = vector(0, notes)?.drop_names();
-            v.map(move |_, points, _| {
-                for step in 0..steps {
-                    if points.has(step) {
-                        points.values[step] = grid.time(step) as f64 / 1000.0;
-                    }
-                }
-                points.histograms.clear();
-                Ok(())
-            })
-        }
+        Func::Timestamp => step_times(vector(0, notes)?, grid),
         // What is computed has no start time.
         Func::StartTimestamp => Vector::empty(),
         Func::LabelReplace => labels::replace(ev, node, args, notes)?,
@@ -109,22 +99,48 @@ pub(crate) fn call<'e>(
         Func::HistogramQuantile => quantile::histogram_quantile(ev, node, args, notes)?,
         Func::HistogramQuantiles => quantile::histogram_quantiles(ev, node, args, notes)?,
         Func::HistogramFraction => quantile::histogram_fraction(ev, node, args, notes)?,
-        _ => {
-            if let Some(part) = dates::part(func) {
-                let input = if args.is_empty() { None } else { Some(vector(0, notes)?) };
-                dates::apply(part, input, grid)
-            } else if let Some(f) = math::function(func) {
-                vector(0, notes)?.drop_names().map(move |_, points, _| {
-                    points.map_floats(f);
-                    Ok(())
-                })
-            } else if let Some(f) = histogram::function(func) {
-                histogram::apply(vector(0, notes)?, f)
-            } else {
-                return Err(ev.ctx.fail(node.site, format!("the function {func:?} cannot stand here")));
+        _ => by_sample(ev, node, func, args, notes)?,
+    }))
+}
+
+/// Functions that look at one sample at a time.
+fn by_sample<'e>(
+    ev: &Evaluator<'e>,
+    node: &'e Node,
+    func: Func,
+    args: &'e [Arc<Node>],
+    notes: &mut Notes,
+) -> Result<Vector<'e>, EvalError> {
+    if let Some(part) = dates::part(func) {
+        let input = args.first().map(|a| ev.vector(a, notes)).transpose()?;
+        return Ok(dates::apply(part, input, node.grid));
+    }
+    let Some(arg) = args.first() else {
+        return Err(ev.ctx.fail(node.site, format!("the function {func:?} cannot stand here")));
+    };
+    if let Some(f) = math::function(func) {
+        return Ok(ev.vector(arg, notes)?.drop_names().map(move |_, points, _| {
+            points.map_floats(f);
+            Ok(())
+        }));
+    }
+    match histogram::function(func) {
+        Some(f) => Ok(histogram::apply(ev.vector(arg, notes)?, f)),
+        None => Err(ev.ctx.fail(node.site, format!("the function {func:?} cannot stand here"))),
+    }
+}
+
+/// `timestamp` of anything but a selector: the time of the step.
+fn step_times(v: Vector<'_>, grid: Grid) -> Vector<'_> {
+    v.drop_names().map(move |_, points, _| {
+        for step in 0..grid.steps {
+            if points.has(step) {
+                points.values[step] = grid.time(step) as f64 / 1000.0;
             }
         }
-    }))
+        points.histograms.clear();
+        Ok(())
+    })
 }
 
 /// The one float of each step, or NaN.

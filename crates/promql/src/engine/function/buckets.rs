@@ -135,54 +135,68 @@ pub(super) fn native_quantile(
         return f64::NAN;
     }
     // Ranks are counted from the nearer end, but from below where NaNs, in no bucket, are above everything.
-    let upwards = h.sum.is_nan() || q < 0.5;
+    let has_nan = h.sum.is_nan();
+    let upwards = has_nan || q < 0.5;
     let mut buckets = h.all_buckets();
     if !upwards {
         buckets.reverse();
     }
-    let mut rank = if upwards { q } else { 1.0 - q } * h.count;
-    let (mut count, mut at) = (0.0, None);
-    for (i, b) in buckets.iter().enumerate().filter(|(_, b)| b.count != 0.0) {
-        count += b.count;
-        at = Some(i);
-        if count >= rank {
-            break;
-        }
-    }
-    // Without any filled bucket, all observations being NaN, the rank is not found.
-    let none = Bucket { lower: 0.0, upper: 0.0, lower_inclusive: true, upper_inclusive: true, count: 0.0 };
-    let mut bucket = at.map_or(none, |at| buckets[at]);
-    if h.uses_custom_buckets() {
-        if bucket.lower == f64::NEG_INFINITY {
-            if bucket.upper <= 0.0 {
-                return bucket.upper;
-            }
-            bucket.lower = 0.0;
-        } else if bucket.upper == f64::INFINITY {
-            return bucket.lower;
-        }
-    } else if bucket.lower < 0.0 && bucket.upper > 0.0 {
-        one_sided(h, &mut bucket);
-    }
-    count = count.min(h.count);
+    let rank = if upwards { q } else { 1.0 - q } * h.count;
+    let (bucket, count, rest) = find_rank(&buckets, rank);
+    let bucket = match finite_ends(h, bucket) {
+        Ok(bucket) => bucket,
+        Err(value) => return value,
+    };
+    let count = count.min(h.count);
     if count < rank {
-        if h.sum.is_nan() {
+        if has_nan {
             let text = "input to histogram_quantile has NaN observations, result is NaN";
             notes.info(site, for_metric(text, metric));
             return f64::NAN;
         }
         return bucket.upper;
     }
-    rank = if upwards { rank - (count - bucket.count) } else { count - rank };
-    if h.sum.is_nan() {
-        let rest = at.map_or(0, |at| at + 1);
-        let all: f64 = count + buckets[rest..].iter().map(|b| b.count).sum::<f64>();
-        if all < h.count {
-            let text = "input to histogram_quantile has NaN observations, result is skewed higher";
-            notes.info(site, for_metric(text, metric));
+    if has_nan && count + rest < h.count {
+        let text = "input to histogram_quantile has NaN observations, result is skewed higher";
+        notes.info(site, for_metric(text, metric));
+    }
+    let into = if upwards { rank - (count - bucket.count) } else { count - rank };
+    interpolated(h, &bucket, into / bucket.count)
+}
+
+/// The bucket in which a rank falls, the observations up to its end, and those after it.
+fn find_rank(buckets: &[Bucket], rank: f64) -> (Bucket, f64, f64) {
+    // Without any filled bucket, all observations being NaN, the rank is not found.
+    let mut found =
+        Bucket { lower: 0.0, upper: 0.0, lower_inclusive: true, upper_inclusive: true, count: 0.0 };
+    let mut count = 0.0;
+    for (i, b) in buckets.iter().enumerate().filter(|(_, b)| b.count != 0.0) {
+        count += b.count;
+        found = *b;
+        if count >= rank {
+            return (found, count, buckets[i + 1..].iter().map(|b| b.count).sum());
         }
     }
-    interpolated(h, &bucket, rank / bucket.count)
+    (found, count, 0.0)
+}
+
+/// A bucket with ends to interpolate between, or the value that stands for all of it.
+fn finite_ends(h: &FloatHistogram, mut b: Bucket) -> Result<Bucket, f64> {
+    if !h.uses_custom_buckets() {
+        if b.lower < 0.0 && b.upper > 0.0 {
+            one_sided(h, &mut b);
+        }
+        return Ok(b);
+    }
+    if b.lower == f64::NEG_INFINITY {
+        if b.upper <= 0.0 {
+            return Err(b.upper);
+        }
+        b.lower = 0.0;
+    } else if b.upper == f64::INFINITY {
+        return Err(b.lower);
+    }
+    Ok(b)
 }
 
 /// A zero bucket in a histogram with observations on one side only holds that side.

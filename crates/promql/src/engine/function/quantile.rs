@@ -124,46 +124,7 @@ fn measure<'e>(
             .iter()
             .map(|(i, _)| v.column(*i, worker))
             .collect::<Result<Vec<Cow<'_, Points>>, _>>()?;
-        let mut out = Vec::new();
-        let metric = group.labels.metric_name();
-        let mut results = vec![Points::absent(steps); what.outputs(&group.labels).len()];
-        let mut buckets: Vec<Cumulative> = Vec::with_capacity(columns.len());
-        for step in 0..steps {
-            buckets.clear();
-            let mut native: Option<&FloatHistogram> = None;
-            for ((i, upper), points) in group.members.iter().zip(&columns) {
-                let count = points.values[step];
-                if !is_absent(count) {
-                    match upper {
-                        Some(upper) => buckets.push(Cumulative { upper: *upper, count }),
-                        None => warn_label(
-                            v.series[*i].labels.get(LE).unwrap_or(""),
-                            metric,
-                            site,
-                            &mut worker.notes,
-                        ),
-                    }
-                } else if v.series[*i].labels.get(LE).is_none() {
-                    native = native.or(points.histogram(step).map(AsRef::as_ref));
-                }
-            }
-            let mut found = match native {
-                Some(_) if !buckets.is_empty() => {
-                    let text = "vector contains a mix of classic and native histograms";
-                    worker.notes.warn(site, for_metric(text, metric));
-                    continue;
-                }
-                Some(h) => Found::Native(h),
-                None if buckets.is_empty() => continue,
-                None => Found::Classic(&mut buckets),
-            };
-            for (output, points) in results.iter_mut().enumerate() {
-                if let Some(value) = what.measure(output, step, &mut found, metric, &mut worker.notes) {
-                    points.values[step] = value;
-                }
-            }
-        }
-        out.extend(what.outputs(&group.labels).into_iter().zip(results));
+        let mut out = group_outputs(v, group, &columns, steps, site, what, &mut worker.notes);
         for ((i, _), points) in group.members.iter().zip(&columns) {
             let labels = &v.series[*i].labels;
             if labels.get(LE).is_some() && !points.histograms.is_empty() {
@@ -175,6 +136,68 @@ fn measure<'e>(
     let (series, columns) =
         done.into_iter().flatten().map(|(labels, points)| (Meta { labels, drop_name: true }, points)).unzip();
     Vector::ready(series, columns).merge_duplicates(ev.ctx, node.site, notes)
+}
+
+/// The outputs of one histogram.
+fn group_outputs(
+    v: &Vector<'_>,
+    group: &Group,
+    columns: &[Cow<'_, Points>],
+    steps: usize,
+    site: Site,
+    what: &impl Measure,
+    notes: &mut Notes,
+) -> Vec<(Labels, Points)> {
+    let metric = group.labels.metric_name();
+    let outputs = what.outputs(&group.labels);
+    let mut results = vec![Points::absent(steps); outputs.len()];
+    let mut buckets: Vec<Cumulative> = Vec::with_capacity(columns.len());
+    for step in 0..steps {
+        let native = gather(v, group, columns, step, site, &mut buckets, notes);
+        let mut found = match native {
+            Some(_) if !buckets.is_empty() => {
+                let text = "vector contains a mix of classic and native histograms";
+                notes.warn(site, for_metric(text, metric));
+                continue;
+            }
+            Some(h) => Found::Native(h),
+            None if buckets.is_empty() => continue,
+            None => Found::Classic(&mut buckets),
+        };
+        for (output, points) in results.iter_mut().enumerate() {
+            if let Some(value) = what.measure(output, step, &mut found, metric, notes) {
+                points.values[step] = value;
+            }
+        }
+    }
+    outputs.into_iter().zip(results).collect()
+}
+
+/// The classic buckets of a step, and its native histogram.
+fn gather<'c>(
+    v: &Vector<'_>,
+    group: &Group,
+    columns: &'c [Cow<'_, Points>],
+    step: usize,
+    site: Site,
+    buckets: &mut Vec<Cumulative>,
+    notes: &mut Notes,
+) -> Option<&'c FloatHistogram> {
+    buckets.clear();
+    let mut native = None;
+    for ((i, upper), points) in group.members.iter().zip(columns) {
+        let count = points.values[step];
+        match upper {
+            Some(upper) if !is_absent(count) => buckets.push(Cumulative { upper: *upper, count }),
+            None if !is_absent(count) => {
+                let label = v.series[*i].labels.get(LE).unwrap_or("");
+                warn_label(label, group.labels.metric_name(), site, notes);
+            }
+            _ if points.histograms.is_empty() || v.series[*i].labels.get(LE).is_some() => {}
+            _ => native = native.or(points.histogram(step).map(AsRef::as_ref)),
+        }
+    }
+    native
 }
 
 /// Native histograms that happen to have a label `le`: they are histograms of their own.
