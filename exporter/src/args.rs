@@ -120,6 +120,10 @@ pub(crate) struct Args {
     #[arg(long = "collector.vmstat.fields", value_name = "REGEX", default_value = VMSTAT_FIELDS)]
     vmstat_fields: String,
 
+    /// Where other programs leave metrics as `*.prom` files. May be repeated.
+    #[arg(long = "collector.textfile.directory", value_name = "DIR")]
+    textfile_directories: Vec<PathBuf>,
+
     /// NVML's file, where it is not the one that the driver installs.
     #[arg(long = "collector.gpu.nvml-library", value_name = "FILE")]
     nvml_library: Option<PathBuf>,
@@ -210,6 +214,7 @@ impl Args {
             arp_devices: filter("arp.device", &self.arp_devices_include, &self.arp_devices_exclude)?,
             netstat_fields: fields("--collector.netstat.fields", &self.netstat_fields)?,
             vmstat_fields: fields("--collector.vmstat.fields", &self.vmstat_fields)?,
+            textfile_directories: self.textfile_directories.clone(),
             nvml_library: self.nvml_library.clone(),
             gpu_hostname_label: self.gpu_hostname_label.clone(),
         })

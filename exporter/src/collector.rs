@@ -12,6 +12,8 @@ mod entropy;
 mod filefd;
 mod filesystem;
 mod gpu;
+mod hwmon;
+mod interrupts;
 mod kernel_hung;
 mod loadavg;
 mod meminfo;
@@ -19,6 +21,7 @@ mod netclass;
 mod netdev;
 mod netstat;
 mod os;
+mod powersupplyclass;
 mod pressure;
 mod processes;
 mod schedstat;
@@ -26,7 +29,11 @@ mod selinux;
 mod sockstat;
 mod softnet;
 mod stat;
+mod tcpstat;
+mod textfile;
+mod thermal_zone;
 mod time;
+mod timex;
 mod udp_queues;
 mod uname;
 mod vmstat;
@@ -75,6 +82,8 @@ pub const REGISTRY: &[Entry] = &[
     on("gpu", "NVIDIA GPUs, under dcgm-exporter's names; off by itself where there is no NVML", |o| {
         Box::new(gpu::Gpu::new(o))
     }),
+    on("hwmon", "Temperatures, fans, voltages and power", |_| Box::new(hwmon::Hwmon)),
+    off("interrupts", "Interrupts by line and CPU", |_| Box::new(interrupts::Interrupts)),
     on("kernel_hung", "Tasks that the kernel found hung", |_| Box::new(kernel_hung::KernelHung)),
     on("loadavg", "Load averages", |_| Box::new(loadavg::Loadavg)),
     on("meminfo", "Memory", |_| Box::new(meminfo::Meminfo)),
@@ -82,6 +91,7 @@ pub const REGISTRY: &[Entry] = &[
     on("netdev", "Network devices' traffic", |o| Box::new(netdev::Netdev::new(o))),
     on("netstat", "Protocols' counters", |o| Box::new(netstat::Netstat::new(o))),
     on("os", "The distribution, from os-release", |_| Box::new(os::Os)),
+    on("powersupplyclass", "Batteries and mains", |_| Box::new(powersupplyclass::PowerSupplyClass)),
     on("pressure", "Pressure stall information", |_| Box::new(pressure::Pressure)),
     off("processes", "Processes and threads by state", |_| Box::new(processes::Processes)),
     on("schedstat", "The scheduler's statistics", |_| Box::new(schedstat::Schedstat)),
@@ -89,7 +99,11 @@ pub const REGISTRY: &[Entry] = &[
     on("sockstat", "Sockets in use", |_| Box::new(sockstat::Sockstat)),
     on("softnet", "Packet processing by CPU", |_| Box::new(softnet::Softnet)),
     on("stat", "Boot time, context switches, forks, interrupts, processes", |_| Box::new(stat::Stat)),
+    off("tcpstat", "TCP connections by state", |_| Box::new(tcpstat::Tcpstat)),
+    on("textfile", "Metrics that other programs leave as files", |o| Box::new(textfile::Textfile::new(o))),
+    on("thermal_zone", "Temperatures of zones, and what cools them", |_| Box::new(thermal_zone::ThermalZone)),
     on("time", "The clock, its source and time zone", |_| Box::new(time::Time)),
+    on("timex", "How the clock is disciplined", |_| Box::new(timex::Timex)),
     on("udp_queues", "Bytes in UDP queues", |_| Box::new(udp_queues::UdpQueues)),
     on("uname", "The kernel's name and version", |_| Box::new(uname::Uname)),
     on("vmstat", "Paging and out-of-memory kills", |o| Box::new(vmstat::Vmstat::new(o))),

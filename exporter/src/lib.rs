@@ -15,6 +15,7 @@
 //! Invariants: names, labels, types and units are node_exporter 1.11's, so that its dashboards and alerts work
 //! unchanged; the kernel's files are read and parsed here, through the paths given, and nothing is executed.
 
+mod adjtimex;
 pub mod collector;
 mod exporter;
 mod families;

@@ -37,6 +37,8 @@ pub struct Options {
     pub netstat_fields: Filter,
     /// Fields shown by vmstat.
     pub vmstat_fields: Filter,
+    /// Where textfile looks for `*.prom` files.
+    pub textfile_directories: Vec<PathBuf>,
     /// NVML's file; `None` for the one that the driver installs.
     pub nvml_library: Option<PathBuf>,
     /// The label with the host's name on GPU metrics: dcgm-exporter's is `Hostname`, newer ones have `hostname`.
@@ -133,6 +135,7 @@ impl Default for Options {
             arp_devices: Filter::default(),
             netstat_fields: include(NETSTAT_FIELDS),
             vmstat_fields: include(VMSTAT_FIELDS),
+            textfile_directories: Vec::new(),
             nvml_library: None,
             gpu_hostname_label: "Hostname".into(),
         }
