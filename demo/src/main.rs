@@ -1,2 +1,17 @@
-//! Placeholder.
-fn main() {}
+//! `demo`: the whole loop in one process. `demo serve`: the service under test alone.
+
+mod cli;
+mod contract;
+mod whole_loop;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    match cli::run() {
+        Ok(code) => ExitCode::from(code),
+        Err(e) => {
+            eprintln!("demo: {e:#}");
+            ExitCode::from(cli::BAD_INPUT)
+        }
+    }
+}

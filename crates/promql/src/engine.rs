@@ -74,14 +74,6 @@ impl Default for EngineOptions {
     }
 }
 
-impl EngineOptions {
-    /// What is wrong with so many steps, where they alone pass the limit on samples.
-    fn too_many_steps(&self, steps: usize) -> Option<String> {
-        let max = if self.max_samples == 0 { u32::MAX as usize } else { self.max_samples };
-        (steps > max).then(|| format!("{steps} steps are too many, the limit is {max}; take a longer step"))
-    }
-}
-
 /// Why an evaluation failed.
 #[derive(Debug, thiserror::Error)]
 pub enum EvalError {
@@ -159,7 +151,7 @@ impl RangeQuery {
     }
 
     fn durations(self) -> DurationContext {
-        DurationContext { step_ms: self.step_ms, range_ms: self.end_ms.saturating_sub(self.start_ms) }
+        DurationContext { step_ms: self.step_ms, range_ms: self.end_ms - self.start_ms }
     }
 }
 
@@ -220,7 +212,7 @@ impl Engine {
         exprs: &[&Expr],
         query: RangeQuery,
     ) -> Result<Vec<Result<QueryResult, EvalError>>, EvalError> {
-        let checked: Vec<Result<(), EvalError>> = exprs.iter().map(|e| self.check_range(e, query)).collect();
+        let checked: Vec<Result<(), EvalError>> = exprs.iter().map(|e| check_range(e, query)).collect();
         let valid: Vec<&Expr> =
             exprs.iter().zip(&checked).filter(|(_, c)| c.is_ok()).map(|(e, _)| *e).collect();
         let (plan, roots) = Plan::new(&valid, query.grid(), query.durations(), &self.options);
@@ -249,21 +241,18 @@ impl Engine {
         roots.into_iter().collect::<Result<Vec<_>, _>>()?;
         Ok(plan.explain())
     }
+}
 
-    fn check_range(&self, expr: &Expr, query: RangeQuery) -> Result<(), EvalError> {
-        let fail = |message: String| Err(EvalError::Expression { message, span: expr.span() });
-        if query.step_ms <= 0 {
-            return fail("the step of a range query must be greater than 0".to_owned());
-        }
-        if let Some(message) = self.options.too_many_steps(query.grid().steps) {
-            return fail(message);
-        }
-        match expr.value_type() {
-            ValueType::Scalar | ValueType::Vector => Ok(()),
-            other => fail(format!(
-                "invalid expression type {:?} for range query, must be Scalar or instant Vector",
-                other.as_str()
-            )),
-        }
+fn check_range(expr: &Expr, query: RangeQuery) -> Result<(), EvalError> {
+    let fail = |message: String| Err(EvalError::Expression { message, span: expr.span() });
+    if query.step_ms <= 0 {
+        return fail("the step of a range query must be greater than 0".to_owned());
+    }
+    match expr.value_type() {
+        ValueType::Scalar | ValueType::Vector => Ok(()),
+        other => fail(format!(
+            "invalid expression type {:?} for range query, must be Scalar or instant Vector",
+            other.as_str()
+        )),
     }
 }

@@ -205,39 +205,6 @@ fn the_limit_on_samples_holds_for_each_expression_of_a_batch() {
     assert!(results.iter().all(Result::is_ok), "each has fewer than 5,000 samples, all together more");
 }
 
-/// Times and durations at the ends of what fits, and steps beyond all memory: an error or a result, no panic.
-#[test]
-fn extremes_are_survived() {
-    let source = storage();
-    for text in [
-        "rate(c_total[292y])",
-        "c_total @ 9223372036854775",
-        "rate(c_total[5m] @ -9223372036854775 offset 5m)",
-        "rate(c_total[5m] smoothed)",
-        "g smoothed @ 9223372036854775",
-        "max_over_time(vector(1)[1ms:1ms])",
-        "max_over_time(g[100y:1ms])",
-        "sum_over_time(vector(time())[50y:1ms])",
-        "g offset -292y",
-        "quantile_over_time(NaN, g[10s])",
-        "topk(9e18, g)",
-        "bottomk(-9e18, g)",
-        "info(g)",
-        "histogram_quantile(0.5, g)",
-        "year(g * 1e300)",
-    ] {
-        let e = expr(text);
-        let _ = Engine::default().instant(&source, &e, 300_000);
-        let _ = Engine::default().range(&source, &e, 0, 390_000, 10_000);
-        let _ = Engine::default().range(&source, &e, i64::MAX - 10, i64::MAX, 3);
-        let _ = Engine::default().range(&source, &e, i64::MIN, i64::MIN + 10, 3);
-    }
-    let long = Engine::default().range(&source, &expr("g"), 0, i64::MAX, 1);
-    assert!(long.is_err_and(|e| e.to_string().contains("steps are too many")));
-    let deep = Engine::default().instant(&source, &expr("max_over_time(g[100y:1ms])"), 0);
-    assert!(deep.is_err_and(|e| e.to_string().contains("steps are too many")));
-}
-
 #[test]
 fn shared_parts_keep_the_positions_of_each_use() {
     let source = storage();
@@ -265,8 +232,8 @@ fn limits_and_cancellation_end_a_query() {
         let result = Engine::new(options).range(&source, &expr("rate(c_total[1m])"), 0, 390_000, 1000);
         assert!(result.as_ref().is_err_and(want), "{result:?}");
     };
-    check(EngineOptions { max_samples: 1_000, ..EngineOptions::default() }, |e| {
-        matches!(e, EvalError::TooManySamples { max: 1_000 })
+    check(EngineOptions { max_samples: 100, ..EngineOptions::default() }, |e| {
+        matches!(e, EvalError::TooManySamples { max: 100 })
     });
     check(EngineOptions { max_series: 2, ..EngineOptions::default() }, |e| {
         matches!(e, EvalError::TooManySeries { found: 3, max: 2, .. })

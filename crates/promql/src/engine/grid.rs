@@ -15,8 +15,7 @@ impl Grid {
     /// The multiples of `step_ms` from `start_ms` that do not pass `end_ms`.
     pub(crate) fn new(start_ms: i64, end_ms: i64, step_ms: i64) -> Self {
         let step_ms = step_ms.max(1);
-        let steps =
-            if end_ms < start_ms { 0 } else { (end_ms.saturating_sub(start_ms) / step_ms).saturating_add(1) };
+        let steps = if end_ms < start_ms { 0 } else { (end_ms - start_ms) / step_ms + 1 };
         Self { start_ms, step_ms, steps: usize::try_from(steps).unwrap_or(usize::MAX) }
     }
 

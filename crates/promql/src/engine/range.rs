@@ -319,7 +319,7 @@ pub(crate) fn raw<'e>(
     let source = Source::open(ev, window, notes)?;
     let series = source.series();
     let end_ms = window.shift.apply(node.grid.start_ms);
-    let start_ms = end_ms.saturating_sub(window.range_ms);
+    let start_ms = end_ms - window.range_ms;
     ev.ctx.parallel(series.len(), notes, |i, worker| {
         let samples = source.with(i, ev.ctx, worker, |samples, _| match window.mode {
             RangeMode::Plain => Ok(samples.within(start_ms, end_ms).to_column()),

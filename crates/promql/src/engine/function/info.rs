@@ -103,7 +103,7 @@ fn fetch<'a>(
         matchers.push(matcher);
     }
     let lookback_ms = ev.ctx.options.lookback_ms;
-    let start_ms = shift.apply(node.grid.start_ms).saturating_sub(lookback_ms).saturating_add(1);
+    let start_ms = shift.apply(node.grid.start_ms) - lookback_ms + 1;
     let end_ms = shift.apply(node.grid.last_ms());
     let found = ev.ctx.queryable.select(&matchers, start_ms, end_ms)?;
     let mut out = Vec::with_capacity(found.len());

@@ -244,8 +244,8 @@ impl<'o> Builder<'o> {
         let lookback = self.options.lookback_ms;
         let (before, after) = match m.selector.mode {
             RangeMode::Plain => (range_ms, 0),
-            RangeMode::Anchored => (range_ms.saturating_add(lookback), 0),
-            RangeMode::Smoothed => (range_ms.saturating_add(lookback), lookback),
+            RangeMode::Anchored => (range_ms + lookback, 0),
+            RangeMode::Smoothed => (range_ms + lookback, lookback),
         };
         let selection = self.selection(&m.selector.matchers, grid, shift, before, after);
         let source = WindowSource::Selection(selection);
@@ -262,15 +262,12 @@ impl<'o> Builder<'o> {
         };
         let shift = Shift { at_ms: self.at(s.at), offset_ms: self.offset(s.offset.as_ref())? };
         let from = shift.apply(grid.start_ms).saturating_sub(range_ms);
-        let start_ms = from.div_euclid(step_ms).saturating_add(1).saturating_mul(step_ms);
+        let start_ms = (from.div_euclid(step_ms) + 1) * step_ms;
         let inner = if grid.steps == 0 {
             Grid { start_ms, step_ms, steps: 0 }
         } else {
             Grid::new(start_ms, shift.apply(grid.last_ms()), step_ms)
         };
-        if let Some(message) = self.options.too_many_steps(inner.steps) {
-            return Err(EvalError::Expression { message, span: s.span.clone() });
-        }
         let before = self.stats;
         self.stats.blocked = true;
         let source = WindowSource::Subquery(self.build(&s.expr, inner)?);
@@ -303,7 +300,7 @@ impl<'o> Builder<'o> {
         for &at in known.iter() {
             let s = &mut self.selections[at];
             let gap = start_ms.max(s.start_ms).saturating_sub(end_ms.min(s.end_ms));
-            let needed = end_ms.saturating_sub(start_ms).max(s.end_ms.saturating_sub(s.start_ms));
+            let needed = (end_ms - start_ms).max(s.end_ms - s.start_ms);
             if gap <= needed {
                 s.start_ms = s.start_ms.min(start_ms);
                 s.end_ms = s.end_ms.max(end_ms);

@@ -228,8 +228,8 @@ pub(super) fn extend(
     lookback_ms: i64,
 ) -> Result<Column, String> {
     let smoothed = mode == RangeMode::Smoothed;
-    let until = if smoothed { end_ms.saturating_add(lookback_ms) } else { end_ms };
-    let s = samples.within(start_ms.saturating_sub(lookback_ms), until);
+    let until = if smoothed { end_ms + lookback_ms } else { end_ms };
+    let s = samples.within(start_ms - lookback_ms, until);
     if !s.histograms.is_empty() {
         let name = if smoothed { "smoothed" } else { "anchored" };
         return Err(format!("{name} modifier is not supported with histograms"));

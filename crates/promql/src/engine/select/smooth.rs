@@ -30,7 +30,7 @@ pub(super) fn smoothed(
     let mut out = Points::absent(grid.steps);
     for step in 0..grid.steps {
         let at = shift.apply(grid.time(step));
-        let near = samples.within(at.saturating_sub(lookback_ms), at.saturating_add(lookback_ms));
+        let near = samples.within(at - lookback_ms, at + lookback_ms);
         match (near.times.is_empty(), near.histogram_times.is_empty()) {
             (true, true) => {}
             (false, false) => notes.warn(site, mixed_types(metric)),

@@ -1,0 +1,181 @@
+//! The whole loop in one process: serve, export, drive, record, judge.
+//!
+//! Invariant: the loop uses the tools' libraries exactly as their command lines do; nothing is measured or
+//! judged here.
+
+use std::{
+    fs,
+    io::IsTerminal,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use anyhow::{Context, Result, anyhow};
+use assay_run::{
+    Manifest, Outcome, Recorder, RecorderOptions, Target, recorder::run_directory, time::now_ms,
+};
+use demo::service::{self, ServiceOptions};
+use exporter::Exporter;
+use loadgen::{
+    Control, RunOptions, Scenario, Summary,
+    sink::recorder::{RecorderSink, default_instance},
+    view::{View, lines::Lines, terminal::Terminal},
+};
+use ruleseval::{
+    eval::{EvalOptions, Evaluation, eval},
+    report::{html, json, terminal},
+};
+use tokio::runtime::Runtime;
+
+use crate::{cli, contract};
+
+/// What the loop is to do.
+pub(crate) struct LoopOptions {
+    /// Where run directories go.
+    pub(crate) runs: PathBuf,
+    /// The scenario's mode.
+    pub(crate) mode: String,
+    /// What phase times are multiplied by.
+    pub(crate) time_scale: f64,
+    /// The seed of everything random.
+    pub(crate) seed: u64,
+    /// Rule files; empty for the shipped ones.
+    pub(crate) rules: Vec<String>,
+    /// SLA files; empty for the shipped one.
+    pub(crate) slas: Vec<PathBuf>,
+    /// Whether progress comes in lines, on a terminal too.
+    pub(crate) plain: bool,
+}
+
+/// The exit code of an interrupted run.
+const INTERRUPTED: u8 = 130;
+
+/// Runs the loop and yields the exit code: the verdict's, or that of an interruption.
+pub(crate) fn run(runtime: &Runtime, options: &LoopOptions) -> Result<u8> {
+    let (dir, summary) = runtime.block_on(drive(options))?;
+    print!("{}", summary.to_text());
+    let evaluation = judge(&dir, options)?;
+    println!("{}", terminal::render(&evaluation.verdict, ruleseval::cli::terminal_options()));
+    println!("run     {}", dir.display());
+    println!("report  {}", dir.join("report.html").display());
+    Ok(match summary.outcome {
+        loadgen::summary::Outcome::Interrupted => INTERRUPTED,
+        _ => evaluation.verdict.status.exit_code(),
+    })
+}
+
+/// Serves, drives and records; yields the run's directory.
+async fn drive(options: &LoopOptions) -> Result<(PathBuf, Summary)> {
+    let scenario = Arc::new(Scenario::load("clinical-rag").map_err(|e| anyhow!("{e}"))?);
+    let service = cli::bind("127.0.0.1:0").await?;
+    let exporter = cli::bind("127.0.0.1:0").await?;
+    let address = |listener: &tokio::net::TcpListener| {
+        listener.local_addr().map(|a| format!("http://{a}")).context("a listener without an address")
+    };
+    let (service_url, exporter_url) = (address(&service)?, address(&exporter)?);
+    let servers = [
+        tokio::spawn(service::serve(service, ServiceOptions::default(), std::future::pending())),
+        tokio::spawn(exporter::serve(
+            Arc::new(Exporter::new(exporter::Options::default())),
+            exporter,
+            exporter::ServeOptions::default(),
+            std::future::pending(),
+        )),
+    ];
+
+    let mut run = RunOptions::new(Arc::clone(&scenario));
+    run.phases = scenario.mode(&options.mode).map_err(|e| anyhow!("{e}"))?;
+    run.target = Some(service_url.clone());
+    run.seed = options.seed;
+    run.time_scale = options.time_scale;
+    run.check().await?;
+
+    let recorder = record(options, &scenario, &service_url, &exporter_url)?;
+    let dir = recorder.dir().to_path_buf();
+    run.sinks.push(Box::new(RecorderSink::new(Arc::clone(&recorder), default_instance())));
+    let control = run.control();
+    run.view = view(options.plain, &control);
+    stop_on_signal(control);
+    let result = loadgen::run(run).await;
+    for server in servers {
+        server.abort();
+    }
+    let outcome = match &result {
+        Ok(s) if s.outcome == loadgen::summary::Outcome::Completed => Outcome::Finished,
+        Ok(_) => Outcome::Interrupted,
+        Err(e) => Outcome::Aborted { reason: e.to_string() },
+    };
+    let recorder = Arc::try_unwrap(recorder).map_err(|_| anyhow!("the recording is still in use"))?;
+    recorder.finish(outcome)?;
+    Ok((dir, result?))
+}
+
+fn record(
+    options: &LoopOptions,
+    scenario: &Scenario,
+    service: &str,
+    exporter: &str,
+) -> Result<Arc<Recorder>> {
+    let start_ms = now_ms();
+    let dir = run_directory(&options.runs, &scenario.name, start_ms)?;
+    let mut manifest = Manifest::new(&scenario.name, start_ms).with_surroundings();
+    manifest.mode = Some(options.mode.clone());
+    manifest.target = Some(service.to_owned());
+    manifest.seed = Some(options.seed);
+    let recorder = Recorder::create(&dir, manifest, &RecorderOptions::default())?;
+    recorder.scrape(Target::new("demo", service)?)?;
+    recorder.scrape(Target::new("exporter", exporter)?)?;
+    Ok(Arc::new(recorder))
+}
+
+fn view(plain: bool, control: &Control) -> Box<dyn View> {
+    let is_terminal = std::io::stderr().is_terminal() && std::io::stdin().is_terminal();
+    if plain || !is_terminal {
+        return Box::new(Lines::stderr());
+    }
+    match Terminal::start(control.clone()) {
+        Ok(terminal) => Box::new(terminal),
+        Err(e) => {
+            tracing::warn!("no live view: {e}");
+            Box::new(Lines::stderr())
+        }
+    }
+}
+
+fn stop_on_signal(control: Control) {
+    tokio::spawn(async move {
+        cli::stopped().await;
+        control.stop();
+    });
+}
+
+/// Judges the run and writes the verdict and the report into its directory.
+fn judge(dir: &Path, options: &LoopOptions) -> Result<Evaluation> {
+    let mut evaluation = EvalOptions::new(dir);
+    evaluation.charts = true;
+    evaluation.rules = if options.rules.is_empty() {
+        vec![contract::write_rules(dir).with_context(|| dir.display().to_string())?]
+    } else {
+        options.rules.clone()
+    };
+    evaluation.slas = if options.slas.is_empty() {
+        vec![contract::write_sla(dir).with_context(|| dir.display().to_string())?]
+    } else {
+        options.slas.clone()
+    };
+    let slas: Vec<_> = evaluation.slas.iter().map(|p| p.display().to_string()).collect();
+    evaluation.command = format!(
+        "ruleseval eval {} --rules '{}' --sla {}",
+        dir.display(),
+        evaluation.rules.join("' '"),
+        slas.join(" ")
+    );
+    let evaluation = eval(&evaluation)?;
+    let write = |name: &str, text: String| {
+        let path = dir.join(name);
+        fs::write(&path, text).with_context(|| format!("{}: cannot be written", path.display()))
+    };
+    write("verdict.json", json::render(&evaluation.verdict))?;
+    write("report.html", html::render(&evaluation.verdict, &evaluation.charts)?)?;
+    Ok(evaluation)
+}
