@@ -9,6 +9,7 @@ mod error;
 pub(crate) mod exchange;
 pub(crate) mod origin;
 pub(crate) mod probe;
+pub(crate) mod protocol;
 pub(crate) mod sse;
 pub(crate) mod stamped;
 pub(crate) mod tls;

@@ -55,6 +55,7 @@ pub struct Scenario {
     /// Statuses after which a user goes through `setup` again before the next iteration.
     pub(crate) renew_on: Vec<u16>,
     pub(crate) tls: TlsFiles,
+    pub(crate) version: crate::client::protocol::Version,
 }
 
 /// A kind of users.

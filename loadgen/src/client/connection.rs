@@ -1,9 +1,9 @@
-//! One HTTP/1.1 connection of one virtual user. Invariant: at most one request is on it at a time, and the
+//! One connection of one virtual user. Invariant: at most one request is on it at a time, and the
 //! task that sent it also drives the connection, so that no other task stands between socket and stamp.
 
 use std::{
     future::{Future, poll_fn},
-    pin::{Pin, pin},
+    pin::Pin,
     rc::Rc,
     sync::Arc,
     task::{Context, Poll},
@@ -13,26 +13,28 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
 use http_body_util::Full;
-use hyper::{body::Incoming, client::conn::http1};
-use hyper_util::rt::TokioIo;
+use hyper::body::Incoming;
 
 use super::{
     ErrorClass, Failure,
-    connect::{ConnectTimes, Transport, connect},
+    connect::{ConnectTimes, connect},
     origin::Origin,
+    protocol::{Driver, Sender, Version, handshake},
     stamped::Stamps,
 };
 use crate::engine::timer::Slot;
 
-/// The most headers a response may have; hyper answers more with an error.
-const MAX_HEADERS: usize = 256;
-/// The most bytes that a header section may have, and that are buffered at a time.
-const MAX_BUFFER: usize = 256 * 1024;
+/// How connections are made.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) tls: Arc<rustls::ClientConfig>,
+    pub(crate) version: Version,
+}
 
 /// An open connection.
 pub(crate) struct Connection {
-    sender: http1::SendRequest<Full<Bytes>>,
-    driver: http1::Connection<TokioIo<Transport>, Full<Bytes>>,
+    sender: Sender,
+    driver: Driver,
     stamps: Rc<Stamps>,
     is_open: bool,
     /// Requests answered so far.
@@ -43,11 +45,11 @@ impl Connection {
     /// Opens a connection; gives up with [`ErrorClass::Timeout`] when `deadline` passes.
     pub(crate) async fn open(
         origin: &Origin,
-        tls: &Arc<rustls::ClientConfig>,
+        settings: &Settings,
         deadline: &Slot,
     ) -> Result<(Self, ConnectTimes), Failure> {
         let stamps = Rc::new(Stamps::default());
-        let mut connecting = Box::pin(connect(origin, tls, &stamps));
+        let mut connecting = Box::pin(connect(origin, &settings.tls, &stamps));
         let (transport, times) = poll_fn(|cx| match deadline.poll(cx) {
             Poll::Ready(()) => Poll::Ready(Err(Failure::new(
                 ErrorClass::Timeout,
@@ -57,10 +59,7 @@ impl Connection {
         })
         .await?;
         drop(connecting);
-        let mut builder = http1::Builder::new();
-        builder.max_headers(MAX_HEADERS).max_buf_size(MAX_BUFFER);
-        let (sender, driver) = builder
-            .handshake(TokioIo::new(transport))
+        let (sender, driver) = handshake(transport, settings.version)
             .await
             .map_err(|e| Failure::new(ErrorClass::Protocol, e))?;
         Ok((Self { sender, driver, stamps, is_open: true, served: 0 }, times))
@@ -92,16 +91,14 @@ impl Connection {
         deadline: &Slot,
     ) -> Result<Response<Incoming>, Failure> {
         self.stamps.reset();
-        let mut response = pin!(self.sender.send_request(request));
+        let mut response = self.sender.send(request);
         let result = poll_fn(|cx| {
             if deadline.poll(cx).is_ready() {
                 return Poll::Ready(Err(None));
             }
             // The driver again after the response: the head may be in the bytes it just read.
             for _ in 0..2 {
-                if self.is_open && Pin::new(&mut self.driver).poll(cx).is_ready() {
-                    self.is_open = false;
-                }
+                self.drive(cx);
                 if let Poll::Ready(result) = response.as_mut().poll(cx) {
                     return Poll::Ready(result.map_err(Some));
                 }
@@ -153,7 +150,7 @@ impl Connection {
     }
 
     fn drive(&mut self, cx: &mut Context<'_>) {
-        if self.is_open && Pin::new(&mut self.driver).poll(cx).is_ready() {
+        if self.is_open && self.driver.poll(cx).is_ready() {
             self.is_open = false;
         }
     }
@@ -162,7 +159,7 @@ impl Connection {
     fn classify(&self, e: &hyper::Error) -> Failure {
         let class = if e.is_parse_too_large() {
             ErrorClass::TooLarge
-        } else if e.is_parse() {
+        } else if e.is_parse() || self.is_broken_http2() {
             ErrorClass::Protocol
         } else if self.stamps.first_read().is_some() {
             ErrorClass::CutStream
@@ -177,8 +174,16 @@ impl Connection {
         let is_malformed = e.is_parse()
             || source_kind(e) == Some(std::io::ErrorKind::InvalidData)
             || source_kind(e) == Some(std::io::ErrorKind::InvalidInput);
-        let class = if is_malformed { ErrorClass::Protocol } else { ErrorClass::CutStream };
+        let class =
+            if is_malformed || self.is_broken_http2() { ErrorClass::Protocol } else { ErrorClass::CutStream };
         Failure::new(class, self.describe(e))
+    }
+
+    /// HTTP/2 tells a peer that breaks the rules by its own errors; the socket has none then.
+    fn is_broken_http2(&self) -> bool {
+        matches!(self.driver, Driver::Http2(_))
+            && self.stamps.error().is_none()
+            && self.stamps.first_read().is_some()
     }
 
     fn describe(&self, e: &hyper::Error) -> String {

@@ -1,17 +1,14 @@
 //! The health check before a run. Invariant: an answer is either healthy or one line that says what was
 //! asked, what came, and what would be right.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, Uri, header};
+use http::{Request, Uri, header};
 use http_body_util::Full;
 
 use super::{
-    connection::Connection,
+    connection::{Connection, Settings},
     exchange::{Want, exchange},
     origin::Origin,
 };
@@ -22,11 +19,7 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Asks a target whether it is well: `path` must answer below 400; without one it must take a connection.
 /// Blocks the calling thread.
-pub(crate) fn probe(
-    origin: &Origin,
-    path: Option<&str>,
-    tls: &Arc<rustls::ClientConfig>,
-) -> Result<(), String> {
+pub(crate) fn probe(origin: &Origin, path: Option<&str>, settings: &Settings) -> Result<(), String> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| e.to_string())?;
     tokio::task::LocalSet::new().block_on(&runtime, async {
@@ -35,15 +28,14 @@ pub(crate) fn probe(
         tokio::task::spawn_local(async move { driver.drive().await });
         let slot = timer.slot();
         slot.set(Some(Instant::now() + TIMEOUT));
-        let (mut connection, _) = Connection::open(origin, tls, &slot)
+        let (mut connection, _) = Connection::open(origin, settings, &slot)
             .await
             .map_err(|e| format!("{origin} cannot be reached ({}): {e}", e.class))?;
         let Some(path) = path else { return Ok(()) };
         let mut request = Request::new(Full::new(Bytes::new()));
         *request.uri_mut() = Uri::try_from(path).map_err(|e| format!("the health path {path:?}: {e}"))?;
-        let headers = request.headers_mut();
-        headers.insert(header::HOST, origin.authority.clone());
-        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        request.headers_mut().insert(header::HOST, origin.authority.clone());
+        settings.version.fit(&mut request, origin);
         let reply = exchange(&mut connection, request, Want::Nothing, &slot, &mut |_| {}, &mut |_, _| {})
             .await
             .map_err(|e| format!("{origin}{path} did not answer ({}): {e}", e.class))?;

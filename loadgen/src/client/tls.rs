@@ -7,6 +7,7 @@ use rustls::{
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
 };
 
+use super::protocol::Version;
 use crate::scenario::TlsFiles;
 
 /// Where systems keep their trusted roots.
@@ -18,7 +19,7 @@ const SYSTEM_ROOTS: [&str; 4] = [
 ];
 
 /// The settings for a scenario. The system's roots are read only where they can matter: for an https target.
-pub(crate) fn config(files: &TlsFiles, needed: bool) -> Result<Arc<ClientConfig>, String> {
+pub(crate) fn config(files: &TlsFiles, version: Version, needed: bool) -> Result<Arc<ClientConfig>, String> {
     let mut roots = RootCertStore::empty();
     if needed {
         let own = std::env::var_os("SSL_CERT_FILE").map(std::path::PathBuf::from);
@@ -46,7 +47,10 @@ pub(crate) fn config(files: &TlsFiles, needed: bool) -> Result<Arc<ClientConfig>
                 .map_err(|e| format!("{}: {e}", chain.display()))?
         }
     };
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config.alpn_protocols = vec![match version {
+        Version::Http1 => b"http/1.1".to_vec(),
+        Version::Http2 => b"h2".to_vec(),
+    }];
     Ok(Arc::new(config))
 }
 

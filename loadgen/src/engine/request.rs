@@ -27,7 +27,7 @@ use crate::{
     client::{
         ErrorClass, Failure,
         connect::ConnectTimes,
-        connection::Connection,
+        connection::{Connection, Settings},
         exchange::{Reply, Want, exchange},
         origin::Origin,
     },
@@ -39,7 +39,7 @@ use crate::{
 pub(crate) struct WorkerCx {
     pub(crate) scenario: Arc<Scenario>,
     pub(crate) target: Target,
-    pub(crate) tls: Arc<rustls::ClientConfig>,
+    pub(crate) settings: Settings,
     pub(crate) data: Arc<SharedData>,
     pub(crate) tally: Arc<Mutex<Tally>>,
     pub(crate) timer: Timer,
@@ -168,7 +168,8 @@ impl<'c> Attempt<'c> {
             // (RFC 9112, 9.3.1): as a browser would, try once more on a new one.
             self.sent = None;
         }
-        let (mut connection, times) = Connection::open(&rendered.origin, &self.cx.tls, &user.slot).await?;
+        let (mut connection, times) =
+            Connection::open(&rendered.origin, &self.cx.settings, &user.slot).await?;
         self.connect = Some((times, rendered.origin.address().is_none(), rendered.origin.is_tls));
         let result = self.exchange(user, &mut connection, rendered).await;
         self.give_back(user, rendered, connection, result)
@@ -197,6 +198,7 @@ impl<'c> Attempt<'c> {
         *request.method_mut() = rendered.method.clone();
         *request.uri_mut() = rendered.path.clone();
         *request.headers_mut() = rendered.headers.clone();
+        self.cx.settings.version.fit(&mut request, &rendered.origin);
         self.stamps = Some(connection.stamps());
         let want = if self.step.stream.is_some() {
             Want::Events

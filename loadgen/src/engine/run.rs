@@ -20,7 +20,7 @@ use super::{
     worker::{Command, Order, Worker, WorkerSetup},
 };
 use crate::{
-    client::{origin::Origin, probe::probe, tls},
+    client::{connection::Settings, origin::Origin, probe::probe, tls},
     measure::{
         families::{PhaseTotals, RunFacts, families},
         tally::{Tally, histogram},
@@ -60,7 +60,7 @@ pub struct RunOptions {
 struct Checked {
     target: Target,
     phases: Vec<Phase>,
-    tls: Arc<rustls::ClientConfig>,
+    settings: Settings,
 }
 
 async fn checked(options: &RunOptions) -> Result<Checked, RunError> {
@@ -78,14 +78,18 @@ async fn checked(options: &RunOptions) -> Result<Checked, RunError> {
     check_names(&phases).map_err(bad)?;
     check_descriptors(most_users(&phases)).map_err(bad)?;
     let origin = target.origin.clone();
-    let tls = tls::config(&scenario.tls, origin.is_tls || scenario.tls.ca.is_some()).map_err(bad)?;
+    let needs_roots = origin.is_tls || scenario.tls.ca.is_some();
+    let settings = Settings {
+        tls: tls::config(&scenario.tls, scenario.version, needs_roots).map_err(bad)?,
+        version: scenario.version,
+    };
     let health = scenario.health.as_ref().map(|p| format!("{}{p}", target.prefix));
-    let probe_tls = Arc::clone(&tls);
-    tokio::task::spawn_blocking(move || probe(&origin, health.as_deref(), &probe_tls))
+    let probe_settings = settings.clone();
+    tokio::task::spawn_blocking(move || probe(&origin, health.as_deref(), &probe_settings))
         .await
         .map_err(|e| RunError::System(std::io::Error::other(e)))?
         .map_err(RunError::Unhealthy)?;
-    Ok(Checked { target, phases, tls })
+    Ok(Checked { target, phases, settings })
 }
 
 fn most_users(phases: &[Phase]) -> u32 {
@@ -243,7 +247,7 @@ struct Window {
 
 impl Run {
     async fn prepare(mut options: RunOptions) -> Result<Self, RunError> {
-        let Checked { target, phases, tls } = match options.checked.take() {
+        let Checked { target, phases, settings } = match options.checked.take() {
             Some(checked) => checked,
             None => checked(&options).await?,
         };
@@ -259,7 +263,7 @@ impl Run {
                     count: count as u32,
                     scenario: Arc::clone(&scenario),
                     target: target.clone(),
-                    tls: Arc::clone(&tls),
+                    settings: settings.clone(),
                     data: Arc::clone(&data),
                     done: done_sender.clone(),
                 })

@@ -31,6 +31,7 @@ use super::{
     user::SharedData,
 };
 use crate::{
+    client::connection::Settings,
     measure::tally::Tally,
     scenario::{Phase, Scenario},
 };
@@ -66,7 +67,7 @@ pub(crate) struct WorkerSetup {
     pub(crate) count: u32,
     pub(crate) scenario: Arc<Scenario>,
     pub(crate) target: Target,
-    pub(crate) tls: Arc<rustls::ClientConfig>,
+    pub(crate) settings: Settings,
     pub(crate) data: Arc<SharedData>,
     /// Told when a phase is over on this worker.
     pub(crate) done: UnboundedSender<u32>,
@@ -147,7 +148,7 @@ fn run(setup: WorkerSetup, mut commands: UnboundedReceiver<Command>, shared: Sha
         let cx = Rc::new(WorkerCx {
             scenario: setup.scenario,
             target: setup.target,
-            tls: setup.tls,
+            settings: setup.settings,
             data: setup.data,
             tally,
             timer,

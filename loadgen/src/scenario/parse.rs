@@ -12,6 +12,8 @@ use std::{path::Path, sync::Arc, time::Duration};
 use assay_yaml::{Cx, Diagnostics, Document, MapReader, Node};
 
 use self::names::Names;
+use crate::client::protocol::Version;
+
 use super::{CheckName, DataSet, Mode, Phase, Scenario, StepName, Text, TlsFiles, UserKind};
 
 /// How long a request may take where the scenario does not say.
@@ -68,6 +70,7 @@ impl<'d> Parser<'d> {
         let users = map.get("users").map(|n| self.users(n)).unwrap_or_default();
         let renew_on = map.get("renew_on").map_or_else(|| vec![401], |n| self.statuses_list(n));
         let tls = map.get("tls").map(|n| self.tls(n, folder)).unwrap_or_default();
+        let version = map.get("http").map(|n| self.version(n)).unwrap_or_default();
         let setup = map.get("setup").map(|n| self.items(n, "setup")).unwrap_or_default();
         let flow_node = map.require(&mut self.cx, "flow");
         let flow = flow_node.map(|n| self.items(n, "flow")).unwrap_or_default();
@@ -95,6 +98,7 @@ impl<'d> Parser<'d> {
             checks: std::mem::take(&mut self.checks),
             renew_on,
             tls,
+            version,
         })
     }
 
@@ -153,6 +157,20 @@ impl<'d> Parser<'d> {
         }
         map.finish(&mut self.cx);
         Some(UserKind { name: name?, weight: weight.unwrap_or(1), vars })
+    }
+
+    fn version(&mut self, node: &Node) -> Version {
+        match node.as_str() {
+            Some("1" | "1.1") => Version::Http1,
+            Some("2") => Version::Http2,
+            _ => {
+                self.cx.error(
+                    node,
+                    format!("expected the version of HTTP, 1.1 or 2, found {}", node.describe()),
+                );
+                Version::default()
+            }
+        }
     }
 
     fn tls(&mut self, node: &'d Node, folder: &Path) -> TlsFiles {

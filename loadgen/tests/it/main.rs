@@ -4,5 +4,7 @@ mod cli;
 mod executors;
 mod faults;
 mod flow;
+mod http2;
 mod record;
 mod server;
+mod tls;

@@ -9,6 +9,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+
 /// What a request looked like to the server.
 #[derive(Clone, Debug)]
 pub(crate) struct Seen {
@@ -74,6 +76,14 @@ pub(crate) struct Server {
 impl Server {
     /// Starts a server that answers each request by `script`.
     pub(crate) fn start(script: impl Fn(&Seen) -> Vec<Do> + Send + Sync + 'static) -> Self {
+        Self::start_with(None, script)
+    }
+
+    /// The same, with TLS.
+    pub(crate) fn start_with(
+        tls: Option<Arc<ServerConfig>>,
+        script: impl Fn(&Seen) -> Vec<Do> + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("an address");
         let seen = Arc::new(Mutex::new(Vec::new()));
@@ -81,8 +91,8 @@ impl Server {
         thread::spawn(move || {
             for (connection, stream) in listener.incoming().enumerate() {
                 let Ok(stream) = stream else { return };
-                let (log, script) = (Arc::clone(&log), Arc::clone(&script));
-                thread::spawn(move || serve(stream, connection, &log, &*script));
+                let (log, script, tls) = (Arc::clone(&log), Arc::clone(&script), tls.clone());
+                thread::spawn(move || serve(stream, connection, &log, &*script, tls.as_ref()));
             }
         });
         Self { address, seen }
@@ -100,13 +110,37 @@ impl Server {
     }
 }
 
+/// What bytes go through: a socket, or TLS on it.
+trait Duplex: Read + Write {}
+impl<T: Read + Write> Duplex for T {}
+
+type Script = dyn Fn(&Seen) -> Vec<Do> + Send + Sync;
+
 fn serve(
-    mut stream: TcpStream,
+    socket: TcpStream,
     connection: usize,
     log: &Mutex<Vec<Seen>>,
-    script: &dyn Fn(&Seen) -> Vec<Do>,
+    script: &Script,
+    tls: Option<&Arc<ServerConfig>>,
 ) {
-    stream.set_nodelay(true).expect("a socket");
+    socket.set_nodelay(true).expect("a socket");
+    let raw = socket.try_clone().expect("a socket");
+    match tls {
+        None => talk(socket, &raw, connection, log, script),
+        Some(config) => {
+            let session = ServerConnection::new(Arc::clone(config)).expect("a session");
+            talk(StreamOwned::new(session, socket), &raw, connection, log, script);
+        }
+    }
+}
+
+fn talk(
+    mut stream: impl Duplex,
+    socket: &TcpStream,
+    connection: usize,
+    log: &Mutex<Vec<Seen>>,
+    script: &Script,
+) {
     let mut buffer = Vec::new();
     while let Some(seen) = read_request(&mut stream, &mut buffer, connection) {
         let actions = script(&seen);
@@ -120,11 +154,11 @@ fn serve(
                 }
                 Do::Wait(time) => thread::sleep(time),
                 Do::Close => {
-                    let _ = stream.shutdown(Shutdown::Both);
+                    let _ = socket.shutdown(Shutdown::Both);
                     return;
                 }
                 Do::Reset => {
-                    let socket = rustix::net::sockopt::set_socket_linger(&stream, Some(Duration::ZERO));
+                    let socket = rustix::net::sockopt::set_socket_linger(socket, Some(Duration::ZERO));
                     socket.expect("a socket");
                     return;
                 }
@@ -138,7 +172,7 @@ fn serve(
     }
 }
 
-fn read_request(stream: &mut TcpStream, buffer: &mut Vec<u8>, connection: usize) -> Option<Seen> {
+fn read_request(stream: &mut impl Duplex, buffer: &mut Vec<u8>, connection: usize) -> Option<Seen> {
     let mut at = None;
     loop {
         if let Some(end) = buffer.windows(4).position(|w| w == b"\r\n\r\n") {
@@ -158,7 +192,7 @@ fn read_request(stream: &mut TcpStream, buffer: &mut Vec<u8>, connection: usize)
     }
 }
 
-fn fill(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<()> {
+fn fill(stream: &mut impl Duplex, buffer: &mut Vec<u8>) -> Option<()> {
     let mut piece = [0; 16 * 1024];
     let n = stream.read(&mut piece).ok().filter(|n| *n > 0)?;
     buffer.extend_from_slice(&piece[..n]);
