@@ -100,8 +100,9 @@ impl Database {
         loop {
             let before = Listing::read(dir)?;
             let opened = before.open(dir, options);
-            let changed = attempt < ATTEMPTS && Listing::read(dir)? != before;
-            if !changed {
+            let gone = opened.as_ref().is_err_and(Error::is_not_found);
+            let changed = gone || Listing::read(dir)? != before;
+            if !changed || attempt == ATTEMPTS {
                 return opened;
             }
             // A compaction moved samples from the log to a block, or from blocks to another one, meanwhile.

@@ -48,6 +48,13 @@ pub enum Error {
     },
 }
 
+impl Error {
+    /// Whether a file that was listed is there no longer.
+    pub(crate) fn is_not_found(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
+    }
+}
+
 /// The error of [`Database::open`](crate::Database::open).
 pub type OpenError = Error;
 

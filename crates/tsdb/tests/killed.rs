@@ -81,7 +81,7 @@ fn nothing_committed_is_lost() {
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let dir = root.path().join(format!("{run}/data"));
         // A delay of up to some milliseconds: several commits, or all of the finishing.
-        let said = kill_one(&dir, 1 + (seed >> 40) % 60, (seed >> 20) % 3_000_000);
+        let said = kill_one(&dir, 1 + (seed >> 40) % 60, (seed >> 20) % 1_000_000);
         let db = Database::open(&dir, OpenOptions::default()).unwrap_or_else(|e| panic!("run {run}: {e}"));
         torn += usize::from(!db.warnings().is_empty());
         finished += usize::from(db.blocks().count() > 0);

@@ -52,7 +52,11 @@ struct Entry<'a> {
 
 impl Index {
     pub(crate) fn open(path: &Path) -> Result<Self> {
-        let map = Mapped::open(path)?;
+        Self::of(path, Mapped::open(path)?)
+    }
+
+    /// The index in these bytes; errors name `path`.
+    pub(crate) fn of(path: &Path, map: Mapped) -> Result<Self> {
         let (version, symbols, table) = open(map.bytes()).map_err(|damage| damage.in_file(path, 0))?;
         Ok(Self { path: path.to_owned(), map, version, symbols, table })
     }
