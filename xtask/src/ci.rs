@@ -1,10 +1,12 @@
 //! The gate. Invariant: it installs what it needs itself and leaves no test out.
 
+mod the_loop;
+
 use std::{fs, path::Path, process::Command};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 
-use crate::{generate, peers, shell};
+use crate::{generate, peers, shell, stack};
 
 /// Runs every check, the cheapest first; the first that fails ends it.
 pub(crate) fn run() -> Result<()> {
@@ -21,7 +23,8 @@ pub(crate) fn run() -> Result<()> {
             .env("ASSAY_DATA", &data),
     )?;
     configuration(&bin)?;
-    the_loop(&bin)
+    the_loop::run(&bin)?;
+    stack::run(&stack::Options::check("dev"))
 }
 
 /// Prometheus' own tool accepts the rules and passes their unit tests.
@@ -43,27 +46,4 @@ fn yaml_files(folder: &str) -> Result<Vec<String>> {
     files.sort();
     ensure!(!files.is_empty(), "{folder} holds no .yml file");
     Ok(files)
-}
-
-/// The README's first command, in a short form; then its verdict and its run directory are checked.
-fn the_loop(bin: &Path) -> Result<()> {
-    let runs = shell::root().join("target/ci-runs");
-    if runs.exists() {
-        fs::remove_dir_all(&runs)?;
-    }
-    let folder = runs.to_string_lossy().into_owned();
-    shell::run(&mut shell::cargo(&["run", "--release", "--", "--time-scale", "0.3", "--runs", &folder]))?;
-    let run = fs::read_dir(&runs)?.next().context("the loop left no run directory")??.path();
-    let verdict: serde_json::Value = serde_json::from_str(&fs::read_to_string(run.join("verdict.json"))?)?;
-    ensure!(verdict["verdict"] == "pass", "the loop's verdict is {}", verdict["verdict"]);
-    ensure!(fs::metadata(run.join("report.html"))?.len() > 20_000, "the report is nearly empty");
-    let data = run.join("data");
-    for what in ["list", "analyze", "dump"] {
-        let out = shell::output(Command::new(bin.join("promtool")).args(["tsdb", what]).arg(&data))?;
-        if out.lines().count() < 2 {
-            bail!("promtool tsdb {what} says nothing of {}", data.display());
-        }
-    }
-    eprintln!("the loop: pass, and promtool reads {}", data.display());
-    Ok(())
 }

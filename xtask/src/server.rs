@@ -43,13 +43,15 @@ impl Server {
         Ok(body["data"].take())
     }
 
-    /// The whole answer to an instant query now, errors too.
-    pub(crate) fn query(&self, expr: &str) -> Result<Value> {
+    /// The whole answer to an instant query, errors too; now, or at a time in milliseconds.
+    pub(crate) fn query(&self, expr: &str, at_ms: Option<i64>) -> Result<Value> {
+        let time = at_ms.map(|t| format!("{}.{:03}", t / 1000, t % 1000));
         let mut response = ureq::get(format!("{}/api/v1/query", self.base))
             .config()
             .http_status_as_error(false)
             .build()
             .query("query", expr)
+            .query_pairs(time.map(|t| ("time", t)))
             .call()
             .context("the server stopped answering")?;
         Ok(response.body_mut().read_json()?)

@@ -39,6 +39,13 @@ pub(crate) struct Options {
     profile: String,
 }
 
+impl Options {
+    /// A short run that checks the stack, with our binaries from `profile`.
+    pub(crate) fn check(profile: &str) -> Self {
+        Self { mode: "demo".to_owned(), time_scale: 0.6, check: true, profile: profile.to_owned() }
+    }
+}
+
 /// Where each process listens, all on 127.0.0.1.
 #[derive(Debug)]
 struct Ports {

@@ -45,7 +45,7 @@ pub(super) fn problems(server: &Server, ports: &Ports) -> Result<Vec<String>> {
 pub(super) fn without_data(server: &Server, queries: &[PanelQuery]) -> Result<Vec<PanelQuery>> {
     let mut empty = Vec::new();
     for (panel, expr) in queries {
-        let body = server.query(expr)?;
+        let body = server.query(expr, None)?;
         if body["status"] != "success" {
             bail!("Prometheus refuses an expression of panel {panel:?}: {}", body["error"]);
         }

@@ -1,0 +1,107 @@
+//! The README's first command in a short form, held to Prometheus.
+//!
+//! Invariant: every number that the report shows for an objective is asked of a real Prometheus on a copy of
+//! the run's data, at the same instant, and must be the same.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::Value;
+
+use crate::{
+    process::{Process, free_port},
+    server::Server,
+    shell,
+};
+
+/// Runs the loop and checks its verdict, its run directory and its numbers.
+pub(super) fn run(bin: &Path) -> Result<()> {
+    let runs = shell::root().join("target/ci-runs");
+    if runs.exists() {
+        fs::remove_dir_all(&runs)?;
+    }
+    let folder = runs.to_string_lossy().into_owned();
+    let arguments = ["run", "--release", "--", "--plain", "--time-scale", "0.5", "--runs", &folder];
+    shell::run(&mut shell::cargo(&arguments))?;
+    let run = fs::read_dir(&runs)?.next().context("the loop left no run directory")??.path();
+    let verdict: Value = serde_json::from_str(&fs::read_to_string(run.join("verdict.json"))?)?;
+    ensure!(verdict["status"] == "pass", "the loop's verdict is {}", verdict["status"]);
+    ensure!(fs::metadata(run.join("report.html"))?.len() > 20_000, "the report is nearly empty");
+    promtool_reads(bin, &run.join("data"))?;
+    let compared = prometheus_agrees(bin, &run, &verdict)?;
+    eprintln!("the loop: pass; promtool reads its data; Prometheus gives the same {compared} numbers");
+    Ok(())
+}
+
+fn promtool_reads(bin: &Path, data: &Path) -> Result<()> {
+    for what in ["list", "analyze", "dump"] {
+        let out = shell::output(Command::new(bin.join("promtool")).args(["tsdb", what]).arg(data))?;
+        if out.lines().count() < 2 {
+            bail!("promtool tsdb {what} says nothing of {}", data.display());
+        }
+    }
+    Ok(())
+}
+
+/// Asks a Prometheus on a copy of the data for each objective's measure; yields how many were compared.
+fn prometheus_agrees(bin: &Path, run: &Path, verdict: &Value) -> Result<usize> {
+    let dir = shell::root().join("target/ci-prometheus");
+    if dir.exists() {
+        fs::remove_dir_all(&dir)?;
+    }
+    copy(&run.join("data"), &dir.join("data"))?;
+    fs::write(dir.join("prometheus.yml"), "global: {scrape_interval: 1h}\n")?;
+    let port = free_port()?;
+    let mut command = Command::new(bin.join("prometheus"));
+    command
+        .arg(format!("--config.file={}", dir.join("prometheus.yml").display()))
+        .arg(format!("--storage.tsdb.path={}", dir.join("data").display()))
+        .arg("--storage.tsdb.retention.time=100y")
+        .arg("--enable-feature=native-histograms")
+        .arg(format!("--web.listen-address=127.0.0.1:{port}"));
+    let mut process = Process::start("prometheus", &mut command, &dir)?;
+    let server = Server::new(port);
+    server.wait_for("/-/ready", &mut process)?;
+    let rows = verdict["objectives"].as_array().context("a verdict has objectives")?;
+    let mut compared = 0;
+    for row in rows.iter().filter(|r| r["value"].is_number()) {
+        let (name, ours) = (&row["name"], row["value"].as_f64().context("a number")?);
+        let measure = row["measure"].as_str().context("a measure")?;
+        let answer = server.query(measure, row["at_ms"].as_i64())?;
+        let theirs = value_for(&answer, row).with_context(|| format!("{name}: {measure}: {answer}"))?;
+        let same = (ours - theirs).abs() <= 1e-9 * ours.abs().max(theirs.abs());
+        ensure!(same, "{name}: the report says {ours}, Prometheus {theirs}: {measure}");
+        compared += 1;
+    }
+    ensure!(compared >= 20, "only {compared} objectives have a number");
+    Ok(compared)
+}
+
+/// The value of the series that a row of the verdict is about.
+fn value_for(answer: &Value, row: &Value) -> Option<f64> {
+    let labels = row["labels"].as_array()?;
+    let is_same = |metric: &Value| {
+        metric.as_object().is_some_and(|m| m.len() == labels.len())
+            && labels.iter().all(|pair| pair[0].as_str().is_some_and(|name| metric[name] == pair[1]))
+    };
+    let series = answer["data"]["result"].as_array()?.iter().find(|s| is_same(&s["metric"]))?;
+    series["value"][1].as_str()?.parse().ok()
+}
+
+fn copy(from: &Path, to: &PathBuf) -> Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy(&entry.path(), &target)?;
+        } else {
+            fs::copy(entry.path(), target)?;
+        }
+    }
+    Ok(())
+}
