@@ -6,6 +6,7 @@
 mod compare;
 mod coverage;
 mod read;
+mod record;
 mod run;
 
 use std::time::Duration;
@@ -14,6 +15,7 @@ use assay_promql::EngineOptions;
 use assay_yaml::Diagnostics;
 
 pub use coverage::RuleCoverage;
+pub use record::{RecordError, RecordOptions, record_test};
 
 /// How to run unit tests.
 #[derive(Clone, Debug, Default)]

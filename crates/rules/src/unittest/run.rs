@@ -122,21 +122,9 @@ fn case(
             return vec![Failure { position: Some(alert.position), ..Failure::plain(message) }];
         }
     }
-    let input = match input(test) {
-        Ok(input) => input,
+    let mut case = match Case::new(rules, file, test, options) {
+        Ok(case) => case,
         Err(failure) => return vec![failure],
-    };
-    let mut engine = options.engine.clone();
-    engine.default_step_ms = file.evaluation_interval_ms;
-    let mut case = Case {
-        test,
-        file,
-        options,
-        engine: Engine::new(engine),
-        input,
-        overlay: Overlay::default(),
-        groups: groups(rules, file),
-        failures: Vec::new(),
     };
     case.run(coverage);
     let runs = case.groups.iter().flat_map(|(_, runs)| runs);
@@ -179,7 +167,76 @@ fn input(test: &TestGroup) -> Result<Vec<Input>, Failure> {
     Ok(inputs)
 }
 
-impl Case<'_> {
+/// The alerts of one name that fire from a time on.
+pub(super) struct Firing {
+    pub(super) alertname: String,
+    pub(super) since_start_ms: i64,
+    pub(super) alerts: Vec<ExpectedAlert>,
+}
+
+/// Each change of the alerts that fire, from the start to `until_ms` after it.
+pub(super) fn firing(
+    rules: &RuleFiles,
+    file: &TestFile,
+    test: &TestGroup,
+    options: &TestOptions,
+    until_ms: i64,
+) -> Result<Vec<Firing>, String> {
+    let mut case = Case::new(rules, file, test, options).map_err(|failure| failure.to_string())?;
+    let mut current: BTreeMap<String, Vec<ExpectedAlert>> = BTreeMap::new();
+    let mut out = Vec::new();
+    let mut since_start_ms = 0;
+    while since_start_ms <= until_ms {
+        let t_ms = test.start_ms + since_start_ms;
+        case.load(t_ms)?;
+        if !case.evaluate(t_ms, since_start_ms) {
+            return Err(case.failures.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "));
+        }
+        for (alertname, mut alerts) in case.firing_by_name() {
+            alerts.sort();
+            let before = current.entry(alertname.clone()).or_default();
+            if *before != alerts {
+                before.clone_from(&alerts);
+                out.push(Firing { alertname, since_start_ms, alerts });
+            }
+        }
+        since_start_ms += file.evaluation_interval_ms;
+    }
+    Ok(out)
+}
+
+impl<'a> Case<'a> {
+    fn new(
+        rules: &'a RuleFiles,
+        file: &'a TestFile,
+        test: &'a TestGroup,
+        options: &'a TestOptions,
+    ) -> Result<Self, Failure> {
+        let mut engine = options.engine.clone();
+        engine.default_step_ms = file.evaluation_interval_ms;
+        Ok(Self {
+            test,
+            file,
+            options,
+            engine: Engine::new(engine),
+            input: input(test)?,
+            overlay: Overlay::default(),
+            groups: groups(rules, file),
+            failures: Vec::new(),
+        })
+    }
+
+    /// The alerts that fire, by the name of their rule; names without any are there, too.
+    fn firing_by_name(&self) -> BTreeMap<String, Vec<ExpectedAlert>> {
+        let mut out: BTreeMap<String, Vec<ExpectedAlert>> = BTreeMap::new();
+        for run in self.groups.iter().flat_map(|(_, runs)| runs) {
+            if run.rule.alerting().is_some() {
+                out.entry(run.rule.name.clone()).or_default().extend(firing_of(run));
+            }
+        }
+        out
+    }
+
     fn run(&mut self, coverage: &mut Coverage) {
         let last = |times: &mut dyn Iterator<Item = i64>| times.max().unwrap_or(0);
         let until_ms = last(&mut self.test.alert_tests.iter().map(|t| t.eval_time_ms))
@@ -263,10 +320,7 @@ impl Case<'_> {
                 continue;
             }
             coverage.asserted(run.summary.group, run.summary.rule, !test.expected.is_empty());
-            got.extend(run.alerts.firing().map(|(labels, alert)| ExpectedAlert {
-                labels: labels.iter().map(|(n, v)| (n.to_owned(), v.to_owned())).collect(),
-                annotations: alert.annotations.clone(),
-            }));
+            got.extend(firing_of(run));
         }
         let mut expected = test.expected.clone();
         if same_alerts(&mut expected, &mut got, self.options.partial_labels) {
@@ -313,6 +367,15 @@ impl Case<'_> {
         };
         Ok(vector.into_iter().map(point).collect())
     }
+}
+
+/// The alerts of a rule that fire.
+fn firing_of(run: &RuleRun<'_>) -> Vec<ExpectedAlert> {
+    let alert = |(labels, alert): (&Labels, &crate::alert::Alert)| ExpectedAlert {
+        labels: labels.iter().map(|(n, v)| (n.to_owned(), v.to_owned())).collect(),
+        annotations: alert.annotations.clone(),
+    };
+    run.alerts.firing().map(alert).collect()
 }
 
 fn environment<'a>(engine: &'a Engine, view: &'a dyn Queryable, test: &'a TestGroup) -> Environment<'a> {
