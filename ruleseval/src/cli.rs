@@ -7,7 +7,9 @@ use clap::{Parser, Subcommand};
 
 use crate::report::terminal::TerminalOptions;
 
+mod backtest;
 mod check;
+mod compare;
 mod eval;
 mod export;
 mod import;
@@ -29,6 +31,8 @@ struct Cli {
 enum Command {
     Eval(eval::Args),
     Check(check::Args),
+    Backtest(backtest::Args),
+    Compare(compare::Args),
     Query(query::Args),
     Serve(serve::Args),
     Test(test::Args),
@@ -58,6 +62,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let outcome = match &cli.command {
         Command::Eval(args) => eval::run(args, &arguments),
         Command::Check(args) => check::run(args),
+        Command::Backtest(args) => backtest::run(args),
+        Command::Compare(args) => compare::run(args),
         Command::Query(args) => query::run(args),
         Command::Serve(args) => serve::run(args),
         Command::Test(args) => test::run(args),

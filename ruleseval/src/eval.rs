@@ -16,7 +16,7 @@ use crate::{
     judge,
     sla::{self, Judge, Sla},
     source::{RecordedSource, Source, SourceError},
-    verdict::{FORMAT_VERSION, RunInfo, SlaInfo, Status, Tool, Verdict, Window},
+    verdict::{AlertRow, FORMAT_VERSION, RunInfo, SlaInfo, Status, Tool, Verdict, Window},
     windows,
 };
 
@@ -164,17 +164,28 @@ fn judge_all(
         verdict.problems.extend(whole.problem);
     }
     let judges = severities(slas);
-    let terms = alerts::Terms {
-        windows: &verdict.windows,
-        judges: &judges,
-        end_ms: info.end_ms,
-        recorded: replayed.series.series().iter().map(|(labels, _)| labels.metric_name()).collect(),
-    };
+    let terms = alerts::Terms::new(&verdict.windows, &judges, info, replayed);
     let rows = alerts::rows(files, replayed, source, &terms)?;
     verdict.problems.extend(alerts::problems(&rows, files, replayed));
     verdict.alerts = rows;
     verdict.settle();
     Ok(verdict)
+}
+
+/// The alerting rules of a replay and the failed evaluations of any rule, where nothing is to be judged.
+///
+/// # Errors
+/// Where the source cannot be read.
+pub(crate) fn alerting_rows(
+    info: &RunInfo,
+    files: &RuleFiles,
+    replayed: &ReplayResult,
+    source: &dyn Source,
+) -> Result<(Vec<AlertRow>, Vec<String>), SourceError> {
+    let none = [Judge { phases: Vec::new(), fail_on_alerts: Vec::new() }];
+    let terms = alerts::Terms::new(&[], &none, info, replayed);
+    let rows = alerts::rows(files, replayed, source, &terms)?;
+    Ok((rows, alerts::failed_evaluations(files, replayed)))
 }
 
 /// The severities that fail a run, each with the phases in which they do.

@@ -8,8 +8,10 @@
 //! Invariant: no data is never a pass.
 
 pub mod api;
+pub mod backtest;
 pub mod charts;
 pub mod cli;
+pub mod compare;
 pub mod eval;
 pub mod judge;
 pub mod report;

@@ -3,6 +3,7 @@
 
 use crate::verdict::{ObjectiveRow, Status, Verdict};
 
+pub mod comparison;
 pub mod github;
 pub mod html;
 pub mod json;
@@ -11,6 +12,7 @@ pub mod markdown;
 pub mod result;
 pub mod terminal;
 pub mod tests_junit;
+pub mod timeline;
 
 /// The mark of a status, for places without colour.
 fn mark(status: Status) -> &'static str {

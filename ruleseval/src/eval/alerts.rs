@@ -6,26 +6,36 @@ use std::collections::HashSet;
 use assay_model::Labels;
 use assay_rules::{
     file::{Rule, RuleFiles},
-    replay::{AlertInstance as Replayed, ReplayResult},
+    replay::{AlertInstance as Replayed, ReplayResult, RuleError},
 };
 
 use crate::{
     sla::Judge,
     source::{Source, SourceError},
     units,
-    verdict::{AlertInstance, AlertRow, Status, Window},
+    verdict::{AlertInstance, AlertRow, RunInfo, Status, Window},
 };
 
 /// What decides whether an alert fails the run.
 pub(super) struct Terms<'a> {
-    pub(super) windows: &'a [Window],
-    pub(super) judges: &'a [Judge],
-    pub(super) end_ms: i64,
+    windows: &'a [Window],
+    judges: &'a [Judge],
+    end_ms: i64,
     /// The names of the series that rules wrote.
-    pub(super) recorded: HashSet<&'a str>,
+    recorded: HashSet<&'a str>,
 }
 
-impl Terms<'_> {
+impl<'a> Terms<'a> {
+    pub(super) fn new(
+        windows: &'a [Window],
+        judges: &'a [Judge],
+        info: &RunInfo,
+        replayed: &'a ReplayResult,
+    ) -> Self {
+        let recorded = replayed.series.series().iter().map(|(labels, _)| labels.metric_name()).collect();
+        Self { windows, judges, end_ms: info.end_ms, recorded }
+    }
+
     /// Whether alerts of a severity fail the run in any of the judged windows.
     fn counts(&self, severity: &str) -> bool {
         self.judges.iter().any(|j| j.fail_on_alerts.iter().any(|s| s == severity))
@@ -76,37 +86,38 @@ pub(super) fn rows(
     Ok(rows)
 }
 
-/// What keeps the verdict from being sure: counting rules whose evaluation failed.
+/// What keeps the verdict from being sure: failed evaluations of alerts that count, and of recording rules, whose
+/// series may be missing from one that does.
 pub(super) fn problems(rows: &[AlertRow], files: &RuleFiles, replayed: &ReplayResult) -> Vec<String> {
-    let mut problems: Vec<_> = replayed
-        .errors
-        .iter()
-        .filter_map(|e| {
-            let rule = files.groups.get(e.group)?.rules.get(e.rule)?;
-            let counts = match rule.alerting() {
-                Some(_) => rows.iter().any(|r| {
-                    r.counts
-                        && r.defined_at.ends_with(&format!(":{}", rule.position.line))
-                        && r.name == rule.name
-                }),
-                // What a recording rule did not record may be missing from an alert that counts.
-                None => true,
-            };
-            counts.then(|| {
-                format!(
-                    "{}:{}: {}: {} of its evaluations failed from {}: {}",
-                    rule.file(),
-                    rule.position.line,
-                    rule.title(),
-                    e.count,
-                    units::clock(e.first_ms),
-                    e.message
-                )
-            })
+    let counts = |rule: &Rule| {
+        let at = format!("{}:{}", rule.file(), rule.position.line);
+        rule.alerting().is_none() || rows.iter().any(|r| r.counts && r.defined_at == at)
+    };
+    failures(files, replayed, &counts)
+}
+
+/// Every rule whose evaluation failed, one line each.
+pub(super) fn failed_evaluations(files: &RuleFiles, replayed: &ReplayResult) -> Vec<String> {
+    failures(files, replayed, &|_| true)
+}
+
+fn failures(files: &RuleFiles, replayed: &ReplayResult, wanted: &dyn Fn(&Rule) -> bool) -> Vec<String> {
+    let rule_of = |e: &RuleError| files.groups.get(e.group)?.rules.get(e.rule);
+    let found = replayed.errors.iter().filter_map(|e| Some((rule_of(e)?, e)));
+    found
+        .filter(|(rule, _)| wanted(rule))
+        .map(|(rule, e)| {
+            format!(
+                "{}:{}: {}: {} of its evaluations failed from {}: {}",
+                rule.file(),
+                rule.position.line,
+                rule.title(),
+                e.count,
+                units::clock(e.first_ms),
+                e.message
+            )
         })
-        .collect();
-    problems.dedup();
-    problems
+        .collect()
 }
 
 fn settle(

@@ -21,6 +21,8 @@ pub(crate) struct Trouble {
     pub(crate) errors: bool,
     /// The service's own metrics are missing.
     pub(crate) no_service: bool,
+    /// Where the random numbers start.
+    pub(crate) seed: u64,
     /// The recording stops after this many seconds without an outcome.
     pub(crate) killed_after_s: Option<i64>,
 }
@@ -68,7 +70,7 @@ fn record(dir: &Path, trouble: Trouble) {
     manifest.seed = Some(7);
     let recorder = Recorder::create(dir, manifest, &RecorderOptions::default()).expect("begins");
     let sink = recorder.sink();
-    let mut load = Load::default();
+    let mut load = Load { state: trouble.seed, ..Load::default() };
     let last_s = trouble.killed_after_s.unwrap_or(130);
     for s in 0..=last_s {
         for (name, from, to, warmup) in PHASES {

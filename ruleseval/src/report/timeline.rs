@@ -1,0 +1,133 @@
+//! The alert timeline for a terminal. Invariant: a column is the same moment in every line.
+
+use std::fmt::Write as _;
+
+use crate::{
+    units,
+    verdict::{AlertInstance, AlertRow, RunInfo},
+};
+
+/// The fewest columns that a bar gets.
+const LEAST_BAR: usize = 24;
+
+/// A bar for each stretch in which an alert was pending (░) or firing (█), with its labels, value and
+/// annotations, the phases above.
+#[must_use]
+pub fn render(run: &RunInfo, alerts: &[AlertRow], width: u16) -> String {
+    let mut out = String::new();
+    let name_width = alerts
+        .iter()
+        .filter(|a| !a.instances.is_empty())
+        .map(|a| a.name.chars().count())
+        .max()
+        .unwrap_or(5)
+        .clamp(5, 32);
+    let bar_width = usize::from(width).saturating_sub(name_width + 4).max(LEAST_BAR);
+    let scale = Scale { run, columns: bar_width };
+    let _ = writeln!(
+        out,
+        "{} to {}, {} long",
+        units::timestamp(run.start_ms),
+        units::timestamp(run.end_ms),
+        units::length(run.end_ms - run.start_ms)
+    );
+    if !run.phases.is_empty() {
+        let _ = writeln!(out, "{:name_width$}  {}", "", scale.phases());
+    }
+    let mut all: Vec<(&AlertRow, &AlertInstance)> =
+        alerts.iter().flat_map(|a| a.instances.iter().map(move |i| (a, i))).collect();
+    all.sort_by_key(|(_, i)| i.active_at_ms);
+    for (alert, instance) in all {
+        let name: String = alert.name.chars().take(name_width).collect();
+        let _ = writeln!(out, "{name:name_width$}  {}", scale.bar(instance));
+        describe(&mut out, instance, name_width);
+    }
+    let silent = alerts.iter().filter(|a| a.instances.is_empty()).count();
+    let _ = writeln!(out, "{silent} of {} alerting rules were never pending", alerts.len());
+    out
+}
+
+fn describe(out: &mut String, instance: &AlertInstance, indent: usize) {
+    let end = instance.ended_at_ms.map_or_else(|| "the end".to_owned(), units::clock);
+    let when = match instance.fired_at_ms {
+        Some(fired) => format!(
+            "pending {}, firing {} to {end}",
+            units::clock(instance.active_at_ms),
+            units::clock(fired)
+        ),
+        None => format!("pending {} to {end}", units::clock(instance.active_at_ms)),
+    };
+    let labels: Vec<_> =
+        instance.labels.iter().filter(|(n, _)| n != "alertname").map(|(n, v)| format!("{n}={v:?}")).collect();
+    let value = units::digits(instance.value);
+    let _ = writeln!(out, "{:indent$}  {when}, last value {value} {{{}}}", "", labels.join(", "));
+    for (name, text) in &instance.annotations {
+        if name != "runbook_url" {
+            let _ = writeln!(out, "{:indent$}  {name}: {text}", "");
+        }
+    }
+}
+
+/// From times to columns.
+struct Scale<'a> {
+    run: &'a RunInfo,
+    columns: usize,
+}
+
+impl Scale<'_> {
+    fn column(&self, t_ms: i64) -> usize {
+        let length = (self.run.end_ms - self.run.start_ms).max(1) as f64;
+        let part = ((t_ms - self.run.start_ms) as f64 / length).clamp(0.0, 1.0);
+        (part * self.columns as f64).floor() as usize
+    }
+
+    /// At least one column, however short it was.
+    fn bar(&self, instance: &AlertInstance) -> String {
+        let end = self.column(instance.ended_at_ms.unwrap_or(self.run.end_ms)).max(1);
+        let start = self.column(instance.active_at_ms).min(end - 1);
+        let fired = instance.fired_at_ms.map_or(end, |t| self.column(t).min(end - 1));
+        (0..self.columns.max(end))
+            .map(|c| match c {
+                c if c < start || c >= end => '·',
+                c if c < fired => '░',
+                _ => '█',
+            })
+            .collect()
+    }
+
+    fn phases(&self) -> String {
+        let mut line = vec![' '; self.columns];
+        for phase in &self.run.phases {
+            let (from, to) = (self.column(phase.start_ms), self.column(phase.end_ms).min(self.columns));
+            for (i, c) in std::iter::once('|').chain(phase.name.chars()).enumerate() {
+                if from + i < to {
+                    line[from + i] = c;
+                }
+            }
+        }
+        line.into_iter().collect::<String>().trim_end().to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{testing, verdict::Status};
+
+    #[test]
+    fn bars_line_up_with_phases() {
+        let verdict = testing::verdict(Status::Fail);
+        let text = render(&verdict.run, &verdict.alerts, 57);
+        let lines: Vec<_> = text.lines().collect();
+        let bar = lines[2].split_once("  ").expect("has a bar").1;
+        // Pending from second 20 to 30 of 70, firing to the end.
+        assert_eq!(bar.chars().count(), 34, "{text}");
+        assert_eq!(
+            (bar.find('░').map(|b| bar[..b].chars().count()), bar.matches('░').count()),
+            (Some(9), 5),
+            "{text}"
+        );
+        assert!(bar.ends_with('█') && lines[1].contains("|war|steady"), "{text}");
+        assert!(text.contains("summary: Query p99 is 6.2s"), "{text}");
+    }
+}
