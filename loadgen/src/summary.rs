@@ -294,7 +294,7 @@ fn per_second(n: f64, seconds: f64) -> f64 {
 fn warnings(phases: &[PhaseSummary], facts: &RunFacts, busiest: f64) -> Vec<String> {
     let mut warnings = Vec::new();
     for p in phases {
-        let median = p.steps.iter().map(|s| s.latency.p50).fold(f64::INFINITY, f64::min);
+        let median = p.steps.iter().max_by_key(|s| s.requests).map_or(0.0, |s| s.latency.p50);
         let lag = p.schedule_lag.p99;
         if lag > LAG_S && lag > LAG_SHARE * median {
             warnings.push(format!(

@@ -81,13 +81,18 @@ impl Stamped {
         Self { stream, stamps }
     }
 
-    fn wrote(&self, result: &Poll<io::Result<usize>>) {
+    /// When a write that is about to be tried began, where it may be the first. Taken before the call: a thread
+    /// that loses its processor right after it would else find the response there already.
+    fn begin_write(&self) -> Option<Instant> {
+        self.stamps.first_write.get().is_none().then(Instant::now)
+    }
+
+    fn wrote(&self, began: Option<Instant>, result: &Poll<io::Result<usize>>) {
         match result {
             Poll::Ready(Ok(n)) => {
-                let now = Instant::now();
-                self.stamps.last_write.set(Some(now));
-                if self.stamps.first_write.get().is_none() {
-                    self.stamps.first_write.set(Some(now));
+                self.stamps.last_write.set(Some(Instant::now()));
+                if began.is_some() {
+                    self.stamps.first_write.set(began);
                 }
                 self.stamps.written_bytes.set(self.stamps.written_bytes.get() + *n as u64);
             }
@@ -126,8 +131,9 @@ impl AsyncRead for Stamped {
 
 impl AsyncWrite for Stamped {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let began = self.begin_write();
         let result = Pin::new(&mut self.stream).poll_write(cx, buf);
-        self.wrote(&result);
+        self.wrote(began, &result);
         result
     }
 
@@ -136,8 +142,9 @@ impl AsyncWrite for Stamped {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        let began = self.begin_write();
         let result = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
-        self.wrote(&result);
+        self.wrote(began, &result);
         result
     }
 

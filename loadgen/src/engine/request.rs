@@ -18,6 +18,7 @@ use std::{
 use http::{Request, header};
 use http_body_util::Full;
 
+pub(crate) use self::render::Fixed;
 use self::{judge::Judge, render::Rendered, stream::Stream};
 use super::{
     timer::Timer,
@@ -43,12 +44,13 @@ pub(crate) struct WorkerCx {
     pub(crate) data: Arc<SharedData>,
     pub(crate) tally: Arc<Mutex<Tally>>,
     pub(crate) timer: Timer,
+    pub(crate) fixed: Fixed,
 }
 
 /// Where the load goes.
 #[derive(Clone, Debug)]
 pub(crate) struct Target {
-    pub(crate) origin: Origin,
+    pub(crate) origin: Arc<Origin>,
     /// What stands before every path, without a slash at its end.
     pub(crate) prefix: String,
 }
@@ -87,7 +89,7 @@ impl WorkerCx {
 
     async fn attempt(&self, user: &mut User, step: &Step, due: Instant) -> Ended {
         let mut attempt = Attempt::new(self, step, due);
-        let result = match render::render(step, &self.target, user) {
+        let result = match render::render(step, &self.target, user, &self.fixed) {
             Ok(rendered) => {
                 user.slot.set(Some(attempt.started + step.timeout));
                 let result = attempt.follow(user, rendered).await;
@@ -137,21 +139,21 @@ impl<'c> Attempt<'c> {
     }
 
     /// Sends the request, and follows redirects.
-    async fn follow(&mut self, user: &mut User, first: Rendered) -> Result<Reply, Failure> {
+    async fn follow(&mut self, user: &mut User, first: Rc<Rendered>) -> Result<Reply, Failure> {
         let mut next = first;
         let mut left = self.step.redirects;
         loop {
-            let origin = next.origin.clone();
             let reply = self.send(user, &next).await?;
-            cookies::store(&mut user.cookies, &origin.host, &reply.headers);
+            cookies::store(&mut user.cookies, &next.origin.host, &reply.headers);
             let wanted = self.step.expect.check.is_some() && self.step.expect.holds(reply.status);
             if wanted || left == 0 || !(300..400).contains(&reply.status) {
                 return Ok(reply);
             }
             let Some(location) = reply.headers.get(header::LOCATION) else { return Ok(reply) };
             left -= 1;
-            next = next.redirected(reply.status, location.as_bytes())?;
-            cookies::send(&user.cookies, &next.origin.host, &mut next.headers);
+            let mut redirected = next.redirected(reply.status, location.as_bytes())?;
+            cookies::send(&user.cookies, &redirected.origin.host, &mut redirected.headers);
+            next = Rc::new(redirected);
         }
     }
 
@@ -183,7 +185,7 @@ impl<'c> Attempt<'c> {
         result: Result<Reply, Failure>,
     ) -> Result<Reply, Failure> {
         if result.is_ok() {
-            user.connections.push((rendered.origin.clone(), connection));
+            user.connections.push((Arc::clone(&rendered.origin), connection));
         }
         result
     }

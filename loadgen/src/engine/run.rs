@@ -545,7 +545,7 @@ fn resolve_target(scenario: &Scenario, given: Option<&str>) -> Result<Target, St
     })?;
     let origin = Origin::of(&url).map_err(|e| format!("the target {text:?}: {e}"))?;
     let prefix = url.path().trim_end_matches('/').to_owned();
-    Ok(Target { origin, prefix })
+    Ok(Target { origin: Arc::new(origin), prefix })
 }
 
 /// A phase's series are told apart by its name.

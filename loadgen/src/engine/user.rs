@@ -23,7 +23,7 @@ pub(crate) struct User {
     pub(crate) rng: SmallRng,
     pub(crate) slot: Slot,
     pub(crate) context: Arc<Context>,
-    pub(crate) connections: Vec<(Origin, Connection)>,
+    pub(crate) connections: Vec<(Arc<Origin>, Connection)>,
     pub(crate) cookies: Vec<(String, String, String)>,
     pub(crate) is_set_up: bool,
 }
@@ -82,7 +82,7 @@ impl User {
 
     /// The connection to an origin, taken out so that a task that is cut short takes it along.
     pub(crate) fn take_connection(&mut self, origin: &Origin) -> Option<Connection> {
-        let at = self.connections.iter().position(|(o, _)| o == origin)?;
+        let at = self.connections.iter().position(|(o, _)| **o == *origin)?;
         Some(self.connections.swap_remove(at).1)
     }
 }

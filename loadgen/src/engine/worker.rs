@@ -26,7 +26,7 @@ use super::{
     control::PhaseState,
     open, plan,
     pool::Pool,
-    request::{Target, WorkerCx},
+    request::{Fixed, Target, WorkerCx},
     timer::Timer,
     user::SharedData,
 };
@@ -152,6 +152,7 @@ fn run(setup: WorkerSetup, mut commands: UnboundedReceiver<Command>, shared: Sha
             data: setup.data,
             tally,
             timer,
+            fixed: Fixed::default(),
         });
         let pool = Pool::new(active);
         while let Some(command) = commands.recv().await {

@@ -50,6 +50,17 @@ pub(crate) struct Step {
     pub(crate) redirects: u32,
 }
 
+impl Step {
+    /// Whether the request is the same each time.
+    pub(crate) fn is_fixed(&self) -> bool {
+        let literal = |t: &Text| t.literal().is_some();
+        literal(&self.url)
+            && self.query.iter().all(|(_, t)| literal(t))
+            && self.headers.iter().all(|(_, t)| literal(t))
+            && matches!(self.body, Body::Fixed(_))
+    }
+}
+
 /// What a request must keep to count as good.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Objectives {

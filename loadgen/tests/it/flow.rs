@@ -188,3 +188,41 @@ fn a_stream_has_its_first_chunk_gaps_and_tokens() {
     near(step.duration.p50, 0.14);
     assert_eq!(server.seen()[0].header("accept"), Some("text/event-stream"));
 }
+
+#[test]
+fn an_openai_step_speaks_to_any_such_server() {
+    let server = Server::start(|seen| {
+        let data = |json: &str| format!("data: {json}\n\n");
+        let body = [
+            data(r#"{"choices":[{"delta":{"role":"assistant","content":""}}]}"#),
+            data(r#"{"choices":[{"delta":{"reasoning_content":"Hm"}}]}"#),
+            data(r#"{"choices":[{"delta":{"content":"Hi"}}]}"#),
+            data("[DONE]"),
+        ]
+        .concat();
+        assert_eq!(seen.line(), "POST /v1/chat/completions");
+        respond(200, "content-type: text/event-stream; charset=utf-8\r\n", &body)
+    });
+    let flow = "  - {name: ask, openai: chat, json: {model: m, stream: true, messages: [{role: user, content: Hello}]}}";
+    let summary = run(&server, &iterations(flow, 2));
+    assert_eq!((summary.requests, summary.errors), (2, 0), "{}", summary.to_text());
+    let g = summary.phases[0].steps[0].generation.as_ref().expect("a generation");
+    assert_eq!(
+        (g.output_tokens, g.is_counted_by_server),
+        (4, false),
+        "chunks with content, the empty one left out"
+    );
+    assert!(server.seen()[0].body.starts_with(r#"{"model":"m","stream":true,"messages":[{"role":"user""#));
+}
+
+#[test]
+fn secrets_go_into_requests_and_nowhere_else() {
+    let server =
+        Server::start(|seen| respond(if seen.header("x-key") == Some("s3cret") { 200 } else { 403 }, "", ""));
+    let flow = "  - {get: /, headers: {x-key: \"{{ env.ASSAY_TEST_KEY | default('none') }}\"}, check: {status: 200}}";
+    let summary = crate::server::run_with(&server, &iterations(flow, 1), |o| {
+        o.environment = vec![("ASSAY_TEST_KEY".to_owned(), "s3cret".to_owned())];
+    });
+    assert_eq!(summary.errors, 0);
+    assert!(!serde_json::to_string(&summary).expect("JSON").contains("s3cret"));
+}

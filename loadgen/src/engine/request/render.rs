@@ -1,9 +1,10 @@
 //! From a step to a request. Invariant: what comes out is a valid request, whatever the templates gave.
 
+use std::{cell::RefCell, collections::HashMap, rc::Rc, sync::Arc};
+
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Uri, header};
 use minijinja::Value;
-use std::sync::Arc;
 use url::Url;
 
 use super::{Target, cookies};
@@ -17,8 +18,9 @@ use crate::{
 const USER_AGENT: &str = concat!("assay-loadgen/", env!("CARGO_PKG_VERSION"));
 
 /// A request, ready to be sent.
-pub(super) struct Rendered {
-    pub(super) origin: Origin,
+#[derive(Clone)]
+pub(crate) struct Rendered {
+    pub(super) origin: Arc<Origin>,
     pub(super) method: Method,
     /// Path and query.
     pub(super) path: Uri,
@@ -26,15 +28,38 @@ pub(super) struct Rendered {
     pub(super) body: Bytes,
 }
 
-/// Renders a step for a user.
-pub(super) fn render(step: &Step, target: &Target, user: &User) -> Result<Rendered, String> {
+/// The steps that are the same each time, rendered once for each worker.
+#[derive(Default)]
+pub(crate) struct Fixed {
+    by_step: RefCell<HashMap<usize, Rc<Rendered>>>,
+}
+
+/// Renders a step for a user, or takes it from `fixed`.
+pub(super) fn render(
+    step: &Step,
+    target: &Target,
+    user: &User,
+    fixed: &Fixed,
+) -> Result<Rc<Rendered>, String> {
+    if !step.is_fixed() || !user.cookies.is_empty() {
+        return render_anew(step, target, user).map(Rc::new);
+    }
+    if let Some(known) = fixed.by_step.borrow().get(&step.id) {
+        return Ok(Rc::clone(known));
+    }
+    let rendered = Rc::new(render_anew(step, target, user)?);
+    fixed.by_step.borrow_mut().insert(step.id, Rc::clone(&rendered));
+    Ok(rendered)
+}
+
+fn render_anew(step: &Step, target: &Target, user: &User) -> Result<Rendered, String> {
     let context = Value::from_dyn_object(Arc::clone(&user.context));
     let url = step.url.render(&context)?;
     let (origin, mut path) = if url.starts_with('/') {
-        (target.origin.clone(), format!("{}{url}", target.prefix))
+        (Arc::clone(&target.origin), format!("{}{url}", target.prefix))
     } else {
         let url = Url::parse(&url).map_err(|e| format!("{url:?}: {e}"))?;
-        (Origin::of(&url)?, path_of(&url))
+        (Arc::new(Origin::of(&url)?), path_of(&url))
     };
     if !step.query.is_empty() {
         let mut query = url::form_urlencoded::Serializer::new(String::new());
@@ -78,7 +103,7 @@ fn uri(path: &str) -> Result<Uri, String> {
 
 impl Rendered {
     /// The request that a redirect asks for (RFC 9110, 15.4).
-    pub(super) fn redirected(self, status: u16, location: &[u8]) -> Result<Self, Failure> {
+    pub(super) fn redirected(&self, status: u16, location: &[u8]) -> Result<Self, Failure> {
         let fail = |detail: String| Failure::new(ErrorClass::Protocol, detail);
         let location =
             std::str::from_utf8(location).map_err(|e| fail(format!("a redirect's location: {e}")))?;
@@ -87,11 +112,11 @@ impl Rendered {
             .and_then(|base| base.join(location))
             .map_err(|e| fail(format!("a redirect to {location:?}: {e}")))?;
         let origin = Origin::of(&url).map_err(|e| fail(format!("a redirect to {location:?}: {e}")))?;
-        let mut next = Self { path: uri(&path_of(&url)).map_err(fail)?, ..self };
-        if origin != next.origin {
+        let mut next = Self { path: uri(&path_of(&url)).map_err(fail)?, ..self.clone() };
+        if origin != *next.origin {
             next.headers.remove(header::AUTHORIZATION);
             next.headers.insert(header::HOST, origin.authority.clone());
-            next.origin = origin;
+            next.origin = Arc::new(origin);
         }
         let becomes_get = status == 303 || (matches!(status, 301 | 302) && next.method == Method::POST);
         if becomes_get && next.method != Method::HEAD {
