@@ -19,6 +19,7 @@ mod plan;
 mod points;
 mod range;
 mod result;
+mod room;
 mod select;
 mod vector;
 
@@ -173,6 +174,10 @@ impl Engine {
     /// # Errors
     /// See [`EvalError`].
     pub fn instant(&self, source: &dyn Queryable, expr: &Expr, t_ms: i64) -> Result<QueryResult, EvalError> {
+        room::with_room(&[expr], || self.instant_here(source, expr, t_ms))
+    }
+
+    fn instant_here(&self, source: &dyn Queryable, expr: &Expr, t_ms: i64) -> Result<QueryResult, EvalError> {
         let (plan, roots) =
             Plan::new(&[expr], Grid::instant(t_ms), DurationContext::default(), &self.options);
         roots.into_iter().collect::<Result<Vec<_>, _>>()?;
@@ -212,6 +217,15 @@ impl Engine {
         exprs: &[&Expr],
         query: RangeQuery,
     ) -> Result<Vec<Result<QueryResult, EvalError>>, EvalError> {
+        room::with_room(exprs, || self.batch_here(source, exprs, query))
+    }
+
+    fn batch_here(
+        &self,
+        source: &dyn Queryable,
+        exprs: &[&Expr],
+        query: RangeQuery,
+    ) -> Result<Vec<Result<QueryResult, EvalError>>, EvalError> {
         let checked: Vec<Result<(), EvalError>> = exprs.iter().map(|e| check_range(e, query)).collect();
         let valid: Vec<&Expr> =
             exprs.iter().zip(&checked).filter(|(_, c)| c.is_ok()).map(|(e, _)| *e).collect();
@@ -237,6 +251,10 @@ impl Engine {
     /// # Errors
     /// Where the expression makes no plan: a duration without a value, an unknown experimental function.
     pub fn explain(&self, exprs: &[&Expr], query: RangeQuery) -> Result<String, EvalError> {
+        room::with_room(exprs, || self.explain_here(exprs, query))
+    }
+
+    fn explain_here(&self, exprs: &[&Expr], query: RangeQuery) -> Result<String, EvalError> {
         let (plan, roots) = Plan::new(exprs, query.grid(), query.durations(), &self.options);
         roots.into_iter().collect::<Result<Vec<_>, _>>()?;
         Ok(plan.explain())

@@ -65,3 +65,45 @@ fn prometheus_reports_the_same_places() {
     }
     assert!(wrong.is_empty(), "{}:\n{}", wrong.len(), wrong.join("\n"));
 }
+
+/// Syntax that came after 3.5, whose errors follow the sources of 3.13; and all errors of a text, not the first.
+#[test]
+fn messages_say_what_is_wrong_and_what_would_be_right() {
+    let check = |text: &str, want: &[&str]| {
+        let errors = parse(text).expect_err(text);
+        let got: Vec<_> =
+            errors.list().iter().map(|e| format!("{}:{} {}", e.line, e.column, e.message)).collect();
+        assert_eq!(got, want, "{text}");
+    };
+    check("a + fill(b) c", &["1:10 unexpected identifier \"b\" in fill modifier, expected a number"]);
+    check("a + fill(0) 1", &["1:1 filling in missing series only allowed between instant vectors"]);
+    check("a and fill(0) b", &["1:1 filling in missing series not allowed for set operators"]);
+    check("sum(a) smoothed", &["1:1 smoothed modifier not implemented"]);
+    check("a[5m] anchored smoothed", &["1:1 anchored and smoothed modifiers cannot be used together"]);
+    check("a[5m:1m] anchored", &["1:1 anchored modifier is not supported for subqueries"]);
+    check(
+        "a[min_of(5m)]",
+        &[
+            "1:12 unexpected \")\" in subquery or range selector, expected number, duration, step(), or range()",
+        ],
+    );
+    check("a[5m / 0]", &["1:6 division by zero"]);
+    check("a offset 300y", &["1:10 duration out of range: \"300y\""]);
+    check("Rate(a[5m])", &["1:1 unknown function with name \"Rate\"; did you mean \"rate\"?"]);
+    check(
+        "sum(incrase(a[5m]) + b{c=1, d=~\"(\"}) / (x y)",
+        &[
+            "1:5 unknown function with name \"incrase\"; did you mean \"increase\"?",
+            "1:26 unexpected character inside braces: '1'",
+        ],
+    );
+    check(
+        "sum(incrase(a[5m]), b{c=~\"(\"}) /\n  (x y)",
+        &[
+            "1:5 unknown function with name \"incrase\"; did you mean \"increase\"?",
+            "1:23 error parsing regexp \"(\": unclosed group",
+            "1:1 wrong number of arguments for aggregate expression provided, expected 1, got 2",
+            "2:6 unexpected identifier \"y\", expected an operator or \")\"",
+        ],
+    );
+}

@@ -5,7 +5,10 @@
 #[path = "support/random.rs"]
 mod random;
 
-use assay_promql::{Expr, parse, pretty};
+use assay_promql::{
+    Engine, Expr, RangeQuery, parse, pretty,
+    promqltest::{MemStorage, parse_metric},
+};
 use random::Random;
 
 /// Words of the language, valid or nearly so, to make expressions of.
@@ -185,4 +188,29 @@ fn depth_is_bounded() {
 fn what_is_within_the_bounds_parses() {
     assert!(parse(&format!("{}1{}", "(".repeat(150), ")".repeat(150))).is_ok());
     assert!(parse(&format!("{}1", "1 + ".repeat(450))).is_ok());
+}
+
+/// The deepest trees that parse can be evaluated, printed and dropped on a test's small stack.
+#[test]
+fn the_deepest_trees_evaluate() {
+    let mut storage = MemStorage::new();
+    let up = parse_metric("foo{a=\"b\"}").expect("a metric");
+    storage.append(&up, 0, 2.0).expect("in order");
+    let engine = Engine::default();
+    let check = |text: &str| {
+        let expr = parse(text).unwrap_or_else(|e| panic!("{e}"));
+        assert!(!pretty(&expr).is_empty());
+        engine.instant(&storage, &expr, 60_000).unwrap_or_else(|e| panic!("{e}"));
+        engine.range(&storage, &expr, 0, 60_000, 15_000).unwrap_or_else(|e| panic!("{e}"));
+        let query = RangeQuery { start_ms: 0, end_ms: 60_000, step_ms: 15_000 };
+        assert!(engine.explain(&[&expr], query).is_ok());
+    };
+    check(&format!("{}1", "1 + ".repeat(490)));
+    check(&format!("{}foo", "foo + ".repeat(490)));
+    check(&format!("{}foo", "foo or ".repeat(490)));
+    check(&format!("{}foo{}", "abs(".repeat(190), ")".repeat(190)));
+    check(&format!("{}foo{}", "sum by (a) (".repeat(190), ")".repeat(190)));
+    check(&format!("{}foo", "-".repeat(190)));
+    check(&format!("{}foo", "2 ^ ".repeat(190)));
+    check(&format!("{}foo{}", "max_over_time((".repeat(60), ")[1m:30s])".repeat(60)));
 }
