@@ -13,6 +13,7 @@ pub mod matcher;
 pub mod metadata;
 pub mod number;
 pub mod query;
+pub mod regexp;
 pub mod sample;
 
 pub use histogram::{CounterResetHint, ExponentialHistogram, FloatHistogram, Histogram, Span};

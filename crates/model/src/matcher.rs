@@ -3,7 +3,10 @@
 
 use std::{fmt, sync::Arc};
 
-use crate::labels::{is_classic_label_name, write_quoted};
+use crate::{
+    labels::{is_classic_label_name, write_quoted},
+    regexp,
+};
 
 /// How a matcher compares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -61,7 +64,7 @@ impl Matcher {
             MatchOp::Equal | MatchOp::NotEqual => Test::Literal,
             MatchOp::Regex | MatchOp::NotRegex => match literals(value) {
                 Some(list) => Test::AnyOf(list.into()),
-                None => Test::Regex(Arc::new(regex::Regex::new(&format!("^(?s:{value})$"))?)),
+                None => Test::Regex(Arc::new(regexp::compile(value)?)),
             },
         };
         Ok(Self { name: name.to_owned(), op, value: value.to_owned(), test })

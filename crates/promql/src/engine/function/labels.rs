@@ -23,7 +23,7 @@ pub(super) fn replace<'e>(
 ) -> Result<Vector<'e>, EvalError> {
     let (dst, replacement) = (ev.literal(&args[1])?, ev.text(&args[2])?);
     let (src, pattern) = (ev.text(&args[3])?, ev.text(&args[4])?);
-    let regex = regex::Regex::new(&format!("^(?s:{pattern})$")).map_err(|_| {
+    let regex = assay_model::regexp::compile(pattern).map_err(|_| {
         ev.ctx.fail(args[4].site, format!("invalid regular expression in label_replace(): {pattern}"))
     })?;
     if !is_label_name(dst) {
