@@ -6,6 +6,7 @@ mod data;
 mod machine;
 mod measure;
 mod promql;
+mod rules;
 mod tsdb;
 
 use std::path::PathBuf;
@@ -20,6 +21,8 @@ pub(crate) use measure::{Measure, measure};
 pub(crate) enum Bench {
     /// Range queries over blocks: ruleseval against Prometheus and VictoriaMetrics.
     Promql(Size),
+    /// A backtest of 200 rules against vmalert, and 200 unit tests against promtool.
+    Rules(Size),
     /// OpenMetrics text into a block: ruleseval against promtool.
     Tsdb(Size),
 }
@@ -63,6 +66,7 @@ pub(crate) fn run(bench: &Bench) -> Result<()> {
     machine::print();
     match bench {
         Bench::Promql(size) => promql::run(size),
+        Bench::Rules(size) => rules::run(size),
         Bench::Tsdb(size) => tsdb::run(size),
     }
 }

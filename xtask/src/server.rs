@@ -23,6 +23,11 @@ impl Server {
         Self { base: format!("http://127.0.0.1:{port}") }
     }
 
+    /// The address, without a slash at its end.
+    pub(crate) fn base(&self) -> &str {
+        &self.base
+    }
+
     /// Waits until `path` answers with success; fails at once where the process ends.
     pub(crate) fn wait_for(&self, path: &str, process: &mut Process) -> Result<()> {
         let start = Instant::now();

@@ -108,7 +108,7 @@ fn prometheus(bed: &Bed) -> Result<(Server, Process)> {
 }
 
 /// A VictoriaMetrics, its result cache off, with the same samples imported.
-fn victoria(bed: &Bed, text: &str, size: &Size, samples: u64) -> Result<(Server, Process)> {
+pub(super) fn victoria(bed: &Bed, text: &str, size: &Size, samples: u64) -> Result<(Server, Process)> {
     let port = free_port()?;
     let mut command = Command::new(bed.peers.join("victoria-metrics"));
     command
