@@ -79,3 +79,23 @@ fn what_is_wrong_fails() {
     check("eval range from 0 to 2m step 1m sum(up)\n  {} 2 4 11", "but got 2@0 4@60000 12@120000");
     check("eval range from 0 to 1m step 1m sum(up)\n  {} 2 4 12", "more values");
 }
+
+/// An annotation stands at the argument that it is about, where Prometheus has it.
+#[test]
+fn annotations_have_their_place() {
+    let mut storage = promqltest::MemStorage::new();
+    let metric = promqltest::parse_metric("gauge{le=\"x\"}").expect("a metric");
+    for t in 0..5 {
+        storage.append(&metric, t * 15_000, t as f64).expect("in order");
+    }
+    let check = |text: &str, at: &str| {
+        let expr = assay_promql::parse(text).expect("an expression");
+        let result = Engine::default().instant(&storage, &expr, 60_000).expect("a value");
+        let spans: Vec<_> = result.annotations.iter().map(|a| &text[a.span.clone()]).collect();
+        assert_eq!(spans, [at], "{text}: {:?}", result.annotations);
+    };
+    check("1 + quantile_over_time(2, gauge[1m])", "2");
+    check("sum(quantile(3, gauge))", "3");
+    check("abs(rate(gauge[1m]))", "gauge[1m]");
+    check("histogram_quantile(0.5, gauge)", "gauge");
+}

@@ -52,6 +52,8 @@ pub(crate) struct Job<'a> {
     pub(crate) metric: &'a str,
     /// The range vector's place.
     pub(crate) site: Site,
+    /// Where the first parameter stands, or the range where there is none.
+    pub(crate) param_site: Site,
 }
 
 /// The windows of a range vector over a grid.
@@ -195,6 +197,7 @@ pub(crate) fn call<'e>(
     if node.grid.steps == 0 {
         return Ok(Vector::empty());
     }
+    let param_site = params.first().map_or(window.site, |p| p.site);
     let params = params.iter().map(|p| ev.scalars(p, notes)).collect::<Result<Vec<_>, _>>()?;
     let source = Source::open(ev, window, notes)?;
     let keeps_name = matches!(func, Func::LastOverTime | Func::FirstOverTime);
@@ -214,7 +217,7 @@ pub(crate) fn call<'e>(
                 samples.starts = &[];
                 samples.histogram_starts = &[];
             }
-            let job = Job { samples, frame, params: &params, metric, site: window.site };
+            let job = Job { samples, frame, params: &params, metric, site: window.site, param_site };
             dispatch(func, &job, notes)
         })?;
         let points = result.map_err(|message| ctx.fail(node.site, message))?;
@@ -297,7 +300,8 @@ pub(crate) fn absent_over_time<'e>(
     let mut missing = vec![1.0; steps];
     let found = ev.ctx.parallel(source.series().len(), notes, |i, worker| {
         source.with(i, ev.ctx, worker, |samples, _| {
-            let job = Job { samples, frame, params: &[], metric: "", site: window.site };
+            let job =
+                Job { samples, frame, params: &[], metric: "", site: window.site, param_site: window.site };
             let steps: Vec<usize> = job.windows().map(|w| w.step).collect();
             steps
         })

@@ -173,7 +173,7 @@ pub(super) fn quantile(job: &Job<'_>, notes: &mut Notes) -> Points {
         }
         let q = job.params.first().map_or(f64::NAN, |p| p.at(w.step));
         if !(0.0..=1.0).contains(&q) {
-            notes.warn(job.site, invalid_quantile(q));
+            notes.warn(job.param_site, invalid_quantile(q));
         }
         if !w.histograms.is_empty() {
             notes.info(job.site, ignored_in_range(job.metric));
