@@ -29,7 +29,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Eval(eval::Args),
+    Eval(Box<eval::Args>),
     Check(check::Args),
     Backtest(backtest::Args),
     Compare(compare::Args),

@@ -22,8 +22,10 @@ use crate::{
 
 mod alerts;
 mod info;
+mod server;
 
 pub use info::run_info;
+pub use server::{ServerOptions, eval_server};
 
 /// What to judge, and by what.
 #[derive(Clone, Debug)]
@@ -134,30 +136,9 @@ fn judge_all(
     replayed: &ReplayResult,
     source: &dyn Source,
 ) -> Result<Verdict, EvalError> {
-    let mut verdict = Verdict {
-        format_version: FORMAT_VERSION,
-        status: Status::Inconclusive,
-        summary: String::new(),
-        run: info.clone(),
-        slas: slas.iter().map(sla_info).collect(),
-        windows: Vec::new(),
-        objectives: Vec::new(),
-        alerts: Vec::new(),
-        problems: Vec::new(),
-        notes: files.warnings.clone(),
-        tool: Tool {
-            name: "ruleseval".to_owned(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            command: String::new(),
-        },
-    };
-    for sla in slas {
-        let judged = judge::judge(sla, info, source)?;
-        verdict.objectives.extend(judged.rows);
-        add_new(&mut verdict.windows, judged.windows);
-        verdict.problems.extend(judged.problems);
-        verdict.notes.extend(judged.notes);
-    }
+    let mut verdict = blank_verdict(info, slas);
+    verdict.notes.clone_from(&files.warnings);
+    judge_objectives(&mut verdict, slas, info, source)?;
     if slas.is_empty() {
         let whole = windows::select(info, &[]);
         verdict.windows = whole.list;
@@ -170,6 +151,44 @@ fn judge_all(
     verdict.alerts = rows;
     verdict.settle();
     Ok(verdict)
+}
+
+/// A verdict in which nothing was judged yet.
+fn blank_verdict(info: &RunInfo, slas: &[Sla]) -> Verdict {
+    Verdict {
+        format_version: FORMAT_VERSION,
+        status: Status::Inconclusive,
+        summary: String::new(),
+        run: info.clone(),
+        slas: slas.iter().map(sla_info).collect(),
+        windows: Vec::new(),
+        objectives: Vec::new(),
+        alerts: Vec::new(),
+        problems: Vec::new(),
+        notes: Vec::new(),
+        tool: Tool {
+            name: "ruleseval".to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            command: String::new(),
+        },
+    }
+}
+
+/// Adds the rows of all SLAs, with their windows, problems and notes.
+fn judge_objectives(
+    verdict: &mut Verdict,
+    slas: &[Sla],
+    info: &RunInfo,
+    source: &dyn Source,
+) -> Result<(), SourceError> {
+    for sla in slas {
+        let judged = judge::judge(sla, info, source)?;
+        verdict.objectives.extend(judged.rows);
+        add_new(&mut verdict.windows, judged.windows);
+        verdict.problems.extend(judged.problems);
+        verdict.notes.extend(judged.notes);
+    }
+    Ok(())
 }
 
 /// The alerting rules of a replay and the failed evaluations of any rule, where nothing is to be judged.

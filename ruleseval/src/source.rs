@@ -4,8 +4,10 @@
 use assay_promql::{InstantSample, QueryResult, QueryValue, RangeSeries};
 
 mod recorded;
+mod remote;
 
 pub use recorded::RecordedSource;
+pub use remote::{RemoteOptions, RemoteSource};
 
 /// Why a source gave no answer.
 #[derive(Debug, Clone, thiserror::Error)]

@@ -6,10 +6,12 @@ use assay_model::duration;
 use assay_rules::replay::SlotMode;
 use clap::ValueEnum;
 
-use super::output;
+use super::{login::Login, output};
 use crate::{
-    eval::{EvalOptions, Evaluation, eval},
+    eval::{EvalOptions, Evaluation, ServerOptions, eval, eval_server},
     report::{github, html, json, junit, markdown, terminal},
+    source::RemoteOptions,
+    units::parse_time_ms,
 };
 
 /// Judge a run by SLA objectives and alerting rules.
@@ -21,7 +23,19 @@ use crate::{
 )]
 pub(super) struct Args {
     /// A run directory, any Prometheus data directory, or a snapshot
-    run: PathBuf,
+    #[arg(required_unless_present = "prometheus", conflicts_with = "prometheus")]
+    run: Option<PathBuf>,
+    /// Judge on a server, with the alerts it recorded itself; for data too large to move
+    #[arg(long, value_name = "URL", requires_all = ["start", "end", "sla"], conflicts_with = "rules")]
+    prometheus: Option<String>,
+    /// With --prometheus, the start of what is judged, as RFC 3339 or unix seconds
+    #[arg(long, value_parser = parse_time_ms, requires = "prometheus")]
+    start: Option<i64>,
+    /// With --prometheus, its end
+    #[arg(long, value_parser = parse_time_ms, requires = "prometheus")]
+    end: Option<i64>,
+    #[command(flatten)]
+    login: Login,
     /// Rule files, replayed over the run; paths, or patterns in quotes
     #[arg(long, num_args = 1.., value_name = "FILE")]
     rules: Vec<String>,
@@ -81,18 +95,38 @@ pub(super) fn parse_duration(text: &str) -> Result<i64, String> {
 
 /// Judges and writes the reports; the exit code is the verdict's.
 pub(super) fn run(args: &Args, arguments: &[OsString]) -> anyhow::Result<u8> {
-    let options = EvalOptions {
-        run: args.run.clone(),
-        rules: args.rules.clone(),
+    let evaluation = match (&args.prometheus, &args.run) {
+        (Some(url), _) => on_server(args, url, arguments)?,
+        (None, Some(run)) => eval(&EvalOptions {
+            run: run.clone(),
+            rules: args.rules.clone(),
+            slas: args.sla.clone(),
+            slots: args.slots.into(),
+            interval_ms: args.interval,
+            charts: args.html.is_some(),
+            command: output::shell(arguments),
+        })?,
+        (None, None) => anyhow::bail!("give a run, or a server with --prometheus"),
+    };
+    report(args, &evaluation)?;
+    Ok(evaluation.verdict.status.exit_code())
+}
+
+fn on_server(args: &Args, url: &str, arguments: &[OsString]) -> anyhow::Result<Evaluation> {
+    let (start_ms, end_ms) = (args.start.unwrap_or_default(), args.end.unwrap_or_default());
+    anyhow::ensure!(start_ms < end_ms, "--start must be before --end");
+    let mut server = RemoteOptions::new(url);
+    server.auth = args.login.auth()?;
+    server.headers = args.login.headers()?;
+    Ok(eval_server(&ServerOptions {
+        server,
+        start_ms,
+        end_ms,
         slas: args.sla.clone(),
-        slots: args.slots.into(),
         interval_ms: args.interval,
         charts: args.html.is_some(),
         command: output::shell(arguments),
-    };
-    let evaluation = eval(&options)?;
-    report(args, &evaluation)?;
-    Ok(evaluation.verdict.status.exit_code())
+    })?)
 }
 
 fn report(args: &Args, evaluation: &Evaluation) -> anyhow::Result<()> {

@@ -36,8 +36,34 @@ impl<'a> Terms<'a> {
         Self { windows, judges, end_ms: info.end_ms, recorded }
     }
 
+    /// Terms for alerts that a server recorded.
+    pub(super) fn of_server(windows: &'a [Window], judges: &'a [Judge], info: &RunInfo) -> Self {
+        Self { windows, judges, end_ms: info.end_ms, recorded: HashSet::new() }
+    }
+
+    /// The windows in which an alert was firing.
+    pub(super) fn phases(&self, fired_at_ms: Option<i64>, ended_at_ms: Option<i64>) -> Vec<String> {
+        let end_ms = ended_at_ms.unwrap_or(self.end_ms + 1);
+        let Some(fired_ms) = fired_at_ms else { return Vec::new() };
+        let within = |w: &&Window| fired_ms <= w.end_ms && end_ms > w.start_ms;
+        self.windows.iter().filter(within).map(|w| w.title().to_owned()).collect()
+    }
+
+    /// The windows that a rule fails.
+    pub(super) fn failing_windows<'w>(&'w self, row: &AlertRow) -> Vec<&'w str> {
+        let mut failed: Vec<&str> = Vec::new();
+        for i in &row.instances {
+            for window in self.windows.iter().filter(|w| i.phases.iter().any(|p| p == w.title())) {
+                if self.counts_in(severity_of(i), window) && !failed.contains(&window.title()) {
+                    failed.push(window.title());
+                }
+            }
+        }
+        failed
+    }
+
     /// Whether alerts of a severity fail the run in any of the judged windows.
-    fn counts(&self, severity: &str) -> bool {
+    pub(super) fn counts(&self, severity: &str) -> bool {
         self.judges.iter().any(|j| j.fail_on_alerts.iter().any(|s| s == severity))
     }
 
@@ -128,14 +154,7 @@ fn settle(
     source: &dyn Source,
     terms: &Terms<'_>,
 ) -> Result<(), SourceError> {
-    let mut failed: Vec<&str> = Vec::new();
-    for i in &row.instances {
-        for window in terms.windows.iter().filter(|w| i.phases.iter().any(|p| p == w.title())) {
-            if terms.counts_in(severity_of(i), window) && !failed.contains(&window.title()) {
-                failed.push(window.title());
-            }
-        }
-    }
+    let failed = terms.failing_windows(row);
     if !failed.is_empty() {
         row.status = Status::Fail;
         row.reason = format!("fired in {}", failed.join(", "));
@@ -170,15 +189,6 @@ fn missing(rule: &Rule, source: &dyn Source, terms: &Terms<'_>) -> Result<Option
 }
 
 fn instance(found: &Replayed, terms: &Terms<'_>) -> AlertInstance {
-    let end_ms = found.ended_at_ms.unwrap_or(terms.end_ms + 1);
-    let phases = found.fired_at_ms.map_or_else(Vec::new, |fired_ms| {
-        terms
-            .windows
-            .iter()
-            .filter(|w| fired_ms <= w.end_ms && end_ms > w.start_ms)
-            .map(|w| w.title().to_owned())
-            .collect()
-    });
     AlertInstance {
         labels: pairs(&found.labels),
         annotations: found.annotations.clone(),
@@ -186,7 +196,7 @@ fn instance(found: &Replayed, terms: &Terms<'_>) -> AlertInstance {
         fired_at_ms: found.fired_at_ms,
         ended_at_ms: found.ended_at_ms,
         value: found.last_value,
-        phases,
+        phases: terms.phases(found.fired_at_ms, found.ended_at_ms),
     }
 }
 

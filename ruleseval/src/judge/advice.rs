@@ -25,7 +25,8 @@ pub(super) fn advise(
         Topic::Time => &[dominant_stage, model_queue, queueing, busy_cpu, late_generator, error_classes],
         Topic::Errors => &[error_classes, failed_checks, busy_cpu],
         Topic::Throughput => &[dropped, late_generator, dominant_stage, model_queue, busy_cpu, error_classes],
-        Topic::Resources => &[heaviest_process],
+        Topic::Resources if row.measure.contains("cpu") => &[busy_processes],
+        Topic::Resources => &[large_processes],
     };
     let mut found = Vec::new();
     for finder in finders {
@@ -207,12 +208,30 @@ fn failed_checks(seen: &Evidence<'_>) -> Result<Option<String>, SourceError> {
     }))
 }
 
-fn heaviest_process(seen: &Evidence<'_>) -> Result<Option<String>, SourceError> {
-    let jobs = seen.ranked("sum by (job) (rate(process_cpu_seconds_total[RANGE])) > 0.05")?;
-    let parts: Vec<_> = jobs
+fn busy_processes(seen: &Evidence<'_>) -> Result<Option<String>, SourceError> {
+    let busy = seen.number("sum(rate(node_cpu_seconds_total{mode!=\"idle\"}[RANGE]))")?;
+    let all = seen.number("count(node_cpu_seconds_total{mode=\"idle\"})")?;
+    let (Some(busy), Some(all)) = (busy, all) else { return Ok(None) };
+    let jobs = seen.ranked("sum by (job) (rate(process_cpu_seconds_total[RANGE])) > 0.005")?;
+    let parts = list(&jobs, &units::digits);
+    let known: f64 = jobs.iter().map(|(_, v)| v).sum();
+    let rest = if known < 0.7 * busy { "; the rest is other programs on the host" } else { "" };
+    let parts = if parts.is_empty() { "no scraped process uses them".to_owned() } else { parts };
+    Ok(Some(format!("{} of {} processors are busy: {parts}{rest}.", units::digits(busy), units::digits(all))))
+}
+
+fn large_processes(seen: &Evidence<'_>) -> Result<Option<String>, SourceError> {
+    let jobs = seen.ranked("sum by (job) (max_over_time(process_resident_memory_bytes[RANGE]))")?;
+    let parts = list(&jobs, &|v| units::quantity(v, "bytes"));
+    Ok((!parts.is_empty()).then(|| format!("The largest processes: {parts}.")))
+}
+
+/// The first three, as `name figure, …`.
+fn list(ranked: &[(Vec<String>, f64)], figure: &dyn Fn(f64) -> String) -> String {
+    let parts: Vec<_> = ranked
         .iter()
         .take(3)
-        .map(|(labels, v)| format!("{} {}", labels.first().map_or("?", String::as_str), units::digits(*v)))
+        .map(|(labels, v)| format!("{} {}", labels.first().map_or("?", String::as_str), figure(*v)))
         .collect();
-    Ok((!parts.is_empty()).then(|| format!("Processors in use, by job: {}.", parts.join(", "))))
+    parts.join(", ")
 }

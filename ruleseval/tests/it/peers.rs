@@ -7,7 +7,10 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use ruleseval::eval::{EvalOptions, eval};
+use ruleseval::{
+    eval::{EvalOptions, ServerOptions, eval, eval_server},
+    source::RemoteOptions,
+};
 
 use crate::recording::{Recording, Trouble, rules, sla};
 
@@ -137,4 +140,44 @@ fn prometheus_answers_the_same_numbers() {
 #[test]
 fn prometheus_answers_the_same_numbers_over_a_killed_run() {
     check(Trouble { killed_after_s: Some(60), ..Trouble::default() });
+}
+
+#[test]
+fn judging_on_a_server_gives_the_same_rows() {
+    let Some(program) = peer("prometheus") else { return };
+    let recording = Recording::new(Trouble { errors: true, ..Trouble::default() });
+    // Without a manifest both judge the whole time as one window.
+    let data = recording.beside("copy");
+    copy(&recording.path().join("data"), &data);
+    let mut options = EvalOptions::new(&data);
+    options.slas = vec![sla()];
+    let here = eval(&options).expect("evaluates").verdict;
+    let server = Prometheus::start(&program, &data, data.parent().expect("has one"));
+    let there = eval_server(&ServerOptions {
+        server: RemoteOptions::new(format!("http://{}", server.address)),
+        start_ms: here.run.start_ms,
+        end_ms: here.run.end_ms,
+        slas: vec![sla()],
+        interval_ms: 5_000,
+        charts: true,
+        command: String::new(),
+    })
+    .expect("evaluates");
+    assert_eq!(here.objectives.len(), there.verdict.objectives.len());
+    for (a, b) in here.objectives.iter().zip(&there.verdict.objectives) {
+        assert_eq!((&a.name, a.status, &a.labels, &a.reason), (&b.name, b.status, &b.labels, &b.reason));
+        let near = a.value.zip(b.value).is_none_or(|(x, y)| (x - y).abs() <= 1e-12 * x.abs());
+        assert!(near && a.value.is_some() == b.value.is_some(), "{}: {:?} {:?}", a.name, a.value, b.value);
+    }
+    assert!(there.charts.plots.iter().any(|c| c.id == "latency"));
+    let away = eval_server(&ServerOptions {
+        server: RemoteOptions { attempts: 1, ..RemoteOptions::new("http://127.0.0.1:1") },
+        start_ms: 0,
+        end_ms: 1_000,
+        slas: vec![sla()],
+        interval_ms: 5_000,
+        charts: false,
+        command: String::new(),
+    });
+    assert!(away.expect_err("nobody is there").to_string().starts_with("http://127.0.0.1:1: "));
 }
