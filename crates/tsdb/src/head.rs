@@ -7,6 +7,7 @@ pub(crate) mod replay;
 pub(crate) mod series;
 pub(crate) mod snapshot;
 pub(crate) mod store;
+mod view;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -15,18 +16,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-use assay_model::{
-    Exemplar, FloatHistogram, Histogram, Labels, Matcher, MetricMetadata, QueryError, Queryable, Series,
-};
+use assay_model::{Exemplar, FloatHistogram, Histogram, Labels, MetricMetadata};
 
 use crate::{
     chunk::{Stored, layout::bucket_count},
-    db::select::Sources,
     error::{Context, Error, Result},
     wal::{Compression, encode, record::RefSample, segments, writer::LogWriter},
 };
 use series::{GrowingSeries, Placed};
 use store::{Store, StoredSeries};
+
+pub use view::HeadSnapshot;
 
 /// When a log is made to survive the machine, and not only the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -303,7 +303,7 @@ impl Head {
             deleted: Vec::new(),
             exemplars: s.exemplars.clone(),
         });
-        HeadSnapshot { store: Store::new(series.collect(), self.metadata.clone()) }
+        HeadSnapshot::new(Store::new(series.collect(), self.metadata.clone()))
     }
 }
 
@@ -350,52 +350,4 @@ pub(crate) fn check_float_histogram(labels: &Labels, h: &FloatHistogram) -> Resu
 fn misfit(labels: &Labels) -> Error {
     let what = "a histogram whose spans do not cover exactly its buckets";
     Error::Sample { series: labels.to_string(), what: what.into() }
-}
-
-/// A recording as it stood at one moment.
-#[derive(Debug)]
-pub struct HeadSnapshot {
-    store: Store,
-}
-
-impl HeadSnapshot {
-    fn sources(&self) -> Sources<'_> {
-        Sources { blocks: &[], head: &self.store }
-    }
-}
-
-impl Queryable for HeadSnapshot {
-    fn select<'q>(
-        &'q self,
-        matchers: &[Matcher],
-        start_ms: i64,
-        end_ms: i64,
-    ) -> Result<Vec<Box<dyn Series + 'q>>, QueryError> {
-        self.sources().boxed(matchers, start_ms, end_ms)
-    }
-
-    fn label_values(&self, name: &str, matchers: &[Matcher]) -> Result<Vec<String>, QueryError> {
-        self.sources().label_values(name, matchers).map_err(QueryError::new)
-    }
-
-    fn label_names(&self, matchers: &[Matcher]) -> Result<Vec<String>, QueryError> {
-        self.sources().label_names(matchers).map_err(QueryError::new)
-    }
-
-    fn time_range(&self) -> Option<(i64, i64)> {
-        self.store.time_range()
-    }
-
-    fn metadata(&self, metric: &str) -> Option<MetricMetadata> {
-        self.store.metadata(metric).cloned()
-    }
-
-    fn exemplars(
-        &self,
-        matchers: &[Matcher],
-        start_ms: i64,
-        end_ms: i64,
-    ) -> Result<Vec<(Labels, Vec<Exemplar>)>, QueryError> {
-        self.sources().exemplars(matchers, start_ms, end_ms).map_err(QueryError::new)
-    }
 }

@@ -1,0 +1,59 @@
+//! A recording, read while it goes on. Invariant: a snapshot never changes; full chunks in it are shared with
+//! the recording.
+
+use assay_model::{Exemplar, Labels, Matcher, MetricMetadata, QueryError, Queryable, Series};
+
+use super::store::Store;
+use crate::{db::select::Sources, error::Result};
+
+/// A recording as it stood at one moment.
+#[derive(Debug)]
+pub struct HeadSnapshot {
+    store: Store,
+}
+
+impl HeadSnapshot {
+    pub(super) fn new(store: Store) -> Self {
+        Self { store }
+    }
+
+    fn sources(&self) -> Sources<'_> {
+        Sources { blocks: &[], head: &self.store }
+    }
+}
+
+impl Queryable for HeadSnapshot {
+    fn select<'q>(
+        &'q self,
+        matchers: &[Matcher],
+        start_ms: i64,
+        end_ms: i64,
+    ) -> Result<Vec<Box<dyn Series + 'q>>, QueryError> {
+        self.sources().boxed(matchers, start_ms, end_ms)
+    }
+
+    fn label_values(&self, name: &str, matchers: &[Matcher]) -> Result<Vec<String>, QueryError> {
+        self.sources().label_values(name, matchers).map_err(QueryError::new)
+    }
+
+    fn label_names(&self, matchers: &[Matcher]) -> Result<Vec<String>, QueryError> {
+        self.sources().label_names(matchers).map_err(QueryError::new)
+    }
+
+    fn time_range(&self) -> Option<(i64, i64)> {
+        self.store.time_range()
+    }
+
+    fn metadata(&self, metric: &str) -> Option<MetricMetadata> {
+        self.store.metadata(metric).cloned()
+    }
+
+    fn exemplars(
+        &self,
+        matchers: &[Matcher],
+        start_ms: i64,
+        end_ms: i64,
+    ) -> Result<Vec<(Labels, Vec<Exemplar>)>, QueryError> {
+        self.sources().exemplars(matchers, start_ms, end_ms).map_err(QueryError::new)
+    }
+}
