@@ -18,7 +18,6 @@ pub mod protobuf;
 mod scrape;
 mod text;
 mod text_families;
-mod wire;
 
 pub use error::{ParseError, ParseErrors, Position};
 pub use family::{

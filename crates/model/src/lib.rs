@@ -15,6 +15,7 @@ pub mod number;
 pub mod query;
 pub mod regexp;
 pub mod sample;
+pub mod wire;
 
 pub use histogram::{CounterResetHint, ExponentialHistogram, FloatHistogram, Histogram, Span};
 pub use labels::{Labels, LabelsBuilder};

@@ -25,6 +25,18 @@ pub enum MetricType {
 }
 
 impl MetricType {
+    /// All types.
+    pub const ALL: [Self; 8] = [
+        Self::Unknown,
+        Self::Counter,
+        Self::Gauge,
+        Self::Histogram,
+        Self::GaugeHistogram,
+        Self::Summary,
+        Self::Info,
+        Self::StateSet,
+    ];
+
     /// The name in exposition formats and the HTTP API.
     #[must_use]
     pub fn as_str(self) -> &'static str {

@@ -20,15 +20,19 @@ fn options(url: &str) -> PullOptions {
     PullOptions { pause: Duration::from_millis(1), attempts: 3, ..PullOptions::new(url, 0, 3_600_000) }
 }
 
-/// Fetches from a server that gives these answers in turn, the last one for ever. The number of requests comes
+/// Fetches from a server that gives these answers in turn, the last one for ever. The number of queries comes
 /// back beside what became of it.
 fn check(answers: &[(&'static str, &'static str)]) -> (Result<u64, String>, usize) {
     let answers = answers.to_vec();
     let count = Arc::new(Mutex::new(0));
     let counted = count.clone();
-    let (url, _requests) = support::serve(move |n, _| {
-        *counted.lock().expect("no panic") = n + 1;
-        let (status, body) = answers[n.min(answers.len() - 1)];
+    let (url, _requests) = support::serve(move |_, request| {
+        if !request.line.contains("/api/v1/query?") {
+            return ("404 Not Found", String::new(), Vec::new());
+        }
+        let mut counted = counted.lock().expect("no panic");
+        let (status, body) = answers[answers.len().min(*counted + 1) - 1];
+        *counted += 1;
         (status, "application/json".into(), body.into())
     });
     let dir = tempfile::tempdir().expect("a directory");
@@ -104,6 +108,29 @@ fn credentials_go_into_the_request_and_not_into_the_run() {
     assert!(!manifest.contains("secret"), "{manifest}");
     assert_eq!((imported.manifest.start_ms, imported.manifest.end_ms), (0, Some(3_600_000)));
     assert!(Run::open(&out).expect("opens").cut_short.is_none());
+}
+
+#[test]
+fn a_server_without_remote_read_is_queried() {
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let heard = asked.clone();
+    let (url, _requests) = support::serve(move |_, request| {
+        let path = request.line.split(['?', ' ']).nth(1).unwrap_or_default().to_owned();
+        heard.lock().expect("no panic").push(path.clone());
+        match path.as_str() {
+            "/api/v1/status/config" => ("200 OK", String::new(), b"global: {}".to_vec()),
+            "/api/v1/query" => ("200 OK", String::new(), ONE.into()),
+            "/api/v1/read" => ("400 Bad Request", String::new(), b"unsupported path".to_vec()),
+            _ => ("404 Not Found", String::new(), Vec::new()),
+        }
+    });
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut options = options(&url);
+    options.end_ms = 1000;
+    assert_eq!(pull(&options, &dir.path().join("run")).expect("fetches").stats.samples, 1);
+    let asked = asked.lock().expect("no panic").clone();
+    let want = ["status/config", "metadata", "read", "query"].map(|p| format!("/api/v1/{p}"));
+    assert_eq!(asked, want);
 }
 
 #[test]

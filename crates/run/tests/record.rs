@@ -34,7 +34,7 @@ fn one(run: &Run, name: &str) -> (Labels, Column) {
 fn a_target_is_on_record_with_zeros_and_stale_markers() {
     let parent = tempfile::tempdir().expect("a directory");
     let start_ms = time::now_ms();
-    let (url, scrapes) = support::serve(move |n, accept| {
+    let (url, scrapes) = support::serve(move |n, request| {
         if n >= 3 {
             return ("500 Internal Server Error", String::new(), Vec::new());
         }
@@ -44,7 +44,7 @@ fn a_target_is_on_record_with_zeros_and_stale_markers() {
         let mut duration = MetricFamily::histogram("duration_seconds", "Durations.");
         let native = Histogram { zero_count: n as u64 + 1, count: n as u64 + 1, ..Histogram::default() };
         duration.push(Metric::new(labels(), MetricValue::Histogram(HistogramValue::native(native))));
-        support::exposition(accept, None, &[requests, duration])
+        support::exposition(request, None, &[requests, duration])
     });
 
     let dir = run_directory(parent.path(), "demo", start_ms).expect("a directory");

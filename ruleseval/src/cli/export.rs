@@ -6,6 +6,7 @@ use std::{
 };
 
 use anyhow::Context as _;
+use assay_model::Matcher;
 use assay_promql::Expr;
 use assay_run::{
     Run,
@@ -60,12 +61,25 @@ pub(super) fn run(args: &Args) -> anyhow::Result<u8> {
 fn fetch(args: &Args, url: &str) -> anyhow::Result<u8> {
     let mut options = PullOptions::new(url, args.start.unwrap_or_default(), args.end.unwrap_or_default());
     anyhow::ensure!(options.start_ms <= options.end_ms, "--start is after --end");
-    options.selectors.clone_from(&args.matches);
+    options.selectors = selections(&args.matches)?;
     options.scenario.clone_from(&args.scenario);
     options.auth = args.login.auth()?;
     options.headers = args.login.headers()?;
     tell(&pull(&options, &args.out)?);
     Ok(0)
+}
+
+/// The matchers of each selector.
+fn selections(texts: &[String]) -> anyhow::Result<Vec<Vec<Matcher>>> {
+    let mut all = Vec::new();
+    for text in texts {
+        match assay_promql::parse(text) {
+            Ok(Expr::Vector(selector)) => all.push(selector.matchers),
+            Ok(_) => anyhow::bail!("--match {text}: is not a selector such as {{job=\"api\"}}"),
+            Err(e) => anyhow::bail!("--match {text}: {e}"),
+        }
+    }
+    Ok(all)
 }
 
 /// Says what a new run holds.
@@ -83,14 +97,7 @@ pub(super) fn tell(imported: &Imported) {
 fn write(args: &Args, path: &std::path::Path) -> anyhow::Result<u8> {
     let run = Run::open(path)?;
     let (first_ms, last_ms) = run.time_range().unwrap_or_default();
-    let mut selections = Vec::new();
-    for text in &args.matches {
-        match assay_promql::parse(text) {
-            Ok(Expr::Vector(selector)) => selections.push(selector.matchers),
-            Ok(_) => anyhow::bail!("--match {text}: is not a selector such as {{job=\"api\"}}"),
-            Err(e) => anyhow::bail!("--match {text}: {e}"),
-        }
-    }
+    let mut selections = selections(&args.matches)?;
     anyhow::ensure!(selections.len() < 2, "with --run, give one --match: a sample must not be written twice");
     let matchers = selections.pop().unwrap_or_default();
     let file = std::fs::File::create(&args.out)

@@ -8,11 +8,20 @@ use std::{
 
 use assay_model::expo::{Format, MetricFamily, negotiate};
 
-/// Serves what `answer` gives for the n-th request and its `Accept` header: status, content type and body. Each
-/// request is told through the channel when it has been answered.
+/// A request as far as the tests look at it.
+#[derive(Debug, Default)]
+#[allow(dead_code, reason = "not every test uses all of it")]
+pub(crate) struct Request {
+    /// Such as `GET /metrics HTTP/1.1`.
+    pub(crate) line: String,
+    pub(crate) accept: String,
+}
+
+/// Serves what `answer` gives for the n-th request: status, content type and body. Each request is told through
+/// the channel when it has been answered.
 #[allow(dead_code, reason = "not every test uses all of it")]
 pub(crate) fn serve(
-    answer: impl Fn(usize, &str) -> (&'static str, String, Vec<u8>) + Send + 'static,
+    answer: impl Fn(usize, &Request) -> (&'static str, String, Vec<u8>) + Send + 'static,
 ) -> (String, Receiver<usize>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let url = format!("http://{}", listener.local_addr().expect("an address"));
@@ -20,13 +29,16 @@ pub(crate) fn serve(
     std::thread::spawn(move || {
         for (n, stream) in listener.incoming().enumerate() {
             let mut stream = stream.expect("a connection");
-            let mut accept = String::new();
+            let mut request = Request::default();
             for line in BufReader::new(&stream).lines().map_while(Result::ok).take_while(|l| !l.is_empty()) {
+                if request.line.is_empty() {
+                    request.line.clone_from(&line);
+                }
                 if let Some(value) = line.to_ascii_lowercase().strip_prefix("accept: ") {
-                    accept = line[line.len() - value.len()..].to_owned();
+                    request.accept = line[line.len() - value.len()..].to_owned();
                 }
             }
-            let (status, content_type, body) = answer(n, &accept);
+            let (status, content_type, body) = answer(n, &request);
             let head = format!(
                 "HTTP/1.1 {status}\r\nContent-Type: {content_type}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
                 body.len()
@@ -44,10 +56,10 @@ pub(crate) fn serve(
 /// The answer to a scrape, in the format that was asked for or in a given one.
 #[allow(dead_code, reason = "not every test uses all of it")]
 pub(crate) fn exposition(
-    accept: &str,
+    request: &Request,
     format: Option<Format>,
     families: &[MetricFamily],
 ) -> (&'static str, String, Vec<u8>) {
-    let format = format.unwrap_or_else(|| negotiate(accept));
+    let format = format.unwrap_or_else(|| negotiate(&request.accept));
     ("200 OK", format.content_type().to_owned(), format.encode(families))
 }

@@ -1,9 +1,7 @@
 //! Families to bytes. Invariant: each message stands behind its length.
 
-use super::super::{
-    HistogramValue, Metric, MetricFamily, MetricValue, NativeHistogram, SummaryValue, wire::Writer,
-};
-use crate::{Exemplar, FloatHistogram, Histogram, Labels, MetricType, Span};
+use super::super::{HistogramValue, Metric, MetricFamily, MetricValue, NativeHistogram, SummaryValue};
+use crate::{Exemplar, FloatHistogram, Histogram, Labels, MetricType, Span, wire::Writer};
 
 /// The families as length-delimited messages.
 #[must_use]
