@@ -2,9 +2,6 @@
 
 use crate::verdict::Verdict;
 
-/// The address of the schema that the output names.
-pub const SCHEMA: &str = "docs/verdict.schema.json";
-
 /// The verdict, indented, with a newline at the end.
 #[must_use]
 pub fn render(verdict: &Verdict) -> String {

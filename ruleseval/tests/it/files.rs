@@ -13,6 +13,7 @@ use crate::{
 fn the_shipped_files_are_read_without_a_problem() {
     let files = RuleFiles::load(&[rules()]).expect("are right");
     assert!(files.rules().count() >= 60);
+    let runbooks = std::fs::read_to_string(root().join("docs/runbooks.md")).expect("reads");
     for (_, rule) in files.rules().filter(|(_, r)| r.alerting().is_some()) {
         let alerting = rule.alerting().expect("is one");
         let severity = rule.labels.iter().find(|(n, _)| n == "severity").map(|(_, v)| v.as_str());
@@ -20,6 +21,7 @@ fn the_shipped_files_are_read_without_a_problem() {
         for wanted in ["summary", "description", "runbook_url"] {
             assert!(alerting.annotations.iter().any(|(n, _)| n == wanted), "{} lacks {wanted}", rule.title());
         }
+        assert!(runbooks.contains(&format!("\n### {}\n", rule.name)), "{} has no runbook", rule.name);
         let anchor = format!("docs/runbooks.md#{}", rule.name.to_lowercase());
         assert!(
             alerting.annotations.iter().any(|(n, v)| n == "runbook_url" && *v == anchor),
