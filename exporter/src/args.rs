@@ -3,12 +3,12 @@
 //! Invariant: every collector of the registry has `--collector.NAME` and `--no-collector.NAME`, without being
 //! listed here.
 
-use std::{collections::BTreeSet, path::PathBuf, time::Duration};
+use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
 
 use clap::{Arg, ArgAction, ArgMatches, Args as ArgsGroup, Command, FromArgMatches, Parser, ValueEnum};
 use exporter::{
     DISKS_EXCLUDED, FILESYSTEM_TYPES_EXCLUDED, Filter, MOUNT_POINTS_EXCLUDED, NETSTAT_FIELDS, Options, Paths,
-    ServeOptions, VMSTAT_FIELDS, collector,
+    ServeOptions, VMSTAT_FIELDS, WebConfig, collector,
 };
 
 /// Shows this host's metrics to Prometheus, under node_exporter's names.
@@ -26,6 +26,10 @@ pub(crate) struct Args {
     /// Scrapes that may run at once; 0 for any number.
     #[arg(long = "web.max-requests", value_name = "N", default_value_t = 40)]
     max_requests: usize,
+
+    /// TLS, users and headers, in the format of Prometheus' exporters; read anew when it changes.
+    #[arg(long = "web.config.file", value_name = "FILE")]
+    web_config: Option<PathBuf>,
 
     /// Leave out the exporter's own process (`process_*`) and build.
     #[arg(long = "web.disable-exporter-metrics")]
@@ -223,13 +227,14 @@ impl Args {
     /// How to serve.
     ///
     /// # Errors
-    /// Where the path is none.
+    /// Where the path is none, or the web configuration is not valid.
     pub(crate) fn serve_options(&self) -> anyhow::Result<ServeOptions> {
         let path = &self.telemetry_path;
         if !path.starts_with('/') || path.contains(['{', '}', '*', '?', '#']) {
             anyhow::bail!("--web.telemetry-path: \"{path}\" is not a plain path such as /metrics");
         }
-        Ok(ServeOptions { telemetry_path: path.clone(), max_requests: self.max_requests })
+        let web_config = self.web_config.as_deref().map(WebConfig::load).transpose()?.map(Arc::new);
+        Ok(ServeOptions { telemetry_path: path.clone(), max_requests: self.max_requests, web_config })
     }
 }
 

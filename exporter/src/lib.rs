@@ -24,6 +24,7 @@ pub mod host;
 mod options;
 pub mod process;
 mod server;
+mod web;
 
 pub use exporter::{Exporter, SelectError, Selection};
 pub use families::Families;
@@ -34,3 +35,4 @@ pub use options::{
     VMSTAT_FIELDS,
 };
 pub use server::{ServeOptions, serve};
+pub use web::{WebConfig, WebConfigError};

@@ -14,26 +14,29 @@ use axum::{
     Router,
     extract::{Query, State},
     http::{HeaderMap, StatusCode, header},
+    middleware,
     response::{Html, IntoResponse, Response},
     routing::get,
 };
 use flate2::{Compression, write::GzEncoder};
 use tokio::{net::TcpListener, sync::Semaphore};
 
-use crate::{Exporter, Selection};
+use crate::{Exporter, Selection, WebConfig, web};
 
 /// How the exporter is served.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct ServeOptions {
     /// Where the metrics are, beginning with a slash.
     pub telemetry_path: String,
     /// How many scrapes may run at once; 0 for any number.
     pub max_requests: usize,
+    /// TLS, users and headers; `None` for plain HTTP that everyone may read.
+    pub web_config: Option<Arc<WebConfig>>,
 }
 
 impl Default for ServeOptions {
     fn default() -> Self {
-        Self { telemetry_path: "/metrics".into(), max_requests: 40 }
+        Self { telemetry_path: "/metrics".into(), max_requests: 40, web_config: None }
     }
 }
 
@@ -74,7 +77,17 @@ pub async fn serve(
         let page = landing_page(&options.telemetry_path);
         router = router.route("/", get(async || Html(page)));
     }
-    axum::serve(listener, router.with_state(server)).with_graceful_shutdown(shutdown).await
+    let mut router = router.with_state(server);
+    let Some(config) = options.web_config else {
+        return axum::serve(listener, router).with_graceful_shutdown(shutdown).await;
+    };
+    router = router.layer(middleware::from_fn_with_state(Arc::clone(&config), web::guard));
+    if config.has_tls() {
+        let listener = web::TlsListener::start(listener, config)?;
+        axum::serve(listener, router).with_graceful_shutdown(shutdown).await
+    } else {
+        axum::serve(listener, router).with_graceful_shutdown(shutdown).await
+    }
 }
 
 async fn metrics(

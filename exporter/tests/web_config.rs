@@ -1,0 +1,163 @@
+//! `--web.config.file`: passwords, TLS, headers, and what is wrong with a file.
+
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::{fs, path::Path, sync::Arc};
+
+use exporter::{Exporter, ServeOptions, WebConfig, serve};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject as _};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream},
+};
+use tokio_rustls::TlsConnector;
+
+const TLS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/tls");
+
+/// Starts an exporter with the file's text as its web configuration.
+async fn start(directory: &Path, text: &str) -> String {
+    let file = directory.join("web.yml");
+    fs::write(&file, text).unwrap();
+    let web_config = Some(Arc::new(WebConfig::load(&file).unwrap()));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let exporter = Arc::new(Exporter::new(common::made_up_host(directory)));
+    let options = ServeOptions { web_config, ..ServeOptions::default() };
+    tokio::spawn(serve(exporter, listener, options, std::future::pending()));
+    address
+}
+
+/// The response's text to a scrape of one collector.
+async fn scrape(mut stream: impl AsyncRead + AsyncWrite + Unpin, authorization: &str) -> String {
+    let request = format!(
+        "GET /metrics?collect[]=loadavg HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{authorization}\r\n"
+    );
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut response = String::new();
+    // A TLS peer may leave without saying goodbye.
+    let _ = stream.read_to_string(&mut response).await;
+    response
+}
+
+async fn plain(address: &str, authorization: &str) -> String {
+    scrape(TcpStream::connect(address).await.unwrap(), authorization).await
+}
+
+fn client(with_certificate: bool) -> TlsConnector {
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(format!("{TLS}/cert.pem")).unwrap()).unwrap();
+    let builder =
+        rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots);
+    let config = if with_certificate {
+        let chain = vec![CertificateDer::from_pem_file(format!("{TLS}/cert.pem")).unwrap()];
+        builder
+            .with_client_auth_cert(chain, PrivateKeyDer::from_pem_file(format!("{TLS}/key.pem")).unwrap())
+            .unwrap()
+    } else {
+        builder.with_no_client_auth()
+    };
+    TlsConnector::from(Arc::new(config))
+}
+
+async fn encrypted(address: &str, with_certificate: bool) -> std::io::Result<String> {
+    let stream = TcpStream::connect(address).await?;
+    let name = ServerName::try_from("localhost").unwrap();
+    Ok(scrape(client(with_certificate).connect(name, stream).await?, "").await)
+}
+
+#[tokio::test]
+async fn a_password_is_asked_for_and_changes_are_taken_up() {
+    let directory = tempfile::tempdir().unwrap();
+    let hash = |password: &str| bcrypt::hash(password, 4).unwrap();
+    let file = |password: &str| {
+        format!(
+            "basic_auth_users:\n  amy: {}\nhttp_server_config:\n  headers:\n    X-Frame-Options: deny\n",
+            hash(password)
+        )
+    };
+    let address = start(directory.path(), &file("secret")).await;
+    // amy:secret, then amy:other.
+    let (secret, other) =
+        ("authorization: Basic YW15OnNlY3JldA==\r\n", "authorization: Basic YW15Om90aGVy\r\n");
+    for authorization in ["", other, "authorization: Basic Ym9iOnNlY3JldA==\r\n"] {
+        let response = plain(&address, authorization).await;
+        assert!(
+            response.starts_with("HTTP/1.1 401 ") && response.contains("www-authenticate: Basic"),
+            "{response}"
+        );
+        assert!(!response.contains("node_load1"));
+    }
+    // The second time the password is remembered.
+    for _ in 0..2 {
+        let response = plain(&address, secret).await;
+        assert!(
+            response.contains("node_load1 0.07") && response.contains("x-frame-options: deny"),
+            "{response}"
+        );
+    }
+    let path = directory.path().join("web.yml");
+    let rewrite = |text: &str, age_s: u64| {
+        fs::write(&path, text).unwrap();
+        // The clock of file systems is coarse.
+        let file = fs::File::options().write(true).open(&path).unwrap();
+        file.set_modified(std::time::SystemTime::now() - std::time::Duration::from_secs(age_s)).unwrap();
+    };
+    rewrite(&file("other"), 100);
+    assert!(plain(&address, secret).await.starts_with("HTTP/1.1 401 "), "the old password is no longer good");
+    assert!(plain(&address, other).await.contains("node_load1"));
+    rewrite("basic_auth_users: {amy: other}\n", 50);
+    assert!(plain(&address, other).await.contains("node_load1"), "a file that is not valid changes nothing");
+}
+
+#[tokio::test]
+async fn tls_is_spoken_and_client_certificates_are_checked() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = format!("tls_server_config:\n  cert_file: {TLS}/cert.pem\n  key_file: {TLS}/key.pem\n");
+    let address = start(directory.path(), &server).await;
+    assert!(encrypted(&address, false).await.unwrap().contains("node_load1 0.07"));
+    assert!(!plain(&address, "").await.contains("node_load1"));
+
+    let checked =
+        format!("{server}  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: {TLS}/cert.pem\n");
+    let address = start(directory.path(), &checked).await;
+    assert!(encrypted(&address, true).await.unwrap().contains("node_load1 0.07"));
+    let refused = encrypted(&address, false).await;
+    assert!(refused.is_err() || !refused.unwrap().contains("node_load1"));
+}
+
+#[test]
+fn what_is_wrong_is_said_with_its_place() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("web.yml");
+    let check = |text: &str, want: &[&str]| {
+        fs::write(&file, text).unwrap();
+        let told = WebConfig::load(&file).unwrap_err().to_string();
+        let want: Vec<String> = want.iter().map(|line| format!("{}:{line}", file.display())).collect();
+        assert_eq!(told.lines().collect::<Vec<_>>(), want);
+    };
+    check(
+        "basic_auth_user: {}\nbasic_auth_users:\n  amy: secret\n",
+        &[
+            "1:1: unknown key \"basic_auth_user\" in a web configuration; did you mean \"basic_auth_users\"?",
+            "3:8: \"amy\" needs a bcrypt hash such as `htpasswd -nBC 10 amy` prints, not a password",
+        ],
+    );
+    check(
+        "tls_server_config:\n  cert_file: a\n  key_file: b\n  min_version: TLS10\n",
+        &["4:16: \"TLS10\" is no version offered here: TLS12 and TLS13 are"],
+    );
+    check(
+        "tls_server_config:\n  cert_file: a\n  key_file: b\n  client_auth_type: RequireAnyClientCert\n",
+        &[
+            "4:21: RequireAnyClientCert takes certificates without checking them; use RequireAndVerifyClientCert",
+        ],
+    );
+    fs::write(&file, "tls_server_config: {cert_file: none.pem, key_file: none.pem}\n").unwrap();
+    let told = WebConfig::load(&file).unwrap_err().to_string();
+    assert!(told.starts_with(&directory.path().join("none.pem").display().to_string()), "{told}");
+}
