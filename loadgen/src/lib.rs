@@ -21,6 +21,9 @@ pub mod summary;
 pub mod view;
 
 pub use client::{ErrorClass, Failure};
-pub use engine::run::{Control, RunError, RunOptions, run};
+pub use engine::{
+    options::{Control, RunError, RunOptions},
+    run::run,
+};
 pub use scenario::{Arrivals, Executor, Mode, PACKS, Pack, Phase, Scenario, Stage, UserKind};
 pub use summary::Summary;

@@ -8,22 +8,22 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use assay_model::histogram::ExponentialHistogram;
 use tokio::{
-    sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
+    sync::mpsc::{UnboundedReceiver, unbounded_channel},
     time::MissedTickBehavior,
 };
 
 use super::{
+    options::{Checked, Control, RunError, RunOptions, Signal, checked, default_workers, most_users},
     request::Target,
+    second::SecondTally,
     user::{SharedData, mix},
     worker::{Command, Order, Worker, WorkerSetup},
 };
 use crate::{
-    client::{connection::Settings, origin::Origin, probe::probe, tls},
     measure::{
         families::{PhaseTotals, RunFacts, families},
-        tally::{Tally, histogram},
+        tally::Tally,
     },
     progress::{PhaseState, Progress, Second},
     scenario::{Executor, Phase, Scenario},
@@ -31,155 +31,6 @@ use crate::{
     summary::{self, Outcome, Summary},
     view::View,
 };
-
-/// What a run is to do.
-pub struct RunOptions {
-    /// The scenario.
-    pub scenario: Arc<Scenario>,
-    /// Where the load goes; `None` for the scenario's own target.
-    pub target: Option<String>,
-    /// The phases, in order.
-    pub phases: Vec<Phase>,
-    /// The seed of everything random.
-    pub seed: u64,
-    /// What all phase times are multiplied by.
-    pub time_scale: f64,
-    /// Worker threads; `None` for half the processors.
-    pub workers: Option<usize>,
-    /// Environment variables that only this run's templates see.
-    pub environment: Vec<(String, String)>,
-    /// Where measurements go.
-    pub sinks: Vec<Box<dyn MetricsSink>>,
-    /// What a person sees.
-    pub view: Box<dyn View>,
-    control: (Control, UnboundedReceiver<Signal>),
-    checked: Option<Checked>,
-}
-
-/// What checking found out.
-struct Checked {
-    target: Target,
-    phases: Vec<Phase>,
-    settings: Settings,
-}
-
-async fn checked(options: &RunOptions) -> Result<Checked, RunError> {
-    let bad = RunError::BadInput;
-    let scenario = &options.scenario;
-    let target = resolve_target(scenario, options.target.as_deref()).map_err(bad)?;
-    if !(options.time_scale.is_finite() && options.time_scale > 0.0) {
-        return Err(bad(format!("the time scale {} is not above 0", options.time_scale)));
-    }
-    if options.phases.is_empty() {
-        return Err(bad("there is no phase to run".to_owned()));
-    }
-    let scaled = |p: &Phase| Phase { executor: p.executor.scaled(options.time_scale), ..p.clone() };
-    let phases: Vec<Phase> = options.phases.iter().map(scaled).collect();
-    check_names(&phases).map_err(bad)?;
-    check_descriptors(most_users(&phases)).map_err(bad)?;
-    let origin = target.origin.clone();
-    let needs_roots = origin.is_tls || scenario.tls.ca.is_some();
-    let settings = Settings {
-        tls: tls::config(&scenario.tls, scenario.version, needs_roots).map_err(bad)?,
-        version: scenario.version,
-    };
-    let health = scenario.health.as_ref().map(|p| format!("{}{p}", target.prefix));
-    let probe_settings = settings.clone();
-    tokio::task::spawn_blocking(move || probe(&origin, health.as_deref(), &probe_settings))
-        .await
-        .map_err(|e| RunError::System(std::io::Error::other(e)))?
-        .map_err(RunError::Unhealthy)?;
-    Ok(Checked { target, phases, settings })
-}
-
-fn most_users(phases: &[Phase]) -> u32 {
-    phases.iter().map(|p| p.executor.max_users()).max().unwrap_or(1).max(1)
-}
-
-/// Steers a run from outside.
-#[derive(Clone, Debug)]
-pub struct Control {
-    signals: UnboundedSender<Signal>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Signal {
-    Stop,
-    EndPhase,
-    Pause(bool),
-}
-
-impl Control {
-    /// Ends the run: requests in flight get a second, the record is completed.
-    pub fn stop(&self) {
-        let _ = self.signals.send(Signal::Stop);
-    }
-
-    /// Ends the current phase, as if its time were over.
-    pub fn end_phase(&self) {
-        let _ = self.signals.send(Signal::EndPhase);
-    }
-
-    /// Holds new iterations back, or lets them go on.
-    pub fn pause(&self, paused: bool) {
-        let _ = self.signals.send(Signal::Pause(paused));
-    }
-}
-
-/// Why a run did not take place, or could not go on.
-#[derive(Debug, thiserror::Error)]
-pub enum RunError {
-    /// The options or the scenario's surroundings are wrong.
-    #[error("{0}")]
-    BadInput(String),
-    /// The target did not pass its health check.
-    #[error("{0}")]
-    Unhealthy(String),
-    /// A sink could not take the measurements.
-    #[error("{0}")]
-    Sink(#[from] SinkError),
-    /// The system could not give what the run needs.
-    #[error("cannot start the load: {0}")]
-    System(#[from] std::io::Error),
-}
-
-impl RunOptions {
-    /// The scenario's default phases against its own target, without sinks and view.
-    #[must_use]
-    pub fn new(scenario: Arc<Scenario>) -> Self {
-        let (signals, receiver) = unbounded_channel();
-        Self {
-            phases: scenario.default_phases(),
-            scenario,
-            target: None,
-            seed: 1,
-            time_scale: 1.0,
-            workers: None,
-            environment: Vec::new(),
-            sinks: Vec::new(),
-            view: Box::new(crate::view::Quiet),
-            control: (Control { signals }, receiver),
-            checked: None,
-        }
-    }
-
-    /// A handle to steer the run with.
-    #[must_use]
-    pub fn control(&self) -> Control {
-        self.control.0.clone()
-    }
-
-    /// Checks what can be checked before a record is begun: options, limits, and the target's health.
-    ///
-    /// # Errors
-    /// As [`run`], which does not check again.
-    pub async fn check(&mut self) -> Result<(), RunError> {
-        if self.checked.is_none() {
-            self.checked = Some(checked(self).await?);
-        }
-        Ok(())
-    }
-}
 
 /// Runs the phases and gives the summary, also where the run was stopped early.
 ///
@@ -492,87 +343,6 @@ impl Run {
     fn lengths(&self) -> Vec<Duration> {
         self.times.iter().map(|(from, to)| to.unwrap_or_else(|| self.started.elapsed()) - *from).collect()
     }
-}
-
-/// What the workers tallied in one second, for the live view.
-struct SecondTally {
-    requests: u64,
-    errors: u64,
-    duration: ExponentialHistogram,
-    tokens: f64,
-    chunks: u64,
-}
-
-impl SecondTally {
-    fn new() -> Self {
-        Self { requests: 0, errors: 0, duration: histogram(), tokens: 0.0, chunks: 0 }
-    }
-
-    fn add(&mut self, tally: &Tally) {
-        for step in &tally.steps {
-            let (requests, errors) = step.counts();
-            self.requests += requests;
-            self.errors += errors;
-            for outcome in &step.outcomes {
-                self.duration.merge(&outcome.duration);
-            }
-            if let Some(stream) = &step.stream {
-                self.tokens += stream.output_tokens.sum();
-                self.chunks += stream.per_chunk.count() + stream.first_chunk.count();
-            }
-        }
-    }
-
-    fn finish(self, at: Duration, seconds: f64, users: i64) -> Second {
-        Second {
-            at,
-            users,
-            requests: self.requests as f64 / seconds,
-            errors: self.errors as f64 / seconds,
-            chunks: self.chunks as f64 / seconds,
-            tokens: self.tokens / seconds,
-            duration: self.duration,
-        }
-    }
-}
-
-fn resolve_target(scenario: &Scenario, given: Option<&str>) -> Result<Target, String> {
-    let text = given.or(scenario.target.as_deref()).ok_or(
-        "there is no target: give --target URL, or the key target in the scenario, such as http://127.0.0.1:8000",
-    )?;
-    let url = url::Url::parse(text).map_err(|e| {
-        format!("the target {text:?} is not a URL: {e}; write for example http://127.0.0.1:8000")
-    })?;
-    let origin = Origin::of(&url).map_err(|e| format!("the target {text:?}: {e}"))?;
-    let prefix = url.path().trim_end_matches('/').to_owned();
-    Ok(Target { origin: Arc::new(origin), prefix })
-}
-
-/// A phase's series are told apart by its name.
-fn check_names(phases: &[Phase]) -> Result<(), String> {
-    for (i, phase) in phases.iter().enumerate() {
-        if phases[..i].iter().any(|p| p.name == phase.name) {
-            return Err(format!("the phase {:?} stands twice in the run; its series would mix", phase.name));
-        }
-    }
-    Ok(())
-}
-
-/// Each user may hold a connection; said at the start rather than found out under load.
-fn check_descriptors(users: u32) -> Result<(), String> {
-    let needed = u64::from(users) + 64;
-    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
-    match limit.current {
-        Some(current) if current < needed => Err(format!(
-            "{users} users need {needed} file descriptors and the limit is {current}; raise it with: ulimit -n {needed}"
-        )),
-        _ => Ok(()),
-    }
-}
-
-/// Half the processors: the other half is for the rest of the machine, often the service itself.
-fn default_workers() -> usize {
-    std::thread::available_parallelism().map_or(1, |n| n.get().div_ceil(2))
 }
 
 fn unix_ms() -> i64 {

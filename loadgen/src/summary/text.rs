@@ -1,0 +1,115 @@
+//! The summary for a person. Invariant: a row has the figures of one step of one phase, and says from which
+//! instant they run.
+
+use std::fmt::Write as _;
+
+use assay_model::duration;
+
+use super::{Outcome, Percentiles, Summary};
+
+/// Seconds for a person to read.
+#[must_use]
+pub fn seconds(s: f64) -> String {
+    match s {
+        s if s >= 10.0 => format!("{s:.1} s"),
+        s if s >= 1.0 => format!("{s:.2} s"),
+        s if s >= 0.1 => format!("{:.0} ms", s * 1e3),
+        s if s >= 0.001 => format!("{:.1} ms", s * 1e3),
+        s => format!("{:.0} µs", s * 1e6),
+    }
+}
+
+impl Summary {
+    /// The summary as a table for a terminal.
+    #[must_use]
+    pub fn to_text(&self) -> String {
+        let mut out = String::new();
+        // Writing to a string does not fail.
+        let _ = self.write_text(&mut out);
+        out
+    }
+
+    fn write_text(&self, out: &mut String) -> std::fmt::Result {
+        let how = match self.outcome {
+            Outcome::Completed => "completed",
+            Outcome::Interrupted => "interrupted",
+        };
+        let took = duration::format_ms((self.duration_s * 1e3) as i64);
+        writeln!(
+            out,
+            "{} {how} in {took}: {} requests, {} failed",
+            self.scenario, self.requests, self.errors
+        )?;
+        for p in &self.phases {
+            let note = if p.warmup { " (warm-up)" } else { "" };
+            writeln!(
+                out,
+                "\n{}{note}: {} · {:.1} requests/s, {:.1} good/s · {} iterations",
+                p.name,
+                duration::format_ms((p.duration_s * 1e3) as i64),
+                p.rate_per_s,
+                p.goodput_per_s,
+                p.iterations
+            )?;
+            let width = p.steps.iter().map(|s| s.name.chars().count()).max().unwrap_or(0).max(10);
+            writeln!(
+                out,
+                "  {:width$} {:>9} {:>7} {:>9} {:>9} {:>9} {:>9} {:>9}  from",
+                "step", "requests", "failed", "p50", "p95", "p99", "p99.9", "max"
+            )?;
+            for s in &p.steps {
+                write_times(
+                    out,
+                    &s.name,
+                    width,
+                    Some((s.requests, s.errors)),
+                    &s.duration,
+                    "first byte sent",
+                )?;
+                write_times(out, "", width, None, &s.latency, "schedule")?;
+                if let Some(g) = &s.generation {
+                    write_times(out, "", width, None, &g.time_to_first_chunk, "sent to first chunk")?;
+                    write_times(out, "", width, None, &g.time_per_output_chunk, "chunk to chunk")?;
+                    let counted = if g.is_counted_by_server { "" } else { " (chunks counted as tokens)" };
+                    writeln!(
+                        out,
+                        "  {:width$} {} tokens in, {} out, {:.1} out/s{counted}",
+                        "", g.input_tokens, g.output_tokens, g.output_tokens_per_s
+                    )?;
+                }
+                for (class, n) in &s.error_types {
+                    writeln!(out, "  {:width$} {:>9} {n:>7}  failed: {class}", "", "")?;
+                }
+            }
+        }
+        let failed: Vec<_> = self.checks.iter().filter(|c| c.failed > 0).collect();
+        writeln!(out, "\nchecks: {} passed, {} failed", self.checks_passed, self.checks_failed)?;
+        for c in failed {
+            writeln!(out, "  {} · {}: {} of {} failed", c.step, c.name, c.failed, c.passed + c.failed)?;
+        }
+        for warning in &self.warnings {
+            writeln!(out, "warning: {warning}")?;
+        }
+        Ok(())
+    }
+}
+
+fn write_times(
+    out: &mut String,
+    name: &str,
+    width: usize,
+    counts: Option<(u64, u64)>,
+    p: &Percentiles,
+    from: &str,
+) -> std::fmt::Result {
+    let (requests, errors) = counts.map_or_else(Default::default, |(r, e)| (r.to_string(), e.to_string()));
+    writeln!(
+        out,
+        "  {name:width$} {requests:>9} {errors:>7} {:>9} {:>9} {:>9} {:>9} {:>9}  {from}",
+        seconds(p.p50),
+        seconds(p.p95),
+        seconds(p.p99),
+        seconds(p.p999),
+        seconds(p.max)
+    )
+}
