@@ -180,7 +180,9 @@ impl RuleFiles {
                 Err(cause) => problems.extend(Diagnostics::file(pattern, cause)),
             }
         }
-        for file in files {
+        let mut read = std::collections::HashSet::new();
+        // A file that several patterns match is one file.
+        for file in files.into_iter().filter(|f| read.insert(f.clone())) {
             match Document::read(file.as_ref()) {
                 Ok(document) => out.add(document, &mut problems),
                 Err(found) => problems.extend(found),
@@ -318,8 +320,8 @@ groups:
         let path = |name: &str| dir.path().join(name).to_str().expect("UTF-8").to_owned();
         std::fs::write(path("a.yml"), "groups: 5\n").expect("written");
         std::fs::write(path("b.yml"), "group: []\n").expect("written");
-        let problems =
-            RuleFiles::load(&[path("*.yml"), path("gone.yml"), path("none*")]).expect_err("problems");
+        let patterns = [path("*.yml"), path("a.yml"), path("gone.yml"), path("none*")];
+        let problems = RuleFiles::load(&patterns).expect_err("problems");
         let text = problems.to_string().replace(&path(""), "");
         assert_eq!(
             text,

@@ -1,8 +1,13 @@
-//! Prometheus rules: files, groups, the alert state machine, templates and unit tests.
+//! Prometheus rules: files, groups, the alert state machine, templates, unit tests and lints.
 //!
-//! [`RuleFiles::load`] reads rule files as Prometheus does and reports every problem with its position;
-//! [`replay::replay`] evaluates them over recorded series as Prometheus would have while they were recorded;
-//! [`unittest::run_tests`] runs promtool's unit tests; [`lint::check`] finds what is legal and most likely not meant.
+//! - [`RuleFiles::load`] reads rule files as Prometheus does and reports every problem of all of them with its position.
+//! - [`replay()`] evaluates them over recorded series as Prometheus would have while they were recorded: what it writes
+//!   is, sample for sample, what a server writes that has its rules from the start. (A server that restarts holds
+//!   `ALERTS` back for two evaluations, until it has restored its alerts; a replay has nothing to restore.)
+//! - [`unittest::run_tests`] runs promtool's unit tests, and [`unittest::record_test`] writes one from a run.
+//! - [`lint::check`] finds what is legal and most likely not meant.
+//!
+//! Invariant: nothing here knows a clock; times come from the caller and from the data.
 
 mod alert;
 pub mod file;
