@@ -103,6 +103,21 @@ impl Overlay {
         Ok(())
     }
 
+    /// Appends floats, ascending in time, to a series that this writer alone writes; where another has written it,
+    /// that is noted and nothing is appended.
+    pub(crate) fn extend_by(&mut self, writer: usize, labels: &Labels, times: &[i64], values: &[f64]) {
+        let (Some(t_ms), Some(value)) = (times.last(), values.last()) else { return };
+        let at = self.at(labels, writer);
+        let series = &mut self.series[at];
+        if series.writer != writer || series.last.is_some() {
+            self.shared = true;
+            return;
+        }
+        series.samples.times.extend_from_slice(times);
+        series.samples.values.extend_from_slice(values);
+        series.last = Some(Last { t_ms: *t_ms, value: Value::Float(*value) });
+    }
+
     /// Whether a series has several writers.
     pub(crate) fn is_shared(&self) -> bool {
         self.shared

@@ -133,6 +133,12 @@ fn record(run: &mut RuleRun<'_>, slots: Slots, matrix: &[RangeSeries], overlay: 
     let mut outputs: Vec<(Labels, Vec<usize>)> = by_labels.into_iter().collect();
     outputs.sort_unstable_by(|a, b| a.0.cmp(&b.0));
     for (labels, group) in outputs {
+        if let [only] = group.as_slice()
+            && matrix[*only].samples.histograms.is_empty()
+        {
+            floats(run, slots, &labels, &matrix[*only].samples, &per_slot, overlay);
+            continue;
+        }
         let mut present: Vec<Option<Value>> = vec![None; count];
         for i in group {
             for (t_ms, value) in samples(&matrix[i].samples) {
@@ -156,6 +162,37 @@ fn record(run: &mut RuleRun<'_>, slots: Slots, matrix: &[RangeSeries], overlay: 
             before = now;
         }
     }
+}
+
+/// Writes one series of floats over all slots: what most series are, in one piece.
+fn floats(
+    run: &mut RuleRun<'_>,
+    slots: Slots,
+    labels: &Labels,
+    column: &Column,
+    per_slot: &[usize],
+    overlay: &mut Overlay,
+) {
+    let offset_ms = run.offset_ms;
+    let (mut times, mut values) =
+        (Vec::with_capacity(column.times.len()), Vec::with_capacity(column.times.len()));
+    let (mut next, mut before) = (0, false);
+    for (slot, t_ms) in slots.iter().enumerate() {
+        let at_ms = t_ms - offset_ms;
+        let now = column.times.get(next) == Some(&at_ms);
+        next += usize::from(now);
+        // A failed slot writes nothing and leaves what was there before as it was.
+        if per_slot[slot] == usize::MAX {
+            continue;
+        }
+        if now || before {
+            times.push(at_ms);
+            values.push(if now { column.values[next - 1] } else { stale_nan() });
+        }
+        run.summary.samples += usize::from(now);
+        before = now;
+    }
+    overlay.extend_by(run.id, labels, &times, &values);
 }
 
 /// Takes an alerting rule through all slots.

@@ -2,7 +2,7 @@
 //!
 //! Invariant: a failed evaluation writes nothing and changes nothing but the alerts that a limit wipes.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{HashMap, HashSet};
 
 use assay_model::{Labels, METRIC_NAME, Queryable, Value, stale_nan};
 use assay_promql::{Annotation, Engine, InstantSample, QueryValue};
@@ -50,7 +50,7 @@ pub(crate) struct RuleRun<'a> {
     limit: i64,
     pub(crate) alerts: Alerts,
     /// The series of the last successful evaluation.
-    previous: BTreeSet<Labels>,
+    previous: HashSet<Labels>,
     pub(crate) summary: RuleSummary,
     pub(crate) errors: Vec<RuleError>,
     pub(crate) annotations: Vec<RuleAnnotation>,
@@ -68,7 +68,7 @@ impl<'a> RuleRun<'a> {
             offset_ms,
             limit: group.limit,
             alerts: Alerts::default(),
-            previous: BTreeSet::new(),
+            previous: HashSet::new(),
             summary: RuleSummary { group: g, rule: r, ..RuleSummary::default() },
             errors: Vec::new(),
             annotations: Vec::new(),
@@ -124,7 +124,7 @@ impl<'a> RuleRun<'a> {
         if self.last_error.is_some() {
             return;
         }
-        let mut returned = BTreeSet::new();
+        let mut returned = HashSet::new();
         for (labels, at_ms, value) in written {
             match overlay.append_by(self.id, &labels, at_ms, &value) {
                 Ok(()) => {
