@@ -114,7 +114,7 @@ pub fn success(data: Value, remarks: &Annotations) -> Value {
         let texts: Vec<_> = remarks
             .iter()
             .filter(|a| a.severity == severity)
-            .map(|a| Value::from(a.message.as_str()))
+            .map(|a| Value::from(format!("{}{}", a.message, a.details)))
             .collect();
         if !texts.is_empty() {
             out.insert(key.to_owned(), Value::Array(texts));

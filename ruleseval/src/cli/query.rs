@@ -79,6 +79,6 @@ pub(super) fn run(args: &Args) -> anyhow::Result<u8> {
 fn tell(remarks: &Annotations) {
     for remark in remarks {
         let kind = if remark.severity == Severity::Warning { "warning" } else { "info" };
-        eprintln!("{kind}: {}", remark.message);
+        eprintln!("{kind}: {}{}", remark.message, remark.details);
     }
 }

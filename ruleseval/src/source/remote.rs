@@ -123,8 +123,7 @@ impl RemoteSource {
         let response = request.send().await.map_err(|e| (e.without_url().to_string(), true))?;
         let status = response.status();
         let body = response.bytes().await.map_err(|e| (e.without_url().to_string(), true))?;
-        let passing = status.is_server_error() && status != StatusCode::UNPROCESSABLE_ENTITY
-            || status == StatusCode::TOO_MANY_REQUESTS;
+        let passing = status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS;
         match serde_json::from_slice::<Json>(&body) {
             Ok(answer) if answer["status"] == "success" => Ok(answer),
             Ok(answer) => {
