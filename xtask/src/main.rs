@@ -18,7 +18,11 @@ mod stack;
 #[command(name = "cargo xtask")]
 enum Chore {
     /// The gate: peers, formatting, lints, tests with the peers present, drift, and the loop in a short form.
-    Ci,
+    Ci {
+        /// One step of it only.
+        #[arg(long, value_enum)]
+        only: Option<ci::Step>,
+    },
     /// Puts the peers (Prometheus, promtool, Alertmanager, node_exporter, VictoriaMetrics) into .peers/.
     Peers,
     /// Writes the generated files: Grafana's dashboards and provisioning.
@@ -39,7 +43,7 @@ enum Chore {
 
 fn main() -> ExitCode {
     let done = match Chore::parse() {
-        Chore::Ci => ci::run(),
+        Chore::Ci { only } => ci::run(only),
         Chore::Peers => peers::install().map(|dir| println!("{}", dir.display())),
         Chore::Generate { check } => generate::run(check),
         Chore::Stack(options) => stack::run(&options),
