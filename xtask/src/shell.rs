@@ -2,7 +2,7 @@
 
 use std::{
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::{Command, ExitStatus, Stdio},
     time::Instant,
 };
 
@@ -15,6 +15,15 @@ pub(crate) fn root() -> PathBuf {
 
 /// Runs a program in the repository's root, its output shown, and says how long it took.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
+    let status = status(command)?;
+    if !status.success() {
+        bail!("{}: {status}", describe(command));
+    }
+    Ok(())
+}
+
+/// The same, for a program whose exit status says more than success and failure.
+pub(crate) fn status(command: &mut Command) -> Result<ExitStatus> {
     let line = describe(command);
     eprintln!("\n$ {line}");
     let start = Instant::now();
@@ -24,10 +33,7 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
         .status()
         .with_context(|| format!("{line}: cannot start"))?;
     eprintln!("  {:.1} s", start.elapsed().as_secs_f64());
-    if !status.success() {
-        bail!("{line}: {status}");
-    }
-    Ok(())
+    Ok(status)
 }
 
 /// Runs a program quietly and yields its standard output.
