@@ -98,6 +98,7 @@ fn record(dir: &Path, trouble: Trouble) {
 struct Load {
     series: Vec<(Labels, ExponentialHistogram)>,
     iterations: f64,
+    good: f64,
     state: u64,
 }
 
@@ -138,6 +139,7 @@ impl Load {
             let status = if trouble.errors && (s + i) % 5 == 0 { "503" } else { "200" };
             self.query(phase, status, Some(took), trouble);
             self.iterations += 1.0;
+            self.good += f64::from(u8::from(status == "200"));
         }
         let t_ms = T0_MS + s * 1000;
         let mut rows: Vec<Row> =
@@ -204,6 +206,11 @@ impl Load {
         vec![
             float("load_users", &load, users),
             float("load_iterations_total", &load, self.iterations),
+            float(
+                "load_requests_good_total",
+                &[load[0], load[1], load[2], ("load_step", "query")],
+                self.good,
+            ),
             cpu("0", "idle", 0.5),
             cpu("0", "user", 0.5),
             cpu("1", "idle", 0.7),
