@@ -19,8 +19,9 @@ struct Server {
 impl Server {
     fn start(recording: &Recording) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_ruleseval"))
-            .args(["serve", "--listen", "127.0.0.1:0", "--rules", &rules()])
+            .arg("serve")
             .arg(recording.path())
+            .args(["--listen", "127.0.0.1:0", "--rules", &rules()])
             .stderr(Stdio::piped())
             .spawn()
             .expect("starts");
