@@ -1,62 +1,137 @@
 //! Query results in the JSON of Prometheus' HTTP API (`web/api/v1/json_codec.go`, v3.13). Invariant: a sample's
 //! value is text, its time a number of seconds.
 
-use assay_model::{Column, FloatHistogram, Labels, Value as Sample, is_stale, number::format_f};
-use assay_promql::{Annotations, QueryValue, Severity};
+use assay_model::{FloatHistogram, Labels, Value as Sample, is_stale, number::format_f};
+use assay_promql::{Annotations, InstantSample, QueryValue, RangeSeries, Severity};
+use serde::{
+    Serialize, Serializer,
+    ser::{SerializeMap, SerializeTuple},
+};
 use serde_json::{Map, Number, Value, json};
 
 /// The `data` of an answer to `query` and `query_range`.
 #[must_use]
 pub fn data(value: &QueryValue) -> Value {
-    match value {
-        QueryValue::Scalar(t_ms, v) => json!({"resultType": "scalar", "result": point(*t_ms, *v)}),
-        QueryValue::String(t_ms, text) => {
-            json!({"resultType": "string", "result": [seconds(*t_ms), text]})
-        }
-        QueryValue::Vector(list) => {
-            let result: Vec<_> = list
-                .iter()
-                .map(|s| match &s.value {
-                    Sample::Float(v) => json!({"metric": labels(&s.labels), "value": point(s.t_ms, *v)}),
-                    Sample::Histogram(h) => json!({
-                        "metric": labels(&s.labels),
-                        "histogram": [seconds(s.t_ms), histogram(h)],
-                    }),
-                })
-                .collect();
-            json!({"resultType": "vector", "result": result})
-        }
-        QueryValue::Matrix(list) => {
-            let result: Vec<_> = list.iter().map(|s| series(&s.labels, &s.samples)).collect();
-            json!({"resultType": "matrix", "result": result})
-        }
+    serde_json::to_value(Data(value)).unwrap_or_default()
+}
+
+/// The same as text, written without a tree of values in between: a matrix may have millions of samples.
+#[must_use]
+pub fn data_text(value: &QueryValue) -> String {
+    serde_json::to_string(&Data(value)).unwrap_or_default()
+}
+
+/// A query's value as `data`. Keys are in alphabetical order, as in a [`Value`].
+struct Data<'a>(&'a QueryValue);
+
+impl Serialize for Data<'_> {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        let mut out = s.serialize_map(Some(2))?;
+        let kind = match self.0 {
+            QueryValue::Scalar(t_ms, v) => {
+                out.serialize_entry("result", &Point(*t_ms, *v))?;
+                "scalar"
+            }
+            QueryValue::String(t_ms, text) => {
+                out.serialize_entry("result", &(seconds(*t_ms), text))?;
+                "string"
+            }
+            QueryValue::Vector(list) => {
+                out.serialize_entry("result", &Each(list.iter().map(Instant)))?;
+                "vector"
+            }
+            QueryValue::Matrix(list) => {
+                out.serialize_entry("result", &Each(list.iter().map(Ranged)))?;
+                "matrix"
+            }
+        };
+        out.serialize_entry("resultType", kind)?;
+        out.end()
     }
 }
 
-fn series(of: &Labels, samples: &Column) -> Value {
-    let mut out = Map::new();
-    out.insert("metric".to_owned(), labels(of));
-    let values: Vec<_> = samples
-        .times
-        .iter()
-        .zip(&samples.values)
-        .filter(|(_, v)| !is_stale(**v))
-        .map(|(t, v)| point(*t, *v))
-        .collect();
-    if !values.is_empty() {
-        out.insert("values".to_owned(), Value::Array(values));
+/// A list of what an iterator yields.
+struct Each<I>(I);
+
+impl<I: Iterator<Item: Serialize> + Clone> Serialize for Each<I> {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_seq(self.0.clone())
     }
-    let histograms: Vec<_> = samples
-        .histogram_times
-        .iter()
-        .zip(&samples.histograms)
-        .filter(|(_, h)| !is_stale(h.sum))
-        .map(|(t, h)| json!([seconds(*t), histogram(h)]))
-        .collect();
-    if !histograms.is_empty() {
-        out.insert("histograms".to_owned(), Value::Array(histograms));
+}
+
+/// One series of a vector.
+struct Instant<'a>(&'a InstantSample);
+
+impl Serialize for Instant<'_> {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        let sample = self.0;
+        let mut out = s.serialize_map(Some(2))?;
+        match &sample.value {
+            Sample::Float(v) => {
+                out.serialize_entry("metric", &labels(&sample.labels))?;
+                out.serialize_entry("value", &Point(sample.t_ms, *v))?;
+            }
+            Sample::Histogram(h) => {
+                out.serialize_entry("histogram", &(seconds(sample.t_ms), histogram(h)))?;
+                out.serialize_entry("metric", &labels(&sample.labels))?;
+            }
+        }
+        out.end()
     }
-    Value::Object(out)
+}
+
+/// One series of a matrix; stale markers are left out.
+struct Ranged<'a>(&'a RangeSeries);
+
+impl Serialize for Ranged<'_> {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        let samples = &self.0.samples;
+        let floats = samples.times.iter().zip(&samples.values).filter(|(_, v)| !is_stale(**v));
+        let histograms =
+            samples.histogram_times.iter().zip(&samples.histograms).filter(|(_, h)| !is_stale(h.sum));
+        let mut out = s.serialize_map(None)?;
+        if histograms.clone().next().is_some() {
+            let list = histograms.map(|(t, h)| (seconds(*t), histogram(h)));
+            out.serialize_entry("histograms", &Each(list))?;
+        }
+        out.serialize_entry("metric", &labels(&self.0.labels))?;
+        if floats.clone().next().is_some() {
+            out.serialize_entry("values", &Each(floats.map(|(t, v)| Point(*t, *v))))?;
+        }
+        out.end()
+    }
+}
+
+/// A float at a time.
+struct Point(i64, f64);
+
+impl Serialize for Point {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        let mut out = s.serialize_tuple(2)?;
+        if self.0 % 1000 == 0 {
+            out.serialize_element(&(self.0 / 1000))?;
+        } else {
+            out.serialize_element(&(self.0 as f64 / 1e3))?;
+        }
+        out.serialize_element(&Text(self.1))?;
+        out.end()
+    }
+}
+
+/// A number as text.
+struct Text(f64);
+
+impl Serialize for Text {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        // Whole numbers are the usual case and far quicker to write as integers.
+        if self.0.fract() == 0.0 && self.0.abs() < 1e15 && self.0.to_bits() != (-0.0f64).to_bits() {
+            s.collect_str(&(self.0 as i64))
+        } else if self.0.is_finite() {
+            s.collect_str(&self.0)
+        } else {
+            s.serialize_str(&format_f(self.0))
+        }
+    }
 }
 
 /// A label set as an object.
@@ -72,10 +147,6 @@ pub fn seconds(t_ms: i64) -> Value {
         return Value::from(t_ms / 1000);
     }
     Number::from_f64(t_ms as f64 / 1e3).map_or(Value::Null, Value::Number)
-}
-
-fn point(t_ms: i64, v: f64) -> Value {
-    json!([seconds(t_ms), format_f(v)])
 }
 
 /// Count, sum and the buckets that are not empty, each with a code for its boundaries: 0 the upper is in it, 1
@@ -126,13 +197,16 @@ pub fn success(data: Value, remarks: &Annotations) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use assay_promql::{InstantSample, RangeSeries};
+    use assay_model::Column;
     use std::sync::Arc;
 
     #[test]
     fn shapes_are_those_of_the_api() {
         let up = Labels::from_pairs([("__name__", "up"), ("job", "a")]);
-        let check = |value: QueryValue, want: &str| assert_eq!(data(&value).to_string(), want);
+        let check = |value: QueryValue, want: &str| {
+            assert_eq!(data(&value).to_string(), want);
+            assert_eq!(data_text(&value), want);
+        };
         check(QueryValue::Scalar(1_000, f64::INFINITY), r#"{"result":[1,"+Inf"],"resultType":"scalar"}"#);
         check(
             QueryValue::Vector(vec![InstantSample {
@@ -142,6 +216,7 @@ mod tests {
             }]),
             r#"{"result":[{"metric":{"__name__":"up","job":"a"},"value":[1.5,"0.5"]}],"resultType":"vector"}"#,
         );
+        check(QueryValue::Scalar(0, -0.0), r#"{"result":[0,"-0"],"resultType":"scalar"}"#);
         let samples = Column { times: vec![0, 1000], values: vec![1.0, f64::NAN], ..Column::default() };
         check(
             QueryValue::Matrix(vec![RangeSeries { labels: up, samples }]),

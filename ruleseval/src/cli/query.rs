@@ -69,7 +69,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<u8> {
     };
     tell(&found.annotations);
     output::print(&match args.format {
-        Format::Json => format!("{}\n", api::data(&found.value)),
+        Format::Json => api::data_text(&found.value) + "\n",
         Format::Csv => result::render(&found.value, Layout::Csv),
         Format::Table => result::render(&found.value, Layout::Table { width: output::terminal().width }),
     })?;
