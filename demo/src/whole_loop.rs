@@ -14,7 +14,7 @@ use anyhow::{Context, Result, anyhow};
 use assay_run::{
     Manifest, Outcome, Recorder, RecorderOptions, Target, recorder::run_directory, time::now_ms,
 };
-use demo::service::{self, ServiceOptions};
+use demo::service::{Service, ServiceOptions};
 use exporter::Exporter;
 use loadgen::{
     Control, RunOptions, Scenario, Summary,
@@ -73,8 +73,9 @@ async fn drive(options: &LoopOptions) -> Result<(PathBuf, Summary)> {
         listener.local_addr().map(|a| format!("http://{a}")).context("a listener without an address")
     };
     let (service_url, exporter_url) = (address(&service)?, address(&exporter)?);
+    let ready = Service::prepare(ServiceOptions::default()).await?;
     let servers = [
-        tokio::spawn(service::serve(service, ServiceOptions::default(), std::future::pending())),
+        tokio::spawn(ready.serve(service, std::future::pending())),
         tokio::spawn(exporter::serve(
             Arc::new(Exporter::new(exporter::Options::default())),
             exporter,

@@ -59,17 +59,37 @@ pub async fn serve(
     options: ServiceOptions,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
-    // Embedding all passages takes a while; connections wait in the listener meanwhile.
-    let handle = tokio::runtime::Handle::current();
-    let service = tokio::task::spawn_blocking(move || {
-        let _runtime = handle.enter();
-        Service::new(options)
-    })
-    .await?;
-    axum::serve(listener, service.router()).with_graceful_shutdown(shutdown).await
+    // Connections wait in the listener until all passages are embedded.
+    let service = Service::prepare(options).await?;
+    service.serve(listener, shutdown).await
 }
 
 impl Service {
+    /// A service, ready, made without holding the runtime up: embedding all passages takes a while.
+    ///
+    /// # Errors
+    /// Where the runtime is shutting down.
+    pub async fn prepare(options: ServiceOptions) -> io::Result<Self> {
+        let handle = tokio::runtime::Handle::current();
+        let made = tokio::task::spawn_blocking(move || {
+            let _runtime = handle.enter();
+            Self::new(options)
+        });
+        Ok(made.await?)
+    }
+
+    /// Answers requests until `shutdown` completes and the answers under way are done.
+    ///
+    /// # Errors
+    /// Where the listener fails.
+    pub async fn serve(
+        self,
+        listener: TcpListener,
+        shutdown: impl Future<Output = ()> + Send + 'static,
+    ) -> io::Result<()> {
+        axum::serve(listener, self.router()).with_graceful_shutdown(shutdown).await
+    }
+
     /// A service, ready: its passages are embedded. The model starts on the current Tokio runtime.
     ///
     /// # Panics

@@ -71,7 +71,7 @@ pub struct Faults {
     pub stall: Duration,
 }
 
-/// How the service behaves. The defaults keep p99 below five seconds with up to some forty users, on two cores.
+/// How the service behaves. The defaults keep p99 below five seconds with twenty users on two cores.
 #[derive(Clone, Debug)]
 pub struct ServiceOptions {
     /// Who can log in.
@@ -106,13 +106,13 @@ impl ServiceOptions {
 }
 
 impl Default for LlmOptions {
-    /// About 95 tokens per second for one answer, and 1,200 for all of a full batch.
+    /// About 95 tokens per second for one answer, and 1,600 for all of a full batch.
     fn default() -> Self {
         Self {
             slots: 24,
             max_queue: 256,
             step: Duration::from_micros(10_000),
-            step_per_sequence: Duration::from_micros(400),
+            step_per_sequence: Duration::from_micros(200),
             prefill_per_token: Duration::from_micros(100),
             jitter: 0.1,
         }
