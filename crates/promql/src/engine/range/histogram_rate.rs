@@ -61,9 +61,8 @@ impl<'j, 'a> HistogramRate<'j, 'a> {
             gaps: last - first,
         };
         let at_first = s.histograms[first].count;
-        let (covered, sampled) = extent.stretch(w.start_ms, w.end_ms, self.kind, result.count, at_first);
-        let per = if self.kind.per_second { self.job.frame.range_ms as f64 / 1000.0 } else { 1.0 };
-        result.mul(covered / sampled / per);
+        let ends = (w.start_ms, w.end_ms);
+        result.mul(extent.factor(ends, self.job.frame.range_ms, self.kind, result.count, at_first));
         Some(result)
     }
 

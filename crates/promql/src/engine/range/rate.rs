@@ -124,12 +124,7 @@ fn difference(
         result += values[i - 1];
     }
     let extent = Extent { first_ms: times[first], last_ms: times[last], gaps: last - first };
-    let (covered, sampled) = extent.stretch(start_ms, end_ms, kind, result, values[first]);
-    if kind.per_second {
-        result * covered / (sampled * (range_ms as f64 / 1000.0))
-    } else {
-        result * covered / sampled
-    }
+    result * extent.factor((start_ms, end_ms), range_ms, kind, result, values[first])
 }
 
 fn float(job: &Job<'_>, kind: Kind, w: &WindowAt, resets: &mut Resets, notes: &mut Notes) -> Option<f64> {
@@ -162,41 +157,39 @@ pub(super) struct Extent {
 }
 
 impl Extent {
-    /// The time that the difference is extrapolated to, and the time that it was sampled over, both in
-    /// milliseconds; their ratio is what it is to be multiplied by. `result` is the difference and `first` the
-    /// first value (or the counts, for histograms). There are at least two samples.
+    /// What the difference between the last and the first sample is to be multiplied by. `result` is that
+    /// difference and `first` the first value (or the counts, for histograms). There are at least two samples.
+    ///
+    /// A gap at an end is bridged where it is hardly longer than the gaps between samples, as then the series
+    /// went on; else by half such a gap. Every operation is the reference's, in its order: a replay has to
+    /// yield what the server wrote, to the last bit.
     #[inline]
-    pub(super) fn stretch(
+    pub(super) fn factor(
         &self,
-        start_ms: i64,
-        end_ms: i64,
+        (start_ms, end_ms): (i64, i64),
+        range_ms: i64,
         kind: Kind,
         result: f64,
         first: f64,
-    ) -> (f64, f64) {
-        let sampled = (self.last_ms - self.first_ms) as f64;
-        let mut to_start = self.reach(self.first_ms - start_ms, sampled);
-        let to_end = self.reach(end_ms - self.last_ms, sampled);
-        if kind.counter && result > 0.0 && first >= 0.0 && sampled * first < to_start * result {
-            to_start = sampled * (first / result);
+    ) -> f64 {
+        let seconds = |ms: i64| ms as f64 / 1000.0;
+        let sampled = seconds(self.last_ms - self.first_ms);
+        let average = sampled / self.gaps as f64;
+        let threshold = average * 1.1;
+        let bridge = |gap: f64| if gap >= threshold { average / 2.0 } else { gap };
+        let mut to_start = bridge(seconds(self.first_ms - start_ms));
+        if kind.counter && result > 0.0 && first >= 0.0 {
+            to_start = to_start.min(sampled * (first / result));
         }
-        (sampled + to_start + to_end, sampled)
+        let to_end = bridge(seconds(end_ms - self.last_ms));
+        let factor = (sampled + to_start + to_end) / sampled;
+        if kind.per_second { factor / range_seconds(range_ms) } else { factor }
     }
+}
 
-    /// How far to extrapolate over a gap at an end: all of it where it is hardly longer than the gaps between
-    /// samples, as then the series went on; else half such a gap.
-    #[inline]
-    fn reach(&self, gap_ms: i64, sampled: f64) -> f64 {
-        let (gap, gaps) = (gap_ms as f64, self.gaps as f64);
-        let ratio = gap * gaps - sampled * 1.1;
-        // Close to the limit the reference's own rounding decides.
-        let long = if ratio.abs() < sampled * 1e-6 {
-            gap / 1000.0 >= sampled / 1000.0 / gaps * 1.1
-        } else {
-            ratio > 0.0
-        };
-        if long { sampled / gaps / 2.0 } else { gap }
-    }
+/// A range in seconds, rounded as Go's `time.Duration.Seconds` rounds: whole seconds and the rest apart.
+fn range_seconds(range_ms: i64) -> f64 {
+    (range_ms / 1000) as f64 + (range_ms % 1000 * 1_000_000) as f64 / 1e9
 }
 
 /// Whether start timestamps tell that the counter was reset between two samples. A start equal to the time
