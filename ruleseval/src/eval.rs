@@ -75,7 +75,7 @@ pub struct Evaluation {
 #[derive(Debug, thiserror::Error)]
 pub enum EvalError {
     /// A rule or SLA file is wrong: all problems of all files.
-    #[error("{0}")]
+    #[error(transparent)]
     Files(#[from] Diagnostics),
     /// The run cannot be opened.
     #[error(transparent)]

@@ -189,21 +189,25 @@ async fn phase(
     let slot = cx.timer.slot();
     let phase_end = order.start + order.phase.executor.duration();
     let mut deadline = phase_end;
+    let mut is_abandoned = false;
     loop {
         tokio::select! {
             biased;
-            command = commands.recv() => match command {
+            // A closed channel is always ready: asked again, it would keep the tasks from ever being joined.
+            command = commands.recv(), if !is_abandoned => match command {
                 Some(Command::EndPhase) if !state.is_ending() => {
                     state.end();
                     deadline = Instant::now() + order.phase.graceful_stop;
                 }
                 Some(Command::Pause(paused)) => state.pause(paused),
-                Some(Command::Stop) | None => {
+                Some(Command::Stop) => {
                     state.end();
                     deadline = deadline.min(Instant::now() + STOP_GRACE);
-                    if commands.is_closed() {
-                        tasks.abort_all();
-                    }
+                }
+                None => {
+                    is_abandoned = true;
+                    state.end();
+                    tasks.abort_all();
                 }
                 Some(_) => {}
             },
