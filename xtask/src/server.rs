@@ -32,7 +32,7 @@ impl Server {
     pub(crate) fn wait_for(&self, path: &str, process: &mut Process) -> Result<()> {
         let start = Instant::now();
         while ureq::get(format!("{}{path}", self.base)).call().is_err() {
-            if process.ended()? || start.elapsed() > Duration::from_secs(30) {
+            if process.ended()? || start.elapsed() > Duration::from_secs(120) {
                 bail!(process.post_mortem());
             }
             sleep(Duration::from_millis(100));

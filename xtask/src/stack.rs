@@ -100,12 +100,13 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         .arg(format!("--web.listen-address={}", listen(ports.prometheus)))
         .arg("--enable-feature=native-histograms,exemplar-storage");
 
-    let _demo = Process::start("demo", &mut demo, &dir)?;
+    let mut demo = Process::start("demo", &mut demo, &dir)?;
     let _exporter = Process::start("exporter", &mut exporter, &dir)?;
     let _alertmanager = Process::start("alertmanager", &mut alertmanager, &dir)?;
     let mut prometheus = Process::start("prometheus", &mut prometheus, &dir)?;
     let server = Server::new(ports.prometheus);
     server.wait_for("/-/ready", &mut prometheus)?;
+    Server::new(ports.demo).wait_for("/health", &mut demo)?;
 
     let mut load = Command::new(bin.join("loadgen"));
     load.args(["run", "clinical-rag", "--mode", &options.mode])
