@@ -56,7 +56,8 @@ fn answers_as_prometheus_does() {
     let server = peers::Prometheus::start(&peers, Some(dir.path()));
     let engine = Engine::new(EngineOptions::default());
     let mut random = Random::new(seed);
-    let (mut alike, mut empty, mut errors, mut known) = (0, 0, 0, BTreeMap::<&str, usize>::new());
+    let (mut alike, mut empty, mut errors, mut contradictions) = (0, 0, 0, 0_u64);
+    let mut known = BTreeMap::<&str, u64>::new();
     let mut different = Vec::new();
     for _ in 0..queries {
         let text = generate::expression(&mut random);
@@ -66,9 +67,7 @@ fn answers_as_prometheus_does() {
         if let Err(difference) = &compared
             && contradicts_itself(&engine, &source, &server, &text, when, difference)
         {
-            *known
-                .entry("Prometheus 3.5 answers otherwise when asked again, or for that step alone")
-                .or_default() += 1;
+            contradictions += 1;
             compared = Ok(());
         }
         match compared {
@@ -83,10 +82,15 @@ fn answers_as_prometheus_does() {
             },
         }
     }
-    eprintln!("seed {seed}: {alike} of {queries} alike ({empty} empty, {errors} errors), known: {known:#?}");
+    eprintln!(
+        "seed {seed}: {alike} of {queries} alike ({empty} empty, {errors} errors; {contradictions} only when asked \
+         again or for that step alone), known: {known:#?}"
+    );
     assert!(errors < queries / 4 && empty < queries / 2, "too few queries yield anything");
-    let excused: usize = known.values().sum();
-    assert!(excused * 200 < queries as usize, "{excused} differences are too many to be what the list says");
+    let excused: u64 = known.values().sum();
+    assert!(excused * 200 < queries, "{excused} differences are too many to be what the list says");
+    // How often the server meets its own left-overs hangs on its timing; each case was seen to be one.
+    assert!(contradictions * 50 < queries, "Prometheus contradicts itself {contradictions} times");
     let shown: Vec<_> = different.iter().take(40).cloned().collect();
     assert!(different.is_empty(), "{} differ:\n{}", different.len(), shown.join("\n"));
 }
