@@ -88,7 +88,7 @@ fn answers_as_prometheus_does() {
     );
     assert!(errors < queries / 4 && empty < queries / 2, "too few queries yield anything");
     let excused: u64 = known.values().sum();
-    assert!(excused * 200 < queries, "{excused} differences are too many to be what the list says");
+    assert!(excused * 500 < queries, "{excused} differences are too many to be what the list says");
     // How often the server meets its own left-overs hangs on its timing; each case was seen to be one.
     assert!(contradictions * 50 < queries, "Prometheus contradicts itself {contradictions} times");
     let shown: Vec<_> = different.iter().take(40).cloned().collect();
@@ -102,39 +102,15 @@ fn variable(name: &str, default: u64) -> u64 {
 /// Why an expression's answer may differ from that of Prometheus 3.5, which this engine does not follow where
 /// 3.13 changed it.
 fn known_difference(text: &str, difference: &str) -> Option<&'static str> {
-    const DATES: [&str; 8] = [
-        "day_of_week",
-        "day_of_month",
-        "day_of_year",
-        "days_in_month",
-        "hour(",
-        "minute(",
-        "month(",
-        "year(",
-    ];
-    if DATES.iter().any(|f| text.contains(f)) {
-        return Some("the date of a time that no int64 holds is whatever Go's conversion makes of it");
-    }
-    let any = |list: &[&str]| list.iter().any(|f| text.contains(f));
-    if any(&["sin(", "cos(", "tan(", "%"]) && any(&["sinh(", "cosh(", "exp(", "^", "1e3"]) {
-        return Some("the sine and the remainder of a large number hang on its last bits");
-    }
-    if any(&["exp(", "sinh(", "cosh("]) {
-        return Some("Go's exp overflows a little before the largest float");
-    }
-    if any(&["topk", "bottomk"]) {
-        return Some(
-            "which of equal values are kept hangs on the order that Go's maps give the series of a binary operator",
-        );
-    }
-    if any(&["^"]) && any(&["count_values"]) {
-        return Some("powers differ in their last digits, and so do labels made of them");
-    }
-    if any(&[" or "]) && difference.contains("None") {
+    if text.contains(" or ") && difference.contains("None") {
         return Some("with delayed name removal, an or of a series and its nameless form is one series");
     }
     if difference.contains("ours fails: multiple matches for labels") {
         return Some("3.8 (#17668): filters, too, are checked for many-to-one matches");
+    }
+    let histograms = ["duration_seconds", "sizes", "custom_seconds", "mixed"];
+    if (text.contains("rate(") || text.contains("increase(")) && histograms.iter().any(|h| text.contains(h)) {
+        return Some("later versions: rates of native histograms do not reach beyond a counter's zero point");
     }
     if text.contains("last_over_time(") && text.contains(':') {
         return Some(

@@ -1,4 +1,5 @@
-//! Dates in UTC from unix seconds. Invariant: the Gregorian calendar, extended to all years.
+//! Dates in UTC from unix seconds. Invariant: the Gregorian calendar, extended to all years from -292277022399 on;
+//! seconds before that count on from the other end, as they do in Go's `time` (1.24), which Prometheus' dates are.
 
 /// A date and time of day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,10 +21,22 @@ pub(crate) struct Civil {
 /// Days before each month of a year that is not a leap year.
 const DAYS_BEFORE: [i64; 12] = [0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334];
 
+/// Midnight of the first day that Go's `time` counts from, in unix seconds.
+const FIRST_UNIX_S: i64 = -9_223_371_966_579_724_800;
+
 impl Civil {
+    /// The date of unix seconds that a query computed: what is cut off has no fraction, and what no int64 holds
+    /// is the smallest one, as on the processors that Prometheus runs on.
+    pub(crate) fn from_float(seconds: f64) -> Self {
+        let fits = seconds >= i64::MIN as f64 && seconds < i64::MAX as f64;
+        Self::from_unix(if fits { seconds as i64 } else { i64::MIN })
+    }
+
     /// The date of unix seconds.
     pub(crate) fn from_unix(seconds: i64) -> Self {
-        let (days, rest) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
+        let seconds = i128::from(seconds) + if seconds < FIRST_UNIX_S { 1 << 64 } else { 0 };
+        // Whole days of the wrapped seconds fit an i64 again.
+        let (days, rest) = (seconds.div_euclid(86_400) as i64, seconds.rem_euclid(86_400) as i64);
         // Years are counted from 1 March, so that the leap day ends one; 146,097 days are 400 years.
         let shifted = days + 719_468;
         let (era, day_of_era) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
@@ -79,6 +92,8 @@ mod tests {
             (1_735_689_599, "2024-12-31T23:59:59Z", 2, 366, 31),
             (-1, "1969-12-31T23:59:59Z", 3, 365, 31),
             (1_709_251_200, "2024-03-01T00:00:00Z", 5, 61, 31),
+            (i64::MIN, "292277026596-12-04T15:30:08Z", 0, 339, 31),
+            (i64::MAX, "292277026596-12-04T15:30:07Z", 0, 339, 31),
         ] {
             let c = Civil::from_unix(seconds);
             assert_eq!(rfc3339(seconds), text);

@@ -32,7 +32,7 @@ pub(super) fn part(func: Func) -> Option<Part> {
 
 /// The part for every sample, or for the times of the grid.
 pub(super) fn apply(part: Part, input: Option<Vector<'_>>, grid: Grid) -> Vector<'_> {
-    let of = move |seconds: f64| part(&Civil::from_unix(seconds as i64)) as f64;
+    let of = move |seconds: f64| part(&Civil::from_float(seconds)) as f64;
     let Some(v) = input else {
         let values =
             (0..grid.steps).map(|s| part(&Civil::from_unix(grid.time(s).div_euclid(1000))) as f64).collect();

@@ -357,15 +357,21 @@ fn experimental(name: &str, span: Range<usize>) -> EvalError {
 }
 
 /// The labels that an absent series would have had: those that a selector pins to one value.
+///
+/// Matchers that only take away (`!=` and `!~` that match the empty value) count after the others, whatever their
+/// place: Prometheus' storage (3.5, `PostingsForMatchers`) has sorted them so by the time its engine reads them.
 fn absent_labels(expr: &Expr) -> Labels {
     let matchers = match expr {
         Expr::Vector(v) => &v.matchers,
         Expr::Matrix(m) => &m.selector.matchers,
         _ => return Labels::empty(),
     };
+    let takes_away = |m: &&Matcher| matches!(m.op, MatchOp::NotEqual | MatchOp::NotRegex) && m.matches("");
+    let (last, first): (Vec<&Matcher>, Vec<&Matcher>) =
+        matchers.iter().filter(|m| m.name != METRIC_NAME).partition(takes_away);
     let mut labels = LabelsBuilder::new();
     let mut seen: Vec<&str> = Vec::new();
-    for m in matchers.iter().filter(|m| m.name != METRIC_NAME) {
+    for m in first.into_iter().chain(last) {
         if m.op == MatchOp::Equal && !seen.contains(&m.name.as_str()) {
             labels.set(&m.name, &m.value);
             seen.push(&m.name);
