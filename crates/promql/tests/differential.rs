@@ -110,7 +110,7 @@ fn known_difference(text: &str, difference: &str) -> Option<&'static str> {
     }
     let histograms = ["duration_seconds", "sizes", "custom_seconds", "mixed"];
     if (text.contains("rate(") || text.contains("increase(")) && histograms.iter().any(|h| text.contains(h)) {
-        return Some("later versions: rates of native histograms do not reach beyond a counter's zero point");
+        return Some("3.6 (#16828): rates of native histograms do not reach beyond a counter's zero point");
     }
     if text.contains("last_over_time(") && text.contains(':') {
         return Some(
