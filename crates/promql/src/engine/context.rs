@@ -122,30 +122,52 @@ impl<'e> Context<'e> {
         }
     }
 
-    /// Runs `work` for `0..n` on all cores. Results and notes keep the order.
+    /// Runs `work` for `0..n` on all cores. Results and notes keep the order; of several errors the first in that
+    /// order is told.
+    ///
+    /// Threads take a few series at a time from one counter, so that none is left with a long rest, and each keeps
+    /// its buffers throughout.
     pub(crate) fn parallel<T: Send>(
         &self,
         n: usize,
         notes: &mut Notes,
         work: impl Fn(usize, &mut Worker) -> Result<T, EvalError> + Send + Sync,
     ) -> Result<Vec<T>, EvalError> {
-        let one = |worker: &mut Worker, i: usize| -> Result<(T, Vec<Note>), EvalError> {
-            self.check()?;
-            let result = work(i, worker)?;
-            Ok((result, worker.notes.take()))
+        let next = AtomicUsize::new(0);
+        let threads = rayon::current_num_threads();
+        let batch = (n / (threads * 16)).clamp(1, 64);
+        let share = || {
+            let (mut worker, mut done) = (Worker::default(), Vec::new());
+            loop {
+                let from = next.fetch_add(batch, Ordering::Relaxed);
+                if from >= n {
+                    return done;
+                }
+                for i in from..n.min(from + batch) {
+                    let result = self.check().and_then(|()| work(i, &mut worker));
+                    if result.is_err() {
+                        // Nobody starts on what lies further on.
+                        next.fetch_max(n, Ordering::Relaxed);
+                    }
+                    done.push((i, result, worker.notes.take()));
+                }
+            }
         };
-        let done: Vec<(T, Vec<Note>)> = if n <= 1 {
-            let mut worker = Worker::default();
-            (0..n).map(|i| one(&mut worker, i)).collect::<Result<_, _>>()?
+        let mut done = Vec::new();
+        if n <= 1 || threads == 1 {
+            done = share();
         } else {
-            (0..n).into_par_iter().map_init(Worker::default, one).collect::<Result<_, _>>()?
-        };
-        Ok(done
-            .into_iter()
-            .map(|(result, said)| {
+            let shares = (0..threads.min(n)).into_par_iter().with_max_len(1).map(|_| share());
+            for part in shares.collect::<Vec<_>>() {
+                done.extend(part);
+            }
+            done.sort_unstable_by_key(|(i, ..)| *i);
+        }
+        done.into_iter()
+            .map(|(_, result, said): (usize, Result<T, EvalError>, Vec<Note>)| {
                 notes.extend(said);
                 result
             })
-            .collect())
+            .collect()
     }
 }

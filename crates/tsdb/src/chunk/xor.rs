@@ -4,7 +4,7 @@
 //! others a difference of differences in 1, 16, 20, 24 or 68 bits and an XOR.
 
 use crate::{
-    bits::{BitBuffer, BitReader, BitWriter, XorWindow, fits, sign},
+    bits::{BitReader, BitWriter, XorWindow, fits, sign},
     buf::{put_uvarint, put_varint},
     error::Damage,
 };
@@ -107,45 +107,180 @@ pub(crate) fn decode(data: &[u8], times: &mut Vec<i64>, values: &mut Vec<f64>) -
     filled
 }
 
+/// How many chunks are read in turn.
+const LANES: usize = 3;
+
+/// Appends the samples of several chunks, which follow each other; on an error the vectors are as they were.
+///
+/// Where one sample's bits end is known only when it has been read, so a single chunk keeps a processor waiting;
+/// chunks know nothing of each other, so four of them are read in turn.
+pub(crate) fn decode_all(
+    chunks: &[&[u8]],
+    times: &mut Vec<i64>,
+    values: &mut Vec<f64>,
+) -> Result<(), (usize, Damage)> {
+    let (base_t, base_v) = (times.len(), values.len());
+    let mut done = 0;
+    while done < chunks.len() {
+        let several = chunks[done..].first_chunk();
+        if several.is_some_and(|several| decode_lanes(several, times, values)) {
+            done += LANES;
+            continue;
+        }
+        if let Err(damage) = decode(chunks[done], times, values) {
+            times.truncate(base_t);
+            values.truncate(base_v);
+            return Err((done, damage));
+        }
+        done += 1;
+    }
+    Ok(())
+}
+
+/// Decodes chunks in turn, if all of them have samples enough and none is damaged; else nothing is appended.
+fn decode_lanes(chunks: &[&[u8]; LANES], times: &mut Vec<i64>, values: &mut Vec<f64>) -> bool {
+    let count = |data: &[u8]| super::sample_count(data).map_or(0, usize::from);
+    let counts = chunks.map(count);
+    if (0..LANES).any(|i| counts[i] < 2 || counts[i] > chunks[i].len() * 4) {
+        return false;
+    }
+    let (base_t, base_v) = (times.len(), values.len());
+    let total = counts.iter().sum::<usize>();
+    times.resize(base_t + total, 0);
+    values.resize(base_v + total, 0.0);
+    let (mut rest_t, mut rest_v) = (&mut times[base_t..], &mut values[base_v..]);
+    let mut slots: [(&mut [i64], &mut [f64]); LANES] = std::array::from_fn(|i| {
+        let (t, after_t) = std::mem::take(&mut rest_t).split_at_mut(counts[i]);
+        let (v, after_v) = std::mem::take(&mut rest_v).split_at_mut(counts[i]);
+        (rest_t, rest_v) = (after_t, after_v);
+        (t, v)
+    });
+    let mut lanes: [Lane<'_>; LANES] =
+        std::array::from_fn(|i| Lane::begin(&chunks[i][2..], slots[i].0, slots[i].1));
+    let common = counts.into_iter().min().unwrap_or(0);
+    in_turn(&mut lanes, &mut slots, common);
+    for (lane, (t, v)) in lanes.iter_mut().zip(&mut slots) {
+        lane.fill(&mut t[common..], &mut v[common..]);
+    }
+    let whole = !lanes.iter().any(Lane::overrun);
+    if !whole {
+        times.truncate(base_t);
+        values.truncate(base_v);
+    }
+    whole
+}
+
+/// Reads the third sample of every lane and those after it, up to `end`, which no lane has fewer slots than. The
+/// lanes are copies with names, for the compiler to keep them in registers.
+fn in_turn(lanes: &mut [Lane<'_>; LANES], slots: &mut [(&mut [i64], &mut [f64]); LANES], end: usize) {
+    let [a, b, c] = lanes;
+    let (mut a_now, mut b_now, mut c_now) = (a.clone(), b.clone(), c.clone());
+    let [(a_t, a_v), (b_t, b_v), (c_t, c_v)] = slots;
+    for at in 2..end {
+        (a_t[at], a_v[at]) = a_now.next();
+        (b_t[at], b_v[at]) = b_now.next();
+        (c_t[at], c_v[at]) = c_now.next();
+    }
+    (*a, *b, *c) = (a_now, b_now, c_now);
+}
+
 /// Decodes into slots that are there; what a chunk that ends early leaves in them is of no use.
 fn fill(data: &[u8], times: &mut [i64], values: &mut [f64]) -> Result<(), Damage> {
-    let mut slots = times.iter_mut().zip(values.iter_mut());
-    let mut reader = BitReader::new(data);
-    let mut t = reader.varint();
-    let mut value = reader.take(64);
-    if let Some((t_out, v_out)) = slots.next() {
-        (*t_out, *v_out) = (t, f64::from_bits(value));
-    }
-    let mut delta = 0i64;
-    let mut window = XorWindow::FULL;
-    if let Some((t_out, v_out)) = slots.next() {
-        delta = reader.uvarint() as i64;
-        t = t.wrapping_add(delta);
-        value ^= window.take(&mut reader);
-        (*t_out, *v_out) = (t, f64::from_bits(value));
-    }
-    let mut bits = BitBuffer::new(&reader);
-    for (t_out, v_out) in slots {
-        bits.refill();
-        if bits.word >> 63 == 0 {
-            bits.skip(1);
-        } else {
-            delta = delta.wrapping_add(take_dod(&mut bits));
-            bits.refill();
-        }
-        t = t.wrapping_add(delta);
-        value ^= take_xor(&mut bits, &mut window);
-        (*t_out, *v_out) = (t, f64::from_bits(value));
-    }
-    if bits.overrun() {
+    let mut lane = Lane::begin(data, times, values);
+    let first = times.len().min(2);
+    lane.fill(&mut times[first..], &mut values[first..]);
+    if lane.overrun() {
         return Err(Damage::new(data.len(), "a chunk ends before its last sample"));
     }
     Ok(())
 }
 
+/// A chunk that is being read, and its last sample.
+#[derive(Clone)]
+struct Lane<'a> {
+    bits: BitReader<'a>,
+    t: i64,
+    delta: i64,
+    value: u64,
+    /// The bits of a XOR that the last explicit window holds, and the zeros after them.
+    width: u32,
+    trailing: u32,
+}
+
+impl<'a> Lane<'a> {
+    /// Reads the first two samples, or the one that there is a slot for.
+    fn begin(data: &'a [u8], times: &mut [i64], values: &mut [f64]) -> Self {
+        let mut bits = BitReader::new(data);
+        let (t, value) = (bits.varint(), bits.take(64));
+        let mut lane = Self { bits, t, delta: 0, value, width: 64, trailing: 0 };
+        let mut slots = times.iter_mut().zip(values.iter_mut());
+        if let Some((t_out, v_out)) = slots.next() {
+            (*t_out, *v_out) = (t, f64::from_bits(value));
+        }
+        if let Some((t_out, v_out)) = slots.next() {
+            lane.delta = lane.bits.uvarint() as i64;
+            let word = lane.bits.peek();
+            (*t_out, *v_out) = lane.advance(word);
+        }
+        lane
+    }
+
+    /// The third sample, and every other after it.
+    #[inline(always)]
+    fn next(&mut self) -> (i64, f64) {
+        let mut word = self.bits.peek();
+        if word >> 63 == 0 {
+            self.bits.skip(1);
+            word <<= 1;
+        } else {
+            self.delta = self.delta.wrapping_add(take_dod(&mut self.bits));
+            word = self.bits.peek();
+        }
+        self.advance(word)
+    }
+
+    /// Moves on by the difference in time and by the XOR that `word`, of which 56 bits count, starts with.
+    #[inline(always)]
+    fn advance(&mut self, word: u64) -> (i64, f64) {
+        self.t = self.t.wrapping_add(self.delta);
+        // Which of the three forms comes next is hard to foresee, so all are computed and one is chosen.
+        let (set, explicit) = (word >> 63 == 1, word >> 62 == 0b11);
+        let (leading, width) = (((word >> 57) & 31) as u32, ((word >> 51) & 63) as u32);
+        let width = if width == 0 { 64 } else { width };
+        // Only damage makes a window wider than a word; the value is then as wrong as the chunk is.
+        let trailing = 64 - width - leading.min(64 - width);
+        self.width = if explicit { width } else { self.width };
+        self.trailing = if explicit { trailing } else { self.trailing };
+        let prefix = if explicit { 13 } else { 1 + u32::from(set) };
+        let width = if set { self.width } else { 0 };
+        let xor = if prefix + width <= 56 {
+            self.bits.skip(prefix + width);
+            // In two steps, as the width may be nothing.
+            ((word << prefix) >> 1) >> (63 - width)
+        } else {
+            self.bits.skip(prefix);
+            self.bits.take(width)
+        };
+        self.value ^= xor << self.trailing;
+        (self.t, f64::from_bits(self.value))
+    }
+
+    fn fill(&mut self, times: &mut [i64], values: &mut [f64]) {
+        for (t, v) in times.iter_mut().zip(values) {
+            (*t, *v) = self.next();
+        }
+    }
+
+    fn overrun(&self) -> bool {
+        self.bits.overrun()
+    }
+}
+
+/// A difference of differences that is not zero.
 #[inline(always)]
-fn take_dod(bits: &mut BitBuffer<'_>) -> i64 {
-    let (prefix, width) = match bits.word.leading_ones() {
+fn take_dod(bits: &mut BitReader<'_>) -> i64 {
+    let word = bits.peek();
+    let (prefix, width) = match word.leading_ones() {
         1 => (2, 14),
         2 => (3, 17),
         3 => (4, 20),
@@ -154,30 +289,8 @@ fn take_dod(bits: &mut BitBuffer<'_>) -> i64 {
             return bits.take(64) as i64;
         }
     };
-    let dod = (bits.word << prefix) >> (64 - width);
     bits.skip(prefix + width);
-    sign(dod, width)
-}
-
-/// As [`XorWindow::take`], from a buffer that holds at least 40 bits.
-#[inline(always)]
-fn take_xor(bits: &mut BitBuffer<'_>, window: &mut XorWindow) -> u64 {
-    let word = bits.word;
-    if word >> 63 == 0 {
-        bits.skip(1);
-        return 0;
-    }
-    // Which of the two forms comes next is hard to foresee, so both are computed and one is chosen.
-    let prefix = window.choose(word);
-    let width = 64 - window.leading - window.trailing;
-    let delta = if prefix + width <= bits.held {
-        bits.skip(prefix + width);
-        (word << prefix) >> (64 - width)
-    } else {
-        bits.skip(prefix);
-        bits.take(width)
-    };
-    delta << window.trailing
+    sign((word << prefix) >> (64 - width), width)
 }
 
 #[cfg(test)]
@@ -195,6 +308,14 @@ mod tests {
         let got: Vec<_> = times[1..].iter().zip(&values[1..]).map(|(t, v)| (*t, v.to_bits())).collect();
         let want: Vec<_> = samples.iter().map(|(t, v)| (*t, v.to_bits())).collect();
         assert_eq!(got, want);
+        // Several at a time, one of them shorter than the others, give the same.
+        let mut short = XorEncoder::new();
+        samples.iter().take(3).for_each(|(t, v)| short.push(*t, *v));
+        let (short, mut times, mut values) = (short.finish(), vec![7], vec![7.0]);
+        decode_all(&[&data, &short, &data, &data, &short], &mut times, &mut values).expect("decodes");
+        let got: Vec<_> = times[1..].iter().zip(&values[1..]).map(|(t, v)| (*t, v.to_bits())).collect();
+        let head = &want[..want.len().min(3)];
+        assert_eq!(got, [&want, head, &want, &want, head].concat());
         data
     }
 
@@ -237,6 +358,9 @@ mod tests {
             let (mut times, mut values) = (Vec::new(), Vec::new());
             assert!(decode(&good[..cut], &mut times, &mut values).is_err(), "cut at {cut}");
             assert!(times.is_empty() && values.is_empty());
+            let four = [&good[..], &good, &good[..cut], &good];
+            let (at, _) = decode_all(&four, &mut times, &mut values).expect_err("cut");
+            assert!(at == 2 && times.is_empty() && values.is_empty());
         }
         assert!(decode(&[0xff, 0xff, 0, 0], &mut Vec::new(), &mut Vec::new()).is_err());
     }

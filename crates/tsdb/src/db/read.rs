@@ -1,12 +1,14 @@
 //! The samples of one series from all sources that have it. Invariant: times ascend, each once; where sources
 //! disagree about a time, the one listed first is believed.
 
+use std::path::Path;
+
 use assay_model::{Column, CounterResetHint, Labels, QueryError, Series};
 
 use crate::{
     block::{Block, index::ChunkMeta, tombstones::Interval},
-    chunk::{self, Chunk},
-    error::Result,
+    chunk::{self, Chunk, Encoding},
+    error::{Damage, Error, Result},
 };
 
 /// What one source has of a series.
@@ -98,31 +100,69 @@ fn runs(chunks: Vec<Pending<'_>>) -> Vec<Vec<Pending<'_>>> {
 }
 
 fn read_run(run: &[Pending<'_>], range: (i64, i64), out: &mut Column) -> Result<()> {
-    for chunk in run {
-        let (floats, histograms) = (out.times.len(), out.histogram_times.len());
-        match chunk.source {
-            Source::Block(block, reference) => {
-                let (encoding, data) = block.chunks.get(reference)?;
-                chunk::decode(encoding, data, out).map_err(|d| block.chunks.locate(reference, d))?;
-            }
-            Source::Memory(c) => {
-                chunk::decode(c.encoding, &c.data, out)
-                    .map_err(|d| d.in_file(std::path::Path::new("chunk in memory"), 0))?;
-            }
-        }
-        let inside = chunk.min_t >= range.0 && chunk.max_t <= range.1;
-        let deleted = chunk.deleted.iter().any(|(low, high)| *low <= chunk.max_t && *high >= chunk.min_t);
-        if !inside || deleted {
-            let keep = |t: i64| {
-                t >= range.0
-                    && t <= range.1
-                    && !chunk.deleted.iter().any(|(low, high)| (*low..=*high).contains(&t))
-            };
-            filter(&mut out.times, &mut out.values, floats, keep);
-            filter(&mut out.histogram_times, &mut out.histograms, histograms, keep);
+    let mut next = 0;
+    while next < run.len() {
+        let whole = read_whole(&run[next..], range, out)?;
+        next += whole;
+        if whole == 0 {
+            read_part(&run[next], range, out)?;
+            next += 1;
         }
     }
     Ok(())
+}
+
+/// Reads the chunks of floats at the front of which every sample counts, and yields how many they were.
+fn read_whole(run: &[Pending<'_>], range: (i64, i64), out: &mut Column) -> Result<usize> {
+    let mut chunks = Vec::with_capacity(run.len());
+    for chunk in run.iter().take_while(|c| c.is_whole(range)) {
+        match chunk.bytes()? {
+            (Encoding::Xor, data) => chunks.push(data),
+            _ => break,
+        }
+    }
+    let read = chunk::xor::decode_all(&chunks, &mut out.times, &mut out.values);
+    read.map_err(|(at, damage)| run[at].locate(damage))?;
+    Ok(chunks.len())
+}
+
+/// Reads a chunk of any kind, and leaves out what lies outside the range or was deleted.
+fn read_part(chunk: &Pending<'_>, range: (i64, i64), out: &mut Column) -> Result<()> {
+    let (floats, histograms) = (out.times.len(), out.histogram_times.len());
+    let (encoding, data) = chunk.bytes()?;
+    chunk::decode(encoding, data, out).map_err(|damage| chunk.locate(damage))?;
+    if !chunk.is_whole(range) {
+        let keep = |t: i64| {
+            t >= range.0
+                && t <= range.1
+                && !chunk.deleted.iter().any(|(low, high)| (*low..=*high).contains(&t))
+        };
+        filter(&mut out.times, &mut out.values, floats, keep);
+        filter(&mut out.histogram_times, &mut out.histograms, histograms, keep);
+    }
+    Ok(())
+}
+
+impl<'s> Pending<'s> {
+    /// Whether every sample lies in the range and none was deleted.
+    fn is_whole(&self, range: (i64, i64)) -> bool {
+        let deleted = self.deleted.iter().any(|(low, high)| *low <= self.max_t && *high >= self.min_t);
+        self.min_t >= range.0 && self.max_t <= range.1 && !deleted
+    }
+
+    fn bytes(&self) -> Result<(Encoding, &'s [u8])> {
+        match self.source {
+            Source::Block(block, reference) => block.chunks.get(reference),
+            Source::Memory(c) => Ok((c.encoding, &c.data)),
+        }
+    }
+
+    fn locate(&self, damage: Damage) -> Error {
+        match self.source {
+            Source::Block(block, reference) => block.chunks.locate(reference, damage),
+            Source::Memory(_) => damage.in_file(Path::new("chunk in memory"), 0),
+        }
+    }
 }
 
 /// Keeps of the entries from `from` on those whose time passes.

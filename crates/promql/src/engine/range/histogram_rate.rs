@@ -12,7 +12,7 @@ use assay_model::{
 
 use super::{
     Job, WindowAt,
-    rate::{Extent, Kind, is_start_reset, note_overlap, starts_overlap},
+    rate::{Bridged, Extent, Kind, is_start_reset, note_overlap, starts_overlap},
 };
 use crate::engine::notes::{Notes, bounds_reconciled, mixed_schemas, not_counter, not_gauge};
 
@@ -55,14 +55,9 @@ impl<'j, 'a> HistogramRate<'j, 'a> {
             return None;
         }
         let mut result = self.difference(first, last, notes)?;
-        let extent = Extent {
-            first_ms: s.histogram_times[first],
-            last_ms: s.histogram_times[last],
-            gaps: last - first,
-        };
-        let at_first = s.histograms[first].count;
-        let ends = (w.start_ms, w.end_ms);
-        result.mul(extent.factor(ends, self.job.frame.range_ms, self.kind, result.count, at_first));
+        let extent = Extent::of(s.histogram_times, &w.histograms, (w.start_ms, w.end_ms));
+        let bridged = Bridged::of(extent, self.job.frame.range_ms, self.kind);
+        result.mul(bridged.factor(self.kind, result.count, s.histograms[first].count));
         Some(result)
     }
 

@@ -96,35 +96,33 @@ fn floats(job: &Job<'_>, kind: Kind, resets: &mut Resets) -> Points {
     let (times, values, frame) = (job.samples.times, job.samples.values, job.frame);
     let mut out = job.absent();
     let mut window = 0..0;
+    let mut last = Bridged::default();
     for (step, slot) in out.values.iter_mut().enumerate() {
         let end_ms = frame.shift.apply(frame.grid.time(step));
         let start_ms = end_ms.saturating_sub(frame.range_ms);
         advance(&mut window, times, start_ms, end_ms);
         if window.len() > 1 {
-            *slot = difference(times, values, &window, (start_ms, end_ms), frame.range_ms, kind, resets);
+            let extent = Extent::of(times, &window, (start_ms, end_ms));
+            // Series that are scraped regularly have the same extent at every step.
+            if extent != last.extent {
+                last = Bridged::of(extent, frame.range_ms, kind);
+            }
+            let (result, first) = difference(values, &window, resets);
+            *slot = result * last.factor(kind, result, first);
         }
     }
     out
 }
 
-/// The extrapolated difference over a window of at least two floats.
+/// The difference over a window of at least two floats, and the first of them.
 #[inline]
-fn difference(
-    times: &[i64],
-    values: &[f64],
-    window: &Range<usize>,
-    (start_ms, end_ms): (i64, i64),
-    range_ms: i64,
-    kind: Kind,
-    resets: &mut Resets,
-) -> f64 {
+fn difference(values: &[f64], window: &Range<usize>, resets: &mut Resets) -> (f64, f64) {
     let (first, last) = (window.start, window.end - 1);
     let mut result = values[last] - values[first];
     for i in resets.within(window) {
         result += values[i - 1];
     }
-    let extent = Extent { first_ms: times[first], last_ms: times[last], gaps: last - first };
-    result * extent.factor((start_ms, end_ms), range_ms, kind, result, values[first])
+    (result, values[first])
 }
 
 fn float(job: &Job<'_>, kind: Kind, w: &WindowAt, resets: &mut Resets, notes: &mut Notes) -> Option<f64> {
@@ -133,7 +131,11 @@ fn float(job: &Job<'_>, kind: Kind, w: &WindowAt, resets: &mut Resets, notes: &m
         note_overlap(job.metric, job.site, notes);
     }
     let ends = (w.start_ms, w.end_ms);
-    (w.floats.len() > 1).then(|| difference(times, values, &w.floats, ends, job.frame.range_ms, kind, resets))
+    (w.floats.len() > 1).then(|| {
+        let extent = Extent::of(times, &w.floats, ends);
+        let (result, first) = difference(values, &w.floats, resets);
+        result * Bridged::of(extent, job.frame.range_ms, kind).factor(kind, result, first)
+    })
 }
 
 /// Tells that a sample's start time lies before the sample before it.
@@ -149,41 +151,79 @@ pub(super) fn note_overlap(metric: &str, site: Site, notes: &mut Notes) {
 }
 
 /// What part of its window a series covers.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Extent {
-    pub(super) first_ms: i64,
-    pub(super) last_ms: i64,
+    /// From the window's start to the first sample.
+    pub(super) before_ms: i64,
+    /// From the first sample to the last.
+    pub(super) sampled_ms: i64,
+    /// From the last sample to the window's end.
+    pub(super) after_ms: i64,
     /// Samples less one.
     pub(super) gaps: usize,
 }
 
 impl Extent {
-    /// What the difference between the last and the first sample is to be multiplied by. `result` is that
-    /// difference and `first` the first value (or the counts, for histograms). There are at least two samples.
-    ///
-    /// A gap at an end is bridged where it is hardly longer than the gaps between samples, as then the series
-    /// went on; else by half such a gap. Every operation is the reference's, in its order: a replay has to
-    /// yield what the server wrote, to the last bit.
+    /// That of the samples in `window`, of which there are at least two.
     #[inline]
-    pub(super) fn factor(
-        &self,
-        (start_ms, end_ms): (i64, i64),
-        range_ms: i64,
-        kind: Kind,
-        result: f64,
-        first: f64,
-    ) -> f64 {
+    pub(super) fn of(times: &[i64], window: &Range<usize>, (start_ms, end_ms): (i64, i64)) -> Self {
+        let (first_ms, last_ms) = (times[window.start], times[window.end - 1]);
+        Self {
+            before_ms: first_ms - start_ms,
+            sampled_ms: last_ms - first_ms,
+            after_ms: end_ms - last_ms,
+            gaps: window.len() - 1,
+        }
+    }
+}
+
+/// How far a series is taken to reach beyond its samples.
+///
+/// A gap at an end is bridged where it is hardly longer than the gaps between samples, as then the series
+/// went on; else by half such a gap. Every operation is the reference's, in its order: a replay has to
+/// yield what the server wrote, to the last bit.
+#[derive(Default)]
+pub(super) struct Bridged {
+    extent: Extent,
+    sampled_s: f64,
+    to_start_s: f64,
+    to_end_s: f64,
+    range_s: f64,
+    /// The factor where the counter's zero point does not come into it.
+    whole: f64,
+}
+
+impl Bridged {
+    pub(super) fn of(extent: Extent, range_ms: i64, kind: Kind) -> Self {
         let seconds = |ms: i64| ms as f64 / 1000.0;
-        let sampled = seconds(self.last_ms - self.first_ms);
-        let average = sampled / self.gaps as f64;
+        let sampled_s = seconds(extent.sampled_ms);
+        let average = sampled_s / extent.gaps as f64;
         let threshold = average * 1.1;
         let bridge = |gap: f64| if gap >= threshold { average / 2.0 } else { gap };
-        let mut to_start = bridge(seconds(self.first_ms - start_ms));
-        if kind.counter && result > 0.0 && first >= 0.0 {
-            to_start = to_start.min(sampled * (first / result));
+        let to_start_s = bridge(seconds(extent.before_ms));
+        let to_end_s = bridge(seconds(extent.after_ms));
+        let range_s = range_seconds(range_ms);
+        let mut bridged = Self { extent, sampled_s, to_start_s, to_end_s, range_s, whole: 0.0 };
+        bridged.whole = bridged.reaching(kind, to_start_s);
+        bridged
+    }
+
+    /// What the difference between the last and the first sample is to be multiplied by. `result` is that
+    /// difference and `first` the first value (or the counts, for histograms).
+    #[inline]
+    pub(super) fn factor(&self, kind: Kind, result: f64, first: f64) -> f64 {
+        // No bridge is longer than 1.1 times what was sampled, so a counter that is far from zero stays above it.
+        if !kind.counter || first > 2.0 * result || result <= 0.0 || first < 0.0 {
+            return self.whole;
         }
-        let to_end = bridge(seconds(end_ms - self.last_ms));
-        let factor = (sampled + to_start + to_end) / sampled;
-        if kind.per_second { factor / range_seconds(range_ms) } else { factor }
+        let to_zero_s = self.sampled_s * (first / result);
+        // A comparison with NaN is false, as the reference's is.
+        if to_zero_s < self.to_start_s { self.reaching(kind, to_zero_s) } else { self.whole }
+    }
+
+    fn reaching(&self, kind: Kind, to_start_s: f64) -> f64 {
+        let factor = (self.sampled_s + to_start_s + self.to_end_s) / self.sampled_s;
+        if kind.per_second { factor / self.range_s } else { factor }
     }
 }
 
