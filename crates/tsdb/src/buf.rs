@@ -69,7 +69,19 @@ impl<'a> Decoder<'a> {
         Ok(f64::from_bits(self.be64()?))
     }
 
+    #[inline]
     pub(crate) fn uvarint(&mut self) -> Result<u64> {
+        // Most numbers of an index take one byte.
+        match self.data.get(self.at) {
+            Some(b) if *b < 0x80 => {
+                self.at += 1;
+                Ok(u64::from(*b))
+            }
+            _ => self.long_uvarint(),
+        }
+    }
+
+    fn long_uvarint(&mut self) -> Result<u64> {
         let (mut value, mut shift) = (0u64, 0u32);
         for (i, b) in self.data[self.at..].iter().enumerate().take(10) {
             if shift == 63 && *b > 1 {

@@ -56,16 +56,18 @@ pub(super) fn run(args: &Args) -> anyhow::Result<u8> {
     for warning in run.database.warnings() {
         tracing::warn!("{warning}");
     }
-    let (first_ms, last_ms) = run.time_range().unwrap_or_default();
+    // Looked up where it is needed: it takes a look at every series.
+    let span = || run.time_range().unwrap_or_default();
     let engine = Engine::default();
     let ranged = args.start.is_some() || args.end.is_some() || args.step.is_some();
     let found = if ranged {
-        let (start_ms, end_ms) = (args.start.unwrap_or(first_ms), args.end.unwrap_or(last_ms));
+        let start_ms = args.start.unwrap_or_else(|| span().0);
+        let end_ms = args.end.unwrap_or_else(|| span().1);
         anyhow::ensure!(start_ms <= end_ms, "--start is after --end");
         let step_ms = args.step.unwrap_or(((end_ms - start_ms) / 60 / 1000 * 1000).max(1000));
         engine.range(&run.database, &expr, start_ms, end_ms, step_ms)?
     } else {
-        engine.instant(&run.database, &expr, args.time.unwrap_or(last_ms))?
+        engine.instant(&run.database, &expr, args.time.unwrap_or_else(|| span().1))?
     };
     tell(&found.annotations);
     output::print(&match args.format {

@@ -61,7 +61,11 @@ impl Resets {
         let (mut at, mut overlaps) = (Vec::new(), Vec::new());
         if kind.counter {
             if s.starts.is_empty() {
-                at.extend((1..s.values.len()).filter(|i| s.values[*i] < s.values[i - 1]));
+                // Most counters never start anew; comparing several values at once finds that out.
+                let falls = s.values.iter().zip(s.values.iter().skip(1)).fold(false, |f, (a, b)| f | (b < a));
+                if falls {
+                    at.extend((1..s.values.len()).filter(|i| s.values[*i] < s.values[i - 1]));
+                }
             } else {
                 for i in 1..s.values.len() {
                     if s.values[i] < s.values[i - 1]
