@@ -3,6 +3,7 @@
 //! Invariant: a figure is printed with what it was measured on; a claim is a ratio, never an absolute time.
 
 mod data;
+mod linearity;
 mod machine;
 mod measure;
 mod promql;
@@ -21,6 +22,8 @@ pub(crate) use measure::{Measure, measure};
 pub(crate) enum Bench {
     /// Range queries over blocks: ruleseval against Prometheus and VictoriaMetrics.
     Promql(Size),
+    /// The cost of range queries as series and steps grow tenfold.
+    Linearity(Size),
     /// A backtest of 200 rules against vmalert, and 200 unit tests against promtool.
     Rules(Size),
     /// OpenMetrics text into a block: ruleseval against promtool.
@@ -66,6 +69,7 @@ pub(crate) fn run(bench: &Bench) -> Result<()> {
     machine::print();
     match bench {
         Bench::Promql(size) => promql::run(size),
+        Bench::Linearity(size) => linearity::run(size),
         Bench::Rules(size) => rules::run(size),
         Bench::Tsdb(size) => tsdb::run(size),
     }

@@ -15,7 +15,7 @@ use crate::{
     shell,
 };
 
-const QUERIES: [(&str, &str); 8] = [
+pub(super) const QUERIES: [(&str, &str); 8] = [
     ("p99", "histogram_quantile(0.99, sum by (le) (rate(http_request_duration_seconds_bucket[1m])))"),
     (
         "p95 by route",

@@ -5,6 +5,7 @@ use std::{fs, path::Path};
 use anyhow::Result;
 
 use super::{Bed, Size, data, measure::usage, median};
+use crate::shell;
 
 pub(super) fn run(size: &Size) -> Result<()> {
     let bed = Bed::make("tsdb")?;
@@ -40,8 +41,10 @@ pub(super) fn run(size: &Size) -> Result<()> {
         );
     }
     let ratio = median(&mut ours.iter().zip(&theirs).map(|(a, b)| a.wall_s / b.wall_s).collect::<Vec<_>>());
-    println!("\nwall time, ours / promtool, median of pairs: {ratio:.3}");
-    Ok(())
+    println!("\nwall time, ours / promtool, median of pairs: {ratio:.3}\n");
+    println!("our reader and recorder, on the block of ours, on one core:");
+    let speed = ["run", "--release", "--quiet", "-p", "assay-tsdb", "--example", "tsdb_speed", "--"];
+    shell::run(shell::cargo(&speed).arg(our_out.join("data")))
 }
 
 fn clear(dir: &Path) -> Result<()> {
