@@ -13,7 +13,11 @@ use std::{
 
 use assay_model::{Column, Labels, Queryable as _};
 use assay_run::{Manifest, Outcome, Recorder, RecorderOptions, Run};
-use loadgen::sink::{MetricsSink as _, exposition::Exposition, otlp::OtlpSink, recorder::RecorderSink};
+use loadgen::sink::{
+    exposition::Exposition,
+    otlp::{OtlpSink, Protocol, Settings, Signal},
+    recorder::RecorderSink,
+};
 
 use crate::server::{Server, respond, run_with};
 
@@ -257,7 +261,8 @@ fn victoria_metrics_sees_the_same_series_over_otlp() {
         "/health",
     );
     let endpoint = format!("http://{}/opentelemetry", victoria.address);
-    let otlp = OtlpSink::start(&endpoint, "here").expect("a sender");
+    let settings = Settings::new(Signal::Metrics, Protocol::HttpProtobuf, &endpoint);
+    let otlp = OtlpSink::start(&settings.unwrap_or_else(|e| panic!("{e}")), "here").expect("a sender");
     let (_, ours, _) = record(&temporary.path().join("run"), vec![Box::new(otlp)]);
     // VictoriaMetrics keeps a histogram's count as a series of its own.
     let is_histogram = |k: &str| k.split('{').next().is_some_and(|n| n.ends_with("_seconds"));
@@ -269,56 +274,4 @@ fn victoria_metrics_sees_the_same_series_over_otlp() {
     let selector = "{__name__=~\"load_.*|http_client_.*\",__name__!~\".*_(bucket|sum)\"}";
     wait_for(|| victoria.series(selector).len() >= want.len());
     assert_same(&want, &victoria.series(selector));
-}
-
-#[test]
-fn otlp_waits_for_a_receiver_that_comes_late_and_counts_what_it_gives_up() {
-    let free = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let address = free.local_addr().expect("an address");
-    drop(free);
-    let mut late = OtlpSink::start(&format!("http://{address}"), "here").expect("a sender");
-    for t in 0..3 {
-        late.push(t, &[]).expect("queued");
-    }
-    // The receiver comes when three exports wait already.
-    let listener = TcpListener::bind(address).expect("the port is free again");
-    let receiver = std::thread::spawn(move || {
-        let mut paths = Vec::new();
-        for stream in listener.incoming().take(1) {
-            let mut stream = stream.expect("a connection");
-            let mut buffer = Vec::new();
-            let mut piece = [0; 4096];
-            while paths.len() < 3 {
-                let n = stream.read(&mut piece).expect("a request");
-                assert!(n > 0, "the connection is kept");
-                buffer.extend_from_slice(&piece[..n]);
-                let text = String::from_utf8_lossy(&buffer).into_owned();
-                let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
-                let length: usize = head
-                    .lines()
-                    .find_map(|l| l.to_ascii_lowercase().strip_prefix("content-length: ").map(str::to_owned))
-                    .map_or(0, |v| v.trim().parse().expect("a number"));
-                if body.len() >= length {
-                    paths.push(head.lines().next().unwrap_or_default().to_owned());
-                    stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").expect("answered");
-                    buffer.clear();
-                }
-            }
-        }
-        paths
-    });
-    late.finish().expect("flushed");
-    assert_eq!(late.failures(), 0);
-    assert_eq!(receiver.join().expect("no panic"), ["POST /v1/metrics HTTP/1.1"; 3]);
-
-    // One that refuses for good is not tried again.
-    let refusing = Server::start(|_| respond(400, "", "no"));
-    let mut refused = OtlpSink::start(&refusing.url(), "here").expect("a sender");
-    for t in 0..3 {
-        refused.push(t, &[]).expect("queued");
-    }
-    refused.finish().expect("nothing waits");
-    assert_eq!((refused.failures(), refusing.seen().len()), (3, 3));
-    let refusal = OtlpSink::start("ftp://x", "here").map(drop).expect_err("not http");
-    assert!(refusal.to_string().contains("neither http nor https"));
 }
