@@ -154,10 +154,14 @@ impl<'c> Attempt<'c> {
             let reply = self.send(user, &next).await?;
             cookies::store(&mut user.cookies, &next.origin.host, &reply.headers);
             let wanted = self.step.expect.check.is_some() && self.step.expect.holds(reply.status);
-            if wanted || left == 0 || !(300..400).contains(&reply.status) {
+            if wanted || self.step.redirects == 0 || !(300..400).contains(&reply.status) {
                 return Ok(reply);
             }
             let Some(location) = reply.headers.get(header::LOCATION) else { return Ok(reply) };
+            if left == 0 {
+                let detail = format!("more than {} redirects", self.step.redirects);
+                return Err(Failure::new(ErrorClass::Status(reply.status), detail));
+            }
             left -= 1;
             let mut redirected = next.redirected(reply.status, location.as_bytes())?;
             cookies::send(&user.cookies, &redirected.origin.host, &mut redirected.headers);

@@ -1,5 +1,6 @@
 //! The load generator against servers that do as they are told, on loopback.
 
+mod breakdown;
 mod cli;
 mod executors;
 mod faults;
