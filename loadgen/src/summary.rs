@@ -2,7 +2,7 @@
 //! row.
 //!
 //! The JSON form (`--summary json`) has at its top `requests`, `errors`, `duration_s`, then `phases`, each
-//! with its `steps`; times are seconds, percentiles are of the time from the first byte sent (`duration`) and
+//! with its `steps`, `notes` and `warnings`; times are seconds, percentiles are of the time from the first byte sent (`duration`) and
 //! from the scheduled instant (`latency`).
 
 pub(crate) mod hgrm;

@@ -229,6 +229,38 @@ fn headers_and_compression_of_the_environment_reach_the_receiver() {
 }
 
 #[test]
+fn http_over_tls_trusts_the_certificate_it_is_given_and_no_other() {
+    let own = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).expect("a certificate");
+    let dir = tempfile::tempdir().expect("a directory");
+    let ca = dir.path().join("ca.pem");
+    std::fs::write(&ca, own.cert.pem()).expect("written");
+    let key = rustls::pki_types::PrivatePkcs8KeyDer::from(own.signing_key.serialize_der());
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_no_client_auth()
+        .with_single_cert(vec![own.cert.der().clone()], key.into())
+        .expect("a configuration");
+    let server = Server::start_with(Some(Arc::new(config)), |_| ok());
+    let given = Given { endpoint: Some(format!("https://{}", server.address)), ..Given::default() };
+    let resolved = |ca: Option<&std::path::Path>| {
+        let settings = Settings::resolve(Signal::Metrics, &given, |name| {
+            ca.filter(|_| name == "OTEL_EXPORTER_OTLP_CERTIFICATE").map(|p| p.display().to_string())
+        });
+        settings.unwrap_or_else(|e| panic!("{e}")).expect("an endpoint")
+    };
+    let mut trusting = OtlpSink::start(&resolved(Some(&ca)), "here").expect("a sender");
+    push(&mut trusting, 1);
+    assert_eq!((trusting.failures(), server.seen().len()), (0, 1), "{:?}", trusting.remarks());
+    assert_eq!(server.seen()[0].line(), "POST /v1/metrics");
+    let mut doubting = OtlpSink::start(&resolved(None), "here").expect("a sender");
+    push(&mut doubting, 1);
+    assert_eq!((doubting.failures(), server.seen().len()), (1, 1));
+    assert!(doubting.remarks()[0].contains("certificate"), "{:?}", doubting.remarks());
+}
+
+#[test]
 fn grpc_over_tls_trusts_the_certificate_it_is_given() {
     let own = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).expect("a certificate");
     let dir = tempfile::tempdir().expect("a directory");

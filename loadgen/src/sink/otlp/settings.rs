@@ -130,12 +130,14 @@ impl Settings {
         variable: impl Fn(&str) -> Option<String>,
     ) -> Result<Option<Self>, String> {
         let env = Environment { signal, variable: &variable };
+        // Without a place to go to, whatever else is set is meant for others.
+        let Some(named) = Named::find(given, &env) else { return Ok(None) };
         let protocol = match (given.protocol, env.of("PROTOCOL")) {
             (Some(protocol), _) => protocol,
             (None, Some((name, text))) => Protocol::parse(&text).map_err(|e| format!("{name}: {e}"))?,
             (None, None) => Protocol::default(),
         };
-        let Some(url) = endpoint(given, &env, protocol)? else { return Ok(None) };
+        let url = named.url(&env, protocol)?;
         let file = |what| env.of(what).map(|(_, path)| PathBuf::from(path));
         let client = match (file("CLIENT_CERTIFICATE"), file("CLIENT_KEY")) {
             (Some(chain), Some(key)) => Some((chain, key)),
@@ -196,29 +198,38 @@ impl Environment<'_> {
     }
 }
 
-fn endpoint(given: &Given, env: &Environment<'_>, protocol: Protocol) -> Result<Option<Url>, String> {
-    let insecure = env.of("INSECURE").is_some_and(|(_, text)| text.eq_ignore_ascii_case("true"));
-    let signal = env.signal;
-    let own_flag = given.traces_endpoint.as_deref().filter(|_| signal == Signal::Traces);
-    if let Some(text) = own_flag {
-        return parse(text, protocol, insecure).map(Some).map_err(|e| format!("--otlp-traces: {e}"));
+/// Where an endpoint was named, by what, and whether the signal's path follows it.
+struct Named {
+    by: String,
+    text: String,
+    is_base: bool,
+}
+
+impl Named {
+    /// What names the endpoint of the signal. Metrics and traces often go to different places, so the variable of
+    /// the traces alone beats the option that names the place of both.
+    fn find(given: &Given, env: &Environment<'_>) -> Option<Self> {
+        let flag = |by: &str, text: &Option<String>, is_base| {
+            text.as_ref().map(|text| Self { by: by.to_owned(), text: text.clone(), is_base })
+        };
+        let variable =
+            |found: Option<(String, String)>, is_base| found.map(|(by, text)| Self { by, text, is_base });
+        let (both, own) = (flag("--otlp", &given.endpoint, true), variable(env.own("ENDPOINT"), false));
+        let named = match env.signal {
+            Signal::Traces => flag("--otlp-traces", &given.traces_endpoint, false).or(own).or(both),
+            Signal::Metrics => both.or(own),
+        };
+        named.or_else(|| variable(env.general("ENDPOINT"), true))
     }
-    // Metrics and traces often go to different places, so the variable of the traces alone beats the option
-    // that names the place of both.
-    let own_variable = || env.own("ENDPOINT");
-    if signal == Signal::Traces
-        && let Some((name, text)) = own_variable()
-    {
-        return parse(&text, protocol, insecure).map(Some).map_err(|e| format!("{name}: {e}"));
+
+    fn url(&self, env: &Environment<'_>, protocol: Protocol) -> Result<Url, String> {
+        let insecure = env.of("INSECURE").is_some_and(|(_, text)| text.eq_ignore_ascii_case("true"));
+        let url = match self.is_base {
+            true => based(&self.text, env.signal, protocol, insecure),
+            false => parse(&self.text, protocol, insecure),
+        };
+        url.map_err(|e| format!("{}: {e}", self.by))
     }
-    if let Some(text) = &given.endpoint {
-        return based(text, signal, protocol, insecure).map(Some).map_err(|e| format!("--otlp: {e}"));
-    }
-    if let Some((name, text)) = own_variable() {
-        return parse(&text, protocol, insecure).map(Some).map_err(|e| format!("{name}: {e}"));
-    }
-    let Some((name, text)) = env.general("ENDPOINT") else { return Ok(None) };
-    based(&text, signal, protocol, insecure).map(Some).map_err(|e| format!("{name}: {e}"))
 }
 
 /// A base endpoint: over HTTP the signal's path follows it, unless it is there.

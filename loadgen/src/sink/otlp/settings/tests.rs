@@ -24,6 +24,7 @@ fn endpoints_are_found_where_the_specification_has_them() {
     use Signal::{Metrics, Traces};
     check_url(Metrics, None, &[], None);
     check_url(Metrics, None, &[(ALL, "")], None);
+    check_url(Metrics, None, &[("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json")], None);
     check_url(Metrics, None, &[(ALL, "http://a:1")], Some("http://a:1/v1/metrics"));
     check_url(Metrics, None, &[(ALL, "http://a:1/x/")], Some("http://a:1/x/v1/metrics"));
     check_url(Traces, None, &[(ALL, "http://a:1")], Some("http://a:1/v1/traces"));
