@@ -4,10 +4,15 @@
 mod check;
 mod list;
 mod run;
+mod telemetry;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{io::IsTerminal as _, path::PathBuf, process::ExitCode};
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{
+    Parser, Subcommand, ValueEnum,
+    builder::{PossibleValuesParser, TypedValueParser},
+};
+use loadgen::sink::otlp::Protocol;
 
 /// Exit codes.
 pub(crate) mod exit {
@@ -63,10 +68,27 @@ pub(crate) struct RunArguments {
     /// Scrape into the record: URL, or job=URL such as exporter=http://127.0.0.1:9100/metrics
     #[arg(long, value_name = "[JOB=]URL", requires = "record", num_args = 1..)]
     scrape: Vec<String>,
-    /// Push metrics over OTLP (http/protobuf) to URL/v1/metrics; for Prometheus:
-    /// http://127.0.0.1:9090/api/v1/otlp
-    #[arg(long, value_name = "URL", env = "OTEL_EXPORTER_OTLP_ENDPOINT")]
+    /// Push metrics over OTLP to URL/v1/metrics; for Prometheus: http://127.0.0.1:9090/api/v1/otlp
+    ///
+    /// OpenTelemetry's OTEL_EXPORTER_OTLP_* variables are honoured: ENDPOINT, PROTOCOL, HEADERS, TIMEOUT,
+    /// COMPRESSION, CERTIFICATE, CLIENT_CERTIFICATE, CLIENT_KEY and INSECURE, each also for METRICS_ and TRACES_
+    /// alone.
+    #[arg(long, value_name = "URL")]
     otlp: Option<String>,
+    /// How OTLP travels: http/protobuf by default
+    #[arg(long, value_name = "PROTOCOL", value_parser = protocol())]
+    otlp_protocol: Option<Protocol>,
+    /// Make traces, push them over OTLP, and send `traceparent` with each request; RATIO of the iterations are
+    /// sampled, from 0 to 1
+    #[arg(long, value_name = "RATIO", value_parser = ratio)]
+    trace_sample: Option<f64>,
+    /// Where traces go, where that is another place than --otlp: the whole URL, such as
+    /// http://127.0.0.1:4318/v1/traces
+    #[arg(long, value_name = "URL", requires = "trace_sample")]
+    otlp_traces: Option<String>,
+    /// Write percentile files (HdrHistogram's .hgrm) of each phase and step into DIR
+    #[arg(long, value_name = "DIR")]
+    hgrm: Option<PathBuf>,
     /// Serve the metrics for scraping at ADDRESS/metrics
     #[arg(long, value_name = "ADDRESS")]
     metrics_listen: Option<std::net::SocketAddr>,
@@ -115,11 +137,30 @@ enum SummaryKind {
     None,
 }
 
+/// The protocols' names, for help and completion too.
+fn protocol() -> impl TypedValueParser<Value = Protocol> {
+    PossibleValuesParser::new(["http/protobuf", "grpc"]).try_map(|name| Protocol::parse(&name))
+}
+
+fn ratio(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(ratio) if (0.0..=1.0).contains(&ratio) => Ok(ratio),
+        _ => Err("write a share of all iterations from 0 to 1, such as 0.1".to_owned()),
+    }
+}
+
 pub(crate) fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    // Colours are for people: not for files, and not for those who do not want them (https://no-color.org).
+    let has_colours =
+        std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(has_colours)
+        .with_writer(std::io::stderr)
+        .init();
     ExitCode::from(match arguments.command {
         Command::Run(arguments) => run::run(&arguments),
         Command::Check { scenarios } => check::check(&scenarios),

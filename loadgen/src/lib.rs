@@ -18,6 +18,7 @@ pub mod progress;
 mod scenario;
 pub mod sink;
 pub mod summary;
+mod trace;
 pub mod view;
 
 pub use client::{ErrorClass, Failure};
@@ -27,3 +28,4 @@ pub use engine::{
 };
 pub use scenario::{Arrivals, Executor, Mode, PACKS, Pack, Phase, Scenario, Stage, UserKind};
 pub use summary::Summary;
+pub use trace::Tracer;

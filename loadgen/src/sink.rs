@@ -53,6 +53,11 @@ pub trait MetricsSink: Send {
         0
     }
 
+    /// What a reader of the summary should know, each one line: a receiver that was away, say.
+    fn remarks(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// The load is over: what is not out yet goes out now. May block.
     ///
     /// # Errors

@@ -2,14 +2,16 @@
 //! row.
 //!
 //! The JSON form (`--summary json`) has at its top `requests`, `errors`, `duration_s`, then `phases`, each
-//! with its `steps`; times are seconds, percentiles are of the time from the first byte sent (`duration`) and
+//! with its `steps`, `notes` and `warnings`; times are seconds, percentiles are of the time from the first byte sent (`duration`) and
 //! from the scheduled instant (`latency`).
 
+pub(crate) mod hgrm;
 mod text;
 
 use std::time::Duration;
 
 use assay_model::histogram::ExponentialHistogram;
+pub use hgrm::prepare as prepare_hgrm;
 use serde::Serialize;
 pub use text::seconds;
 
@@ -62,6 +64,8 @@ pub struct Summary {
     pub phases: Vec<PhaseSummary>,
     /// The checks, those that never ran left out.
     pub checks: Vec<CheckSummary>,
+    /// What happened beside the load, such as a receiver of metrics that was away.
+    pub notes: Vec<String>,
     /// What makes the figures doubtful.
     pub warnings: Vec<String>,
 }
@@ -221,6 +225,7 @@ pub(crate) fn summarise(
         checks_passed: checks.iter().map(|c| c.passed).sum(),
         checks_failed: checks.iter().map(|c| c.failed).sum(),
         export_failures: facts.export_failures,
+        notes: Vec::new(),
         warnings: warnings(&phases, facts, busiest),
         phases,
         checks,

@@ -7,7 +7,6 @@ use loadgen::{
     Phase, RunError, RunOptions, Scenario, Summary,
     sink::{
         exposition::Exposition,
-        otlp::OtlpSink,
         recorder::{RecorderSink, default_instance},
     },
     summary,
@@ -18,7 +17,7 @@ use loadgen::{
     },
 };
 
-use super::{RunArguments, SummaryKind, ViewKind, exit};
+use super::{RunArguments, SummaryKind, ViewKind, exit, telemetry};
 
 /// Why a run ended without a summary: the exit code and one line.
 struct Stop(u8, String);
@@ -67,10 +66,7 @@ async fn drive(arguments: &RunArguments) -> Result<u8, Stop> {
     let control = options.control();
     stop_on_signals(control.clone())
         .map_err(|e| Stop(exit::FAILED, format!("cannot watch for signals: {e}")))?;
-    if let Some(url) = &arguments.otlp {
-        let sink = OtlpSink::start(url, &instance).map_err(|e| bad(e.to_string()))?;
-        options.sinks.push(Box::new(sink));
-    }
+    telemetry::start(arguments, &instance, &mut options).map_err(bad)?;
     if let Some(address) = arguments.metrics_listen {
         let sink =
             Exposition::listen(address).map_err(|e| bad(format!("--metrics-listen {address}: {e}")))?;
@@ -108,7 +104,9 @@ fn record(
     instance: &str,
     options: &mut RunOptions,
 ) -> Result<Arc<Recorder>, Stop> {
-    let failed = |e: assay_run::RecordError| Stop(exit::FAILED, e.to_string());
+    // A place that cannot be written is the user's to change, and known before the load starts.
+    let failed =
+        |e: assay_run::RecordError| Stop(exit::BAD_INPUT, format!("--record {}: {e}", parent.display()));
     let targets = arguments
         .scrape
         .iter()

@@ -72,7 +72,12 @@ async fn read_body(
 ) -> Result<Bytes, Failure> {
     let mut kept: Option<Bytes> = None;
     let mut joined = BytesMut::new();
+    let mut is_first = true;
     while let Some(chunk) = connection.body_chunk(body, deadline).await? {
+        // Most bodies come whole; one that never stops coming has to be held to the clock.
+        if !std::mem::take(&mut is_first) && deadline.has_passed() {
+            return Err(Connection::endless());
+        }
         if !keep {
             continue;
         }
@@ -105,6 +110,9 @@ async fn read_events(
             let detail = format!("an event is longer than {} bytes", sse::MAX_EVENT_BYTES);
             Failure::new(ErrorClass::TooLarge, detail)
         })?;
+        if deadline.has_passed() {
+            return Err(Connection::endless());
+        }
     }
     Ok(())
 }

@@ -25,7 +25,13 @@ pub(crate) struct Stamps {
     read_bytes: Cell<u64>,
     written_bytes: Cell<u64>,
     error: Cell<Option<io::ErrorKind>>,
+    /// Reads in a row that found something.
+    reads: Cell<u32>,
 }
+
+/// After so many reads in a row the task lets others run: a peer that never stops sending would otherwise hold up
+/// the worker's timers and its other users.
+const MOST_READS: u32 = 16;
 
 impl Stamps {
     /// Forgets everything, before a request is sent.
@@ -36,6 +42,7 @@ impl Stamps {
         self.last_read.set(None);
         self.read_bytes.set(0);
         self.written_bytes.set(0);
+        self.reads.set(0);
     }
 
     /// When the first byte was written.
@@ -108,6 +115,13 @@ impl AsyncRead for Stamped {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        let reads = self.stamps.reads.get();
+        if reads >= MOST_READS {
+            self.stamps.reads.set(0);
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        self.stamps.reads.set(reads + 1);
         let before = buf.filled().len();
         let result = Pin::new(&mut self.stream).poll_read(cx, buf);
         match &result {
@@ -123,7 +137,7 @@ impl AsyncRead for Stamped {
                 }
             }
             Poll::Ready(Err(e)) => self.stamps.error.set(Some(e.kind())),
-            Poll::Pending => {}
+            Poll::Pending => self.stamps.reads.set(0),
         }
         result
     }

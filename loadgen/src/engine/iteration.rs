@@ -30,22 +30,28 @@ pub(crate) struct Done {
 /// Why a list of items ended early.
 struct Failed {
     at: Instant,
+    /// The class of the step that failed.
+    class: ErrorClass,
     least_pause: Duration,
 }
 
 /// Runs an iteration that was due at `due`; think times are multiplied by `think`.
 pub(crate) async fn iterate(cx: &WorkerCx, user: &mut User, due: Instant, think: f64) -> Done {
     user.context.next_iteration();
+    let span = cx.trace_iteration(user, due);
     let scenario = Arc::clone(&cx.scenario);
     let (flow, closing) = closing_think(&scenario);
     let result = match set_up(cx, user, &scenario, due, think).await {
         Ok(at) => items(cx, user, flow, at, think).await,
         Err(failed) => Err(failed),
     };
-    let (at, least_pause) = match result {
-        Ok(at) => (at.max(due), Duration::ZERO),
-        Err(failed) => (failed.at, failed.least_pause),
+    let (at, least_pause, error) = match result {
+        Ok(at) => (at.max(due), Duration::ZERO, None),
+        Err(failed) => (failed.at, failed.least_pause, Some(failed.class)),
     };
+    if let Some(span) = span {
+        span.end(at, error);
+    }
     cx.tally(|t| {
         t.iterations += 1;
         t.iteration_duration.record(at.saturating_duration_since(due).as_secs_f64());
@@ -95,7 +101,7 @@ async fn items(
                     user.is_set_up = cx.scenario.setup.is_empty();
                 }
                 if let Some(error) = ended.error {
-                    return Err(Failed { at: due, least_pause: least_pause(error) });
+                    return Err(Failed { at: due, class: error, least_pause: least_pause(error) });
                 }
             }
             Item::Think(pause) => {
@@ -108,7 +114,11 @@ async fn items(
                     Ok(value) => user.context.set(name, value),
                     Err(e) => {
                         tracing::error!("set {name}: {e}");
-                        return Err(Failed { at: due, least_pause: UNREACHABLE_PAUSE });
+                        return Err(Failed {
+                            at: due,
+                            class: ErrorClass::Template,
+                            least_pause: UNREACHABLE_PAUSE,
+                        });
                     }
                 }
             }

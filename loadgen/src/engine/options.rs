@@ -1,7 +1,7 @@
 //! What a run is told, and what is checked before it begins. Invariant: a run that passes its checks has a
 //! target that answers, and limits that its users fit in.
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
@@ -10,6 +10,7 @@ use crate::{
     client::{connection::Settings, origin::Origin, probe::probe, tls},
     scenario::{Phase, Scenario},
     sink::{MetricsSink, SinkError},
+    trace::Tracer,
     view::View,
 };
 
@@ -31,6 +32,10 @@ pub struct RunOptions {
     pub environment: Vec<(String, String)>,
     /// Where measurements go.
     pub sinks: Vec<Box<dyn MetricsSink>>,
+    /// Makes spans of iterations and requests; `None` for none, which costs nothing.
+    pub tracer: Option<Tracer>,
+    /// A directory for the percentile files of each phase and step, written at the end.
+    pub hgrm: Option<PathBuf>,
     /// What a person sees.
     pub view: Box<dyn View>,
     pub(super) control: (Control, UnboundedReceiver<Signal>),
@@ -138,6 +143,8 @@ impl RunOptions {
             workers: None,
             environment: Vec::new(),
             sinks: Vec::new(),
+            tracer: None,
+            hgrm: None,
             view: Box::new(crate::view::Quiet),
             control: (Control { signals }, receiver),
             checked: None,

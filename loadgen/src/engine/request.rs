@@ -8,6 +8,7 @@ mod decode;
 mod judge;
 mod render;
 mod stream;
+mod traced;
 
 use std::{
     rc::Rc,
@@ -34,6 +35,7 @@ use crate::{
     },
     measure::tally::{Generation, Measured, Outcome, Tally},
     scenario::{Scenario, Step},
+    trace::{RequestSpan, WorkerTracer},
 };
 
 /// What all users of a worker share.
@@ -45,6 +47,8 @@ pub(crate) struct WorkerCx {
     pub(crate) tally: Arc<Mutex<Tally>>,
     pub(crate) timer: Timer,
     pub(crate) fixed: Fixed,
+    /// Makes spans, where the run was asked for traces.
+    pub(crate) tracer: Option<Rc<WorkerTracer>>,
 }
 
 /// Where the load goes.
@@ -73,7 +77,7 @@ impl WorkerCx {
     pub(crate) async fn perform(&self, user: &mut User, step: &Step, due: Instant) -> Ended {
         let mut due = due;
         for attempt in 0.. {
-            let ended = self.attempt(user, step, due).await;
+            let ended = self.attempt(user, step, due, attempt).await;
             if ended.error.is_none() || attempt >= step.retries {
                 return ended;
             }
@@ -87,10 +91,12 @@ impl WorkerCx {
         unreachable!("the loop returns")
     }
 
-    async fn attempt(&self, user: &mut User, step: &Step, due: Instant) -> Ended {
+    async fn attempt(&self, user: &mut User, step: &Step, due: Instant, resent: u32) -> Ended {
         let mut attempt = Attempt::new(self, step, due);
+        attempt.span = self.trace_attempt(user, step, resent, attempt.started);
         let result = match render::render(step, &self.target, user, &self.fixed) {
             Ok(rendered) => {
+                attempt.trace_sends(&rendered);
                 user.slot.set(Some(attempt.started + step.timeout));
                 let result = attempt.follow(user, rendered).await;
                 user.slot.set(None);
@@ -116,6 +122,7 @@ struct Attempt<'c> {
     stamps: Option<Rc<crate::client::stamped::Stamps>>,
     stream: Option<Stream<'c>>,
     judge: Judge<'c>,
+    span: Option<RequestSpan>,
     is_recorded: bool,
 }
 
@@ -134,6 +141,7 @@ impl<'c> Attempt<'c> {
             stamps: None,
             stream: step.stream.as_ref().map(|spec| Stream::new(spec, step.id)),
             judge: Judge::new(step),
+            span: None,
             is_recorded: false,
         }
     }
@@ -146,10 +154,14 @@ impl<'c> Attempt<'c> {
             let reply = self.send(user, &next).await?;
             cookies::store(&mut user.cookies, &next.origin.host, &reply.headers);
             let wanted = self.step.expect.check.is_some() && self.step.expect.holds(reply.status);
-            if wanted || left == 0 || !(300..400).contains(&reply.status) {
+            if wanted || self.step.redirects == 0 || !(300..400).contains(&reply.status) {
                 return Ok(reply);
             }
             let Some(location) = reply.headers.get(header::LOCATION) else { return Ok(reply) };
+            if left == 0 {
+                let detail = format!("more than {} redirects", self.step.redirects);
+                return Err(Failure::new(ErrorClass::Status(reply.status), detail));
+            }
             left -= 1;
             let mut redirected = next.redirected(reply.status, location.as_bytes())?;
             cookies::send(&user.cookies, &redirected.origin.host, &mut redirected.headers);
@@ -200,6 +212,9 @@ impl<'c> Attempt<'c> {
         *request.method_mut() = rendered.method.clone();
         *request.uri_mut() = rendered.path.clone();
         *request.headers_mut() = rendered.headers.clone();
+        if let Some(span) = &self.span {
+            span.inject(request.headers_mut());
+        }
         self.cx.settings.version.fit(&mut request, &rendered.origin);
         self.stamps = Some(connection.stamps());
         let want = if self.step.stream.is_some() {
@@ -304,6 +319,7 @@ impl<'c> Attempt<'c> {
             output_tokens: s.output_tokens.unwrap_or(s.chunks),
             is_counted: s.output_tokens.is_some(),
         });
+        self.trace_end(end, error, generation.as_ref());
         let objectives = &self.step.objectives;
         let within = |limit: Option<Duration>, took: Option<Duration>| {
             limit.is_none_or(|limit| took.is_some_and(|t| t <= limit))

@@ -37,6 +37,7 @@ use crate::{
 /// # Errors
 /// See [`RunError`].
 pub async fn run(options: RunOptions) -> Result<Summary, RunError> {
+    let hgrm = options.hgrm.clone();
     let mut run = Run::prepare(options).await?;
     let result = run.all_phases().await;
     // The sinks are finished in any case: a record that was begun is completed.
@@ -44,9 +45,13 @@ pub async fn run(options: RunOptions) -> Result<Summary, RunError> {
     run.sinks = sinks;
     let outcome = result?;
     finished?;
+    if let Some(directory) = hgrm {
+        summary::hgrm::write_all(&directory, &run.scenario, &run.totals)?;
+    }
     run.facts.export_failures = run.sinks.iter().map(|s| s.failures()).sum();
-    let summary =
+    let mut summary =
         summary::summarise(&run.scenario, &run.facts, &run.totals, &run.lengths(), outcome, run.busiest);
+    summary.notes = run.sinks.iter().flat_map(|s| s.remarks()).collect();
     run.view.finish(&summary);
     Ok(summary)
 }
@@ -116,6 +121,7 @@ impl Run {
                     target: target.clone(),
                     settings: settings.clone(),
                     data: Arc::clone(&data),
+                    tracer: options.tracer.clone(),
                     done: done_sender.clone(),
                 })
             })

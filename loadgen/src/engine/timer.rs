@@ -160,6 +160,12 @@ impl Slot {
         Poll::Pending
     }
 
+    /// Whether the deadline has passed, by the clock. For a task that always has something to do: it can keep the
+    /// timers' own task from running, so that [`Slot::poll`] would learn of the deadline late.
+    pub(crate) fn has_passed(&self) -> bool {
+        self.entry.deadline.get().is_some_and(|deadline| Instant::now() >= deadline)
+    }
+
     /// Sleeps until `at`; returns at once where that has passed.
     pub(crate) async fn sleep_until(&self, at: Instant) {
         if Instant::now() >= at {

@@ -26,6 +26,8 @@ pub(crate) struct User {
     pub(crate) connections: Vec<(Arc<Origin>, Connection)>,
     pub(crate) cookies: Vec<(String, String, String)>,
     pub(crate) is_set_up: bool,
+    /// The trace of the iteration that is on, where there are traces.
+    pub(crate) trace: Option<crate::trace::Context>,
 }
 
 /// What all users of a run share for their templates.
@@ -77,6 +79,7 @@ impl User {
             connections: Vec::new(),
             cookies: Vec::new(),
             is_set_up: scenario.setup.is_empty(),
+            trace: None,
         })
     }
 

@@ -34,6 +34,7 @@ use crate::{
     client::connection::Settings,
     measure::tally::Tally,
     scenario::{Phase, Scenario},
+    trace::Tracer,
 };
 
 /// How long requests may still take after the user asked to stop.
@@ -69,6 +70,7 @@ pub(crate) struct WorkerSetup {
     pub(crate) target: Target,
     pub(crate) settings: Settings,
     pub(crate) data: Arc<SharedData>,
+    pub(crate) tracer: Option<Tracer>,
     /// Told when a phase is over on this worker.
     pub(crate) done: UnboundedSender<u32>,
 }
@@ -146,6 +148,7 @@ fn run(setup: WorkerSetup, mut commands: UnboundedReceiver<Command>, shared: Sha
         let clock = timer.clone();
         tokio::task::spawn_local(async move { note_cpu(&clock, &cpu_ns).await });
         let cx = Rc::new(WorkerCx {
+            tracer: setup.tracer.map(|t| t.worker(&setup.scenario.name)),
             scenario: setup.scenario,
             target: setup.target,
             settings: setup.settings,
@@ -184,6 +187,9 @@ async fn phase(
     commands: &mut UnboundedReceiver<Command>,
 ) {
     let state = PhaseState::new();
+    if let Some(tracer) = &cx.tracer {
+        tracer.enter_phase(&order.phase.name);
+    }
     let mut tasks = JoinSet::new();
     spawn(cx, pool, order, (index, count), &state, &mut tasks);
     let slot = cx.timer.slot();

@@ -87,6 +87,9 @@ impl Summary {
         for c in failed {
             writeln!(out, "  {} · {}: {} of {} failed", c.step, c.name, c.failed, c.passed + c.failed)?;
         }
+        for note in &self.notes {
+            writeln!(out, "note: {note}")?;
+        }
         for warning in &self.warnings {
             writeln!(out, "warning: {warning}")?;
         }

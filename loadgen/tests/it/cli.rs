@@ -11,29 +11,34 @@ use assay_run::{Outcome, Run};
 
 use crate::server::{Server, ok, respond};
 
-fn loadgen(arguments: &[&str]) -> Command {
+/// The program, without what the environment would tell it.
+pub(crate) fn loadgen(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_loadgen"));
-    command
-        .args(arguments)
-        .stdin(Stdio::null())
-        .env_remove("RUST_LOG")
-        .env_remove("OTEL_EXPORTER_OTLP_ENDPOINT");
+    command.args(arguments).stdin(Stdio::null()).env_remove("RUST_LOG");
+    for (name, _) in std::env::vars_os().filter(|(n, _)| n.to_string_lossy().starts_with("OTEL_")) {
+        command.env_remove(name);
+    }
     command
 }
 
-fn run(arguments: &[&str]) -> (i32, String, String) {
-    let Output { status, stdout, stderr } = loadgen(arguments).output().expect("it runs");
+pub(crate) fn run(arguments: &[&str]) -> (i32, String, String) {
+    outcome(&mut loadgen(arguments))
+}
+
+/// Exit code, stdout and stderr of a program that is run to its end.
+pub(crate) fn outcome(command: &mut Command) -> (i32, String, String) {
+    let Output { status, stdout, stderr } = command.output().expect("it runs");
     let text = |b: Vec<u8>| String::from_utf8(b).expect("text");
     (status.code().expect("an exit code"), text(stdout), text(stderr))
 }
 
-fn write(dir: &Path, text: &str) -> String {
+pub(crate) fn write(dir: &Path, text: &str) -> String {
     let path = dir.join("s.yml");
     std::fs::write(&path, text).expect("written");
     path.display().to_string()
 }
 
-const SCENARIO: &str = "scenario: t\nhealth: /health\nflow: [{get: /}, {think: 10ms}]\nphases: {p: {executor: per-vu-iterations, iterations: 3}}\n";
+pub(crate) const SCENARIO: &str = "scenario: t\nhealth: /health\nflow: [{get: /}, {think: 10ms}]\nphases: {p: {executor: per-vu-iterations, iterations: 3}}\n";
 
 #[test]
 fn a_run_prints_its_summary_on_stdout_and_ends_with_0() {
@@ -121,12 +126,15 @@ fn an_interrupt_ends_with_130_and_a_whole_record() {
 }
 
 #[test]
-fn a_record_that_cannot_be_written_ends_with_1() {
+fn a_place_that_cannot_be_written_ends_with_2_before_any_load() {
     let dir = tempfile::tempdir().expect("a directory");
     let (scenario, server) = (write(dir.path(), SCENARIO), Server::start(|_| ok()));
-    let (code, _, err) = run(&["run", &scenario, "--target", &server.url(), "--record", "/proc/nowhere"]);
-    assert_eq!((code, err.lines().count()), (1, 1), "{err}");
-    assert!(err.contains("/proc/nowhere"), "{err}");
+    for option in ["--record", "--hgrm"] {
+        let (code, out, err) = run(&["run", &scenario, "--target", &server.url(), option, "/proc/nowhere"]);
+        assert_eq!((code, out.as_str(), err.lines().count()), (2, "", 1), "{err}");
+        assert!(err.contains(&format!("{option} /proc/nowhere")), "{err}");
+    }
+    assert!(server.seen().iter().all(|s| s.line() == "GET /health"));
 }
 
 #[test]

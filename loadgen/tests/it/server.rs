@@ -183,7 +183,7 @@ fn read_request(stream: &mut impl Duplex, buffer: &mut Vec<u8>, connection: usiz
             while buffer.len() < end + 4 + length {
                 fill(stream, buffer)?;
             }
-            seen.body = String::from_utf8(buffer[end + 4..end + 4 + length].to_vec()).expect("a text body");
+            seen.body = String::from_utf8_lossy(&buffer[end + 4..end + 4 + length]).into_owned();
             buffer.drain(..end + 4 + length);
             return Some(seen);
         }

@@ -7,38 +7,29 @@ use assay_model::{
 };
 use opentelemetry_proto::tonic::{
     collector::metrics::v1::ExportMetricsServiceRequest,
-    common::v1::{AnyValue, InstrumentationScope, KeyValue, any_value},
+    common::v1::KeyValue,
     metrics::v1::{
         AggregationTemporality, ExponentialHistogram, ExponentialHistogramDataPoint, Gauge,
         Metric as OtlpMetric, NumberDataPoint, ResourceMetrics, ScopeMetrics, Sum,
         exponential_histogram_data_point::Buckets, metric::Data, number_data_point,
     },
-    resource::v1::Resource,
 };
 use prost::Message as _;
 
+use super::resource;
 use crate::measure::names::{ATTRIBUTES, INSTRUMENTS};
 
 /// An export of all families at `t_ms`.
 pub(super) fn request(t_ms: i64, families: &[MetricFamily], instance: &str) -> Vec<u8> {
-    let resource = [
-        ("service.name", "loadgen"),
-        ("service.instance.id", instance),
-        ("service.version", env!("CARGO_PKG_VERSION")),
-    ];
-    let scope = InstrumentationScope {
-        name: "loadgen".to_owned(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        ..InstrumentationScope::default()
-    };
     let metrics = families.iter().filter_map(|f| family(t_ms, f)).collect();
     let request = ExportMetricsServiceRequest {
         resource_metrics: vec![ResourceMetrics {
-            resource: Some(Resource {
-                attributes: resource.iter().map(|(k, v)| attribute(k, v)).collect(),
-                ..Resource::default()
-            }),
-            scope_metrics: vec![ScopeMetrics { scope: Some(scope), metrics, ..ScopeMetrics::default() }],
+            resource: Some(resource::resource(instance)),
+            scope_metrics: vec![ScopeMetrics {
+                scope: Some(resource::scope()),
+                metrics,
+                ..ScopeMetrics::default()
+            }],
             ..ResourceMetrics::default()
         }],
     };
@@ -123,23 +114,11 @@ fn attributes(labels: &Labels) -> Vec<KeyValue> {
             let key = ATTRIBUTES.iter().find(|(_, label)| *label == name).map_or(name, |(key, _)| key);
             match (key, value.parse()) {
                 // The semantic conventions have these as numbers.
-                ("http.response.status_code" | "server.port", Ok(number)) => KeyValue {
-                    key: key.to_owned(),
-                    value: Some(AnyValue { value: Some(any_value::Value::IntValue(number)) }),
-                    ..KeyValue::default()
-                },
-                _ => attribute(key, value),
+                ("http.response.status_code" | "server.port", Ok(number)) => resource::number(key, number),
+                _ => resource::text(key, value),
             }
         })
         .collect()
-}
-
-fn attribute(key: &str, value: &str) -> KeyValue {
-    KeyValue {
-        key: key.to_owned(),
-        value: Some(AnyValue { value: Some(any_value::Value::StringValue(value.to_owned())) }),
-        ..KeyValue::default()
-    }
 }
 
 fn nanos(t_ms: i64) -> u64 {

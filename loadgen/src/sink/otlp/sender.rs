@@ -1,125 +1,125 @@
 //! Sends messages in order, each again until it is taken. Invariant: a message is given up only where the
-//! receiver refuses it for good, or the time to flush after the run is over.
+//! receiver refuses it for good, or nothing more went out for a while after the run.
 
 use std::time::{Duration, Instant};
 
-use reqwest::{Client, StatusCode, header};
-use url::Url;
+use rand::RngExt as _;
+use tokio::runtime::Runtime;
 
-use super::Queue;
+use super::{
+    exporter::{Queue, Waiting},
+    settings::Settings,
+    transport::{Problem, Transport},
+};
 
-/// How long one export may take.
-const TIMEOUT: Duration = Duration::from_secs(5);
-/// How long what still waits may take to go out after the run.
+/// How long after the run, or after the last message that went out then, the rest is tried.
 const FLUSH: Duration = Duration::from_secs(10);
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// The longest wait that a receiver may ask for: within the time for which messages can wait.
+const LONGEST_WAIT: Duration = Duration::from_secs(120);
 
 /// Sends until the queue is over and empty.
-pub(super) fn run(url: &Url, queue: &Queue) {
-    // A second installation is refused, which is as good.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let client = Client::builder().timeout(TIMEOUT).build();
-    let (runtime, client) = match (runtime, client) {
-        (Ok(runtime), Ok(client)) => (runtime, client),
-        (runtime, client) => {
-            tracing::error!("OTLP: cannot start: {:?} {:?}", runtime.err(), client.err());
-            while queue.next().is_some() {
-                queue.fail(1);
-            }
-            return;
-        }
-    };
-    let mut flush_until = None;
-    while let Some(message) = queue.next() {
-        let sent = runtime.block_on(send(&client, url, &message, queue, &mut flush_until));
-        if !sent {
-            queue.fail(1);
-        }
+pub(super) fn run(runtime: &Runtime, transport: &mut Transport, settings: &Settings, queue: &Queue) {
+    let mut sender = Sender { runtime, transport, settings, queue, flush_until: None, away_since: None };
+    while let Some(waiting) = queue.next() {
+        sender.deliver(&waiting);
     }
 }
 
-/// Sends one message; false where it is given up.
-async fn send(
-    client: &Client,
-    url: &Url,
-    message: &[u8],
-    queue: &Queue,
-    flush_until: &mut Option<Instant>,
-) -> bool {
-    let mut pause = FIRST_PAUSE;
-    let mut has_warned = false;
-    loop {
-        let problem = match post(client, url, message).await {
-            Ok(()) => return true,
-            Err(Problem::Final(what)) => {
-                tracing::error!("OTLP: {url} refuses the metrics: {what}");
-                return false;
+struct Sender<'a> {
+    runtime: &'a Runtime,
+    transport: &'a mut Transport,
+    settings: &'a Settings,
+    queue: &'a Queue,
+    /// When the rest is given up, once the run is over.
+    flush_until: Option<Instant>,
+    /// Since when the receiver takes nothing.
+    away_since: Option<Instant>,
+}
+
+impl Sender<'_> {
+    /// Sends one message until it is taken or given up.
+    fn deliver(&mut self, waiting: &Waiting) {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let Some(within) = self.patience() else { return self.give_up() };
+            let sent = self.runtime.block_on(self.transport.send(waiting.message.clone(), within));
+            let (what, wait) = match sent {
+                Ok(taken) => {
+                    if taken.rejected > 0 {
+                        tracing::warn!(
+                            "OTLP: {} threw away {} data points: {}",
+                            self.settings.url,
+                            taken.rejected,
+                            taken.message
+                        );
+                        self.queue.tell(|t| t.rejected += taken.rejected);
+                    }
+                    return self.taken(waiting);
+                }
+                Err(Problem::Final(what)) => {
+                    tracing::error!("OTLP: {} refuses an export: {what}", self.settings.url);
+                    self.queue.tell(|t| t.problem = Some(what));
+                    return self.queue.fail();
+                }
+                Err(Problem::Passing { what, wait }) => (what, wait),
+            };
+            if self.away_since.is_none() {
+                self.away_since = Some(Instant::now());
+                tracing::warn!("OTLP: {} does not take exports, trying again: {what}", self.settings.url);
             }
-            Err(Problem::Passing(what)) => what,
+            self.queue.tell(|t| t.problem = Some(what));
+            self.pause(pause, wait);
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// How long the next attempt may take; `None` where the time is over.
+    fn patience(&mut self) -> Option<Duration> {
+        if !self.queue.is_over() {
+            return Some(self.settings.timeout);
+        }
+        let until = *self.flush_until.get_or_insert_with(|| Instant::now() + FLUSH);
+        let left = until.saturating_duration_since(Instant::now());
+        (!left.is_zero()).then_some(left.min(self.settings.timeout))
+    }
+
+    fn taken(&mut self, waiting: &Waiting) {
+        let now = Instant::now();
+        if self.flush_until.is_some() {
+            self.flush_until = Some(now + FLUSH);
+        }
+        if let Some(since) = self.away_since.take() {
+            tracing::warn!("OTLP: {} takes exports again", self.settings.url);
+            self.queue.tell(|t| {
+                t.away += now - since;
+                t.back_at = Some(now);
+            });
+        }
+        self.queue.tell(|t| t.late += u64::from(t.back_at.is_some_and(|back| waiting.since < back)));
+    }
+
+    fn give_up(&mut self) {
+        if let Some(since) = self.away_since.replace(Instant::now()) {
+            self.queue.tell(|t| t.away += since.elapsed());
+        }
+        self.queue.fail();
+    }
+
+    /// Waits before the next attempt, as long as the receiver asks for, else for about `pause`. The end of the
+    /// run cuts short what the receiver did not ask for, since the flush has little time.
+    fn pause(&self, pause: Duration, asked: Option<Duration>) {
+        let is_over = self.queue.is_over();
+        let wait = match asked {
+            Some(asked) => asked.min(LONGEST_WAIT),
+            None if is_over => FIRST_PAUSE,
+            // Spread, so that many generators do not come back at one instant.
+            None => pause.mul_f64(rand::rng().random_range(0.5..1.0)),
         };
-        if !has_warned {
-            has_warned = true;
-            tracing::warn!("OTLP: {url} does not take the metrics, trying again: {problem}");
-        }
-        let wake = Instant::now() + pause;
-        // The end of the run cuts the pause short, for the flush has little time.
-        while Instant::now() < wake {
-            tokio::time::sleep(Duration::from_millis(50).min(pause)).await;
-            if queue.is_over() {
-                break;
-            }
-        }
-        if queue.is_over() {
-            let until = *flush_until.get_or_insert_with(|| Instant::now() + FLUSH);
-            if Instant::now() >= until {
-                tracing::error!("OTLP: {url} was not reachable at the end of the run: {problem}");
-                return false;
-            }
-            tokio::time::sleep(FIRST_PAUSE).await;
-        }
-        pause = (pause * 2).min(LONGEST_PAUSE);
+        let until = Instant::now() + wait;
+        let until = self.flush_until.map_or(until, |flush| until.min(flush));
+        let grace = if asked.is_some() { FLUSH } else { Duration::ZERO };
+        self.queue.pause(until, grace);
     }
-}
-
-enum Problem {
-    /// Trying again will not help.
-    Final(String),
-    /// It may.
-    Passing(String),
-}
-
-async fn post(client: &Client, url: &Url, message: &[u8]) -> Result<(), Problem> {
-    let response = client
-        .post(url.clone())
-        .header(header::CONTENT_TYPE, "application/x-protobuf")
-        .body(message.to_vec())
-        .send()
-        .await
-        .map_err(|e| Problem::Passing(cause(&e)))?;
-    let status = response.status();
-    if status.is_success() {
-        return Ok(());
-    }
-    // The statuses that the OTLP specification (1.7, "Retryable Response Codes") calls retryable.
-    let is_passing = matches!(
-        status,
-        StatusCode::TOO_MANY_REQUESTS
-            | StatusCode::BAD_GATEWAY
-            | StatusCode::SERVICE_UNAVAILABLE
-            | StatusCode::GATEWAY_TIMEOUT
-    );
-    let body = response.text().await.unwrap_or_default();
-    let what = format!("{status} {}", body.chars().take(200).collect::<String>().trim());
-    Err(if is_passing { Problem::Passing(what) } else { Problem::Final(what) })
-}
-
-/// The innermost cause, which says what happened.
-fn cause(e: &reqwest::Error) -> String {
-    let mut source: &dyn std::error::Error = e;
-    while let Some(inner) = source.source() {
-        source = inner;
-    }
-    source.to_string()
 }

@@ -1,0 +1,256 @@
+//! What waits to be sent, and the thread that sends it.
+//!
+//! Invariant: every message that is added is delivered, waits, or is counted as a failed export; the memory
+//! that waits is bounded in messages and in bytes.
+
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc, Condvar, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+
+use super::{
+    sender,
+    settings::{Settings, Signal},
+    transport::Transport,
+};
+use crate::sink::SinkError;
+
+/// How many messages wait at most: ten minutes of one each second.
+const MAX_WAITING: usize = 600;
+/// How many bytes of them.
+const MAX_WAITING_BYTES: usize = 64 * 1024 * 1024;
+
+/// Sends the messages of one signal, in order.
+pub(super) struct Exporter {
+    queue: Arc<Queue>,
+    signal: Signal,
+    place: String,
+    sender: Option<JoinHandle<()>>,
+}
+
+/// A message, and since when it waits.
+pub(super) struct Waiting {
+    pub(super) message: Bytes,
+    pub(super) since: Instant,
+}
+
+/// What waits to be sent, and what came of the rest.
+#[derive(Default)]
+pub(super) struct Queue {
+    state: Mutex<State>,
+    changed: Condvar,
+    failures: AtomicU64,
+}
+
+#[derive(Default)]
+struct State {
+    waiting: VecDeque<Waiting>,
+    bytes: usize,
+    is_over: bool,
+    told: Told,
+}
+
+/// What is said of the exports in the summary.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Told {
+    /// How long the receiver did not take what was there, in all.
+    pub(super) away: Duration,
+    /// Exports that were delivered only after that.
+    pub(super) late: u64,
+    /// The last thing that kept a message from being taken.
+    pub(super) problem: Option<String>,
+    /// Data points or spans that the receiver took and threw away.
+    pub(super) rejected: u64,
+    /// When it last came back.
+    pub(super) back_at: Option<Instant>,
+}
+
+impl Exporter {
+    /// Starts a thread that sends.
+    pub(super) fn start(settings: &Settings) -> Result<Self, SinkError> {
+        let queue = Arc::new(Queue::default());
+        let (shared, own) = (Arc::clone(&queue), settings.clone());
+        // What is wrong with the settings is said before the load starts, so the thread reports back.
+        let (ready, started) = std::sync::mpsc::sync_channel(1);
+        let sender = std::thread::Builder::new()
+            .name(format!("otlp-{}", settings.signal.name()))
+            .spawn(move || run(&own, &shared, &ready))
+            .map_err(SinkError::new)?;
+        let place = settings.url.to_string();
+        match started.recv() {
+            Ok(Ok(())) => Ok(Self { queue, signal: settings.signal, place, sender: Some(sender) }),
+            Ok(Err(e)) => Err(SinkError::new(format!("OTLP to {place}: {e}"))),
+            Err(e) => Err(SinkError::new(format!("OTLP to {place}: {e}"))),
+        }
+    }
+
+    pub(super) fn send(&self, message: Vec<u8>) {
+        self.queue.add(message.into());
+    }
+
+    /// Exports that were given up.
+    pub(super) fn failures(&self) -> u64 {
+        self.queue.failures.load(Ordering::Relaxed)
+    }
+
+    /// Waits until everything is out or given up.
+    pub(super) fn finish(&mut self) -> Result<(), SinkError> {
+        self.queue.end();
+        match self.sender.take().map(JoinHandle::join) {
+            Some(Err(_)) => Err(SinkError::new("the OTLP sender panicked")),
+            _ => Ok(()),
+        }
+    }
+
+    /// What a reader of the summary should know.
+    pub(super) fn remarks(&self) -> Vec<String> {
+        let told = self.queue.lock().told.clone();
+        let (signal, place, failures) = (self.signal.name(), &self.place, self.failures());
+        let mut remarks = Vec::new();
+        if let Some(problem) = told.problem {
+            let lost = match failures {
+                0 => "none was lost".to_owned(),
+                1 => "1 was lost".to_owned(),
+                n => format!("{n} were lost"),
+            };
+            remarks.push(format!(
+                "OTLP {signal}: {place} did not take them for {:.1} s in all ({problem}); {} exports went out late, {lost}",
+                told.away.as_secs_f64(),
+                told.late
+            ));
+        }
+        if told.rejected > 0 {
+            remarks.push(format!("OTLP {signal}: {place} threw away {} data points", told.rejected));
+        }
+        remarks
+    }
+}
+
+impl Drop for Exporter {
+    fn drop(&mut self) {
+        self.queue.end();
+    }
+}
+
+fn run(settings: &Settings, queue: &Queue, ready: &std::sync::mpsc::SyncSender<Result<(), String>>) {
+    let started = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| e.to_string())
+        .and_then(|runtime| {
+            let transport = {
+                let _inside = runtime.enter();
+                Transport::new(settings)?
+            };
+            Ok((runtime, transport))
+        });
+    // Nobody waits for the answer any more only where the program is ending.
+    match started {
+        Ok((runtime, mut transport)) => {
+            let _ = ready.send(Ok(()));
+            sender::run(&runtime, &mut transport, settings, queue);
+        }
+        Err(e) => {
+            let _ = ready.send(Err(e));
+        }
+    }
+}
+
+impl Queue {
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn add(&self, message: Bytes) {
+        let mut state = self.lock();
+        state.bytes += message.len();
+        state.waiting.push_back(Waiting { message, since: Instant::now() });
+        while state.waiting.len() > MAX_WAITING || state.bytes > MAX_WAITING_BYTES {
+            let Some(oldest) = state.waiting.pop_front() else { break };
+            state.bytes -= oldest.message.len();
+            self.fail();
+        }
+        self.changed.notify_all();
+    }
+
+    /// There will be no more.
+    pub(super) fn end(&self) {
+        self.lock().is_over = true;
+        self.changed.notify_all();
+    }
+
+    /// The next message, or `None` when there will be no more. Blocks.
+    pub(super) fn next(&self) -> Option<Waiting> {
+        let mut state = self.lock();
+        loop {
+            if let Some(next) = state.waiting.pop_front() {
+                state.bytes -= next.message.len();
+                return Some(next);
+            }
+            if state.is_over {
+                return None;
+            }
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Waits until `until`; where the end comes meanwhile, no longer than `grace` from then on.
+    pub(super) fn pause(&self, mut until: Instant, grace: Duration) {
+        let mut state = self.lock();
+        let mut is_cut = state.is_over;
+        loop {
+            if state.is_over && !is_cut {
+                is_cut = true;
+                until = until.min(Instant::now() + grace);
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.lock().is_over
+    }
+
+    /// Counts an export that was given up.
+    pub(super) fn fail(&self) {
+        self.failures.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn tell(&self, change: impl FnOnce(&mut Told)) {
+        change(&mut self.lock().told);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_waits_is_bounded_in_messages_and_bytes_and_the_oldest_goes() {
+        let queue = Queue::default();
+        for n in 0..MAX_WAITING + 3 {
+            queue.add(Bytes::from(n.to_string()));
+        }
+        assert_eq!(queue.failures.load(Ordering::Relaxed), 3);
+        assert_eq!(queue.next().expect("one").message, "3");
+        let queue = Queue::default();
+        for _ in 0..5 {
+            queue.add(Bytes::from(vec![0; MAX_WAITING_BYTES / 4]));
+        }
+        assert_eq!(queue.failures.load(Ordering::Relaxed), 1);
+        queue.end();
+        assert_eq!(std::iter::from_fn(|| queue.next()).count(), 4);
+        assert_eq!(queue.lock().bytes, 0);
+    }
+}
