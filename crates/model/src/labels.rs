@@ -134,7 +134,18 @@ impl PartialOrd for Labels {
 impl Ord for Labels {
     /// Prometheus' order (`labels.Compare`): pair by pair, name before value; a prefix sorts first.
     fn cmp(&self, other: &Self) -> Ordering {
-        self.iter().cmp(other.iter())
+        if Arc::ptr_eq(&self.packed, &other.packed) {
+            return Ordering::Equal;
+        }
+        // Names and values take turns in both, so the first that differ decide; bytes order as their text does.
+        let (mut own, mut others) = (&*self.packed, &*other.packed);
+        while !own.is_empty() && !others.is_empty() {
+            match pop_bytes(&mut own).cmp(pop_bytes(&mut others)) {
+                Ordering::Equal => {}
+                decided => return decided,
+            }
+        }
+        own.len().cmp(&others.len())
     }
 }
 
@@ -293,6 +304,11 @@ fn push(out: &mut Vec<u8>, text: &str) {
 }
 
 fn pop<'a>(rest: &mut &'a [u8]) -> &'a str {
+    // `push` wrote these bytes from a `str`; nothing else makes a packed set.
+    std::str::from_utf8(pop_bytes(rest)).unwrap_or_default()
+}
+
+fn pop_bytes<'a>(rest: &mut &'a [u8]) -> &'a [u8] {
     let (mut n, mut shift, mut i) = (0usize, 0, 0);
     loop {
         let b = rest[i];
@@ -305,8 +321,7 @@ fn pop<'a>(rest: &mut &'a [u8]) -> &'a str {
     }
     let (text, tail) = rest[i..].split_at(n);
     *rest = tail;
-    // `push` wrote these bytes from a `str`; nothing else makes a packed set.
-    std::str::from_utf8(text).unwrap_or_default()
+    text
 }
 
 #[cfg(test)]
@@ -327,6 +342,10 @@ mod tests {
         let long = Labels::from_pairs([("a", "aaaa")]);
         assert!(long < short, "the value decides, not its length");
         assert!(Labels::empty() < short);
+        let longer = Labels::from_pairs([("a", "b"), ("c", "")]);
+        assert_eq!(longer.cmp(&short), Ordering::Equal);
+        assert!(short < Labels::from_pairs([("a", "b"), ("c", "d")]), "a prefix sorts first");
+        assert!(Labels::from_pairs([("ab", "")]) < Labels::from_pairs([("a", "z")]));
     }
 
     #[test]

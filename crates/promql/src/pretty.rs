@@ -29,7 +29,11 @@ fn at_level(expr: &Expr, level: usize) -> String {
             format!("{indent}{}(\n{param}{}\n{indent})", e.head(), at_level(&e.expr, level + 1))
         }
         Expr::Binary(e) => {
-            format!("{}\n{indent}{}\n{}", at_level(&e.lhs, level + 1), e.head(), at_level(&e.rhs, level + 1))
+            let lhs = match e.bare_base() {
+                Some(base) => format!("{}{base}", "  ".repeat(level + 1)),
+                None => at_level(&e.lhs, level + 1),
+            };
+            format!("{lhs}\n{indent}{}\n{}", e.head(), at_level(&e.rhs, level + 1))
         }
         Expr::Call(e) => {
             let args: Vec<_> = e.args.iter().map(|a| at_level(a, level + 1)).collect();

@@ -68,14 +68,22 @@ impl BinaryExpr {
         }
         out
     }
+
+    /// How the base of a power is written where it is infinite: the sign of the canonical `+Inf` would take in the
+    /// power.
+    pub(crate) fn bare_base(&self) -> Option<&'static str> {
+        match (&*self.lhs, self.op) {
+            (Expr::Number(n), BinaryOp::Pow) if n.value == f64::INFINITY => Some("Inf"),
+            _ => None,
+        }
+    }
 }
 
 impl Display for BinaryExpr {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        match (&*self.lhs, self.op) {
-            // The sign of the canonical +Inf would take in the power.
-            (Expr::Number(n), BinaryOp::Pow) if n.value == f64::INFINITY => f.write_str("Inf")?,
-            (lhs, _) => lhs.fmt(f)?,
+        match self.bare_base() {
+            Some(base) => f.write_str(base)?,
+            None => self.lhs.fmt(f)?,
         }
         write!(f, " {} {}", self.head(), self.rhs)
     }

@@ -8,6 +8,14 @@ mod peers;
 
 use assay_promql::{Expr, parse, pretty};
 
+/// A fuzzer's find: `pretty` wrote the base of a power with its sign, which then took in the power.
+#[test]
+fn an_infinite_base_keeps_its_power_over_several_lines() {
+    let long = "a".repeat(60);
+    let expr = parse(&format!("+Inf ^ ({long} + {long})")).expect("a valid expression");
+    assert_eq!(parse(&pretty(&expr)).expect("pretty's own text").to_string(), expr.to_string());
+}
+
 #[test]
 fn every_expression_of_the_cases_survives_print_and_parse() {
     let Some(data) = peers::directory("ASSAY_DATA") else { return };

@@ -3,7 +3,7 @@
 //! Invariant: a series' samples ascend in time; what does not is refused, as Prometheus' head block refuses it.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, HashSet},
     sync::Arc,
 };
 
@@ -11,6 +11,7 @@ use assay_model::{
     Column, Exemplar, FloatHistogram, Labels, METRIC_NAME, MatchOp, Matcher, MetricMetadata, QueryError,
     Queryable, Series, Value, is_stale, stale_nan,
 };
+use hashbrown::HashMap;
 
 /// Series that rules wrote.
 #[derive(Clone, Debug, Default)]

@@ -4,7 +4,7 @@ use std::process::{Command, Output};
 
 use crate::recording::{Recording, Trouble, root, rules, sla};
 
-fn ruleseval(arguments: &[&str]) -> Output {
+pub(crate) fn ruleseval(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_ruleseval"))
         .args(arguments)
         .env("NO_COLOR", "1")

@@ -3,6 +3,7 @@
 mod cli;
 mod comparisons;
 mod files;
+mod junit_schema;
 mod peers;
 mod recording;
 mod reports;

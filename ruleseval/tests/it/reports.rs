@@ -8,7 +8,7 @@ use ruleseval::{
 
 use crate::recording::{Recording, Trouble, root, rules, sla};
 
-fn evaluated(trouble: Trouble) -> Evaluation {
+pub(crate) fn evaluated(trouble: Trouble) -> Evaluation {
     let recording = Recording::new(trouble);
     let mut options = EvalOptions::new(recording.path());
     options.rules = vec![rules()];

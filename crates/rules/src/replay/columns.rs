@@ -3,7 +3,9 @@
 //! Invariant: the result is that of `steps`; where it might not be (two rules that write the same series), the replay is
 //! done again slot by slot.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
+
+use hashbrown::HashMap;
 
 use assay_model::{Column, Labels, Value, stale_nan};
 use assay_promql::{Expr, InstantSample, QueryValue, RangeQuery, RangeSeries};

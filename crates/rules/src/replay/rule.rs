@@ -2,7 +2,9 @@
 //!
 //! Invariant: a failed evaluation writes nothing and changes nothing but the alerts that a limit wipes.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
+
+use hashbrown::HashMap;
 
 use assay_model::{Labels, METRIC_NAME, Queryable, Value, stale_nan};
 use assay_promql::{Annotation, Engine, InstantSample, QueryValue};
