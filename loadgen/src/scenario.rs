@@ -19,6 +19,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use assay_yaml::{Diagnostics, Document};
 
+use crate::capacity::Capacity;
 pub(crate) use capture::{Capture, Source};
 pub(crate) use check::{Check, Condition, Expectation};
 pub(crate) use data::DataSet;
@@ -90,6 +91,8 @@ pub struct Mode {
     pub name: String,
     /// Its phases, in order, with what the mode changes in them.
     pub phases: Vec<Phase>,
+    /// The search or the sweep that follows its phases.
+    pub capacity: Option<Capacity>,
 }
 
 /// The name of a step, with what its series can be foreseen to be.
@@ -169,6 +172,14 @@ impl Scenario {
             let known: Vec<_> = known.chain(self.phases.iter().map(|p| p.name.as_str())).collect();
             unknown("mode", name, &known)
         })
+    }
+
+    /// The search or the sweep of a mode, where it has one; `None` stands for the mode that runs where none is
+    /// named.
+    #[must_use]
+    pub fn capacity(&self, mode: Option<&str>) -> Option<&Capacity> {
+        let name = mode.unwrap_or("default");
+        self.modes.iter().find(|m| m.name == name)?.capacity.as_ref()
     }
 
     /// A phase by its name.

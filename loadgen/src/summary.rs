@@ -14,6 +14,8 @@ use serde::Serialize;
 pub use text::seconds;
 
 use crate::{
+    capacity::CapacitySummary,
+    guard::AbortingAlert,
     measure::{
         families::{PhaseTotals, RunFacts},
         tally::{StepTally, histogram},
@@ -22,8 +24,8 @@ use crate::{
 };
 
 /// Lag beyond this share of the median latency, or this long, makes the generator suspect.
-const LAG_SHARE: f64 = 0.1;
-const LAG_S: f64 = 0.002;
+pub(crate) const LAG_SHARE: f64 = 0.1;
+pub(crate) const LAG_S: f64 = 0.002;
 /// A worker this busy cannot send on time.
 const BUSY: f64 = 0.9;
 
@@ -35,6 +37,8 @@ pub enum Outcome {
     Completed,
     /// It was stopped.
     Interrupted,
+    /// An alert ended it.
+    Aborted,
 }
 
 /// What a run came to.
@@ -48,6 +52,9 @@ pub struct Summary {
     pub duration_s: f64,
     /// How it ended.
     pub outcome: Outcome,
+    /// The alert that ended it, where one did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub aborted_by: Option<AbortingAlert>,
     /// The scenario's name.
     pub scenario: String,
     /// Iterations that never started.
@@ -60,6 +67,9 @@ pub struct Summary {
     pub export_failures: u64,
     /// The phases that ran, in order.
     pub phases: Vec<PhaseSummary>,
+    /// What a search or a sweep came to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub capacity: Option<CapacitySummary>,
     /// The checks, those that never ran left out.
     pub checks: Vec<CheckSummary>,
     /// What makes the figures doubtful.
@@ -216,6 +226,7 @@ pub(crate) fn summarise(
         errors: phases.iter().map(|p| p.errors).sum(),
         duration_s: phases.iter().map(|p| p.duration_s).sum(),
         outcome,
+        aborted_by: None,
         scenario: scenario.name.clone(),
         dropped_iterations: phases.iter().map(|p| p.dropped_iterations).sum(),
         checks_passed: checks.iter().map(|c| c.passed).sum(),
@@ -223,6 +234,7 @@ pub(crate) fn summarise(
         export_failures: facts.export_failures,
         warnings: warnings(&phases, facts, busiest),
         phases,
+        capacity: None,
         checks,
     }
 }

@@ -1,12 +1,13 @@
 //! What a run is told, and what is checked before it begins. Invariant: a run that passes its checks has a
 //! target that answers, and limits that its users fit in.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use super::request::Target;
+use super::{request::Target, shard::Shard};
 use crate::{
+    capacity::{Capacity, Plan},
     client::{connection::Settings, origin::Origin, probe::probe, tls},
     scenario::{Phase, Scenario},
     sink::{MetricsSink, SinkError},
@@ -21,6 +22,12 @@ pub struct RunOptions {
     pub target: Option<String>,
     /// The phases, in order.
     pub phases: Vec<Phase>,
+    /// A search or a sweep that follows the phases.
+    pub capacity: Option<Capacity>,
+    /// Which part of the load this run drives.
+    pub shard: Shard,
+    /// When the first phase starts, in milliseconds since the Unix epoch; `None` for at once.
+    pub start_at_ms: Option<i64>,
     /// The seed of everything random.
     pub seed: u64,
     /// What all phase times are multiplied by.
@@ -51,13 +58,15 @@ pub(super) async fn checked(options: &RunOptions) -> Result<Checked, RunError> {
     if !(options.time_scale.is_finite() && options.time_scale > 0.0) {
         return Err(bad(format!("the time scale {} is not above 0", options.time_scale)));
     }
-    if options.phases.is_empty() {
+    if options.phases.is_empty() && options.capacity.is_none() {
         return Err(bad("there is no phase to run".to_owned()));
     }
     let scaled = |p: &Phase| Phase { executor: p.executor.scaled(options.time_scale), ..p.clone() };
     let phases: Vec<Phase> = options.phases.iter().map(scaled).collect();
     check_names(&phases).map_err(bad)?;
-    check_descriptors(most_users(&phases)).map_err(bad)?;
+    check_shard(options.shard, &phases, options.capacity.as_ref()).map_err(bad)?;
+    let users = most_users(&phases, options.capacity.as_ref());
+    check_descriptors(options.shard.of_users(users)).map_err(bad)?;
     let origin = target.origin.clone();
     let needs_roots = origin.is_tls || scenario.tls.ca.is_some();
     let settings = Settings {
@@ -73,8 +82,9 @@ pub(super) async fn checked(options: &RunOptions) -> Result<Checked, RunError> {
     Ok(Checked { target, phases, settings })
 }
 
-pub(super) fn most_users(phases: &[Phase]) -> u32 {
-    phases.iter().map(|p| p.executor.max_users()).max().unwrap_or(1).max(1)
+pub(super) fn most_users(phases: &[Phase], capacity: Option<&Capacity>) -> u32 {
+    let windows = capacity.map(|c| c.shape.vus.max(c.shape.max_vus));
+    phases.iter().map(|p| p.executor.max_users()).chain(windows).max().unwrap_or(1).max(1)
 }
 
 /// Steers a run from outside.
@@ -131,8 +141,11 @@ impl RunOptions {
         let (signals, receiver) = unbounded_channel();
         Self {
             phases: scenario.default_phases(),
+            capacity: scenario.capacity(None).cloned(),
             scenario,
             target: None,
+            shard: Shard::default(),
+            start_at_ms: None,
             seed: 1,
             time_scale: 1.0,
             workers: None,
@@ -181,6 +194,26 @@ fn check_names(phases: &[Phase]) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// A start that falls to a shard needs a user there, and shards that search would each find another rate.
+fn check_shard(shard: Shard, phases: &[Phase], capacity: Option<&Capacity>) -> Result<(), String> {
+    let count = shard.count();
+    if shard.is_shared() && capacity.is_some_and(|c| matches!(c.plan, Plan::Search(_))) {
+        return Err(
+            "a search cannot be shared by shards, for each would see a part of the load; a sweep can"
+                .to_owned(),
+        );
+    }
+    let windows = capacity.map(|c| ("the sweep", c.shape.vus.max(c.shape.max_vus)));
+    let open = phases.iter().filter(|p| p.executor.target_rate_per_s(Duration::ZERO).is_some());
+    let users = open.map(|p| (p.name.as_str(), p.executor.max_users())).chain(windows);
+    match users.into_iter().find(|(_, users)| *users < count) {
+        Some((name, users)) => Err(format!(
+            "{name}: {users} users are too few for {count} shards; each shard needs at least one (max_vus)"
+        )),
+        None => Ok(()),
+    }
 }
 
 /// Each user may hold a connection; said at the start rather than found out under load.

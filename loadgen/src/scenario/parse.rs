@@ -2,6 +2,7 @@
 //! together.
 
 mod body;
+mod capacity;
 mod names;
 mod phase;
 mod response;
@@ -191,9 +192,12 @@ impl<'d> Parser<'d> {
         self.pairs(node, "the modes")
             .into_iter()
             .filter_map(|(name, list)| {
+                if list.as_map().is_some() {
+                    return self.capacity_mode(name, list, phases_node, phases);
+                }
                 let items = self.cx.seq(list, "phases")?;
                 let phases = items.iter().filter_map(|n| self.mode_phase(n, phases_node, phases)).collect();
-                Some(Mode { name, phases })
+                Some(Mode { name, phases, capacity: None })
             })
             .collect()
     }

@@ -1,5 +1,7 @@
 //! The load generator against servers that do as they are told, on loopback.
 
+mod abort;
+mod capacity;
 mod cli;
 mod executors;
 mod faults;
@@ -7,4 +9,5 @@ mod flow;
 mod http2;
 mod record;
 mod server;
+mod shards;
 mod tls;
