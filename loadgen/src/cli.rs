@@ -72,6 +72,9 @@ pub(crate) struct RunArguments {
     /// Where the load goes, instead of the scenario's own target
     #[arg(long, value_name = "URL")]
     target: Option<String>,
+    /// The HTTP proxy that all connections are tunnelled through, instead of the scenario's own
+    #[arg(long, value_name = "URL", env = "LOADGEN_PROXY", hide_env_values = true)]
+    proxy: Option<String>,
     /// The mode: a named choice of phases
     #[arg(long, conflicts_with = "phase")]
     mode: Option<String>,

@@ -65,7 +65,9 @@ pub fn curl_words(words: &[String]) -> Result<Imported, ImportError> {
 fn finish(draft: draft::Draft) -> Result<Imported, ImportError> {
     let text = write::scenario(&draft);
     // What a user gets is what the loader takes, whatever the input was.
-    Scenario::from_text("the scenario", &text, &[]).map_err(|e| ImportError(e.to_string()))?;
+    // Files that it reads need not be where it is made.
+    let files: Vec<(&str, &str)> = draft.files().into_iter().map(|name| (name, "")).collect();
+    Scenario::from_text("the scenario", &text, &files).map_err(|e| ImportError(e.to_string()))?;
     Ok(Imported { text, variables: draft.secrets.variables(), notes: draft.notes })
 }
 

@@ -9,6 +9,7 @@ mod data;
 mod executor;
 mod flow;
 pub(crate) mod jsonpath;
+pub(crate) mod multipart;
 mod pack;
 mod parse;
 mod stream;
@@ -57,6 +58,7 @@ pub struct Scenario {
     pub(crate) renew_on: Vec<u16>,
     pub(crate) tls: TlsFiles,
     pub(crate) version: crate::client::protocol::Version,
+    pub(crate) proxy: Option<crate::client::proxy::Proxy>,
 }
 
 /// A kind of users.
@@ -141,7 +143,7 @@ impl Scenario {
         let folder = path.parent().unwrap_or(Path::new("")).to_owned();
         parse::scenario(
             &document,
-            &|name| std::fs::read_to_string(folder.join(name)).map_err(|e| e.to_string()),
+            &|name| std::fs::read(folder.join(name)).map_err(|e| e.to_string()),
             &folder,
         )
     }
@@ -153,7 +155,7 @@ impl Scenario {
     pub fn from_text(file: &str, text: &str, data: &[(&str, &str)]) -> Result<Self, Diagnostics> {
         let document = Document::parse(file, text)?;
         let read = |name: &str| match data.iter().find(|(n, _)| *n == name) {
-            Some((_, text)) => Ok((*text).to_owned()),
+            Some((_, text)) => Ok(text.as_bytes().to_vec()),
             None => Err("there is no such file".to_owned()),
         };
         parse::scenario(&document, &read, Path::new(""))

@@ -65,6 +65,7 @@ async fn drive(arguments: &RunArguments) -> Result<u8, Stop> {
     if arguments.capacity_csv.is_some() && options.capacity.is_none() {
         return Err(bad("--capacity-csv needs a mode with a search or a sweep".to_owned()));
     }
+    options.proxy.clone_from(&arguments.proxy);
     options.seed = arguments.seed;
     options.time_scale = arguments.time_scale;
     options.workers = arguments.workers.map(usize::from);

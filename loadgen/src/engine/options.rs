@@ -8,7 +8,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use super::{request::Target, shard::Shard};
 use crate::{
     capacity::{Capacity, Plan},
-    client::{connection::Settings, origin::Origin, probe::probe, tls},
+    client::{connection::Settings, origin::Origin, probe::probe, proxy::Proxy, tls},
     scenario::{Phase, Scenario},
     sink::{MetricsSink, SinkError},
     view::View,
@@ -20,6 +20,8 @@ pub struct RunOptions {
     pub scenario: Arc<Scenario>,
     /// Where the load goes; `None` for the scenario's own target.
     pub target: Option<String>,
+    /// The HTTP proxy that all connections go through; `None` for the scenario's own, if it has one.
+    pub proxy: Option<String>,
     /// The phases, in order.
     pub phases: Vec<Phase>,
     /// A search or a sweep that follows the phases.
@@ -72,6 +74,11 @@ pub(super) async fn checked(options: &RunOptions) -> Result<Checked, RunError> {
     let settings = Settings {
         tls: tls::config(&scenario.tls, scenario.version, needs_roots).map_err(bad)?,
         version: scenario.version,
+        proxy: match &options.proxy {
+            Some(text) => Some(Proxy::parse(text).map_err(bad)?),
+            None => scenario.proxy.clone(),
+        }
+        .map(Arc::new),
     };
     let health = scenario.health.as_ref().map(|p| format!("{}{p}", target.prefix));
     let probe_settings = settings.clone();
@@ -144,6 +151,7 @@ impl RunOptions {
             capacity: scenario.capacity(None).cloned(),
             scenario,
             target: None,
+            proxy: None,
             shard: Shard::default(),
             start_at_ms: None,
             seed: 1,

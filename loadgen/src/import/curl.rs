@@ -7,7 +7,7 @@ use base64::Engine as _;
 use self::words::Word;
 use super::{
     ImportError,
-    draft::{Draft, DraftBody, DraftStep, is_known, literal, slug},
+    draft::{Draft, DraftBody, DraftStep, Part, is_known, literal, slug},
 };
 
 /// Options that change nothing that a scenario sends: alone, and with a value.
@@ -59,6 +59,7 @@ struct Command {
     url: Option<Word>,
     headers: Vec<(String, String)>,
     data: Vec<String>,
+    parts: Vec<(String, Part)>,
     has_json: bool,
     is_get: bool,
     is_head: bool,
@@ -200,6 +201,7 @@ impl Command {
                 self.has_json = true;
             }
             "-u" | "--user" => self.user = Some(text.to_owned()),
+            "-F" | "--form" => self.part(value)?,
             "-m" | "--max-time" => {
                 let seconds = text.parse::<f64>().ok().filter(|s| *s > 0.0 && *s < 1e6);
                 let seconds = seconds.ok_or_else(|| value.error("expected a number of seconds"))?;
@@ -216,6 +218,31 @@ impl Command {
                 )));
             }
         }
+        Ok(())
+    }
+
+    /// `name=text`, `name=@file` or `name=<file`, with `;type=` behind.
+    fn part(&mut self, word: &Word) -> Result<(), ImportError> {
+        let Some((name, value)) = word.text.split_once('=').filter(|(n, _)| !n.is_empty()) else {
+            return Err(word.error("expected a part of a form such as name=text or name=@file"));
+        };
+        let (value, kind) = match value.split_once(";type=") {
+            Some((value, kind)) => (value, Some(kind.to_owned())),
+            None => (value, None),
+        };
+        let part = match value.strip_prefix('@') {
+            Some(path) => Part::File { path: path.to_owned(), kind },
+            None => match value.strip_prefix('<') {
+                Some(path) => Part::Text(read(&Word { text: format!("@{path}"), at: word.at }, false)?),
+                None => Part::Text(value.to_owned()),
+            },
+        };
+        if self.parts.iter().any(|(n, _)| n == name) {
+            return Err(
+                word.error(&format!("a second part {name:?}; a scenario's form has one of each name"))
+            );
+        }
+        self.parts.push((name.to_owned(), part));
         Ok(())
     }
 
@@ -267,9 +294,10 @@ impl Command {
     }
 
     fn step(mut self, draft: &mut Draft, url: &url::Url, body: Option<String>) -> DraftStep {
+        let has_parts = !self.parts.is_empty();
         let implied = if self.is_head {
             "HEAD"
-        } else if body.is_some() {
+        } else if body.is_some() || has_parts {
             "POST"
         } else {
             "GET"
@@ -293,6 +321,7 @@ impl Command {
         }
         step.body = match body {
             Some(text) => draft.body(&mut self.headers, &text),
+            None if has_parts => DraftBody::Parts(draft.secrets.parts(self.parts)),
             None => DraftBody::None,
         };
         let secrets = &mut draft.secrets;

@@ -48,6 +48,30 @@ pub(super) enum DraftBody {
     Json(serde_json::Value),
     Form(Vec<(String, String)>),
     Text(String),
+    /// Parts: name, and a template or a file with its type.
+    Parts(Vec<(String, Part)>),
+}
+
+/// A part of a form in the making.
+#[derive(Debug)]
+pub(super) enum Part {
+    Text(String),
+    File { path: String, kind: Option<String> },
+}
+
+impl Draft {
+    /// The files that the scenario will read.
+    pub(super) fn files(&self) -> Vec<&str> {
+        let parts = self.steps.iter().filter_map(|s| match &s.body {
+            DraftBody::Parts(parts) => Some(parts),
+            _ => None,
+        });
+        let files = parts.flatten().filter_map(|(_, part)| match part {
+            Part::File { path, .. } => Some(path.as_str()),
+            Part::Text(_) => None,
+        });
+        files.collect()
+    }
 }
 
 /// The methods that a step can have.

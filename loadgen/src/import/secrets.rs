@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use super::draft::literal;
+use super::draft::{Part, literal};
 
 /// Words in a name that make its value a secret.
 const WORDS: [&str; 14] = [
@@ -95,6 +95,21 @@ impl Secrets {
             .map(|(name, value)| {
                 let text = self.text(&name, &value);
                 (name, text)
+            })
+            .collect()
+    }
+
+    /// The parts of a form.
+    pub(super) fn parts(&mut self, parts: Vec<(String, Part)>) -> Vec<(String, Part)> {
+        let part = |s: &mut Self, name: &str, part| match part {
+            Part::Text(text) => Part::Text(s.text(name, &text)),
+            file => file,
+        };
+        parts
+            .into_iter()
+            .map(|(name, content)| {
+                let content = part(self, &name, content);
+                (name, content)
             })
             .collect()
     }

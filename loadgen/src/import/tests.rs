@@ -69,6 +69,16 @@ fn curls_options_mean_what_they_mean_to_curl() {
         "curl http://a/ -d a=1 -d a=2",
         &["content-type: \"application/x-www-form-urlencoded\"", "body: \"a=1&a=2\""],
     );
+    check(
+        "curl http://a/ -F 'token=x;type=text/plain' -F scan=@/tmp/a.png -F 'b=@b.csv;type=text/csv'",
+        &[
+            "post: /",
+            "multipart:",
+            "token: \"{{ env.TOKEN | default('unset') }}\"",
+            "scan: {file: \"/tmp/a.png\"}",
+            "b: {file: \"b.csv\", type: \"text/csv\"}",
+        ],
+    );
     let words: Vec<String> = ["curl", "http://a/{{b}}"].map(str::to_owned).into();
     assert!(curl_words(&words).expect("split by a shell").text.contains("get: \"/%7B%7Bb%7D%7D\""));
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::draft::{Draft, DraftBody, DraftStep};
+use super::draft::{Draft, DraftBody, DraftStep, Part};
 
 /// The text of a draft.
 pub(super) fn scenario(draft: &Draft) -> String {
@@ -60,6 +60,19 @@ fn request(out: &mut String, step: &DraftStep, indent: &str) -> std::fmt::Result
         DraftBody::Json(value) => writeln!(out, "{indent}  json: {}", json(value))?,
         DraftBody::Form(pairs) if pairs.is_empty() => {}
         DraftBody::Form(pairs) => map(out, "form", pairs, indent)?,
+        DraftBody::Parts(parts) => {
+            writeln!(out, "{indent}  multipart:")?;
+            for (name, part) in parts {
+                let value = match part {
+                    Part::Text(text) => quoted(text),
+                    Part::File { path, kind: None } => format!("{{file: {}}}", quoted(path)),
+                    Part::File { path, kind: Some(kind) } => {
+                        format!("{{file: {}, type: {}}}", quoted(path), quoted(kind))
+                    }
+                };
+                writeln!(out, "{indent}    {}: {value}", scalar(name))?;
+            }
+        }
         DraftBody::Text(text) => writeln!(out, "{indent}  body: {}", quoted(text))?,
     }
     if step.is_stream {

@@ -227,3 +227,22 @@ fn secrets_go_into_requests_and_nowhere_else() {
     assert_eq!(summary.errors, 0);
     assert!(!serde_json::to_string(&summary).expect("JSON").contains("s3cret"));
 }
+
+#[test]
+fn a_url_that_goes_wrong_is_told_without_what_the_environment_put_into_it() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let server = Server::start(|_| ok());
+    let flow = "  - {get: \"http://{{ env.ASSAY_TEST_HOST }}:99999/{{ env.ASSAY_TEST_HOST }}\"}";
+    let path = dir.path().join("s.yml");
+    std::fs::write(&path, iterations(flow, 1)).expect("written");
+    let out = std::process::Command::new(env!("CARGO_BIN_EXE_loadgen"))
+        .args(["run", &path.display().to_string(), "--target", &server.url(), "--quiet"])
+        .env("ASSAY_TEST_HOST", "s3cret")
+        .env("RUST_LOG", "trace")
+        .output()
+        .expect("it runs");
+    let (text, err) = (String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
+    assert!(text.contains("1 failed"), "{text}");
+    assert!(err.contains("{{ env.ASSAY_TEST_HOST }}:99999"), "{err}");
+    assert!(!text.contains("s3cret") && !err.contains("s3cret"), "{err}");
+}

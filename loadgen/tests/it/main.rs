@@ -7,6 +7,8 @@ mod executors;
 mod faults;
 mod flow;
 mod http2;
+mod multipart;
+mod proxy;
 mod record;
 mod server;
 mod shards;
