@@ -4,7 +4,7 @@
 use super::{CapacitySummary, Window};
 
 const COLUMNS: &str = "rate_per_s,achieved_per_s,requests_per_s,goodput_per_s,good_ratio,error_ratio,\
-dropped_ratio,duration_p50_s,duration_p95_s,duration_p99_s,latency_p50_s,latency_p95_s,latency_p99_s,\
+dropped_ratio,throughput_ratio,duration_p50_s,duration_p95_s,duration_p99_s,latency_p50_s,latency_p95_s,latency_p99_s,\
 latency_p999_s,first_chunk_p50_s,first_chunk_p99_s,output_tokens_per_s,held,generator_late,phase";
 
 impl CapacitySummary {
@@ -30,6 +30,7 @@ fn row(w: &Window) -> String {
         w.good_ratio,
         w.error_ratio,
         w.dropped_ratio,
+        w.throughput_ratio,
         w.duration.p50,
         w.duration.p95,
         w.duration.p99,

@@ -14,7 +14,7 @@ pub struct Limits {
     pub errors: Option<f64>,
     /// At most this share of the iterations never starts.
     pub dropped: f64,
-    /// At least this share of the intended iterations ends each second, the wait for the last ones counted in.
+    /// At least this [share](Window::throughput_ratio) of the iterations that are due is worked off in time.
     pub throughput: f64,
     /// Percentiles of times.
     pub percentiles: Vec<PercentileLimit>,
@@ -114,8 +114,8 @@ impl Limits {
         if w.dropped_ratio > self.dropped {
             out.push(format!("dropped iterations {}", percent(w.dropped_ratio)));
         }
-        if w.achieved_per_s < self.throughput * w.rate_per_s {
-            out.push(format!("throughput {}", percent(w.achieved_per_s / w.rate_per_s)));
+        if w.throughput_ratio < self.throughput {
+            out.push(format!("throughput {}", percent(w.throughput_ratio)));
         }
         for limit in &self.percentiles {
             let name = format!("{} {}", limit.measure.name(), limit.percentile);
@@ -142,8 +142,7 @@ mod tests {
     #[test]
     fn a_window_misses_what_it_misses() {
         let held = Window {
-            rate_per_s: 100.0,
-            achieved_per_s: 98.0,
+            throughput_ratio: 0.98,
             requests: 1000,
             good_ratio: 1.0,
             latency: Percentiles { p99: 0.2, ..Percentiles::default() },
@@ -163,7 +162,7 @@ mod tests {
         check(&|_| {}, &[]);
         check(&|w| w.good_ratio = 0.981, &["good requests 98.1 %"]);
         check(&|w| w.dropped_ratio = 0.5, &["dropped iterations 50 %"]);
-        check(&|w| w.achieved_per_s = 80.0, &["throughput 80 %"]);
+        check(&|w| w.throughput_ratio = 0.8, &["throughput 80 %"]);
         check(&|w| w.latency.p99 = 0.201, &["latency p99 201 ms"]);
         check(&|w| w.requests = 0, &["no request was made"]);
         let first = PercentileLimit { measure: Measure::FirstChunk, ..limit };

@@ -19,6 +19,9 @@ pub struct Window {
     pub duration_s: f64,
     /// Iterations each second that ended.
     pub achieved_per_s: f64,
+    /// The share of the iterations due that ended, times the window's length over the time that they took: below 1
+    /// where they were dropped, or where a queue had still to be worked off at the end.
+    pub throughput_ratio: f64,
     /// Requests.
     pub requests: u64,
     /// Requests each second.
@@ -51,6 +54,10 @@ impl Window {
     /// What the phase of a window measured; `missed` is not yet filled in.
     pub(crate) fn of(totals: &PhaseTotals, rate_per_s: f64, duration_s: f64) -> Self {
         let tally = &totals.tally;
+        let window_s = totals.phase.executor.duration().as_secs_f64();
+        // The last iterations take their time also where nothing waits.
+        let worked_s = duration_s - tally.iteration_duration.min().unwrap_or(0.0);
+        let stretch = if worked_s > window_s { window_s / worked_s } else { 1.0 };
         let (mut duration, mut latency, mut first_chunk) = (histogram(), histogram(), None);
         let (mut requests, mut errors, mut good, mut tokens) = (0, 0, 0, 0.0);
         for step in &tally.steps {
@@ -73,6 +80,7 @@ impl Window {
             rate_per_s,
             duration_s,
             achieved_per_s: per_s(tally.iterations as f64),
+            throughput_ratio: stretch * share(tally.iterations, tally.iterations + tally.dropped),
             requests,
             requests_per_s: per_s(requests as f64),
             goodput_per_s: per_s(good as f64),
