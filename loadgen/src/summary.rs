@@ -3,7 +3,7 @@
 //!
 //! The JSON form (`--summary json`) has at its top `requests`, `errors`, `duration_s`, then `phases`, each
 //! with its `steps`; times are seconds, percentiles are of the time from the first byte sent (`duration`) and
-//! from the scheduled instant (`latency`).
+//! from the scheduled instant (`latency`). `docs/summary.schema.json` documents all of it.
 
 mod text;
 

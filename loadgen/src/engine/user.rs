@@ -12,6 +12,7 @@ use minijinja::value::{Object, Value};
 use rand::{SeedableRng, rngs::SmallRng};
 
 use super::{
+    request::cookies::Jar,
     shard::Shard,
     timer::{Slot, Timer},
 };
@@ -27,7 +28,7 @@ pub(crate) struct User {
     pub(crate) slot: Slot,
     pub(crate) context: Arc<Context>,
     pub(crate) connections: Vec<(Arc<Origin>, Connection)>,
-    pub(crate) cookies: Vec<(String, String, String)>,
+    pub(crate) cookies: Jar,
     pub(crate) is_set_up: bool,
 }
 
@@ -84,7 +85,7 @@ impl User {
             slot: timer.slot(),
             context,
             connections: Vec::new(),
-            cookies: Vec::new(),
+            cookies: Jar::default(),
             is_set_up: scenario.setup.is_empty(),
         })
     }

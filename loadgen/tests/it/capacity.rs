@@ -55,7 +55,8 @@ fn a_search_finds_what_the_server_bears() {
     let found = capacity.search.as_ref().expect("a search");
     assert_eq!(found.end, SearchEnd::Found, "{}", summary.to_text());
     let (held, broken) = (found.highest_held_per_s.expect("held"), found.lowest_broken_per_s.expect("broke"));
-    assert!((20.0..=105.0).contains(&held) && broken > held, "{}", summary.to_text());
+    // A little more than it bears fits into a short window, its queue short enough for the objectives.
+    assert!((20.0..=125.0).contains(&held) && broken > held, "{}", summary.to_text());
     assert!(found.windows_held >= 2, "{found:?}");
     // Every window is a phase, after those that the mode names, and each says what it missed.
     assert_eq!(summary.phases.len(), capacity.windows.len() + 1);

@@ -121,6 +121,34 @@ fn redirects_are_followed_as_one_request() {
 }
 
 #[test]
+fn a_redirect_takes_along_the_cookies_of_where_it_leads() {
+    let other = Server::start(|_| ok());
+    let away = format!("location: {}/away\r\n", other.url().replace("127.0.0.1", "localhost"));
+    let server = Server::start(move |seen| match seen.line() {
+        "POST /login" => respond(302, "set-cookie: sid=2\r\nlocation: /in/home\r\n", ""),
+        "GET /first" => respond(200, "set-cookie: sid=1\r\nset-cookie: in=3; Path=/in\r\n", ""),
+        "GET /leave" => respond(302, &away, ""),
+        _ => ok(),
+    });
+    let flow = "  - {get: /first}\n  - {name: login, post: /login}\n  - {get: /leave}";
+    let summary = run(&server, &iterations(flow, 1));
+    assert_eq!((summary.requests, summary.errors), (3, 0), "{}", summary.to_text());
+    let sent: Vec<_> =
+        server.seen().iter().map(|s| (s.line().to_owned(), s.header("cookie").map(str::to_owned))).collect();
+    let want = [
+        ("GET /first", None),
+        ("POST /login", Some("sid=1")),
+        ("GET /in/home", Some("in=3; sid=2")),
+        ("GET /leave", Some("sid=2")),
+    ];
+    assert_eq!(sent, want.map(|(line, cookie)| (line.to_owned(), cookie.map(str::to_owned))));
+    assert_eq!(
+        other.seen().iter().map(|s| s.header("cookie").map(str::to_owned)).collect::<Vec<_>>(),
+        [None]
+    );
+}
+
+#[test]
 fn a_connection_that_the_server_closed_between_requests_is_no_error() {
     let server = Server::start(|_| {
         let mut actions = respond(200, "", "ok");

@@ -12,4 +12,5 @@ mod proxy;
 mod record;
 mod server;
 mod shards;
+mod summary;
 mod tls;

@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderValue, Method, Uri, header};
 use minijinja::Value;
 use url::Url;
 
-use super::{Target, cookies};
+use super::Target;
 use crate::{
     client::{ErrorClass, Failure, origin::Origin},
     engine::user::User,
@@ -80,7 +80,7 @@ fn render_anew(step: &Step, target: &Target, user: &User) -> Result<Rendered, St
             .map_err(|_| format!("the value of the header {name} is not valid in HTTP"))?;
         headers.insert(name.clone(), value);
     }
-    cookies::send(&user.cookies, &origin.host, &mut headers);
+    user.cookies.send(&origin, &path, &mut headers);
     let body = step.body.render(&context)?;
     let path = uri(&path).map_err(|e| format!("{:?}: {e}", step.url))?;
     Ok(Rendered { path, origin, method: step.method.clone(), headers, body })
