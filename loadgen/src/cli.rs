@@ -1,8 +1,11 @@
 //! Arguments in one place; each command acts on them in its own file. Invariant: data goes to stdout,
 //! everything else to stderr, and the exit codes are those of the manual.
 
+mod abort;
 mod check;
+mod import;
 mod list;
+mod merge;
 mod run;
 mod telemetry;
 
@@ -35,7 +38,7 @@ struct Arguments {
 enum Command {
     /// Drive the load, show it, record it
     ///
-    /// Exit codes: 0 done, 1 the load could not go on (a full disk, say), 2 bad input, 3 the target is not
+    /// Exit codes: 0 done, 1 an alert ended it or it could not go on (a full disk, say), 2 bad input, 3 the target is not
     /// healthy, 130 interrupted (the record is whole).
     Run(Box<RunArguments>),
     /// Say what is wrong with scenarios, all of it at once
@@ -43,6 +46,24 @@ enum Command {
         /// Scenario files, directories with a scenario.yml, or names of packs
         #[arg(required = true)]
         scenarios: Vec<String>,
+    },
+    /// Make a scenario of an OpenAPI document, a HAR file or a curl command
+    ///
+    /// What looks like a secret becomes an environment variable. Exit codes: 0 done, 2 bad input.
+    Import {
+        #[command(subcommand)]
+        source: import::Source,
+    },
+    /// Merge the runs of shards into one whose counts and histograms are their sums
+    ///
+    /// Exit codes: 0 done, 2 the runs do not fit together or cannot be read.
+    Merge {
+        /// Run directories, one of each shard
+        #[arg(required = true, value_name = "RUN")]
+        runs: Vec<PathBuf>,
+        /// The new run directory
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
     },
     /// List the packs that come with the program, their modes and phases
     List,
@@ -56,6 +77,9 @@ pub(crate) struct RunArguments {
     /// Where the load goes, instead of the scenario's own target
     #[arg(long, value_name = "URL")]
     target: Option<String>,
+    /// The HTTP proxy that all connections are tunnelled through, instead of the scenario's own
+    #[arg(long, value_name = "URL", env = "LOADGEN_PROXY", hide_env_values = true)]
+    proxy: Option<String>,
     /// The mode: a named choice of phases
     #[arg(long, conflicts_with = "phase")]
     mode: Option<String>,
@@ -110,7 +134,27 @@ pub(crate) struct RunArguments {
     /// How the summary is printed at the end
     #[arg(long, value_enum, default_value_t = SummaryKind::Text)]
     summary: SummaryKind,
-    /// The instance label of what is measured; the machine's name by default
+    /// Write the windows of a search or a sweep as CSV to FILE
+    #[arg(long, value_name = "FILE")]
+    capacity_csv: Option<PathBuf>,
+    /// End the run with exit code 1 when an alert of SEVERITY fires in a phase that is no warm-up; may be given
+    /// several times
+    #[arg(long, value_name = "SEVERITY", requires_all = ["rules", "record"])]
+    abort_on: Vec<String>,
+    /// Rule files, or patterns of them, that are evaluated over the record while it grows
+    #[arg(long, value_name = "FILE", requires = "abort_on", num_args = 1..)]
+    rules: Vec<String>,
+    /// How often rule groups without an interval of their own are evaluated
+    #[arg(long, value_name = "DURATION", default_value = "15s", value_parser = duration_ms)]
+    rules_interval: i64,
+    /// Drive one part of the load, such as 0/3: users, rates, iterations and rows of data are split without
+    /// overlap over shards 0/3, 1/3 and 2/3, which need the same scenario, mode and seed
+    #[arg(long, value_name = "I/N")]
+    shard: Option<loadgen::Shard>,
+    /// Start the first phase at TIME, the same for all shards (RFC 3339 or unix seconds)
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    start_at: Option<i64>,
+    /// The instance label of what is measured; the machine's name by default, and the shard's number behind it
     #[arg(long)]
     instance: Option<String>,
 }
@@ -164,6 +208,22 @@ pub(crate) fn main() -> ExitCode {
     ExitCode::from(match arguments.command {
         Command::Run(arguments) => run::run(&arguments),
         Command::Check { scenarios } => check::check(&scenarios),
+        Command::Import { source } => import::import(&source),
+        Command::Merge { runs, out } => merge::merge(&runs, &out),
         Command::List => list::list(),
     })
+}
+
+/// A duration as the user writes it, in milliseconds.
+fn duration_ms(text: &str) -> Result<i64, String> {
+    match assay_model::duration::parse_ms(text) {
+        Ok(ms) if ms > 0 => Ok(ms),
+        _ => Err("expected a duration above 0, such as 15s".to_owned()),
+    }
+}
+
+/// A time as the user writes it, in milliseconds since the Unix epoch.
+fn time(text: &str) -> Result<i64, String> {
+    assay_run::time::parse(text)
+        .ok_or_else(|| "expected a time such as 2026-11-25T14:00:00Z, or seconds since 1970".to_owned())
 }

@@ -10,6 +10,7 @@ pub(crate) mod exchange;
 pub(crate) mod origin;
 pub(crate) mod probe;
 pub(crate) mod protocol;
+pub(crate) mod proxy;
 pub(crate) mod sse;
 pub(crate) mod stamped;
 pub(crate) mod tls;

@@ -16,6 +16,7 @@ pub(crate) mod pool;
 pub(crate) mod request;
 pub(crate) mod run;
 mod second;
+pub(crate) mod shard;
 pub(crate) mod timer;
 pub(crate) mod user;
 pub(crate) mod worker;

@@ -11,8 +11,11 @@
 //! - Memory does not grow with the run.
 //! - Whatever a server does ends in an error class, within the step's timeout.
 
+pub mod capacity;
 mod client;
 mod engine;
+pub mod guard;
+pub mod import;
 pub mod measure;
 pub mod progress;
 mod scenario;
@@ -25,6 +28,7 @@ pub use client::{ErrorClass, Failure};
 pub use engine::{
     options::{Control, RunError, RunOptions},
     run::run,
+    shard::Shard,
 };
 pub use scenario::{Arrivals, Executor, Mode, PACKS, Pack, Phase, Scenario, Stage, UserKind};
 pub use summary::Summary;

@@ -9,6 +9,7 @@ mod data;
 mod executor;
 mod flow;
 pub(crate) mod jsonpath;
+pub(crate) mod multipart;
 mod pack;
 mod parse;
 mod stream;
@@ -19,6 +20,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use assay_yaml::{Diagnostics, Document};
 
+use crate::capacity::Capacity;
 pub(crate) use capture::{Capture, Source};
 pub(crate) use check::{Check, Condition, Expectation};
 pub(crate) use data::DataSet;
@@ -56,6 +58,7 @@ pub struct Scenario {
     pub(crate) renew_on: Vec<u16>,
     pub(crate) tls: TlsFiles,
     pub(crate) version: crate::client::protocol::Version,
+    pub(crate) proxy: Option<crate::client::proxy::Proxy>,
 }
 
 /// A kind of users.
@@ -90,6 +93,8 @@ pub struct Mode {
     pub name: String,
     /// Its phases, in order, with what the mode changes in them.
     pub phases: Vec<Phase>,
+    /// The search or the sweep that follows its phases.
+    pub capacity: Option<Capacity>,
 }
 
 /// The name of a step, with what its series can be foreseen to be.
@@ -138,7 +143,7 @@ impl Scenario {
         let folder = path.parent().unwrap_or(Path::new("")).to_owned();
         parse::scenario(
             &document,
-            &|name| std::fs::read_to_string(folder.join(name)).map_err(|e| e.to_string()),
+            &|name| std::fs::read(folder.join(name)).map_err(|e| e.to_string()),
             &folder,
         )
     }
@@ -150,7 +155,7 @@ impl Scenario {
     pub fn from_text(file: &str, text: &str, data: &[(&str, &str)]) -> Result<Self, Diagnostics> {
         let document = Document::parse(file, text)?;
         let read = |name: &str| match data.iter().find(|(n, _)| *n == name) {
-            Some((_, text)) => Ok((*text).to_owned()),
+            Some((_, text)) => Ok(text.as_bytes().to_vec()),
             None => Err("there is no such file".to_owned()),
         };
         parse::scenario(&document, &read, Path::new(""))
@@ -169,6 +174,14 @@ impl Scenario {
             let known: Vec<_> = known.chain(self.phases.iter().map(|p| p.name.as_str())).collect();
             unknown("mode", name, &known)
         })
+    }
+
+    /// The search or the sweep of a mode, where it has one; `None` stands for the mode that runs where none is
+    /// named.
+    #[must_use]
+    pub fn capacity(&self, mode: Option<&str>) -> Option<&Capacity> {
+        let name = mode.unwrap_or("default");
+        self.modes.iter().find(|m| m.name == name)?.capacity.as_ref()
     }
 
     /// A phase by its name.

@@ -2,8 +2,8 @@
 //! row.
 //!
 //! The JSON form (`--summary json`) has at its top `requests`, `errors`, `duration_s`, then `phases`, each
-//! with its `steps`, `notes` and `warnings`; times are seconds, percentiles are of the time from the first byte sent (`duration`) and
-//! from the scheduled instant (`latency`).
+//! with its `steps`, `notes` and `warnings`; times are seconds, percentiles are of the time from the first byte sent
+//! (`duration`) and from the scheduled instant (`latency`). `docs/summary.schema.json` documents all of it.
 
 pub(crate) mod hgrm;
 mod text;
@@ -16,6 +16,8 @@ use serde::Serialize;
 pub use text::seconds;
 
 use crate::{
+    capacity::CapacitySummary,
+    guard::AbortingAlert,
     measure::{
         families::{PhaseTotals, RunFacts},
         tally::{StepTally, histogram},
@@ -24,8 +26,8 @@ use crate::{
 };
 
 /// Lag beyond this share of the median latency, or this long, makes the generator suspect.
-const LAG_SHARE: f64 = 0.1;
-const LAG_S: f64 = 0.002;
+pub(crate) const LAG_SHARE: f64 = 0.1;
+pub(crate) const LAG_S: f64 = 0.002;
 /// A worker this busy cannot send on time.
 const BUSY: f64 = 0.9;
 
@@ -37,6 +39,8 @@ pub enum Outcome {
     Completed,
     /// It was stopped.
     Interrupted,
+    /// An alert ended it.
+    Aborted,
 }
 
 /// What a run came to.
@@ -50,6 +54,9 @@ pub struct Summary {
     pub duration_s: f64,
     /// How it ended.
     pub outcome: Outcome,
+    /// The alert that ended it, where one did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub aborted_by: Option<AbortingAlert>,
     /// The scenario's name.
     pub scenario: String,
     /// Iterations that never started.
@@ -62,6 +69,9 @@ pub struct Summary {
     pub export_failures: u64,
     /// The phases that ran, in order.
     pub phases: Vec<PhaseSummary>,
+    /// What a search or a sweep came to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub capacity: Option<CapacitySummary>,
     /// The checks, those that never ran left out.
     pub checks: Vec<CheckSummary>,
     /// What happened beside the load, such as a receiver of metrics that was away.
@@ -220,6 +230,7 @@ pub(crate) fn summarise(
         errors: phases.iter().map(|p| p.errors).sum(),
         duration_s: phases.iter().map(|p| p.duration_s).sum(),
         outcome,
+        aborted_by: None,
         scenario: scenario.name.clone(),
         dropped_iterations: phases.iter().map(|p| p.dropped_iterations).sum(),
         checks_passed: checks.iter().map(|c| c.passed).sum(),
@@ -228,6 +239,7 @@ pub(crate) fn summarise(
         notes: Vec::new(),
         warnings: warnings(&phases, facts, busiest),
         phases,
+        capacity: None,
         checks,
     }
 }

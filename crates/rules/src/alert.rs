@@ -249,6 +249,16 @@ impl Alerts {
         self.active.insert(labels.clone(), alert);
     }
 
+    /// Forgets the stretches of time that are over.
+    pub(crate) fn forget_ended(&mut self) {
+        let mut kept = Vec::new();
+        for alert in self.active.values_mut().filter(|a| a.state.is_some()) {
+            kept.push(self.timeline[alert.instance].clone());
+            alert.instance = kept.len() - 1;
+        }
+        self.timeline = kept;
+    }
+
     /// The alerts that fire, with their annotations, sorted by labels.
     pub(crate) fn firing(&self) -> impl Iterator<Item = (&Labels, &Alert)> {
         self.active.iter().filter(|(_, a)| a.state == Some(AlertState::Firing))

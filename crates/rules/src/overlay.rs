@@ -124,6 +124,29 @@ impl Overlay {
         self.shared
     }
 
+    /// Forgets the samples before a time, and the series that have none left.
+    pub(crate) fn forget_before(&mut self, t_ms: i64) {
+        for series in &mut self.series {
+            let samples = &mut series.samples;
+            let floats = samples.times.partition_point(|t| *t < t_ms);
+            samples.times.drain(..floats);
+            samples.values.drain(..floats);
+            let histograms = samples.histogram_times.partition_point(|t| *t < t_ms);
+            samples.histogram_times.drain(..histograms);
+            samples.histograms.drain(..histograms);
+        }
+        if self.series.iter().all(|s| !s.samples.is_empty()) {
+            return;
+        }
+        self.series.retain(|s| !s.samples.is_empty());
+        self.by_labels.clear();
+        self.by_name.clear();
+        for (at, series) in self.series.iter().enumerate() {
+            self.by_labels.insert(series.labels.clone(), at);
+            self.by_name.entry(series.labels.metric_name().to_owned()).or_default().push(at);
+        }
+    }
+
     fn at(&mut self, labels: &Labels, writer: usize) -> usize {
         let next = self.series.len();
         let at = *self.by_labels.entry(labels.clone()).or_insert(next);

@@ -6,7 +6,7 @@
 mod columns;
 mod depend;
 mod rule;
-mod slots;
+pub(crate) mod slots;
 mod steps;
 
 use assay_model::{Labels, Queryable};

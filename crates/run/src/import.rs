@@ -205,7 +205,7 @@ impl Draft {
         };
         let mut manifest = describe(start_ms);
         manifest.end_ms.get_or_insert(end_ms);
-        manifest.outcome = Some(Outcome::Finished);
+        manifest.outcome.get_or_insert(Outcome::Finished);
         manifest.write(&dir.path)?;
         // An empty directory is replaced; anything else that came meanwhile makes it fail.
         let action = "give the finished run its name";

@@ -9,7 +9,8 @@
 //! A [`Recorder`] writes one while a load runs: its owner appends series through a [`Sink`], and targets are
 //! scraped beside it. [`Run::open`] reads one, and as well any data directory or snapshot that a Prometheus
 //! left. [`import::import`] makes one of exposition text, of answers of the HTTP API or of VictoriaMetrics' lines,
-//! [`pull::pull`] fetches one from a server, and [`export::to_openmetrics`] writes one as text.
+//! [`pull::pull`] fetches one from a server, [`merge::merge`] makes one of the runs of shards, and
+//! [`export::to_openmetrics`] writes one as text.
 //!
 //! Invariant: what is on disk is readable at any instant. The manifest is replaced whole, the samples go
 //! through a write-ahead log, and an import becomes a run only when it is done.
@@ -18,6 +19,7 @@ pub mod export;
 pub mod host;
 pub mod import;
 pub mod manifest;
+pub mod merge;
 mod open;
 pub mod pull;
 pub mod recorder;

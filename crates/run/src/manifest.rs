@@ -13,6 +13,8 @@
 //! | `git` | `revision` of the working directory, `dirty` |
 //! | `host` | `name`, `cpu_model`, `cpus`, `memory_bytes`, `kernel`, `os`, `arch`, `gpus` |
 //! | `versions` | name to version, the tools' own among them |
+//! | `shard` | `index` (from 0) and `count`, where the run is one shard of a load |
+//! | `parts` | the runs that a merged run is the sum of: `name`, `shard`, `host`, `start`, `end`, `outcome` |
 //! | `source` | where an imported run came from |
 //!
 //! Invariant: the file is replaced in one step, so that a reader sees one whole version of it. A reader of
@@ -83,6 +85,43 @@ pub struct Manifest {
     /// Where an imported run came from: files, or the URL of a server.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub source: Vec<String>,
+    /// Which part of a load this is, where it is one of several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shard: Option<Shard>,
+    /// The runs that a merged run is the sum of.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<Part>,
+}
+
+/// Which part of a load a run is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shard {
+    /// Its number, from 0.
+    pub index: u32,
+    /// How many there are.
+    pub count: u32,
+}
+
+/// A run that is part of a merged one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Part {
+    /// Its directory, as it was given.
+    pub name: String,
+    /// Which part of the load it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shard: Option<Shard>,
+    /// The machine's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
+    /// When its recording began, in milliseconds since the Unix epoch.
+    #[serde(rename = "start", with = "time::rfc3339")]
+    pub start_ms: i64,
+    /// When it ended.
+    #[serde(default, rename = "end", with = "time::rfc3339_option", skip_serializing_if = "Option::is_none")]
+    pub end_ms: Option<i64>,
+    /// How it ended; `None` where it was cut short.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<Outcome>,
 }
 
 /// How a run ended.
@@ -184,6 +223,8 @@ impl Manifest {
             host: None,
             versions: BTreeMap::from([("assay".to_owned(), env!("CARGO_PKG_VERSION").to_owned())]),
             source: Vec::new(),
+            shard: None,
+            parts: Vec::new(),
         }
     }
 

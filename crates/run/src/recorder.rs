@@ -25,6 +25,7 @@ use std::{
 };
 
 use assay_model::MetricMetadata;
+use assay_tsdb::HeadSnapshot;
 pub use owner::RecordStats;
 use owner::{Command, Owner};
 pub use row::{Row, RowValue};
@@ -266,6 +267,17 @@ impl Sink {
         let (reply, committed) = sync_channel(1);
         self.queue.send(Command::Commit(reply)).map_err(|_| self.stopped())?;
         committed.recv().map_err(|_| self.stopped())
+    }
+
+    /// What is recorded so far, for reading while the recording goes on. It shares what it can with the
+    /// recording; let go of it soon.
+    ///
+    /// # Errors
+    /// Where recording has stopped.
+    pub fn snapshot(&self) -> Result<HeadSnapshot, RecordError> {
+        let (reply, snapshot) = sync_channel(1);
+        self.queue.send(Command::Snapshot(reply)).map_err(|_| self.stopped())?;
+        snapshot.recv().map_err(|_| self.stopped())
     }
 
     /// Why recording has stopped, where it has.

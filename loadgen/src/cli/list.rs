@@ -1,7 +1,10 @@
 //! `loadgen list`.
 
 use assay_model::duration::format_ms;
-use loadgen::{Executor, PACKS, Phase};
+use loadgen::{
+    Executor, PACKS, Phase,
+    capacity::{Capacity, Plan},
+};
 
 use super::exit;
 
@@ -22,13 +25,22 @@ pub(super) fn list() -> u8 {
         }
         println!("  modes:");
         for mode in &scenario.modes {
-            let names: Vec<_> = mode.phases.iter().map(|p| p.name.as_str()).collect();
+            let mut names: Vec<_> = mode.phases.iter().map(|p| p.name.as_str()).collect();
+            names.extend(mode.capacity.as_ref().map(plan));
             let length = mode.phases.iter().map(|p| p.executor.duration().as_millis()).sum::<u128>();
             let length = format_ms(i64::try_from(length).unwrap_or(i64::MAX));
-            println!("    {:10} {} ({length})", mode.name, names.join(", "));
+            let more = if mode.capacity.is_some() { " and the windows" } else { "" };
+            println!("    {:10} {} ({length}{more})", mode.name, names.join(", "));
         }
     }
     exit::DONE
+}
+
+fn plan(capacity: &Capacity) -> &'static str {
+    match capacity.plan {
+        Plan::Search(_) => "a search for the highest rate that holds",
+        Plan::Sweep(_) => "a sweep over rates",
+    }
 }
 
 fn describe(phase: &Phase) -> String {

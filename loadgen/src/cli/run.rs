@@ -4,7 +4,7 @@ use std::{io::IsTerminal as _, path::Path, sync::Arc};
 
 use assay_run::{Manifest, Outcome, Recorder, RecorderOptions, Target};
 use loadgen::{
-    Phase, RunError, RunOptions, Scenario, Summary,
+    Phase, RunError, RunOptions, Scenario, Shard, Summary,
     sink::{
         exposition::Exposition,
         recorder::{RecorderSink, default_instance},
@@ -56,11 +56,22 @@ async fn drive(arguments: &RunArguments) -> Result<u8, Stop> {
     let scenario = Arc::new(Scenario::load(&arguments.scenario).map_err(|e| bad(e.to_string()))?);
     let mut options = RunOptions::new(Arc::clone(&scenario));
     options.phases = phases(&scenario, arguments).map_err(bad)?;
+    options.capacity = match arguments.phase.is_empty() {
+        true => scenario.capacity(arguments.mode.as_deref()).cloned(),
+        false => None,
+    };
     options.target.clone_from(&arguments.target);
+    if arguments.capacity_csv.is_some() && options.capacity.is_none() {
+        return Err(bad("--capacity-csv needs a mode with a search or a sweep".to_owned()));
+    }
+    options.proxy.clone_from(&arguments.proxy);
     options.seed = arguments.seed;
     options.time_scale = arguments.time_scale;
     options.workers = arguments.workers.map(usize::from);
-    let instance = arguments.instance.clone().unwrap_or_else(default_instance);
+    options.shard = arguments.shard.unwrap_or_default();
+    options.start_at_ms = arguments.start_at;
+    let instance = arguments.instance.clone().unwrap_or_else(|| shard_instance(options.shard));
+    let rules = super::abort::rules(arguments).map_err(bad)?;
     // What can be known to be wrong is said before a record is begun.
     options.check().await?;
     let control = options.control();
@@ -76,15 +87,37 @@ async fn drive(arguments: &RunArguments) -> Result<u8, Stop> {
         Some(parent) => Some(record(parent, &scenario, arguments, &instance, &mut options)?),
         None => None,
     };
+    let guard = match (rules, &recorder) {
+        (Some(rules), Some(recorder)) => {
+            let guard = super::abort::watch(rules, recorder, arguments, control.clone())
+                .map_err(|e| Stop(exit::FAILED, format!("cannot evaluate rules: {e}")))?;
+            options.sinks.push(guard.sink());
+            Some(guard)
+        }
+        _ => None,
+    };
     options.view = view(arguments, &control);
-    let result = loadgen::run(options).await;
+    let mut result = loadgen::run(options).await;
+    let alert = guard.and_then(loadgen::guard::Guard::finish);
+    if let (Ok(summary), Some(alert)) = (&mut result, alert) {
+        summary.outcome = summary::Outcome::Aborted;
+        summary.aborted_by = Some(alert);
+    }
     let finished = recorder.map(|r| finish(r, &result)).transpose();
     let summary = result?;
     print(&summary, arguments.summary);
+    write_csv(&summary, arguments.capacity_csv.as_deref())?;
     if let Some(directory) = finished? {
         eprintln!("recorded: {directory}");
     }
-    Ok(if summary.outcome == summary::Outcome::Interrupted { exit::INTERRUPTED } else { exit::DONE })
+    if let Some(alert) = &summary.aborted_by {
+        eprintln!("loadgen: aborted: {alert}");
+    }
+    Ok(match summary.outcome {
+        summary::Outcome::Completed => exit::DONE,
+        summary::Outcome::Interrupted => exit::INTERRUPTED,
+        summary::Outcome::Aborted => exit::FAILED,
+    })
 }
 
 fn phases(scenario: &Scenario, arguments: &RunArguments) -> Result<Vec<Phase>, String> {
@@ -119,6 +152,8 @@ fn record(
     manifest.mode.clone_from(&arguments.mode);
     manifest.target = arguments.target.clone().or_else(|| scenario.target.clone());
     manifest.seed = Some(arguments.seed);
+    manifest.shard =
+        arguments.shard.map(|s| assay_run::manifest::Shard { index: s.index(), count: s.count() });
     let recorder =
         Arc::new(Recorder::create(&directory, manifest, &RecorderOptions::default()).map_err(failed)?);
     for target in targets {
@@ -126,6 +161,12 @@ fn record(
     }
     options.sinks.push(Box::new(RecorderSink::new(Arc::clone(&recorder), instance)));
     Ok(recorder)
+}
+
+/// The machine's name; with the shard's number where several may run on one machine.
+fn shard_instance(shard: Shard) -> String {
+    let machine = default_instance();
+    if shard.is_shared() { format!("{machine}-{}", shard.index()) } else { machine }
 }
 
 /// `job=URL`, or a URL whose job is its host and port.
@@ -142,6 +183,7 @@ fn scrape_target(text: &str) -> Result<Target, String> {
 fn finish(recorder: Arc<Recorder>, result: &Result<Summary, RunError>) -> Result<String, Stop> {
     let outcome = match result {
         Ok(summary) if summary.outcome == summary::Outcome::Completed => Outcome::Finished,
+        Ok(Summary { aborted_by: Some(alert), .. }) => Outcome::Aborted { reason: alert.to_string() },
         Ok(_) => Outcome::Interrupted,
         Err(e) => Outcome::Aborted { reason: e.to_string() },
     };
@@ -167,6 +209,13 @@ fn view(arguments: &RunArguments, control: &loadgen::Control) -> Box<dyn View> {
             }
         },
     }
+}
+
+/// Writes the windows of a search or a sweep.
+fn write_csv(summary: &Summary, path: Option<&Path>) -> Result<(), Stop> {
+    let Some(path) = path else { return Ok(()) };
+    let csv = summary.capacity.as_ref().map(loadgen::capacity::CapacitySummary::to_csv).unwrap_or_default();
+    std::fs::write(path, csv).map_err(|e| Stop(exit::FAILED, format!("{}: {e}", path.display())))
 }
 
 fn print(summary: &Summary, kind: SummaryKind) {

@@ -20,6 +20,7 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use super::{
     ErrorClass, Failure,
+    connection::Settings,
     origin::Origin,
     stamped::{Stamped, Stamps},
 };
@@ -42,20 +43,30 @@ pub(crate) enum Transport {
     Tls(Box<TlsStream<Stamped>>),
 }
 
-/// Connects to `origin`.
+/// Connects to `origin`, through a proxy where there is one.
 pub(crate) async fn connect(
     origin: &Origin,
-    tls: &Arc<rustls::ClientConfig>,
+    settings: &Settings,
     stamps: &Rc<Stamps>,
 ) -> Result<(Transport, ConnectTimes), Failure> {
     let mut times = ConnectTimes::default();
     let start = Instant::now();
-    let addresses = lookup(origin).await?;
+    let proxy = settings.proxy.as_deref();
+    let addresses = match proxy {
+        Some(proxy) => lookup(proxy.address(), &proxy.host, proxy.port).await?,
+        None => {
+            lookup(origin.address().map(|ip| SocketAddr::new(ip, origin.port)), &origin.host, origin.port)
+                .await?
+        }
+    };
     let looked_up = Instant::now();
     times.lookup = looked_up - start;
-    let stream = connect_any(origin, &addresses).await?;
+    let mut stream = connect_any(origin, &addresses).await?;
     // A request is written whole; waiting for more would only delay it.
     stream.set_nodelay(true).map_err(|e| Failure::new(ErrorClass::Connect, e))?;
+    if let Some(proxy) = proxy {
+        proxy.tunnel(&mut stream, origin).await?;
+    }
     let connected = Instant::now();
     times.tcp = connected - looked_up;
     let stream = Stamped::new(stream, Rc::clone(stamps));
@@ -64,7 +75,7 @@ pub(crate) async fn connect(
     }
     let name = ServerName::try_from(origin.host.clone())
         .map_err(|e| Failure::new(ErrorClass::Tls, format!("{}: {e}", origin.host)))?;
-    let stream = TlsConnector::from(Arc::clone(tls))
+    let stream = TlsConnector::from(Arc::clone(&settings.tls))
         .connect(name, stream)
         .await
         .map_err(|e| Failure::new(ErrorClass::Tls, format!("TLS with {origin}: {e}")))?;
@@ -72,13 +83,13 @@ pub(crate) async fn connect(
     Ok((Transport::Tls(Box::new(stream)), times))
 }
 
-async fn lookup(origin: &Origin) -> Result<Vec<SocketAddr>, Failure> {
-    if let Some(ip) = origin.address() {
-        return Ok(vec![SocketAddr::new(ip, origin.port)]);
+async fn lookup(known: Option<SocketAddr>, host: &str, port: u16) -> Result<Vec<SocketAddr>, Failure> {
+    if let Some(address) = known {
+        return Ok(vec![address]);
     }
-    match tokio::net::lookup_host((origin.host.as_str(), origin.port)).await {
+    match tokio::net::lookup_host((host, port)).await {
         Ok(found) => Ok(found.collect()),
-        Err(e) => Err(Failure::new(ErrorClass::Dns, format!("{}: {e}", origin.host))),
+        Err(e) => Err(Failure::new(ErrorClass::Dns, format!("{host}: {e}"))),
     }
 }
 

@@ -20,6 +20,7 @@ use super::{
     connect::{ConnectTimes, connect},
     origin::Origin,
     protocol::{Driver, Sender, Version, handshake},
+    proxy::Proxy,
     stamped::Stamps,
 };
 use crate::engine::timer::Slot;
@@ -29,6 +30,7 @@ use crate::engine::timer::Slot;
 pub(crate) struct Settings {
     pub(crate) tls: Arc<rustls::ClientConfig>,
     pub(crate) version: Version,
+    pub(crate) proxy: Option<Arc<Proxy>>,
 }
 
 /// An open connection.
@@ -49,7 +51,7 @@ impl Connection {
         deadline: &Slot,
     ) -> Result<(Self, ConnectTimes), Failure> {
         let stamps = Rc::new(Stamps::default());
-        let mut connecting = Box::pin(connect(origin, &settings.tls, &stamps));
+        let mut connecting = Box::pin(connect(origin, settings, &stamps));
         let (transport, times) = poll_fn(|cx| match deadline.poll(cx) {
             Poll::Ready(()) => Poll::Ready(Err(Failure::new(
                 ErrorClass::Timeout,

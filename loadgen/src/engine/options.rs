@@ -1,13 +1,14 @@
 //! What a run is told, and what is checked before it begins. Invariant: a run that passes its checks has a
 //! target that answers, and limits that its users fit in.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use super::request::Target;
+use super::{request::Target, shard::Shard};
 use crate::{
-    client::{connection::Settings, origin::Origin, probe::probe, tls},
+    capacity::{Capacity, Plan},
+    client::{connection::Settings, origin::Origin, probe::probe, proxy::Proxy, tls},
     scenario::{Phase, Scenario},
     sink::{MetricsSink, SinkError},
     trace::Tracer,
@@ -20,8 +21,16 @@ pub struct RunOptions {
     pub scenario: Arc<Scenario>,
     /// Where the load goes; `None` for the scenario's own target.
     pub target: Option<String>,
+    /// The HTTP proxy that all connections go through; `None` for the scenario's own, if it has one.
+    pub proxy: Option<String>,
     /// The phases, in order.
     pub phases: Vec<Phase>,
+    /// A search or a sweep that follows the phases.
+    pub capacity: Option<Capacity>,
+    /// Which part of the load this run drives.
+    pub shard: Shard,
+    /// When the first phase starts, in milliseconds since the Unix epoch; `None` for at once.
+    pub start_at_ms: Option<i64>,
     /// The seed of everything random.
     pub seed: u64,
     /// What all phase times are multiplied by.
@@ -56,18 +65,25 @@ pub(super) async fn checked(options: &RunOptions) -> Result<Checked, RunError> {
     if !(options.time_scale.is_finite() && options.time_scale > 0.0) {
         return Err(bad(format!("the time scale {} is not above 0", options.time_scale)));
     }
-    if options.phases.is_empty() {
+    if options.phases.is_empty() && options.capacity.is_none() {
         return Err(bad("there is no phase to run".to_owned()));
     }
     let scaled = |p: &Phase| Phase { executor: p.executor.scaled(options.time_scale), ..p.clone() };
     let phases: Vec<Phase> = options.phases.iter().map(scaled).collect();
     check_names(&phases).map_err(bad)?;
-    check_descriptors(most_users(&phases)).map_err(bad)?;
+    check_shard(options.shard, &phases, options.capacity.as_ref()).map_err(bad)?;
+    let users = most_users(&phases, options.capacity.as_ref());
+    check_descriptors(options.shard.of_users(users)).map_err(bad)?;
     let origin = target.origin.clone();
     let needs_roots = origin.is_tls || scenario.tls.ca.is_some();
     let settings = Settings {
         tls: tls::config(&scenario.tls, scenario.version, needs_roots).map_err(bad)?,
         version: scenario.version,
+        proxy: match &options.proxy {
+            Some(text) => Some(Proxy::parse(text).map_err(bad)?),
+            None => scenario.proxy.clone(),
+        }
+        .map(Arc::new),
     };
     let health = scenario.health.as_ref().map(|p| format!("{}{p}", target.prefix));
     let probe_settings = settings.clone();
@@ -78,8 +94,9 @@ pub(super) async fn checked(options: &RunOptions) -> Result<Checked, RunError> {
     Ok(Checked { target, phases, settings })
 }
 
-pub(super) fn most_users(phases: &[Phase]) -> u32 {
-    phases.iter().map(|p| p.executor.max_users()).max().unwrap_or(1).max(1)
+pub(super) fn most_users(phases: &[Phase], capacity: Option<&Capacity>) -> u32 {
+    let windows = capacity.map(|c| c.shape.vus.max(c.shape.max_vus));
+    phases.iter().map(|p| p.executor.max_users()).chain(windows).max().unwrap_or(1).max(1)
 }
 
 /// Steers a run from outside.
@@ -136,8 +153,12 @@ impl RunOptions {
         let (signals, receiver) = unbounded_channel();
         Self {
             phases: scenario.default_phases(),
+            capacity: scenario.capacity(None).cloned(),
             scenario,
             target: None,
+            proxy: None,
+            shard: Shard::default(),
+            start_at_ms: None,
             seed: 1,
             time_scale: 1.0,
             workers: None,
@@ -188,6 +209,26 @@ fn check_names(phases: &[Phase]) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// A start that falls to a shard needs a user there, and shards that search would each find another rate.
+fn check_shard(shard: Shard, phases: &[Phase], capacity: Option<&Capacity>) -> Result<(), String> {
+    let count = shard.count();
+    if shard.is_shared() && capacity.is_some_and(|c| matches!(c.plan, Plan::Search(_))) {
+        return Err(
+            "a search cannot be shared by shards, for each would see a part of the load; a sweep can"
+                .to_owned(),
+        );
+    }
+    let windows = capacity.map(|c| ("the sweep", c.shape.vus.max(c.shape.max_vus)));
+    let open = phases.iter().filter(|p| p.executor.target_rate_per_s(Duration::ZERO).is_some());
+    let users = open.map(|p| (p.name.as_str(), p.executor.max_users())).chain(windows);
+    match users.into_iter().find(|(_, users)| *users < count) {
+        Some((name, users)) => Err(format!(
+            "{name}: {users} users are too few for {count} shards; each shard needs at least one (max_vus)"
+        )),
+        None => Ok(()),
+    }
 }
 
 /// Each user may hold a connection; said at the start rather than found out under load.

@@ -3,7 +3,7 @@
 //! Invariant: a step that was begun is recorded exactly once for each attempt, also when its task is
 //! dropped half-way, and its time runs from what the socket saw.
 
-mod cookies;
+pub(crate) mod cookies;
 mod decode;
 mod judge;
 mod render;
@@ -152,7 +152,7 @@ impl<'c> Attempt<'c> {
         let mut left = self.step.redirects;
         loop {
             let reply = self.send(user, &next).await?;
-            cookies::store(&mut user.cookies, &next.origin.host, &reply.headers);
+            user.cookies.store(&next.origin, next.path.path(), &reply.headers);
             let wanted = self.step.expect.check.is_some() && self.step.expect.holds(reply.status);
             if wanted || self.step.redirects == 0 || !(300..400).contains(&reply.status) {
                 return Ok(reply);
@@ -164,7 +164,12 @@ impl<'c> Attempt<'c> {
             }
             left -= 1;
             let mut redirected = next.redirected(reply.status, location.as_bytes())?;
-            cookies::send(&user.cookies, &redirected.origin.host, &mut redirected.headers);
+            // The jar decides anew; a cookie of the step's own stays with its origin.
+            let is_own = self.step.headers.iter().any(|(name, _)| *name == header::COOKIE);
+            if !is_own || redirected.origin != next.origin {
+                redirected.headers.remove(header::COOKIE);
+            }
+            user.cookies.send(&redirected.origin, redirected.path.path(), &mut redirected.headers);
             next = Rc::new(redirected);
         }
     }

@@ -3,6 +3,8 @@
 //! Invariant: what is reported at a phase's end has everything in it that the phase's requests measured, for
 //! a phase ends when the last of its iterations has.
 
+mod windows;
+
 use std::{
     sync::{Arc, PoisonError, atomic::AtomicU64},
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
@@ -17,10 +19,12 @@ use super::{
     options::{Checked, Control, RunError, RunOptions, Signal, checked, default_workers, most_users},
     request::Target,
     second::SecondTally,
+    shard::Shard,
     user::{SharedData, mix},
     worker::{Command, Order, Worker, WorkerSetup},
 };
 use crate::{
+    capacity::Campaign,
     measure::{
         families::{PhaseTotals, RunFacts, families},
         tally::Tally,
@@ -52,6 +56,7 @@ pub async fn run(options: RunOptions) -> Result<Summary, RunError> {
     let mut summary =
         summary::summarise(&run.scenario, &run.facts, &run.totals, &run.lengths(), outcome, run.busiest);
     summary.notes = run.sinks.iter().flat_map(|s| s.remarks()).collect();
+    summary.capacity = run.campaign.as_ref().map(Campaign::summary);
     run.view.finish(&summary);
     Ok(summary)
 }
@@ -74,8 +79,12 @@ struct Run {
     target: Target,
     facts: RunFacts,
     seed: u64,
+    shard: Shard,
+    start_at_ms: Option<i64>,
     phases: Vec<Phase>,
     totals: Vec<PhaseTotals>,
+    /// The search or the sweep that follows the phases.
+    campaign: Option<Campaign>,
     /// When each phase ran, since the start of the run.
     times: Vec<(Duration, Option<Duration>)>,
     workers: Vec<Worker>,
@@ -108,15 +117,17 @@ impl Run {
             None => checked(&options).await?,
         };
         let scenario = options.scenario;
-        let users = most_users(&phases);
+        let capacity = options.capacity.take().map(|c| c.scaled(options.time_scale));
+        let users = options.shard.of_users(most_users(&phases, capacity.as_ref())).max(1);
         let (done_sender, done) = unbounded_channel();
         let count = options.workers.unwrap_or_else(default_workers).clamp(1, users as usize);
-        let data = SharedData::new(&scenario, &options.environment, options.seed);
+        let data = SharedData::new(&scenario, &options.environment, options.seed, options.shard);
         let workers = (0..count as u32)
             .map(|index| {
                 Worker::start(WorkerSetup {
                     index,
                     count: count as u32,
+                    shard: options.shard,
                     scenario: Arc::clone(&scenario),
                     target: target.clone(),
                     settings: settings.clone(),
@@ -138,9 +149,12 @@ impl Run {
                 cpu_s: 0.0,
             },
             totals: phases.iter().map(|p| PhaseTotals::new(&scenario, p.clone(), now_ms)).collect(),
+            campaign: capacity.map(Campaign::new),
             times: Vec::new(),
             target,
             seed: options.seed,
+            shard: options.shard,
+            start_at_ms: options.start_at_ms,
             phases,
             window: Window {
                 history: std::collections::VecDeque::new(),
@@ -163,13 +177,19 @@ impl Run {
     }
 
     async fn all_phases(&mut self) -> Result<Outcome, SinkError> {
+        if !self.wait_for_the_start().await {
+            return Ok(Outcome::Interrupted);
+        }
         self.publish()?;
         for index in 0..self.phases.len() {
             if self.one_phase(index).await? == Outcome::Interrupted {
                 return Ok(Outcome::Interrupted);
             }
         }
-        Ok(Outcome::Completed)
+        let Some(mut campaign) = self.campaign.take() else { return Ok(Outcome::Completed) };
+        let outcome = self.windows(&mut campaign).await;
+        self.campaign = Some(campaign);
+        outcome
     }
 
     async fn one_phase(&mut self, index: usize) -> Result<Outcome, SinkError> {
@@ -184,7 +204,9 @@ impl Run {
         let start = Instant::now() + Duration::from_millis(5);
         let order = Order {
             iterations_left: Arc::new(AtomicU64::new(match phase.executor {
-                Executor::SharedIterations { iterations, .. } => iterations,
+                Executor::SharedIterations { iterations, vus, .. } => {
+                    self.shard.of_iterations(iterations, vus)
+                }
                 _ => 0,
             })),
             seed: mix(self.seed ^ mix(index as u64 + 1)),
@@ -208,6 +230,16 @@ impl Run {
         }
         self.show(index, start);
         Ok(outcome)
+    }
+
+    /// Waits for the instant that all shards start at; false where the run is to stop.
+    async fn wait_for_the_start(&mut self) -> bool {
+        let Some(at_ms) = self.start_at_ms else { return true };
+        let wait_ms = at_ms - unix_ms();
+        if wait_ms < 0 {
+            tracing::warn!("the start is {} s late", -wait_ms as f64 / 1e3);
+        }
+        self.rest(Duration::from_millis(u64::try_from(wait_ms).unwrap_or(0))).await
     }
 
     /// Collects each second until all workers have ended the phase.
@@ -265,7 +297,9 @@ impl Run {
         totals.users = self.workers.iter().map(Worker::active).sum();
         let into = start.elapsed();
         totals.rate_target = match &totals.phase.executor {
-            executor if into < executor.duration() => executor.target_rate_per_s(into),
+            executor if into < executor.duration() => {
+                executor.target_rate_per_s(into).map(|rate| self.shard.of_rate(rate))
+            }
             _ => totals.rate_target.map(|_| 0.0),
         };
         let users = totals.users;
@@ -351,6 +385,6 @@ impl Run {
     }
 }
 
-fn unix_ms() -> i64 {
+pub(super) fn unix_ms() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| i64::try_from(d.as_millis()).unwrap_or(0))
 }

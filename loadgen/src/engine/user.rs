@@ -11,7 +11,11 @@ use std::sync::{
 use minijinja::value::{Object, Value};
 use rand::{SeedableRng, rngs::SmallRng};
 
-use super::timer::{Slot, Timer};
+use super::{
+    request::cookies::Jar,
+    shard::Shard,
+    timer::{Slot, Timer},
+};
 use crate::{
     client::{connection::Connection, origin::Origin},
     scenario::{DataSet, Scenario},
@@ -24,7 +28,7 @@ pub(crate) struct User {
     pub(crate) slot: Slot,
     pub(crate) context: Arc<Context>,
     pub(crate) connections: Vec<(Arc<Origin>, Connection)>,
-    pub(crate) cookies: Vec<(String, String, String)>,
+    pub(crate) cookies: Jar,
     pub(crate) is_set_up: bool,
     /// The trace of the iteration that is on, where there are traces.
     pub(crate) trace: Option<crate::trace::Context>,
@@ -37,13 +41,19 @@ pub(crate) struct SharedData {
     sets: Vec<(Arc<DataSet>, AtomicU64)>,
     environment: Value,
     seed: u64,
+    shard: Shard,
 }
 
 impl SharedData {
-    pub(crate) fn new(scenario: &Scenario, environment: &[(String, String)], seed: u64) -> Arc<Self> {
+    pub(crate) fn new(
+        scenario: &Scenario,
+        environment: &[(String, String)],
+        seed: u64,
+        shard: Shard,
+    ) -> Arc<Self> {
         let sets = scenario.data.iter().map(|s| (Arc::clone(s), AtomicU64::new(0))).collect();
         let own = Value::from_object(EnvironmentVariables { own: environment.to_vec() });
-        Arc::new(Self { sets, environment: own, seed })
+        Arc::new(Self { sets, environment: own, seed, shard })
     }
 }
 
@@ -77,7 +87,7 @@ impl User {
             slot: timer.slot(),
             context,
             connections: Vec::new(),
-            cookies: Vec::new(),
+            cookies: Jar::default(),
             is_set_up: scenario.setup.is_empty(),
             trace: None,
         })
@@ -175,12 +185,13 @@ impl Object for DataView {
     fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
         let (set, next) = &self.context.shared.sets[self.set];
         let n = set.rows.len();
+        let take = || self.context.shared.shard.of_rows(next.fetch_add(1, Ordering::Relaxed));
         let row = match key.as_str()? {
             "random" => self.context.draw(n),
             // Rows in order, over all users together, from the start again after the last.
-            "next" => (next.fetch_add(1, Ordering::Relaxed) % n as u64) as usize,
+            "next" => (take() % n as u64) as usize,
             // Each row once in a run; after the last it is undefined, which fails the request.
-            "unique" => usize::try_from(next.fetch_add(1, Ordering::Relaxed)).ok().filter(|i| *i < n)?,
+            "unique" => usize::try_from(take()).ok().filter(|i| *i < n)?,
             _ => return None,
         };
         set.rows.get(row).cloned()

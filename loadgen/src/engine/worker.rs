@@ -27,6 +27,7 @@ use super::{
     open, plan,
     pool::Pool,
     request::{Fixed, Target, WorkerCx},
+    shard::Shard,
     timer::Timer,
     user::SharedData,
 };
@@ -66,6 +67,7 @@ pub(crate) struct Order {
 pub(crate) struct WorkerSetup {
     pub(crate) index: u32,
     pub(crate) count: u32,
+    pub(crate) shard: Shard,
     pub(crate) scenario: Arc<Scenario>,
     pub(crate) target: Target,
     pub(crate) settings: Settings,
@@ -160,7 +162,8 @@ fn run(setup: WorkerSetup, mut commands: UnboundedReceiver<Command>, shared: Sha
         let pool = Pool::new(active);
         while let Some(command) = commands.recv().await {
             if let Command::Phase(order) = command {
-                phase(&cx, &pool, &order, (setup.index, setup.count), &mut commands).await;
+                let place = (setup.shard, setup.index, setup.count);
+                phase(&cx, &pool, &order, place, &mut commands).await;
                 let _ = setup.done.send(setup.index);
             }
         }
@@ -183,7 +186,7 @@ async fn phase(
     cx: &Rc<WorkerCx>,
     pool: &Pool,
     order: &Order,
-    (index, count): (u32, u32),
+    place: (Shard, u32, u32),
     commands: &mut UnboundedReceiver<Command>,
 ) {
     let state = PhaseState::new();
@@ -191,7 +194,7 @@ async fn phase(
         tracer.enter_phase(&order.phase.name);
     }
     let mut tasks = JoinSet::new();
-    spawn(cx, pool, order, (index, count), &state, &mut tasks);
+    spawn(cx, pool, order, place, &state, &mut tasks);
     let slot = cx.timer.slot();
     let phase_end = order.start + order.phase.executor.duration();
     let mut deadline = phase_end;
@@ -241,11 +244,12 @@ fn spawn(
     cx: &Rc<WorkerCx>,
     pool: &Pool,
     order: &Order,
-    (index, count): (u32, u32),
+    (shard, worker, workers): (Shard, u32, u32),
     state: &PhaseState,
     tasks: &mut JoinSet<()>,
 ) {
     let executor = &order.phase.executor;
+    let Some((index, count)) = shard.place(worker, workers, executor.max_users()) else { return };
     let own = |n: u32| (index..n).step_by(count as usize);
     if let Some(starts) = Starts::new(executor, order.seed) {
         let from_start = match executor {

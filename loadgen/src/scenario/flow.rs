@@ -83,6 +83,8 @@ pub(crate) enum Body {
     Json(Vec<JsonPart>),
     /// A form, URL-encoded.
     Form(Vec<(String, Text)>),
+    /// A form of parts, some of which may be files.
+    Multipart(Vec<super::multipart::Part>),
 }
 
 /// A piece of a JSON body.
@@ -113,6 +115,7 @@ impl Body {
                 }
                 Ok(Bytes::from(out))
             }
+            Self::Multipart(parts) => super::multipart::render(parts, context),
             Self::Form(fields) => {
                 let mut form = url::form_urlencoded::Serializer::new(String::new());
                 for (name, value) in fields {

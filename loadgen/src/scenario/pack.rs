@@ -37,7 +37,7 @@ impl Pack {
         let text = self.files.first().map_or("", |f| f.1);
         let document = Document::parse(format!("{}/scenario.yml", self.name), text)?;
         let read = |name: &str| match self.files.iter().find(|(n, _)| *n == name) {
-            Some((_, text)) => Ok((*text).to_owned()),
+            Some((_, text)) => Ok(text.as_bytes().to_vec()),
             None => Err("the pack has no such file".to_owned()),
         };
         parse::scenario(&document, &read, Path::new(""))

@@ -2,6 +2,8 @@
 //! together.
 
 mod body;
+mod capacity;
+mod multipart;
 mod names;
 mod phase;
 mod response;
@@ -12,7 +14,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 use assay_yaml::{Cx, Diagnostics, Document, MapReader, Node};
 
 use self::names::Names;
-use crate::client::protocol::Version;
+use crate::client::{protocol::Version, proxy::Proxy};
 
 use super::{CheckName, DataSet, Mode, Phase, Scenario, StepName, Text, TlsFiles, UserKind};
 
@@ -20,7 +22,7 @@ use super::{CheckName, DataSet, Mode, Phase, Scenario, StepName, Text, TlsFiles,
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Reads a file that the scenario names.
-pub(super) type ReadFile<'f> = &'f dyn Fn(&str) -> Result<String, String>;
+pub(super) type ReadFile<'f> = &'f dyn Fn(&str) -> Result<Vec<u8>, String>;
 
 /// What parsing gathers on the way.
 struct Parser<'d> {
@@ -30,12 +32,13 @@ struct Parser<'d> {
     checks: Vec<CheckName>,
     timeout: Duration,
     headers: Vec<(String, &'d Node)>,
+    read: ReadFile<'d>,
 }
 
 /// Reads a scenario; files it names are relative to `folder` and read through `read`.
-pub(super) fn scenario(
-    document: &Document,
-    read: ReadFile<'_>,
+pub(super) fn scenario<'d>(
+    document: &'d Document,
+    read: ReadFile<'d>,
     folder: &Path,
 ) -> Result<Scenario, Diagnostics> {
     let mut p = Parser {
@@ -45,18 +48,19 @@ pub(super) fn scenario(
         checks: Vec::new(),
         timeout: DEFAULT_TIMEOUT,
         headers: Vec::new(),
+        read,
     };
     let Some(map) = p.cx.map(document.root(), "a scenario") else {
         return Err(p.cx.finish().err().unwrap_or_default());
     };
-    let scenario = p.scenario(map, read, folder);
+    let scenario = p.scenario(map, folder);
     p.names.resolve(&mut p.cx);
     p.cx.finish()?;
     scenario.ok_or_else(|| Diagnostics::file(document.file(), "the scenario is incomplete"))
 }
 
 impl<'d> Parser<'d> {
-    fn scenario(&mut self, mut map: MapReader<'d>, read: ReadFile<'_>, folder: &Path) -> Option<Scenario> {
+    fn scenario(&mut self, mut map: MapReader<'d>, folder: &Path) -> Option<Scenario> {
         let name = map.require(&mut self.cx, "scenario").and_then(|n| self.cx.string(n));
         let target = map.get("target").and_then(|n| self.target(n));
         let health = map.get("health").and_then(|n| self.cx.string(n));
@@ -66,10 +70,11 @@ impl<'d> Parser<'d> {
         if let Some(headers) = map.get("headers") {
             self.headers = self.pairs(headers, "the headers of all requests");
         }
-        let data = map.get("data").map(|n| self.data(n, read)).unwrap_or_default();
+        let data = map.get("data").map(|n| self.data(n)).unwrap_or_default();
         let users = map.get("users").map(|n| self.users(n)).unwrap_or_default();
         let renew_on = map.get("renew_on").map_or_else(|| vec![401], |n| self.statuses_list(n));
         let tls = map.get("tls").map(|n| self.tls(n, folder)).unwrap_or_default();
+        let proxy = map.get("proxy").and_then(|n| self.proxy(n));
         let version = map.get("http").map(|n| self.version(n)).unwrap_or_default();
         let setup = map.get("setup").map(|n| self.items(n, "setup")).unwrap_or_default();
         let flow_node = map.require(&mut self.cx, "flow");
@@ -99,6 +104,7 @@ impl<'d> Parser<'d> {
             renew_on,
             tls,
             version,
+            proxy,
         })
     }
 
@@ -110,11 +116,12 @@ impl<'d> Parser<'d> {
         Some(text)
     }
 
-    fn data(&mut self, node: &'d Node, read: ReadFile<'_>) -> Vec<Arc<DataSet>> {
+    fn data(&mut self, node: &'d Node) -> Vec<Arc<DataSet>> {
         let mut sets = Vec::new();
         for (name, file_node) in self.pairs(node, "the data files") {
             let Some(file) = self.cx.string(file_node) else { continue };
-            let parsed = match read(&file) {
+            let text = (self.read)(&file).and_then(|b| String::from_utf8(b).map_err(|e| e.to_string()));
+            let parsed = match text {
                 Ok(text) => DataSet::parse(&name, &file, &text),
                 Err(e) => Err((None, format!("cannot be read: {e}"))),
             };
@@ -159,6 +166,11 @@ impl<'d> Parser<'d> {
         Some(UserKind { name: name?, weight: weight.unwrap_or(1), vars })
     }
 
+    fn proxy(&mut self, node: &Node) -> Option<Proxy> {
+        let text = self.cx.string(node)?;
+        Proxy::parse(&text).map_err(|e| self.cx.error(node, e)).ok()
+    }
+
     fn version(&mut self, node: &Node) -> Version {
         match node.as_str() {
             Some("1" | "1.1") => Version::Http1,
@@ -191,9 +203,12 @@ impl<'d> Parser<'d> {
         self.pairs(node, "the modes")
             .into_iter()
             .filter_map(|(name, list)| {
+                if list.as_map().is_some() {
+                    return self.capacity_mode(name, list, phases_node, phases);
+                }
                 let items = self.cx.seq(list, "phases")?;
                 let phases = items.iter().filter_map(|n| self.mode_phase(n, phases_node, phases)).collect();
-                Some(Mode { name, phases })
+                Some(Mode { name, phases, capacity: None })
             })
             .collect()
     }

@@ -33,6 +33,7 @@ impl Summary {
         let how = match self.outcome {
             Outcome::Completed => "completed",
             Outcome::Interrupted => "interrupted",
+            Outcome::Aborted => "aborted",
         };
         let took = duration::format_ms((self.duration_s * 1e3) as i64);
         writeln!(
@@ -40,6 +41,9 @@ impl Summary {
             "{} {how} in {took}: {} requests, {} failed",
             self.scenario, self.requests, self.errors
         )?;
+        if let Some(alert) = &self.aborted_by {
+            writeln!(out, "aborted: {alert}")?;
+        }
         for p in &self.phases {
             let note = if p.warmup { " (warm-up)" } else { "" };
             writeln!(
@@ -81,6 +85,9 @@ impl Summary {
                     writeln!(out, "  {:width$} {:>9} {n:>7}  failed: {class}", "", "")?;
                 }
             }
+        }
+        if let Some(capacity) = &self.capacity {
+            write!(out, "\n{}", capacity.to_text())?;
         }
         let failed: Vec<_> = self.checks.iter().filter(|c| c.failed > 0).collect();
         writeln!(out, "\nchecks: {} passed, {} failed", self.checks_passed, self.checks_failed)?;

@@ -138,6 +138,39 @@ fn a_place_that_cannot_be_written_ends_with_2_before_any_load() {
 }
 
 #[test]
+fn what_import_makes_is_what_check_takes_and_run_sends() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let server = Server::start(|_| ok());
+    let out = dir.path().join("made.yml").display().to_string();
+    let url = format!("{}/a?b=c", server.url());
+    let curl =
+        ["import", "curl", "--out", &out, "curl", "-H", "authorization: Bearer s3cret", "-d", "x=1", &url];
+    let (code, text, err) = run(&curl);
+    assert_eq!((code, text.as_str()), (0, ""), "{err}");
+    assert!(err.contains("set the environment variables AUTHORIZATION"), "{err}");
+    assert_eq!(run(&curl).0, 2, "a file is not overwritten");
+    assert_eq!(run(&["check", &out]).0, 0);
+    let (code, _, err) = run(&["run", &out, "--quiet", "--summary", "none", "--time-scale", "0.002"]);
+    assert_eq!(code, 0, "{err}");
+    let seen = server.seen();
+    let sent = seen.iter().find(|s| s.line() == "POST /a?b=c").expect("the request");
+    assert_eq!((sent.body.as_str(), sent.header("authorization")), ("x=1", Some("Bearer unset")));
+
+    // One argument is a command for a shell; files come from a path or the standard input.
+    let (code, text, _) = run(&["import", "curl", &format!("curl -s '{url}' | jq")]);
+    assert_eq!((code, text.as_str()), (2, ""));
+    let document = dir.path().join("api.json");
+    std::fs::write(&document, "{\"openapi\": \"3.0.0\",\n \"paths\": {\"/x\": {\"get\": {}}}}")
+        .expect("written");
+    let (code, text, _) = run(&["import", "openapi", &document.display().to_string()]);
+    assert_eq!(code, 0);
+    assert_eq!(run(&["check", &write(dir.path(), &text)]).0, 0, "{text}");
+    let (code, _, err) = run(&["import", "har", &document.display().to_string()]);
+    assert_eq!(code, 2);
+    assert!(err.contains("api.json:2:") && err.contains("missing field `log`"), "{err}");
+}
+
+#[test]
 fn packs_are_listed_and_valid() {
     let (code, out, _) = run(&["list"]);
     assert_eq!(code, 0);

@@ -121,6 +121,34 @@ fn redirects_are_followed_as_one_request() {
 }
 
 #[test]
+fn a_redirect_takes_along_the_cookies_of_where_it_leads() {
+    let other = Server::start(|_| ok());
+    let away = format!("location: {}/away\r\n", other.url().replace("127.0.0.1", "localhost"));
+    let server = Server::start(move |seen| match seen.line() {
+        "POST /login" => respond(302, "set-cookie: sid=2\r\nlocation: /in/home\r\n", ""),
+        "GET /first" => respond(200, "set-cookie: sid=1\r\nset-cookie: in=3; Path=/in\r\n", ""),
+        "GET /leave" => respond(302, &away, ""),
+        _ => ok(),
+    });
+    let flow = "  - {get: /first}\n  - {name: login, post: /login}\n  - {get: /leave}";
+    let summary = run(&server, &iterations(flow, 1));
+    assert_eq!((summary.requests, summary.errors), (3, 0), "{}", summary.to_text());
+    let sent: Vec<_> =
+        server.seen().iter().map(|s| (s.line().to_owned(), s.header("cookie").map(str::to_owned))).collect();
+    let want = [
+        ("GET /first", None),
+        ("POST /login", Some("sid=1")),
+        ("GET /in/home", Some("in=3; sid=2")),
+        ("GET /leave", Some("sid=2")),
+    ];
+    assert_eq!(sent, want.map(|(line, cookie)| (line.to_owned(), cookie.map(str::to_owned))));
+    assert_eq!(
+        other.seen().iter().map(|s| s.header("cookie").map(str::to_owned)).collect::<Vec<_>>(),
+        [None]
+    );
+}
+
+#[test]
 fn a_connection_that_the_server_closed_between_requests_is_no_error() {
     let server = Server::start(|_| {
         let mut actions = respond(200, "", "ok");
@@ -226,4 +254,23 @@ fn secrets_go_into_requests_and_nowhere_else() {
     });
     assert_eq!(summary.errors, 0);
     assert!(!serde_json::to_string(&summary).expect("JSON").contains("s3cret"));
+}
+
+#[test]
+fn a_url_that_goes_wrong_is_told_without_what_the_environment_put_into_it() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let server = Server::start(|_| ok());
+    let flow = "  - {get: \"http://{{ env.ASSAY_TEST_HOST }}:99999/{{ env.ASSAY_TEST_HOST }}\"}";
+    let path = dir.path().join("s.yml");
+    std::fs::write(&path, iterations(flow, 1)).expect("written");
+    let out = std::process::Command::new(env!("CARGO_BIN_EXE_loadgen"))
+        .args(["run", &path.display().to_string(), "--target", &server.url(), "--quiet"])
+        .env("ASSAY_TEST_HOST", "s3cret")
+        .env("RUST_LOG", "trace")
+        .output()
+        .expect("it runs");
+    let (text, err) = (String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
+    assert!(text.contains("1 failed"), "{text}");
+    assert!(err.contains("{{ env.ASSAY_TEST_HOST }}:99999"), "{err}");
+    assert!(!text.contains("s3cret") && !err.contains("s3cret"), "{err}");
 }

@@ -1,16 +1,22 @@
 //! The load generator against servers that do as they are told, on loopback.
 
+mod abort;
 mod breakdown;
+mod capacity;
 mod cli;
 mod executors;
 mod faults;
 mod flow;
 mod http2;
+mod multipart;
 mod otlp;
 mod peer;
+mod proxy;
 mod receiver;
 mod record;
 mod server;
+mod shards;
+mod summary;
 mod telemetry;
 mod three_ways;
 mod tls;

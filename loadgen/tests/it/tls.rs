@@ -13,12 +13,12 @@ use rustls::{
 use crate::server::{Server, ok};
 
 /// An authority, and what it signed.
-struct Authority {
+pub(crate) struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
 }
 
 impl Authority {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut params = CertificateParams::new(Vec::new()).expect("parameters");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().expect("a key"));
@@ -31,7 +31,12 @@ impl Authority {
         (params.signed_by(&key, &self.issuer).expect("signed"), key)
     }
 
-    fn server(&self, wants_client: bool) -> Server {
+    /// Its certificate, as PEM.
+    pub(crate) fn pem(&self) -> String {
+        self.issuer.pem()
+    }
+
+    pub(crate) fn server(&self, wants_client: bool) -> Server {
         let (certificate, key) = self.sign("127.0.0.1");
         let chain: Vec<CertificateDer<'static>> = vec![certificate.der().clone()];
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
@@ -52,7 +57,8 @@ impl Authority {
     }
 }
 
-fn run(server: &Server, dir: &Path, tls: &str) -> Result<loadgen::Summary, String> {
+/// Runs three requests over TLS with some lines more in the scenario.
+pub(crate) fn run(server: &Server, dir: &Path, tls: &str) -> Result<loadgen::Summary, String> {
     let path = dir.join("s.yml");
     let text = format!(
         "scenario: t\ntarget: https://{}\n{tls}flow: [{{get: /}}]\nphases: {{p: {{executor: per-vu-iterations, iterations: 3}}}}\n",

@@ -93,7 +93,7 @@ fn problems(text: &str) -> Vec<String> {
                 }
             }
             Ok(Event::Text(t)) => {
-                let blank = t.iter().all(u8::is_ascii_whitespace);
+                let blank = t.trim().is_empty();
                 if let Some(open) = stack.last().filter(|o| !blank && !o.element.text) {
                     found.push(format!("text in {}", open.element.name));
                 }
@@ -109,7 +109,7 @@ fn problems(text: &str) -> Vec<String> {
 }
 
 fn start(e: &BytesStart<'_>, stack: &mut [Open], found: &mut Vec<String>) -> Option<Open> {
-    let name = String::from_utf8_lossy(e.name().as_ref()).into_owned();
+    let name = e.name().as_ref().to_owned();
     let Some(element) = SCHEMA.iter().find(|known| known.name == name) else {
         found.push(format!("no such element: {name}"));
         return None;
@@ -121,8 +121,8 @@ fn start(e: &BytesStart<'_>, stack: &mut [Open], found: &mut Vec<String>) -> Opt
     let mut attributes = BTreeMap::new();
     for attribute in e.attributes() {
         let attribute = attribute.expect("well-formed");
-        let key = String::from_utf8_lossy(attribute.key.as_ref()).into_owned();
-        let value = String::from_utf8_lossy(&attribute.value).into_owned();
+        let key = attribute.key.as_ref().to_owned();
+        let value = attribute.value.into_owned();
         if !element.required.contains(&key.as_str()) && !element.optional.contains(&key.as_str()) {
             found.push(format!("{name} has no attribute {key}"));
         }

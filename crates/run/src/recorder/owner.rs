@@ -13,7 +13,7 @@ use std::{
 };
 
 use assay_model::{Labels, MetricMetadata};
-use assay_tsdb::{Head, HeadOptions};
+use assay_tsdb::{Head, HeadOptions, HeadSnapshot};
 
 use super::{RecordError, Row, RowValue, births::Births};
 
@@ -23,6 +23,7 @@ pub(super) enum Command {
     Rows(Vec<Row>),
     Describe(Vec<(String, MetricMetadata)>),
     Commit(SyncSender<()>),
+    Snapshot(SyncSender<HeadSnapshot>),
     Finish,
 }
 
@@ -89,6 +90,9 @@ impl Owner {
                     self.head.commit().inspect_err(|e| tell(failure, e))?;
                     // Whoever asked may have gone.
                     let _ = reply.send(());
+                }
+                Ok(Command::Snapshot(reply)) => {
+                    let _ = reply.send(self.head.queryable());
                 }
                 Err(RecvTimeoutError::Timeout) => {}
                 Ok(Command::Finish) | Err(RecvTimeoutError::Disconnected) => {

@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderValue, Method, Uri, header};
 use minijinja::Value;
 use url::Url;
 
-use super::{Target, cookies};
+use super::Target;
 use crate::{
     client::{ErrorClass, Failure, origin::Origin},
     engine::user::User,
@@ -58,7 +58,8 @@ fn render_anew(step: &Step, target: &Target, user: &User) -> Result<Rendered, St
     let (origin, mut path) = if url.starts_with('/') {
         (Arc::clone(&target.origin), format!("{}{url}", target.prefix))
     } else {
-        let url = Url::parse(&url).map_err(|e| format!("{url:?}: {e}"))?;
+        // The message has the template, never what came of it: a URL may carry a secret.
+        let url = Url::parse(&url).map_err(|e| format!("{:?} is not a URL: {e}", step.url))?;
         (Arc::new(Origin::of(&url)?), path_of(&url))
     };
     if !step.query.is_empty() {
@@ -79,9 +80,10 @@ fn render_anew(step: &Step, target: &Target, user: &User) -> Result<Rendered, St
             .map_err(|_| format!("the value of the header {name} is not valid in HTTP"))?;
         headers.insert(name.clone(), value);
     }
-    cookies::send(&user.cookies, &origin.host, &mut headers);
+    user.cookies.send(&origin, &path, &mut headers);
     let body = step.body.render(&context)?;
-    Ok(Rendered { path: uri(&path)?, origin, method: step.method.clone(), headers, body })
+    let path = uri(&path).map_err(|e| format!("{:?}: {e}", step.url))?;
+    Ok(Rendered { path, origin, method: step.method.clone(), headers, body })
 }
 
 fn path_of(url: &Url) -> String {
@@ -96,9 +98,8 @@ fn uri(path: &str) -> Result<Uri, String> {
     if let Ok(uri) = Uri::try_from(path) {
         return Ok(uri);
     }
-    let url =
-        Url::parse("http://x").and_then(|base| base.join(path)).map_err(|e| format!("{path:?}: {e}"))?;
-    Uri::try_from(path_of(&url)).map_err(|e| format!("{path:?}: {e}"))
+    let url = Url::parse("http://x").and_then(|base| base.join(path)).map_err(|e| e.to_string())?;
+    Uri::try_from(path_of(&url)).map_err(|e| e.to_string())
 }
 
 impl Rendered {

@@ -4,7 +4,7 @@ use assay_yaml::{Kind, MapReader, Node, Style};
 use bytes::Bytes;
 
 use super::Parser;
-use crate::scenario::{Body, flow::JsonPart};
+use crate::scenario::{Body, flow::JsonPart, multipart};
 
 impl<'d> Parser<'d> {
     /// The body of a request and its content type.
@@ -14,11 +14,15 @@ impl<'d> Parser<'d> {
         map: &mut MapReader<'d>,
     ) -> (Option<Body>, Option<&'static str>) {
         let (json, form, text) = (map.get("json"), map.get("form"), map.get("body"));
-        if [json, form, text].iter().flatten().count() > 1 {
-            self.cx.error(node, "a request has one body: json, form or body");
+        let parts = map.get("multipart");
+        if [json, form, text, parts].iter().flatten().count() > 1 {
+            self.cx.error(node, "a request has one body: json, form, multipart or body");
         }
         if let Some(n) = json {
             return (Some(self.json(n)), Some("application/json"));
+        }
+        if let Some(n) = parts {
+            return (Some(self.multipart(n)), Some(multipart::CONTENT_TYPE));
         }
         if let Some(n) = form {
             return (Some(Body::Form(self.texts(n, "a form"))), Some("application/x-www-form-urlencoded"));

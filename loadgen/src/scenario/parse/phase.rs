@@ -18,7 +18,7 @@ const EXECUTORS: [&str; 6] = [
 ];
 
 /// k6's default.
-const GRACEFUL_STOP: Duration = Duration::from_secs(30);
+pub(super) const GRACEFUL_STOP: Duration = Duration::from_secs(30);
 /// k6's default for executors that count iterations.
 const MAX_DURATION: Duration = Duration::from_secs(600);
 
@@ -171,7 +171,7 @@ impl<'d> Parser<'d> {
     }
 
     /// k6's `preAllocatedVUs` and `maxVUs`.
-    fn allocation(&mut self, map: &mut MapReader<'_>) -> (Option<u32>, Option<u32>) {
+    pub(super) fn allocation(&mut self, map: &mut MapReader<'_>) -> (Option<u32>, Option<u32>) {
         let vus = self.count(map, "pre_allocated_vus", Some(10));
         let most = self.count(map, "max_vus", Some(vus.unwrap_or(10).max(1000)));
         (vus, most)
@@ -182,7 +182,7 @@ impl<'d> Parser<'d> {
         unit.as_secs_f64().max(0.001)
     }
 
-    fn arrivals(&mut self, map: &mut MapReader<'_>) -> Arrivals {
+    pub(super) fn arrivals(&mut self, map: &mut MapReader<'_>) -> Arrivals {
         let Some(node) = map.get("arrivals") else { return Arrivals::Constant };
         match node.as_str() {
             Some("constant") => Arrivals::Constant,
@@ -216,7 +216,12 @@ impl<'d> Parser<'d> {
         Some(stages)
     }
 
-    fn count(&mut self, map: &mut MapReader<'_>, key: &'static str, default: Option<u32>) -> Option<u32> {
+    pub(super) fn count(
+        &mut self,
+        map: &mut MapReader<'_>,
+        key: &'static str,
+        default: Option<u32>,
+    ) -> Option<u32> {
         let node = match default {
             Some(_) => map.get(key),
             None => map.require(&mut self.cx, key),
@@ -232,7 +237,7 @@ impl<'d> Parser<'d> {
     }
 
     /// `10`, `10/s` or `600/m`: a rate above 0, as a number per second.
-    fn rate(&mut self, node: &Node) -> Option<f64> {
+    pub(super) fn rate(&mut self, node: &Node) -> Option<f64> {
         let rate = self.rate_or_zero(node)?;
         if rate <= 0.0 {
             self.cx.error(node, "expected a rate above 0, such as 10/s");
@@ -260,7 +265,7 @@ impl<'d> Parser<'d> {
         }
     }
 
-    fn share(&mut self, node: &Node) -> Option<f64> {
+    pub(super) fn share(&mut self, node: &Node) -> Option<f64> {
         let value = self.cx.number(node)?;
         if value < 0.0 {
             self.cx.error(node, "expected a number of at least 0");

@@ -277,6 +277,7 @@ impl KnownKeys for MapReader<'_> {
             "query",
             "json",
             "form",
+            "multipart",
             "body",
             "stream",
             "check",

@@ -138,3 +138,37 @@ fn a_mode_changes_what_it_says_and_nothing_else() {
     assert_eq!(scenario.mode("p").expect("a phase stands for itself").len(), 1);
     assert!(scenario.mode("shrt").expect_err("none").contains("did you mean \"short\"?"));
 }
+
+#[test]
+fn searches_and_sweeps_are_read_and_checked() {
+    use crate::capacity::{Measure, Plan};
+    let mode = |lines: &str| format!("modes:\n  m: {lines}\n");
+    let scenario = load(&mode("{phases: [p], search: {rate: {from: 10/s, to: 600/m}, window: 5s}}"));
+    assert!(scenario.expect_err("an empty range").contains("the highest rate is not above the lowest"));
+    let scenario = load(&mode(
+        "{phases: [p], search: {rate: {from: 1/s, to: 600/m}, window: 5s, objectives: {errors: 0.01, first_chunk: {p99: 2s}}}}",
+    ))
+    .expect("valid");
+    let capacity = scenario.capacity(Some("m")).expect("a search");
+    let Plan::Search(plan) = &capacity.plan else { panic!("a search") };
+    assert_eq!((plan.from_per_s, plan.to_per_s, plan.confirm), (1.0, 10.0, 3));
+    let limit = capacity.limits.percentiles[0];
+    assert_eq!((limit.measure, limit.percentile), (Measure::FirstChunk, "p99"));
+    assert_eq!(scenario.mode("m").expect("a mode").len(), 1);
+    assert!(scenario.capacity(None).is_none() && scenario.capacity(Some("p")).is_none());
+    check(
+        &mode("{phases: [p]}"),
+        "s.yml:2:6: a mode is a list of phases, or a map with one of search and sweep",
+    );
+    check(&mode("{sweep: {rates: []}}"), "expected 1 to 100 rates");
+    check(
+        &mode("{sweep: {rates: [1/s], windw: 1s}}"),
+        r#"unknown key "windw" in a sweep; did you mean "window"?"#,
+    );
+    check(&mode("{search: {}}"), r#"a search lacks the key "rate""#);
+    check(
+        &mode("{sweep: {rates: [1/s], objectives: {good: 99}}}"),
+        "expected a share from 0 to 1, such as 0.01 for 1 %",
+    );
+    check(&mode("{sweep: {rates: [1/s], objectives: {latency: {p98: 1s}}}}"), r#"unknown key "p98""#);
+}

@@ -1,0 +1,133 @@
+//! Merges the runs of shards into one whose counts and histograms are their sums.
+//!
+//! Shards of a load record the same series, told apart by `instance`. Each of the generator's series
+//! (`job="loadgen"`) becomes one with `instance="merged"`: at every instant at which a shard has a sample, the sum of
+//! what the shards had then. All other series (scraped targets) are taken as they are, from the first run that
+//! has them. Invariant: no sample of the generator is left out; at the end of the merged run every counter and
+//! histogram is the sum of its parts' last values.
+
+mod description;
+mod sum;
+
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    path::{Path, PathBuf},
+};
+
+use assay_model::{Column, Labels, QueryError, Queryable as _, Series};
+
+use crate::{
+    Manifest, OpenError, Run,
+    import::{Draft, ImportError, ImportStats, Store},
+};
+
+/// The label that tells shards apart.
+const INSTANCE: &str = "instance";
+/// Its value in a merged run.
+const MERGED: &str = "merged";
+/// The job of what a load generator measures itself.
+const GENERATOR: &str = "loadgen";
+
+/// Why runs could not be merged.
+#[derive(Debug, thiserror::Error)]
+pub enum MergeError {
+    /// One of them cannot be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// They are not parts of one load.
+    #[error("{}: {what}", path.display())]
+    Mismatch {
+        /// The run that does not fit those before it.
+        path: PathBuf,
+        /// What does not fit, and what would.
+        what: String,
+    },
+    /// The series of one cannot be read.
+    #[error("{}: {source}", path.display())]
+    Read {
+        /// The run.
+        path: PathBuf,
+        /// Why.
+        source: QueryError,
+    },
+    /// The merged run cannot be written.
+    #[error(transparent)]
+    Write(#[from] ImportError),
+}
+
+/// A merged run.
+#[derive(Clone, Debug)]
+pub struct Merged {
+    /// Its directory.
+    pub dir: PathBuf,
+    /// Its description.
+    pub manifest: Manifest,
+    /// What it holds.
+    pub stats: ImportStats,
+    /// What should be known, such as shards that are missing.
+    pub warnings: Vec<String>,
+}
+
+/// A series, and the run that it is of.
+type OfPart<'r> = (usize, Box<dyn Series + 'r>);
+
+/// Merges runs into the new run directory `out`.
+///
+/// # Errors
+/// Where a run cannot be read, where the runs are not parts of one load, or where `out` cannot be written or
+/// is there already. Nothing is left behind then.
+pub fn merge(runs: &[PathBuf], out: &Path) -> Result<Merged, MergeError> {
+    let opened = runs.iter().map(|path| Run::open(path)).collect::<Result<Vec<_>, _>>()?;
+    let (manifest, warnings) = description::merged(&opened)?;
+    let mut draft = Draft::create(out)?;
+    let mut sums: BTreeMap<Labels, Vec<OfPart<'_>>> = BTreeMap::new();
+    let mut others: BTreeMap<Labels, OfPart<'_>> = BTreeMap::new();
+    for (part, run) in opened.iter().enumerate() {
+        let found = run.database.select(&[], i64::MIN, i64::MAX).map_err(|e| unreadable(run, e))?;
+        for series in found {
+            let labels = series.labels();
+            if labels.get("job") == Some(GENERATOR) {
+                let mut merged = labels.to_builder();
+                merged.set(INSTANCE, MERGED);
+                sums.entry(merged.build()).or_default().push((part, series));
+            } else if let Entry::Vacant(free) = others.entry(labels.clone()) {
+                free.insert((part, series));
+            }
+        }
+        describe(run, &mut draft.store);
+    }
+    for (labels, parts) in sums {
+        let columns = parts.iter().map(|(part, s)| column(&opened[*part], &**s));
+        let columns = columns.collect::<Result<Vec<_>, _>>()?;
+        sum::write(&labels, &columns, &mut draft.store)?;
+    }
+    for (labels, (part, series)) in others {
+        let column = column(&opened[part], &*series)?;
+        sum::copy(&labels, &column, &mut draft.store)?;
+    }
+    let first = runs.first().cloned().unwrap_or_default();
+    let done = draft.finish(|_| manifest, &first)?;
+    Ok(Merged { dir: done.dir, manifest: done.manifest, stats: done.stats, warnings })
+}
+
+fn column(run: &Run, series: &dyn Series) -> Result<Column, MergeError> {
+    let mut column = Column::default();
+    series.read(i64::MIN, i64::MAX, &mut column).map_err(|e| unreadable(run, e))?;
+    Ok(column)
+}
+
+/// Keeps what the run knows of its metric families.
+fn describe(run: &Run, store: &mut Store) {
+    for name in run.database.label_values(assay_model::METRIC_NAME, &[]).unwrap_or_default() {
+        if let Some(metadata) = run.database.metadata(&name) {
+            store.describe(&name, &metadata);
+        }
+    }
+}
+
+fn unreadable(run: &Run, source: QueryError) -> MergeError {
+    MergeError::Read { path: run.path.clone(), source }
+}
+
+#[cfg(test)]
+mod tests;

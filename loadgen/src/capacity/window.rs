@@ -1,0 +1,98 @@
+//! What a window measured. Invariant: rates are over the window's whole time, the wait for the last responses
+//! among it, so that what a queue still held at the end does not count as served in time.
+
+use serde::Serialize;
+
+use crate::{
+    measure::{families::PhaseTotals, tally::histogram},
+    summary::{LAG_S, LAG_SHARE, Percentiles},
+};
+
+/// A window: one rate, held for a while. Rates are per second, times are seconds, shares between 0 and 1.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Window {
+    /// The phase in the record.
+    pub phase: String,
+    /// Iterations each second that the schedule intended.
+    pub rate_per_s: f64,
+    /// How long it took, the wait for the last responses among it.
+    pub duration_s: f64,
+    /// Iterations each second that ended.
+    pub achieved_per_s: f64,
+    /// The share of the iterations due that ended, times the window's length over the time that they took: below 1
+    /// where they were dropped, or where a queue had still to be worked off at the end.
+    pub throughput_ratio: f64,
+    /// Requests.
+    pub requests: u64,
+    /// Requests each second.
+    pub requests_per_s: f64,
+    /// Good requests each second.
+    pub goodput_per_s: f64,
+    /// The share of good requests.
+    pub good_ratio: f64,
+    /// The share of failed requests.
+    pub error_ratio: f64,
+    /// The share of iterations that never started.
+    pub dropped_ratio: f64,
+    /// From the first byte sent, over all steps.
+    pub duration: Percentiles,
+    /// From the scheduled instant, over all steps.
+    pub latency: Percentiles,
+    /// From the first byte sent to the first content, where something streams.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_chunk: Option<Percentiles>,
+    /// Output tokens each second, where something streams.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output_tokens_per_s: Option<f64>,
+    /// Whether the generator itself was late, so that the times are upper bounds.
+    pub is_generator_late: bool,
+    /// The objectives that were missed, in words; none where the window held.
+    pub missed: Vec<String>,
+}
+
+impl Window {
+    /// What the phase of a window measured; `missed` is not yet filled in.
+    pub(crate) fn of(totals: &PhaseTotals, rate_per_s: f64, duration_s: f64) -> Self {
+        let tally = &totals.tally;
+        let window_s = totals.phase.executor.duration().as_secs_f64();
+        // The last iterations take their time also where nothing waits.
+        let worked_s = duration_s - tally.iteration_duration.min().unwrap_or(0.0);
+        let stretch = if worked_s > window_s { window_s / worked_s } else { 1.0 };
+        let (mut duration, mut latency, mut first_chunk) = (histogram(), histogram(), None);
+        let (mut requests, mut errors, mut good, mut tokens) = (0, 0, 0, 0.0);
+        for step in &tally.steps {
+            let (all, failed) = step.counts();
+            (requests, errors, good) = (requests + all, errors + failed, good + step.good);
+            for outcome in &step.outcomes {
+                duration.merge(&outcome.duration);
+                latency.merge(&outcome.latency);
+            }
+            if let Some(stream) = step.stream.as_ref().filter(|s| s.first_chunk.count() > 0) {
+                first_chunk.get_or_insert_with(histogram).merge(&stream.first_chunk);
+                tokens += stream.output_tokens.sum();
+            }
+        }
+        let share = |n: u64, of: u64| if of > 0 { n as f64 / of as f64 } else { 0.0 };
+        let per_s = |n: f64| if duration_s > 0.0 { n / duration_s } else { 0.0 };
+        let (latency, lag) = (Percentiles::of(&latency), Percentiles::of(&tally.lag));
+        Self {
+            phase: totals.phase.name.clone(),
+            rate_per_s,
+            duration_s,
+            achieved_per_s: per_s(tally.iterations as f64),
+            throughput_ratio: stretch * share(tally.iterations, tally.iterations + tally.dropped),
+            requests,
+            requests_per_s: per_s(requests as f64),
+            goodput_per_s: per_s(good as f64),
+            good_ratio: share(good, requests),
+            error_ratio: share(errors, requests),
+            dropped_ratio: share(tally.dropped, tally.iterations + tally.dropped),
+            duration: Percentiles::of(&duration),
+            latency,
+            output_tokens_per_s: first_chunk.is_some().then(|| per_s(tokens)),
+            first_chunk: first_chunk.as_ref().map(Percentiles::of),
+            is_generator_late: lag.p99 > LAG_S && lag.p99 > LAG_SHARE * latency.p50,
+            missed: Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! `--abort-on`: reads the rules before the run, watches while it is on.
+
+use std::collections::BTreeSet;
+
+use assay_rules::RuleFiles;
+use assay_run::Recorder;
+use loadgen::{
+    Control,
+    guard::{Guard, GuardOptions},
+};
+
+use super::RunArguments;
+
+/// The rules that may end the run, where it is to end by any.
+///
+/// # Errors
+/// All that is wrong with the files, and where no alert has such a severity: it could never end the run.
+pub(super) fn rules(arguments: &RunArguments) -> Result<Option<RuleFiles>, String> {
+    if arguments.abort_on.is_empty() {
+        return Ok(None);
+    }
+    let files = RuleFiles::load(&arguments.rules).map_err(|e| e.to_string())?;
+    for warning in &files.warnings {
+        tracing::warn!("{warning}");
+    }
+    let known = severities(&files);
+    // A template may come to any severity.
+    let has = |wanted: &String| known.iter().any(|s| s == wanted || s.contains("{{"));
+    if let Some(severity) = arguments.abort_on.iter().find(|s| !has(s)) {
+        let there = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+        return Err(format!(
+            "--abort-on {severity}: no alert of the rules has severity {severity:?}; there are: {there}"
+        ));
+    }
+    Ok(Some(files))
+}
+
+/// The severities of all alerts, sorted.
+fn severities(files: &RuleFiles) -> Vec<&str> {
+    let alerts = files.rules().filter(|(_, rule)| rule.alerting().is_some());
+    let labels = alerts.flat_map(|(_, rule)| &rule.labels).filter(|(name, _)| name == "severity");
+    let known: BTreeSet<&str> = labels.map(|(_, severity)| severity.as_str()).collect();
+    known.into_iter().collect()
+}
+
+/// Begins to watch a recording.
+///
+/// # Errors
+/// Where the system gives no threads.
+pub(super) fn watch(
+    files: RuleFiles,
+    recorder: &Recorder,
+    arguments: &RunArguments,
+    control: Control,
+) -> std::io::Result<Guard> {
+    let options = GuardOptions {
+        severities: arguments.abort_on.clone(),
+        interval_ms: arguments.rules_interval,
+        start_ms: recorder.manifest().start_ms,
+    };
+    Guard::start(recorder.sink(), files, options, control)
+}

@@ -1,0 +1,96 @@
+//! `loadgen import`.
+
+use std::{
+    io::Read as _,
+    path::{Path, PathBuf},
+};
+
+use clap::Subcommand;
+use loadgen::import::{self, ImportError, Imported};
+
+use super::exit;
+
+/// What a scenario is made of.
+#[derive(Debug, Subcommand)]
+pub(super) enum Source {
+    /// An OpenAPI 3 document, in YAML or JSON: a step for each operation, with examples as values
+    Openapi {
+        /// The document; - for the standard input
+        file: PathBuf,
+        /// Write the scenario to FILE, which must not exist, instead of the standard output
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+    /// A HAR file, as browsers save what they loaded: a step for each request, with the pauses between them
+    Har {
+        /// The file; - for the standard input
+        file: PathBuf,
+        /// Write the scenario to FILE, which must not exist, instead of the standard output
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+    /// A curl command: in quotes as one argument, or as it is
+    Curl {
+        /// Write the scenario to FILE, which must not exist, instead of the standard output
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+        /// The command, such as 'curl -d a=b http://127.0.0.1:8000/'
+        #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]
+        command: Vec<String>,
+    },
+}
+
+/// Makes a scenario.
+pub(super) fn import(source: &Source) -> u8 {
+    let (result, out) = match source {
+        Source::Openapi { file, out } => (of_file(file, import::openapi), out),
+        Source::Har { file, out } => (of_file(file, import::har), out),
+        Source::Curl { command, out } => {
+            let result = match command.as_slice() {
+                [one] => import::curl(one),
+                words => import::curl_words(words),
+            };
+            (result.map_err(|e| e.to_string()), out)
+        }
+    };
+    match result.and_then(|made| write(&made, out.as_deref())) {
+        Ok(()) => exit::DONE,
+        Err(message) => {
+            eprintln!("{message}");
+            exit::BAD_INPUT
+        }
+    }
+}
+
+fn of_file(
+    file: &Path,
+    make: impl Fn(&str, &str) -> Result<Imported, ImportError>,
+) -> Result<Imported, String> {
+    let name = file.display().to_string();
+    let text = if name == "-" {
+        let mut text = String::new();
+        std::io::stdin().read_to_string(&mut text).map(|_| text)
+    } else {
+        std::fs::read_to_string(file)
+    };
+    let text = text.map_err(|e| format!("{name}: {e}"))?;
+    make(&name, &text).map_err(|e| e.to_string())
+}
+
+fn write(made: &Imported, out: Option<&Path>) -> Result<(), String> {
+    match out {
+        None => print!("{}", made.text),
+        Some(path) => {
+            let file = std::fs::OpenOptions::new().write(true).create_new(true).open(path);
+            file.and_then(|mut f| std::io::Write::write_all(&mut f, made.text.as_bytes()))
+                .map_err(|e| format!("{}: {e}", path.display()))?;
+        }
+    }
+    for note in &made.notes {
+        eprintln!("loadgen: {note}");
+    }
+    if !made.variables.is_empty() {
+        eprintln!("loadgen: before a run, set the environment variables {}", made.variables.join(", "));
+    }
+    Ok(())
+}

@@ -1,0 +1,240 @@
+//! Rules over the run while it is recorded: an alert of a severity that fires ends the load.
+//!
+//! The rules are evaluated at their groups' intervals over everything that is on record, scraped targets among
+//! it, on one thread of lower priority. Invariant: the load's own threads wait for none of it, and memory does
+//! not grow with the run: the samples are shared with the recording, and rules keep what they can look back at.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt, io,
+    sync::{
+        Arc, Condvar, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use assay_model::expo::MetricFamily;
+use assay_rules::{
+    ReplayOptions, RuleFiles,
+    live::{FiringAlert, Live},
+};
+use assay_run::time::now_ms;
+use serde::Serialize;
+
+use crate::{
+    engine::options::Control,
+    scenario::Phase,
+    sink::{MetricsSink, SinkError},
+};
+
+/// The most different failures of rules that are told.
+const MAX_TOLD: usize = 50;
+
+/// What ends a load.
+#[derive(Clone, Debug)]
+pub struct GuardOptions {
+    /// The values of the label `severity` whose alerts end the load.
+    pub severities: Vec<String>,
+    /// How often groups without an interval of their own are evaluated, in milliseconds.
+    pub interval_ms: i64,
+    /// When the run began, in milliseconds since the Unix epoch: the first evaluation of every group.
+    pub start_ms: i64,
+}
+
+/// The alert that ended a load.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct AbortingAlert {
+    /// Its name.
+    pub name: String,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// Its value.
+    pub value: f64,
+    /// Its annotations.
+    pub annotations: BTreeMap<String, String>,
+    /// When it was seen to fire, in milliseconds since the Unix epoch.
+    pub at_ms: i64,
+}
+
+impl fmt::Display for AbortingAlert {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the alert {} fires", self.name)?;
+        let labels: Vec<_> = self
+            .labels
+            .iter()
+            .filter(|(n, _)| *n != "alertname")
+            .map(|(n, v)| format!("{n}={v:?}"))
+            .collect();
+        if !labels.is_empty() {
+            write!(f, " with {}", labels.join(", "))?;
+        }
+        write!(f, "; its value is {}", self.value)?;
+        match self.annotations.get("summary") {
+            Some(summary) => write!(f, " ({summary})"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Watches a recording. Dropped, it stops.
+pub struct Guard {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Default)]
+struct Shared {
+    is_over: Mutex<bool>,
+    changed: Condvar,
+    /// Whether a phase is on that verdicts look at.
+    is_judged: AtomicBool,
+    found: Mutex<Option<AbortingAlert>>,
+}
+
+impl Guard {
+    /// Starts to watch what `recording` takes in; an alert of one of the severities that fires in a phase which
+    /// is no warm-up stops the run through `control`.
+    ///
+    /// # Errors
+    /// Where the system gives no threads.
+    pub fn start(
+        recording: assay_run::Sink,
+        files: RuleFiles,
+        options: GuardOptions,
+        control: Control,
+    ) -> io::Result<Self> {
+        let shared = Arc::new(Shared::default());
+        // The engine spreads its work over the pool that it is called in: here, one thread that yields.
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(1)
+            .thread_name(|_| "rules".to_owned())
+            .start_handler(|_| {
+                // Where the system refuses, the evaluation has the priority of the rest.
+                let _ = rustix::process::nice(10);
+            })
+            .build()
+            .map_err(io::Error::other)?;
+        let state = Arc::clone(&shared);
+        let thread = std::thread::Builder::new().name("guard".to_owned()).spawn(move || {
+            pool.install(|| watch(&recording, &files, &options, &state, &control));
+        })?;
+        Ok(Self { shared, thread: Some(thread) })
+    }
+
+    /// A sink that tells the guard which phase is on.
+    #[must_use]
+    pub fn sink(&self) -> Box<dyn MetricsSink> {
+        Box::new(PhaseWatch { shared: Arc::clone(&self.shared) })
+    }
+
+    /// Stops watching; gives the alert that ended the load, if one did.
+    #[must_use]
+    pub fn finish(mut self) -> Option<AbortingAlert> {
+        self.stop();
+        self.shared.found.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn stop(&mut self) {
+        *self.shared.is_over.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.shared.changed.notify_all();
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the evaluation of rules panicked");
+        }
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+impl Shared {
+    /// Waits until a time; false where the guard is to stop.
+    fn wait_until(&self, t_ms: i64) -> bool {
+        let mut is_over = self.is_over.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            let left_ms = t_ms - now_ms();
+            if *is_over || left_ms <= 0 {
+                return !*is_over;
+            }
+            let left = Duration::from_millis(u64::try_from(left_ms).unwrap_or(0));
+            is_over = self.changed.wait_timeout(is_over, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+}
+
+fn watch(
+    recording: &assay_run::Sink,
+    files: &RuleFiles,
+    options: &GuardOptions,
+    shared: &Shared,
+    control: &Control,
+) {
+    let replay =
+        ReplayOptions { interval_ms: options.interval_ms, ..ReplayOptions::new(options.start_ms, 0) };
+    let mut live = Live::new(files, replay);
+    let mut told = BTreeSet::new();
+    while let Some(next_ms) = live.next_ms() {
+        if !shared.wait_until(next_ms) {
+            return;
+        }
+        // A recording that has stopped ends the run itself.
+        let Ok(snapshot) = recording.snapshot() else { return };
+        let at_ms = now_ms();
+        live.advance(&snapshot, at_ms);
+        drop(snapshot);
+        for failure in live.failures() {
+            if told.len() < MAX_TOLD && told.insert(failure.clone()) {
+                tracing::warn!("a rule could not be evaluated: {failure}");
+            }
+        }
+        if !shared.is_judged.load(Ordering::Relaxed) {
+            continue;
+        }
+        if let Some(alert) = live.firing().into_iter().find(|a| is_meant(a, &options.severities)) {
+            *shared.found.lock().unwrap_or_else(PoisonError::into_inner) = Some(aborting(alert, at_ms));
+            control.stop();
+            return;
+        }
+    }
+}
+
+fn is_meant(alert: &FiringAlert, severities: &[String]) -> bool {
+    alert.labels.get("severity").is_some_and(|s| severities.iter().any(|wanted| wanted == s))
+}
+
+fn aborting(alert: FiringAlert, at_ms: i64) -> AbortingAlert {
+    AbortingAlert {
+        name: alert.name,
+        labels: alert.labels.iter().map(|(n, v)| (n.to_owned(), v.to_owned())).collect(),
+        value: alert.value,
+        annotations: alert.annotations,
+        at_ms,
+    }
+}
+
+/// Tells the guard which phase is on.
+struct PhaseWatch {
+    shared: Arc<Shared>,
+}
+
+impl MetricsSink for PhaseWatch {
+    fn phase_started(&mut self, phase: &Phase, _t_ms: i64) -> Result<(), SinkError> {
+        self.shared.is_judged.store(!phase.warmup, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn phase_ended(&mut self, _phase: &Phase, _t_ms: i64) -> Result<(), SinkError> {
+        self.shared.is_judged.store(false, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn push(&mut self, _t_ms: i64, _families: &[MetricFamily]) -> Result<(), SinkError> {
+        Ok(())
+    }
+}

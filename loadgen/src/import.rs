@@ -1,0 +1,75 @@
+//! Scenarios made of what others have written: an OpenAPI document, a HAR file, a curl command.
+//!
+//! What comes out is a scenario's text, for a person to go on with. Invariant: it is valid, and no secret of
+//! the input is in it: what looks like one is read from the environment when the load runs.
+
+mod curl;
+mod draft;
+mod har;
+mod openapi;
+mod secrets;
+mod write;
+
+use crate::scenario::Scenario;
+
+/// A scenario that was made.
+#[derive(Clone, Debug)]
+pub struct Imported {
+    /// The scenario's text.
+    pub text: String,
+    /// Environment variables that stand for secrets of the input.
+    pub variables: Vec<String>,
+    /// What was left out or is to be looked at.
+    pub notes: Vec<String>,
+}
+
+/// Why nothing was made: one line for each problem, `file:line:col: what, and what would be right`.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct ImportError(pub(crate) String);
+
+/// A scenario of an OpenAPI 3 document, in YAML or JSON; `file` names it in messages.
+///
+/// # Errors
+/// Where it is no such document.
+pub fn openapi(file: &str, text: &str) -> Result<Imported, ImportError> {
+    openapi::draft(file, text).and_then(finish)
+}
+
+/// A scenario of the requests that a browser noted in a HAR file, with their pauses.
+///
+/// # Errors
+/// Where it is no HAR file, or has no request that can be repeated.
+pub fn har(file: &str, text: &str) -> Result<Imported, ImportError> {
+    har::draft(file, text).and_then(finish)
+}
+
+/// A scenario of one curl command, as it stands in a shell.
+///
+/// # Errors
+/// Where it is no curl command, or has an option that a scenario cannot have.
+pub fn curl(command: &str) -> Result<Imported, ImportError> {
+    let words = curl::words::split(command).map_err(ImportError)?;
+    curl::draft(&words).and_then(finish)
+}
+
+/// The same, of words that a shell has split already.
+///
+/// # Errors
+/// As [`curl`].
+pub fn curl_words(words: &[String]) -> Result<Imported, ImportError> {
+    let words: Vec<_> = words.iter().map(|w| curl::words::Word { text: w.clone(), at: None }).collect();
+    curl::draft(&words).and_then(finish)
+}
+
+fn finish(draft: draft::Draft) -> Result<Imported, ImportError> {
+    let text = write::scenario(&draft);
+    // What a user gets is what the loader takes, whatever the input was.
+    // Files that it reads need not be where it is made.
+    let files: Vec<(&str, &str)> = draft.files().into_iter().map(|name| (name, "")).collect();
+    Scenario::from_text("the scenario", &text, &files).map_err(|e| ImportError(e.to_string()))?;
+    Ok(Imported { text, variables: draft.secrets.variables(), notes: draft.notes })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,180 @@
+//! The words of a command, as a POSIX shell splits them. Invariant: nothing is expanded; what a shell would
+//! expand is refused, because its value is not known here.
+
+use crate::import::ImportError;
+
+/// A word, and the byte of the command where it begins.
+#[derive(Clone, Debug)]
+pub(in crate::import) struct Word {
+    pub(in crate::import) text: String,
+    /// Line and column, from 1; `None` where a shell has split the words.
+    pub(in crate::import) at: Option<(usize, usize)>,
+}
+
+impl Word {
+    /// An error at this word.
+    pub(in crate::import) fn error(&self, message: &str) -> ImportError {
+        ImportError(match self.at {
+            Some((line, col)) => format!("curl:{line}:{col}: {message}"),
+            None => format!("curl: {message}"),
+        })
+    }
+}
+
+struct Reader<'c> {
+    chars: std::iter::Peekable<std::str::Chars<'c>>,
+    line: usize,
+    col: usize,
+}
+
+impl Reader<'_> {
+    fn next(&mut self) -> Option<char> {
+        let c = self.chars.next()?;
+        (self.line, self.col) = if c == '\n' { (self.line + 1, 1) } else { (self.line, self.col + 1) };
+        Some(c)
+    }
+
+    fn fail<T>(&self, at: (usize, usize), message: &str) -> Result<T, String> {
+        Err(format!("curl:{}:{}: {message}", at.0, at.1))
+    }
+}
+
+/// Splits a command.
+pub(in crate::import) fn split(command: &str) -> Result<Vec<Word>, String> {
+    let mut r = Reader { chars: command.chars().peekable(), line: 1, col: 1 };
+    let mut words = Vec::new();
+    let mut word: Option<Word> = None;
+    loop {
+        let at = (r.line, r.col);
+        let Some(c) = r.next() else { break };
+        if c.is_ascii_whitespace() {
+            words.extend(word.take());
+            continue;
+        }
+        if c == '\\' && matches!(r.chars.peek(), Some('\n')) {
+            r.next();
+            continue;
+        }
+        // Copied from a prompt of Windows' kind, a line ends with a carriage return.
+        if matches!(c, '|' | ';' | '&' | '>' | '<' | '`') {
+            return r.fail(at, &format!("{c} ends the command; give curl's own words alone, in quotes"));
+        }
+        let text = &mut word.get_or_insert_with(|| Word { text: String::new(), at: Some(at) }).text;
+        match c {
+            '\'' => single(&mut r, at, text)?,
+            '"' => double(&mut r, at, text)?,
+            '\\' => text.extend(r.next()),
+            '$' if r.chars.peek() == Some(&'\'') => {
+                r.next();
+                ansi(&mut r, at, text)?;
+            }
+            '$' => dollar(&mut r, at, text)?,
+            c => text.push(c),
+        }
+    }
+    words.extend(word);
+    Ok(words)
+}
+
+/// A lone dollar stands for itself; a variable is not known here.
+fn dollar(r: &mut Reader<'_>, at: (usize, usize), text: &mut String) -> Result<(), String> {
+    if r.chars.peek().is_some_and(|c| c.is_ascii_alphabetic() || "_{(".contains(*c)) {
+        return r.fail(at, "the shell would put a value here; write the value itself");
+    }
+    text.push('$');
+    Ok(())
+}
+
+fn single(r: &mut Reader<'_>, at: (usize, usize), text: &mut String) -> Result<(), String> {
+    while let Some(c) = r.next() {
+        if c == '\'' {
+            return Ok(());
+        }
+        text.push(c);
+    }
+    r.fail(at, "the quote ' is not closed")
+}
+
+fn double(r: &mut Reader<'_>, at: (usize, usize), text: &mut String) -> Result<(), String> {
+    loop {
+        let here = (r.line, r.col);
+        match r.next() {
+            None => return r.fail(at, "the quote \" is not closed"),
+            Some('"') => return Ok(()),
+            Some('\\') => match r.next() {
+                Some('\n') => {}
+                Some(c @ ('"' | '\\' | '$' | '`')) => text.push(c),
+                Some(c) => text.extend(['\\', c]),
+                None => return r.fail(at, "the quote \" is not closed"),
+            },
+            Some('`') => return r.fail(here, "the shell would put a value here; write the value itself"),
+            Some('$') => dollar(r, here, text)?,
+            Some(c) => text.push(c),
+        }
+    }
+}
+
+/// `$'…'`, which browsers copy.
+fn ansi(r: &mut Reader<'_>, at: (usize, usize), text: &mut String) -> Result<(), String> {
+    loop {
+        match r.next() {
+            None => return r.fail(at, "the quote ' is not closed"),
+            Some('\'') => return Ok(()),
+            Some('\\') => match r.next() {
+                Some('n') => text.push('\n'),
+                Some('r') => text.push('\r'),
+                Some('t') => text.push('\t'),
+                Some('u') => text.push(code(r, at, 4)?),
+                Some('U') => text.push(code(r, at, 8)?),
+                Some('x') => text.push(code(r, at, 2)?),
+                Some(c) => text.push(c),
+                None => return r.fail(at, "the quote ' is not closed"),
+            },
+            Some(c) => text.push(c),
+        }
+    }
+}
+
+/// A character by its number, in up to so many hexadecimal digits.
+fn code(r: &mut Reader<'_>, at: (usize, usize), digits: usize) -> Result<char, String> {
+    let mut number = String::new();
+    while number.len() < digits && r.chars.peek().is_some_and(char::is_ascii_hexdigit) {
+        number.extend(r.next());
+    }
+    match u32::from_str_radix(&number, 16).ok().and_then(char::from_u32) {
+        Some(c) => Ok(c),
+        None => r.fail(at, "an escape in the quote is not a character"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_those_of_a_shell() {
+        let check = |command: &str, want: &[&str]| {
+            let words: Vec<_> = split(command).expect(command).into_iter().map(|w| w.text).collect();
+            assert_eq!(words, want, "{command}");
+        };
+        check("curl  a\tb", &["curl", "a", "b"]);
+        check(
+            r#"curl -d '{"a":"b c"}' "x \"y\" \n $" 'it'\''s'"#,
+            &["curl", "-d", r#"{"a":"b c"}"#, r#"x "y" \n $"#, "it's"],
+        );
+        check("curl \\\n  -H 'a: b' \\\n  ''", &["curl", "-H", "a: b", ""]);
+        check(r"curl $'a\'\u00e9\x21\n' a\ b", &["curl", "a'é!\n", "a b"]);
+    }
+
+    #[test]
+    fn what_is_wrong_has_its_place() {
+        let check = |command: &str, want: &str| {
+            assert!(split(command).expect_err(command).starts_with(want), "{command}");
+        };
+        check("curl \\\n 'a", "curl:2:2: the quote ' is not closed");
+        check("curl \"a", "curl:1:6: the quote \" is not closed");
+        check("curl x | jq", "curl:1:8: | ends the command");
+        check("curl \"a $TOKEN\"", "curl:1:9: the shell would put a value here");
+        check("curl $(cat x)", "curl:1:6: the shell would");
+    }
+}

@@ -1,0 +1,162 @@
+//! A scenario in the making. Invariant: every text in a draft is a template: what stood in the input went
+//! through [`literal`], or became a variable.
+
+use super::secrets::Secrets;
+
+/// A scenario in the making.
+#[derive(Debug, Default)]
+pub(super) struct Draft {
+    pub(super) name: String,
+    /// Where it came from, for the comment at its top.
+    pub(super) origin: String,
+    pub(super) target: Option<String>,
+    /// `ca`, `cert` and `key`, with their files.
+    pub(super) tls: Vec<(&'static str, String)>,
+    pub(super) http2: bool,
+    pub(super) steps: Vec<DraftStep>,
+    /// Whether an iteration does one of the steps, and not all in order.
+    pub(super) is_choice: bool,
+    pub(super) secrets: Secrets,
+    pub(super) notes: Vec<String>,
+}
+
+/// A request in the making.
+#[derive(Debug, Default)]
+pub(super) struct DraftStep {
+    pub(super) name: String,
+    /// In capitals.
+    pub(super) method: String,
+    pub(super) path: String,
+    pub(super) query: Vec<(String, String)>,
+    pub(super) headers: Vec<(String, String)>,
+    pub(super) body: DraftBody,
+    /// A status, or a class of them: `200`, `2xx`.
+    pub(super) status: Option<String>,
+    pub(super) is_stream: bool,
+    /// The pause before it.
+    pub(super) think_ms: u64,
+    pub(super) timeout_ms: Option<u64>,
+    pub(super) redirects: Option<u32>,
+}
+
+/// A body in the making.
+#[derive(Debug, Default)]
+pub(super) enum DraftBody {
+    #[default]
+    None,
+    /// Texts in it are templates.
+    Json(serde_json::Value),
+    Form(Vec<(String, String)>),
+    Text(String),
+    /// Parts: name, and a template or a file with its type.
+    Parts(Vec<(String, Part)>),
+}
+
+/// A part of a form in the making.
+#[derive(Debug)]
+pub(super) enum Part {
+    Text(String),
+    File { path: String, kind: Option<String> },
+}
+
+impl Draft {
+    /// The files that the scenario will read.
+    pub(super) fn files(&self) -> Vec<&str> {
+        let parts = self.steps.iter().filter_map(|s| match &s.body {
+            DraftBody::Parts(parts) => Some(parts),
+            _ => None,
+        });
+        let files = parts.flatten().filter_map(|(_, part)| match part {
+            Part::File { path, .. } => Some(path.as_str()),
+            Part::Text(_) => None,
+        });
+        files.collect()
+    }
+}
+
+/// The methods that a step can have.
+const METHODS: [&str; 7] = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"];
+
+/// Whether a step can have this method, in capitals.
+pub(super) fn is_known(method: &str) -> bool {
+    METHODS.contains(&method)
+}
+
+/// A text that stands for itself in a template.
+pub(super) fn literal(text: &str) -> String {
+    text.replace("{{", "{{ '{{' }}")
+}
+
+impl Draft {
+    /// Adds a step under a name of its own.
+    pub(super) fn push(&mut self, mut step: DraftStep) {
+        let base = step.name.clone();
+        let mut n = 1;
+        while self.steps.iter().any(|s| s.name == step.name) {
+            n += 1;
+            step.name = format!("{base} {n}");
+        }
+        self.steps.push(step);
+    }
+
+    /// The body of a request by its type; one that is not what its type says is a text. The header of the type
+    /// goes where the body implies it.
+    pub(super) fn body(&mut self, headers: &mut Vec<(String, String)>, text: &str) -> DraftBody {
+        let kind = headers.iter().find(|(n, _)| n == "content-type").map(|(_, v)| v.clone());
+        let essence = kind.as_deref().unwrap_or_default().split(';').next().unwrap_or_default().trim();
+        let essence = essence.to_ascii_lowercase();
+        if essence == "application/json" || essence.ends_with("+json") {
+            if let Ok(value) = serde_json::from_str(text) {
+                if essence == "application/json" {
+                    headers.retain(|(n, _)| n != "content-type");
+                }
+                return DraftBody::Json(self.secrets.json("", value));
+            }
+        } else if essence == "application/x-www-form-urlencoded" {
+            let pairs: Vec<(String, String)> =
+                url::form_urlencoded::parse(text.as_bytes()).into_owned().collect();
+            if is_unique(&pairs) && pairs.iter().all(|(n, _)| !n.is_empty()) {
+                headers.retain(|(n, _)| n != "content-type");
+                return DraftBody::Form(self.secrets.pairs(pairs));
+            }
+        }
+        DraftBody::Text(literal(text))
+    }
+
+    /// Sets path and query of a step from a URL; a query without secrets stays in the path as it is.
+    pub(super) fn locate(&mut self, step: &mut DraftStep, url: &url::Url) {
+        let pairs: Vec<(String, String)> = url.query_pairs().into_owned().collect();
+        let has_secret = pairs.iter().any(|(n, v)| Secrets::is_secret(n, v));
+        step.path = literal(url.path());
+        if has_secret && is_unique(&pairs) {
+            step.query = self.secrets.pairs(pairs);
+        } else if has_secret {
+            let parts: Vec<_> = self
+                .secrets
+                .pairs(pairs)
+                .into_iter()
+                .map(|(n, v)| if v.contains("{{") { format!("{n}={v}") } else { encoded(&n, &v) })
+                .collect();
+            step.path = format!("{}?{}", step.path, parts.join("&"));
+        } else if let Some(query) = url.query() {
+            step.path = format!("{}?{}", step.path, literal(query));
+        }
+    }
+}
+
+fn encoded(name: &str, value: &str) -> String {
+    url::form_urlencoded::Serializer::new(String::new()).append_pair(name, value).finish()
+}
+
+/// Whether each name stands once, so that the pairs can be a map.
+fn is_unique(pairs: &[(String, String)]) -> bool {
+    pairs.iter().enumerate().all(|(i, (name, _))| pairs[..i].iter().all(|(n, _)| n != name))
+}
+
+/// A text as a name: lower case, with dashes.
+pub(super) fn slug(text: &str) -> String {
+    let tame: String =
+        text.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect();
+    let parts: Vec<_> = tame.split('-').filter(|p| !p.is_empty()).collect();
+    if parts.is_empty() { "imported".to_owned() } else { parts.join("-") }
+}

@@ -1,0 +1,125 @@
+//! Examples made after a schema. Invariant: what is made is bounded, however schemas refer to each other.
+
+use assay_yaml::Node;
+use serde_json::{Map, Value};
+
+use super::{Reader, first_example};
+
+/// How deep an example goes; what lies deeper is null, or left out where it may be.
+const MAX_DEPTH: usize = 6;
+/// The most properties of an object.
+const MAX_PROPERTIES: usize = 100;
+
+impl<'d> Reader<'d> {
+    /// The value that a schema itself gives: an example, a default, a constant, the first of a list.
+    pub(super) fn given(&mut self, schema: &'d Node) -> Option<Value> {
+        let schema = self.follow(schema)?;
+        let first = schema.get("enum").and_then(Node::as_seq).and_then(|e| e.first());
+        let own = ["example", "const", "default"].into_iter().find_map(|key| schema.get(key));
+        own.or_else(|| first_example(schema)).or(first).map(Node::to_json)
+    }
+
+    /// A value that fits a schema.
+    pub(super) fn example(&mut self, schema: &'d Node, depth: usize) -> Value {
+        if let Some(value) = self.given(schema) {
+            return value;
+        }
+        let Some(schema) = self.follow(schema) else { return Value::Null };
+        if depth > MAX_DEPTH {
+            return Value::Null;
+        }
+        if let Some(parts) = schema.get("allOf").and_then(Node::as_seq) {
+            let mut whole = self.object(schema, depth);
+            for part in parts {
+                match self.example(part, depth + 1) {
+                    Value::Object(map) => whole.extend(map),
+                    other if whole.is_empty() && parts.len() == 1 => return other,
+                    _ => {}
+                }
+            }
+            return Value::Object(whole);
+        }
+        let choice = ["oneOf", "anyOf"].into_iter().find_map(|key| schema.get(key)?.as_seq()?.first());
+        if let Some(first) = choice {
+            return self.example(first, depth + 1);
+        }
+        match kind(schema) {
+            "object" => Value::Object(self.object(schema, depth)),
+            "array" => match schema.get("items") {
+                Some(items) if depth < MAX_DEPTH => Value::Array(vec![self.example(items, depth + 1)]),
+                _ => Value::Array(Vec::new()),
+            },
+            "integer" | "number" => number(schema),
+            "boolean" => Value::Bool(true),
+            "null" => Value::Null,
+            _ => Value::String(text(schema)),
+        }
+    }
+
+    fn object(&mut self, schema: &'d Node, depth: usize) -> Map<String, Value> {
+        let properties = schema.get("properties").and_then(Node::as_map).unwrap_or_default();
+        let required: Vec<&str> = schema
+            .get("required")
+            .and_then(Node::as_seq)
+            .map(|names| names.iter().filter_map(Node::as_str).collect())
+            .unwrap_or_default();
+        let mut map = Map::new();
+        for (key, property) in properties.iter().take(MAX_PROPERTIES) {
+            let name = key.as_str().unwrap_or_default();
+            let is_required = required.contains(&name);
+            let is_flag = |key: &str| property.get(key).and_then(Node::as_bool) == Some(true);
+            if is_flag("readOnly") || is_flag("deprecated") && !is_required {
+                continue;
+            }
+            // What is deep and may be left out is left out.
+            if is_required || depth < MAX_DEPTH / 2 {
+                map.insert(name.to_owned(), self.example(property, depth + 1));
+            }
+        }
+        map
+    }
+}
+
+/// The type; of several the first that is not null, and without one what the other keys speak of.
+fn kind(schema: &Node) -> &str {
+    let named = schema.get("type");
+    let one = named.and_then(Node::as_str);
+    let several =
+        named.and_then(Node::as_seq).and_then(|l| l.iter().filter_map(Node::as_str).find(|t| *t != "null"));
+    match one.or(several) {
+        Some(kind) => kind,
+        None if schema.get("properties").is_some() || schema.get("additionalProperties").is_some() => {
+            "object"
+        }
+        None if schema.get("items").is_some() => "array",
+        None => "string",
+    }
+}
+
+fn number(schema: &Node) -> Value {
+    let bound = |key: &str| schema.get(key).and_then(Node::as_str).and_then(|t| t.parse::<f64>().ok());
+    let low = bound("minimum").or_else(|| bound("exclusiveMinimum").map(|n| n + 1.0));
+    let value = low.unwrap_or_else(|| bound("maximum").map_or(1.0, |most| most.min(1.0)));
+    if kind(schema) == "integer" { Value::from(value.ceil() as i64) } else { Value::from(value) }
+}
+
+fn text(schema: &Node) -> String {
+    let base = match schema.get("format").and_then(Node::as_str).unwrap_or_default() {
+        "date-time" => "2026-01-01T00:00:00Z",
+        "date" => "2026-01-01",
+        "time" => "00:00:00Z",
+        "uuid" => "00000000-0000-4000-8000-000000000000",
+        "email" => "user@example.com",
+        "uri" | "url" => "http://example.com/",
+        "hostname" => "example.com",
+        "ipv4" => "192.0.2.1",
+        "ipv6" => "2001:db8::1",
+        "byte" => "dGV4dA==",
+        _ => "text",
+    };
+    let least =
+        schema.get("minLength").and_then(Node::as_str).and_then(|t| t.parse::<usize>().ok()).unwrap_or(0);
+    let padded: String =
+        base.chars().chain(std::iter::repeat('x')).take(base.len().max(least.min(10_000))).collect();
+    padded
+}

@@ -1,0 +1,274 @@
+//! Scenarios of each kind of input, and what is said of bad input.
+
+use super::*;
+
+/// Asserts that the text has all lines, in this order.
+#[track_caller]
+fn has(text: &str, lines: &[&str]) {
+    let mut rest = text.lines().map(str::trim);
+    for line in lines {
+        assert!(rest.any(|l| l == *line), "no line {line:?} (in this place) in\n{text}");
+    }
+}
+
+#[test]
+fn a_curl_command_is_one_step_without_its_secrets() {
+    let made = curl(
+        r#"curl 'https://api.example.com:8443/v1/chat?key=k3y&stream=1' \
+  -H 'Authorization: Bearer s3cret' -H 'Content-Type: application/json' -H "X-Trace: {{ x }}" -b 'sid=abc; theme=' \
+  --data-raw $'{"model":"m","api_key":"k3y","max_tokens":5,"messages":[{"role":"user","content":"it\'s {{ x }}"}]}' --compressed -m 2.5"#,
+    )
+    .unwrap_or_else(|e| panic!("{e}"));
+    has(
+        &made.text,
+        &[
+            "# Secrets come from the environment: set KEY, AUTHORIZATION, COOKIE_SID.",
+            "target: https://api.example.com:8443",
+            "- name: \"POST /v1/chat\"",
+            "post: /v1/chat",
+            "key: \"{{ env.KEY | default('unset') }}\"",
+            "stream: \"1\"",
+            "authorization: \"Bearer {{ env.AUTHORIZATION | default('unset') }}\"",
+            "x-trace: \"{{ '{{' }} x }}\"",
+            "cookie: \"sid={{ env.COOKIE_SID | default('unset') }}; theme=\"",
+            "timeout: 2s500ms",
+        ],
+    );
+    assert!(
+        made.text.contains(r#""api_key": "{{ env.KEY | default('unset') }}", "max_tokens": 5"#),
+        "{}",
+        made.text
+    );
+    assert!(!made.text.contains("content-type"), "json: says it already");
+    for secret in ["s3cret", "k3y", "abc"] {
+        assert!(!made.text.contains(secret), "{secret}");
+    }
+}
+
+#[test]
+fn curls_options_mean_what_they_mean_to_curl() {
+    let check = |command: &str, lines: &[&str]| {
+        let made = curl(command).unwrap_or_else(|e| panic!("{command}: {e}"));
+        has(&made.text, lines);
+    };
+    check("curl localhost:8000", &["target: http://localhost:8000", "get: /"]);
+    check("curl -sSLXPUT http://a/b -dx=1 -d y=2", &["put: /b", "form:", "x: \"1\"", "y: \"2\""]);
+    check("curl -G http://a/b?c=d --data-urlencode 'q=a b'", &["get: \"/b?c=d&q=a+b\""]);
+    check("curl -I http://a/b", &["head: /b"]);
+    check("curl --json '[1, 2.50]' http://a/", &["accept: \"application/json\"", "json: [1, 2.5]"]);
+    check(
+        "curl -u me:pw http://a/",
+        &["authorization: \"Basic {{ env.AUTHORIZATION | default('unset') }}\""],
+    );
+    check("curl --request=DELETE http://a/b --cacert ca.pem", &["tls: {ca: ca.pem}", "delete: /b"]);
+    check(
+        "curl http://a/ -H 'content-type: text/csv' -d 'a,b'",
+        &["content-type: \"text/csv\"", "body: \"a,b\""],
+    );
+    check(
+        "curl http://a/ -d a=1 -d a=2",
+        &["content-type: \"application/x-www-form-urlencoded\"", "body: \"a=1&a=2\""],
+    );
+    check(
+        "curl http://a/ -F 'token=x;type=text/plain' -F scan=@/tmp/a.png -F 'b=@b.csv;type=text/csv'",
+        &[
+            "post: /",
+            "multipart:",
+            "token: \"{{ env.TOKEN | default('unset') }}\"",
+            "scan: {file: \"/tmp/a.png\"}",
+            "b: {file: \"b.csv\", type: \"text/csv\"}",
+        ],
+    );
+    let words: Vec<String> = ["curl", "http://a/{{b}}"].map(str::to_owned).into();
+    assert!(curl_words(&words).expect("split by a shell").text.contains("get: \"/%7B%7Bb%7D%7D\""));
+}
+
+#[test]
+fn bad_commands_have_a_place_and_a_reason() {
+    let check = |command: &str, want: &str| {
+        let e = curl(command).expect_err(command).to_string();
+        assert!(e.contains(want), "{e}");
+    };
+    check("wget http://a/", "curl:1:1: expected a command that begins with curl, found \"wget\"");
+    check("", "there is no command");
+    check("curl -X", "curl:1:6: the option -X lacks its value");
+    check("curl http://a/ --proxy http://p/", "curl:1:16: a scenario cannot follow the option --proxy");
+    check("curl http://a/ http://b/", "curl:1:16: a second URL");
+    check("curl -X TRACE http://a/", "curl:1:9: a step cannot have the method \"TRACE\"");
+    check("curl ftp://a/", "curl:1:6: the scheme \"ftp\" is not supported");
+    check("curl -d @none http://a/", "curl:1:9: none: ");
+    check("curl -d x", "the command has no URL");
+}
+
+const HAR: &str = r#"{"log": {"version": "1.2", "entries": [
+ {"startedDateTime": "2026-11-25T14:00:02.500Z", "time": 20, "request": {"method": "POST", "url": "http://shop.test/cart?x=1",
+   "headers": [{"name": "Cookie", "value": "sid=from-login; ab=own"}, {"name": "Content-Type", "value": "application/json"}, {"name": "sec-fetch-mode", "value": "cors"}],
+   "postData": {"mimeType": "application/json", "text": "{\"item\": 7}"}}, "response": {"status": 201, "headers": []}},
+ {"startedDateTime": "2026-11-25T14:00:00.000Z", "time": 300, "request": {"method": "POST", "url": "http://shop.test/login", "headers": [{"name": ":path", "value": "/login"}, {"name": "Host", "value": "shop.test"}],
+   "postData": {"mimeType": "application/x-www-form-urlencoded", "params": [{"name": "user", "value": "ann"}, {"name": "password", "value": "hunter2"}]}},
+   "response": {"status": 302, "headers": [{"name": "Set-Cookie", "value": "sid=from-login; Path=/"}]}},
+ {"startedDateTime": "2026-11-25T14:00:00.310Z", "time": 10, "request": {"method": "GET", "url": "http://cdn.test/a.js"}, "response": {"status": 200}},
+ {"startedDateTime": "2026-11-25T14:00:00.320Z", "time": 180, "request": {"method": "GET", "url": "http://shop.test/home", "headers": [{"name": "If-None-Match", "value": "x"}]}, "response": {"status": 304}},
+ {"startedDateTime": "2026-11-25T14:00:00.330Z", "time": 10, "request": {"method": "GET", "url": "http://shop.test/blocked"}, "response": {"status": 0}}
+]}}"#;
+
+#[test]
+fn a_har_file_is_a_flow_with_its_pauses() {
+    let made = har("a.har", HAR).unwrap_or_else(|e| panic!("{e}"));
+    has(
+        &made.text,
+        &[
+            "# 1 requests to other origins are left out",
+            "# 1 requests without an answer are left out",
+            "target: http://shop.test:80",
+            "post: /login",
+            "user: \"ann\"",
+            "password: \"{{ env.PASSWORD | default('unset') }}\"",
+            "redirects: 0",
+            "check: {status: 302}",
+            "get: /home",
+            "check: {status: 200}",
+            "- think: 2s",
+            "post: \"/cart?x=1\"",
+            "cookie: \"ab={{ env.COOKIE_AB | default('unset') }}\"",
+            "json: {\"item\": 7}",
+            "check: {status: 201}",
+        ],
+    );
+    for absent in ["hunter2", "from-login", "sec-fetch", "if-none-match", "cdn.test", "blocked"] {
+        assert!(!made.text.contains(absent), "{absent} in\n{}", made.text);
+    }
+    assert_eq!(made.text.matches("think:").count(), 1, "20 ms are no pause");
+}
+
+#[test]
+fn bad_har_files_have_a_place() {
+    let check = |text: &str, want: &str| {
+        let e = har("a.har", text).expect_err(text).to_string();
+        assert!(e.contains(want), "{e}");
+    };
+    check("{\"log\": {}}", "a.har:1:10: not a HAR file: missing field `entries`");
+    check("{\n  \"log\": [", "a.har:2:");
+    check(r#"{"log": {"entries": []}}"#, "a.har: there is no request that can be repeated");
+    check(&HAR.replace("2026-11-25T14:00:00.310Z", "noon"), "a.har: entry 3: startedDateTime is \"noon\"");
+    check(&HAR.replace("http://cdn.test/a.js", "a.js"), "a.har: entry 3: the URL \"a.js\"");
+}
+
+const OPENAPI: &str = r#"
+openapi: 3.1.0
+info: {title: "Pet Shop {v1}", version: "1"}
+servers: [{url: "https://{host}/api/", variables: {host: {default: pets.test}}}]
+security: [{bearer: []}]
+paths:
+  /pets/{petId}:
+    parameters: [{$ref: '#/components/parameters/PetId'}]
+    get:
+      operationId: getPet
+      parameters:
+        - {name: verbose, in: query, schema: {type: boolean}}
+        - {name: limit, in: query, required: true, schema: {type: integer, minimum: 5}}
+        - {name: X-Tenant, in: header, required: true, example: acme}
+      responses: {"404": {}, "200": {}}
+    delete:
+      security: []
+      responses: {"2XX": {}}
+  /pets:
+    post:
+      requestBody: {content: {application/json: {schema: {$ref: '#/components/schemas/Pet'}}}}
+      responses: {"201": {}}
+  /login:
+    post:
+      security: [{key: []}]
+      requestBody: {content: {application/x-www-form-urlencoded: {schema: {type: object, properties: {user: {type: string, example: ann}, password: {type: string, example: pw}}}}}}
+      responses: {default: {}}
+  /ask:
+    post:
+      requestBody: {content: {application/json: {example: {q: "{{ why }}"}}}}
+      responses: {"200": {content: {text/event-stream: {}}}}
+components:
+  parameters:
+    PetId: {name: petId, in: path, required: true, schema: {type: string, example: "a b"}}
+  securitySchemes:
+    bearer: {type: http, scheme: bearer}
+    key: {type: apiKey, in: header, name: X-Key}
+  schemas:
+    Pet:
+      type: object
+      required: [name]
+      properties:
+        id: {type: integer, readOnly: true}
+        name: {type: string, minLength: 6}
+        born: {type: [string, "null"], format: date}
+        tags: {type: array, items: {enum: [big, small]}}
+        mother: {$ref: '#/components/schemas/Pet'}
+        all: {allOf: [{type: object, properties: {a: {type: number}}}, {properties: {b: {const: 2}}}]}
+"#;
+
+#[test]
+fn an_openapi_document_is_a_choice_of_its_operations() {
+    let made = openapi("api.yml", OPENAPI).unwrap_or_else(|e| panic!("{e}"));
+    has(
+        &made.text,
+        &[
+            "scenario: pet-shop-v1",
+            "target: https://pets.test:443",
+            "- one_of:",
+            "- name: getPet",
+            "get: \"/api/pets/a%20b\"",
+            "query:",
+            "limit: \"5\"",
+            "x-tenant: \"acme\"",
+            "authorization: \"Bearer {{ env.BEARER | default('unset') }}\"",
+            "check: {status: 200}",
+            "- name: \"DELETE /api/pets/{petId}\"",
+            "check: {status: 2xx}",
+            "post: /api/pets",
+            "check: {status: 201}",
+            "x-key: \"{{ env.KEY | default('unset') }}\"",
+            "form:",
+            "password: \"{{ env.PASSWORD | default('unset') }}\"",
+            "json: {\"q\": \"{{ '{{' }} why }}\"}",
+            "stream: sse",
+        ],
+    );
+    assert!(!made.text.contains("verbose") && !made.text.contains("\"id\""), "{}", made.text);
+    assert!(
+        made.text.contains(r#""name": "textxx""#) && made.text.contains(r#""tags": ["big"]"#),
+        "{}",
+        made.text
+    );
+    assert!(
+        made.text.contains(r#""all": {"a": 1.0, "b": 2}"#) && made.text.contains(r#""born": "2026-01-01""#)
+    );
+    // A pet's mother has a mother; somewhere that ends.
+    assert!(made.text.len() < 10_000);
+    // JSON is read as well.
+    let json = r#"{"openapi": "3.0.3", "info": {"title": "t"}, "paths": {"/x": {"get": {"responses": {"200": {}}}}}}"#;
+    has(
+        &openapi("api.json", json).unwrap_or_else(|e| panic!("{e}")).text,
+        &["scenario: t", "- name: \"GET /x\"", "get: /x"],
+    );
+}
+
+#[test]
+fn bad_documents_are_told_where() {
+    let check = |text: &str, want: &str| {
+        let e = openapi("api.yml", text).expect_err(text).to_string();
+        assert!(e.contains(want), "{e}");
+    };
+    check("swagger: '2.0'\n", "api.yml:1:10: expected OpenAPI 3, found Swagger 2");
+    check("a: 1\n", "api.yml:1:1: expected an OpenAPI 3 document");
+    check("openapi: 3.0.0\n", "lacks paths");
+    check("openapi: 3.0.0\npaths: {}\n", "api.yml: the document has no operation");
+    check(
+        &OPENAPI.replace("parameters/PetId'", "parameters/Pet'"),
+        "api.yml:8:25: there is nothing at \"#/components/parameters/Pet\"",
+    );
+    check(&OPENAPI.replace("#/components/schemas/Pet'}}}}", "other.yml'}}}}"), "leaves the document");
+    check(&OPENAPI.replace("[{key: []}]", "[{kye: []}]"), "there is no security scheme \"kye\"");
+    check("openapi: 3.0.0\npaths: {/a/{b}: {get: {}}}\n", "api.yml:2:");
+    check(
+        "openapi: 3.0.0\npaths: {'/a/{b}': {get: {responses: {}}}}\n",
+        "has a part {b} without a parameter",
+    );
+}

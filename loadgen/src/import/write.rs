@@ -1,0 +1,202 @@
+//! A draft as YAML. Invariant: every text reads back as it was, whatever is in it.
+
+use std::fmt::Write as _;
+
+use super::draft::{Draft, DraftBody, DraftStep, Part};
+
+/// The text of a draft.
+pub(super) fn scenario(draft: &Draft) -> String {
+    let mut out = String::new();
+    // Writing to a string does not fail.
+    let _ = write(&mut out, draft);
+    out
+}
+
+fn write(out: &mut String, draft: &Draft) -> std::fmt::Result {
+    writeln!(out, "# Imported from {}.", one_line(&draft.origin))?;
+    let variables = draft.secrets.variables();
+    if !variables.is_empty() {
+        writeln!(out, "# Secrets come from the environment: set {}.", variables.join(", "))?;
+    }
+    for note in &draft.notes {
+        writeln!(out, "# {}", one_line(note))?;
+    }
+    writeln!(out, "scenario: {}", scalar(&draft.name))?;
+    if let Some(target) = &draft.target {
+        writeln!(out, "target: {}", scalar(target))?;
+    }
+    if draft.http2 {
+        writeln!(out, "http: 2")?;
+    }
+    if !draft.tls.is_empty() {
+        let files: Vec<_> = draft.tls.iter().map(|(key, file)| format!("{key}: {}", scalar(file))).collect();
+        writeln!(out, "tls: {{{}}}", files.join(", "))?;
+    }
+    writeln!(out, "flow:")?;
+    if draft.is_choice {
+        writeln!(out, "  - one_of:")?;
+        for step in &draft.steps {
+            writeln!(out, "      - weight: 1\n        flow:")?;
+            request(out, step, "          ")?;
+        }
+    } else {
+        for step in &draft.steps {
+            request(out, step, "  ")?;
+        }
+    }
+    writeln!(out, "phases:\n  steady: {{executor: constant-vus, vus: 1, duration: 1m}}")
+}
+
+fn request(out: &mut String, step: &DraftStep, indent: &str) -> std::fmt::Result {
+    if step.think_ms > 0 {
+        writeln!(out, "{indent}- think: {}", duration(step.think_ms))?;
+    }
+    writeln!(out, "{indent}- name: {}", scalar(&step.name))?;
+    writeln!(out, "{indent}  {}: {}", step.method.to_ascii_lowercase(), scalar(&step.path))?;
+    map(out, "query", &step.query, indent)?;
+    map(out, "headers", &step.headers, indent)?;
+    match &step.body {
+        DraftBody::None => {}
+        DraftBody::Json(value) => writeln!(out, "{indent}  json: {}", json(value))?,
+        DraftBody::Form(pairs) if pairs.is_empty() => {}
+        DraftBody::Form(pairs) => map(out, "form", pairs, indent)?,
+        DraftBody::Parts(parts) => {
+            writeln!(out, "{indent}  multipart:")?;
+            for (name, part) in parts {
+                let value = match part {
+                    Part::Text(text) => quoted(text),
+                    Part::File { path, kind: None } => format!("{{file: {}}}", quoted(path)),
+                    Part::File { path, kind: Some(kind) } => {
+                        format!("{{file: {}, type: {}}}", quoted(path), quoted(kind))
+                    }
+                };
+                writeln!(out, "{indent}    {}: {value}", scalar(name))?;
+            }
+        }
+        DraftBody::Text(text) => writeln!(out, "{indent}  body: {}", quoted(text))?,
+    }
+    if step.is_stream {
+        writeln!(out, "{indent}  stream: sse")?;
+    }
+    if let Some(ms) = step.timeout_ms {
+        writeln!(out, "{indent}  timeout: {}", duration(ms))?;
+    }
+    if let Some(n) = step.redirects {
+        writeln!(out, "{indent}  redirects: {n}")?;
+    }
+    if let Some(status) = &step.status {
+        writeln!(out, "{indent}  check: {{status: {status}}}")?;
+    }
+    Ok(())
+}
+
+fn map(out: &mut String, key: &str, pairs: &[(String, String)], indent: &str) -> std::fmt::Result {
+    if pairs.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "{indent}  {key}:")?;
+    pairs
+        .iter()
+        .try_for_each(|(name, value)| writeln!(out, "{indent}    {}: {}", scalar(name), quoted(value)))
+}
+
+/// JSON in YAML's flow style: JSON itself, but for what YAML reads otherwise.
+fn json(value: &serde_json::Value) -> String {
+    use serde_json::Value;
+    match value {
+        Value::String(text) => quoted(text),
+        Value::Array(items) => format!("[{}]", items.iter().map(json).collect::<Vec<_>>().join(", ")),
+        Value::Object(map) => {
+            let pairs: Vec<_> = map.iter().map(|(k, v)| format!("{}: {}", quoted(k), json(v))).collect();
+            format!("{{{}}}", pairs.join(", "))
+        }
+        other => other.to_string(),
+    }
+}
+
+fn duration(ms: u64) -> String {
+    assay_model::duration::format_ms(i64::try_from(ms).unwrap_or(i64::MAX))
+}
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// A text without quotes where nothing in it can be taken for anything else.
+fn scalar(text: &str) -> String {
+    let begins_well = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/');
+    let is_tame = text.chars().all(|c| c.is_ascii_alphanumeric() || "/_-.".contains(c));
+    let is_word =
+        matches!(text.to_ascii_lowercase().as_str(), "true" | "false" | "null" | "yes" | "no" | "on" | "off");
+    let is_url = text.split_once("://").is_some_and(|(scheme, rest)| {
+        matches!(scheme, "http" | "https")
+            && !rest.ends_with(':')
+            && rest.chars().all(|c| c.is_ascii_alphanumeric() || "/_-.:".contains(c))
+    });
+    if (begins_well && is_tame && !is_word) || is_url { text.to_owned() } else { quoted(text) }
+}
+
+/// A text in double quotes.
+fn quoted(text: &str) -> String {
+    let mut out = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            // Control characters, the line ends that YAML knows beside those, and what no YAML stream may hold.
+            '\u{0}'..='\u{1f}'
+            | '\u{7f}'..='\u{9f}'
+            | '\u{2028}'
+            | '\u{2029}'
+            | '\u{feff}'
+            | '\u{fffe}'
+            | '\u{ffff}' => {
+                let _ = write!(out, "\\u{:04x}", u32::from(c));
+            }
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use assay_yaml::Document;
+
+    use super::*;
+
+    #[test]
+    fn texts_read_back_as_they_were() {
+        for text in [
+            "",
+            "plain",
+            "true",
+            "12",
+            "- a",
+            "a: b",
+            "#x",
+            "it's",
+            "say \"hi\"",
+            "back\\slash",
+            "two\nlines\r\n",
+            "tab\t",
+            "\u{0}\u{7f}\u{85}\u{2028}\u{feff}",
+            "ünïcode 😀",
+            "/a?b=c&d",
+            "http://127.0.0.1:8000/x",
+            "http://h:",
+            " x ",
+            "*a",
+            "@b",
+        ] {
+            let yaml = format!("{}: {}\n", scalar(text), quoted(text));
+            let document = Document::parse("t", &yaml).unwrap_or_else(|e| panic!("{yaml}: {e}"));
+            let [(key, value)] = document.root().as_map().expect("a map") else { panic!("{yaml}") };
+            assert_eq!((key.as_str(), value.as_str()), (Some(text), Some(text)), "{yaml}");
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! Searches and sweeps against a server whose capacity is known.
+
+use std::{
+    sync::{Condvar, Mutex},
+    time::Duration,
+};
+
+use loadgen::capacity::SearchEnd;
+
+use crate::server::{Do, Server, ok, respond, run, run_with};
+
+/// A server that works on so many requests at a time, each for 20 ms.
+fn limited(at_once: u32) -> Server {
+    let busy = (Mutex::new(0), Condvar::new());
+    Server::start(move |seen| {
+        if seen.line() == "GET /" && seen.connection > 0 {
+            let free = busy.1.wait_while(busy.0.lock().expect("no panic"), |n| *n >= at_once);
+            *free.expect("no panic") += 1;
+            std::thread::sleep(Duration::from_millis(20));
+            *busy.0.lock().expect("no panic") -= 1;
+            busy.1.notify_one();
+        }
+        ok()
+    })
+}
+
+const SEARCH: &str = "
+scenario: t
+flow: [{get: /}]
+phases:
+  warm: {executor: per-vu-iterations, vus: 2, iterations: 2, warmup: true}
+modes:
+  search:
+    phases: [warm]
+    search:
+      rate: {from: 5/s, to: 640/s}
+      factor: 4
+      precision: 0.3
+      confirm: 2
+      window: 600ms
+      rest: 0s
+      max_vus: 64
+      objectives: {latency: {p95: 150ms}}
+";
+
+#[test]
+fn a_search_finds_what_the_server_bears() {
+    // Two at a time for 20 ms: 100 a second at most, less what a busy machine takes.
+    let server = limited(2);
+    let summary = run_with(&server, SEARCH, |o| {
+        o.phases = o.scenario.mode("search").expect("a mode");
+        o.capacity = o.scenario.capacity(Some("search")).cloned();
+    });
+    let capacity = summary.capacity.as_ref().expect("a result");
+    let found = capacity.search.as_ref().expect("a search");
+    assert_eq!(found.end, SearchEnd::Found, "{}", summary.to_text());
+    let (held, broken) = (found.highest_held_per_s.expect("held"), found.lowest_broken_per_s.expect("broke"));
+    // A little more than it bears fits into a short window, its queue short enough for the objectives.
+    assert!((20.0..=125.0).contains(&held) && broken > held, "{}", summary.to_text());
+    assert!(found.windows_held >= 2, "{found:?}");
+    // Every window is a phase, after those that the mode names, and each says what it missed.
+    assert_eq!(summary.phases.len(), capacity.windows.len() + 1);
+    assert_eq!((summary.phases[0].name.as_str(), summary.phases[1].name.as_str()), ("warm", "search-01-5/s"));
+    for w in capacity.windows.iter().filter(|w| w.rate_per_s >= broken) {
+        assert!(!w.missed.is_empty(), "{w:?}");
+    }
+    assert!(summary.to_text().contains(&format!("highest rate that holds: {held} iterations/s")));
+}
+
+#[test]
+fn a_sweep_runs_every_rate_once_and_fits_a_plot() {
+    let server = Server::start(|seen| match seen.line() {
+        "GET /health" => ok(),
+        _ => {
+            let mut actions = vec![Do::Wait(Duration::from_millis(5))];
+            actions.extend(respond(200, "", "ok"));
+            actions
+        }
+    });
+    let text = "scenario: t\nflow: [{get: /}]\nphases: {p: {executor: constant-vus, vus: 1, duration: 1s}}\nmodes:\n  default: {sweep: {rates: [20/s, 3000/m, 10/s], window: 1s, rest: 0s}}\n";
+    let summary = run(&server, text);
+    let capacity = summary.capacity.as_ref().expect("a result");
+    let got: Vec<_> = capacity.windows.iter().map(|w| (w.rate_per_s, w.requests)).collect();
+    assert_eq!(got, [(20.0, 20), (50.0, 50), (10.0, 10)]);
+    assert!(capacity.search.is_none());
+    assert_eq!(server.seen().len(), 80, "and nothing of the phases that the mode does not name");
+    let csv = capacity.to_csv();
+    let rows: Vec<Vec<&str>> = csv.lines().map(|l| l.split(',').collect()).collect();
+    assert_eq!(rows.len(), 4);
+    assert!(rows.iter().all(|r| r.len() == rows[0].len()), "{csv}");
+    let column = |name: &str| rows[0].iter().position(|c| *c == name).expect(name);
+    assert_eq!(rows[2][column("rate_per_s")], "50");
+    assert_eq!(rows[2][column("phase")], "sweep-02-50/s");
+    let achieved: f64 = rows[2][column("achieved_per_s")].parse().expect("a number");
+    assert!((20.0..=50.0).contains(&achieved), "{achieved}");
+    let p50: f64 = rows[1][column("duration_p50_s")].parse().expect("a number");
+    assert!(p50 >= 0.005, "{p50}");
+    let json = serde_json::to_value(&summary).expect("JSON");
+    assert_eq!(json["capacity"]["windows"][1]["rate_per_s"], 50.0);
+}
+
+#[test]
+fn a_stop_ends_a_search_and_says_so() {
+    let server = Server::start(|_| ok());
+    let text = "scenario: t\nflow: [{get: /}]\nphases: {p: {executor: constant-vus, vus: 1, duration: 1s}}\nmodes:\n  default: {search: {rate: {from: 10/s, to: 1000/s}, window: 1h}}\n";
+    let summary = run_with(&server, text, |o| {
+        let control = o.control();
+        std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(1500));
+            control.stop();
+        });
+    });
+    let found = summary.capacity.expect("a result").search.expect("a search");
+    assert_eq!((found.end, found.highest_held_per_s), (SearchEnd::Unfinished, None));
+    assert_eq!(summary.outcome, loadgen::summary::Outcome::Interrupted);
+}
