@@ -3,6 +3,7 @@
 //! Invariant: a figure is printed with what it was measured on; a claim is a ratio, never an absolute time.
 
 mod data;
+mod loadgen;
 mod machine;
 mod measure;
 mod promql;
@@ -14,6 +15,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 
 use crate::{peers, shell};
+pub(crate) use loadgen::{Serve, serve};
 pub(crate) use measure::{Measure, measure};
 
 /// What to measure.
@@ -25,6 +27,8 @@ pub(crate) enum Bench {
     Rules(Size),
     /// OpenMetrics text into a block: ruleseval against promtool.
     Tsdb(Size),
+    /// loadgen against wrk, oha, hey and locust, and against a server's log.
+    Loadgen(loadgen::Loadgen),
 }
 
 /// How much data the benchmark makes.
@@ -68,6 +72,7 @@ pub(crate) fn run(bench: &Bench) -> Result<()> {
         Bench::Promql(size) => promql::run(size),
         Bench::Rules(size) => rules::run(size),
         Bench::Tsdb(size) => tsdb::run(size),
+        Bench::Loadgen(options) => loadgen::run(options),
     }
 }
 
