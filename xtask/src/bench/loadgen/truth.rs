@@ -106,7 +106,7 @@ pub(super) fn reported(value: &Value) -> Percentiles {
 fn load(rig: &Rig, server: &Served, options: &Options, rate: f64, seconds: u64) -> Result<(Value, f64)> {
     let users = options.users;
     let phase = format!(
-        "{{executor: constant-arrival-rate, rate: {rate}/s, vus: {users}, max_vus: {users}, duration: {seconds}s}}"
+        "{{executor: constant-arrival-rate, rate: {rate}/s, pre_allocated_vus: {users}, max_vus: {users}, duration: {seconds}s}}"
     );
     let client = rig.client(&rig.loadgen, &rig.scenario(server.port, "{name: get, get: /}", &phase)?)?;
     let summary: Value = serde_json::from_str(&client.stdout)?;
