@@ -54,7 +54,7 @@ pub(super) fn run(options: &Options) -> Result<()> {
     let others = if options.alone { Vec::new() } else { tools::installed(&tools::Tool::FAST) };
     let phase =
         format!("{{executor: constant-vus, vus: {}, duration: {}s}}", options.connections, options.seconds);
-    let arguments = rig.scenario(server.port, "{name: get, get: /}", &phase)?;
+    let arguments = rig.scenario(server.port, "{name: get, get: /}", &[&phase])?;
     let mut own = vec![("loadgen", rig.loadgen.as_path())];
     own.extend(options.before.as_deref().map(|path| ("loadgen before", path)));
     let names: Vec<&str> =

@@ -28,7 +28,7 @@ pub(super) fn run(options: &Options) -> Result<()> {
         None => rig.serve("tiny")?,
     };
     let phase = format!("{{executor: constant-vus, vus: 50, duration: {}s}}", options.seconds);
-    let mut arguments = rig.scenario(server.port, "{name: get, get: /}", &phase)?;
+    let mut arguments = rig.scenario(server.port, "{name: get, get: /}", &[&phase])?;
     arguments.extend(["--record".to_owned(), rig.dir.join("runs").display().to_string()]);
     let mut child = rig.start_loadgen(&arguments)?;
     let (start, mut seen) = (Instant::now(), Vec::new());

@@ -30,6 +30,7 @@ pub(super) struct Rig {
     pub(super) loadgen: PathBuf,
     xtask: PathBuf,
     pub(super) dir: PathBuf,
+    is_undisturbed: bool,
 }
 
 /// A server that runs.
@@ -63,13 +64,33 @@ impl Rig {
         let release = shell::root().join("target/release");
         let loadgen =
             std::env::var_os("ASSAY_LOADGEN").map_or_else(|| release.join("loadgen"), PathBuf::from);
-        Ok(Self { loadgen, xtask: release.join("xtask"), dir })
+        Ok(Self { loadgen, xtask: release.join("xtask"), dir, is_undisturbed: false })
+    }
+
+    /// Lets client and server go before whatever else the machine does, where it allows that: a client that
+    /// loses its core to another program would be held to account for it.
+    pub(super) fn be_undisturbed(&mut self) {
+        let allowed = Command::new("chrt").args(["-f", "1", "true"]).stderr(Stdio::null()).status();
+        self.is_undisturbed = allowed.is_ok_and(|status| status.success());
+        println!(
+            "client and server {} before other processes of this machine",
+            if self.is_undisturbed { "go (SCHED_FIFO)" } else { "do not go" }
+        );
+    }
+
+    fn pinned(&self, core: &str, program: &Path) -> Command {
+        let mut command = Command::new(if self.is_undisturbed { "chrt" } else { "taskset" });
+        if self.is_undisturbed {
+            command.args(["-f", "1", "taskset"]);
+        }
+        command.args(["-c", core]).arg(program);
+        command
     }
 
     /// Starts our own server.
     pub(super) fn serve(&self, plan: &str) -> Result<Served> {
         let (port, log) = (free_port()?, self.dir.join("server.bin"));
-        let mut command = pinned(SERVER_CORE, &self.xtask);
+        let mut command = self.pinned(SERVER_CORE, &self.xtask);
         command.args(["serve", "--port", &port.to_string(), "--plan", plan]).arg("--log").arg(&log);
         self.start(command, port, log)
     }
@@ -89,7 +110,7 @@ impl Rig {
                  return 200 \"thirty bytes of plain text ...\\n\"; }} }} }}\n"
             ),
         )?;
-        let mut command = pinned(SERVER_CORE, &program);
+        let mut command = self.pinned(SERVER_CORE, &program);
         command.arg("-e").arg("stderr").arg("-c").arg(conf);
         self.start(command, port, PathBuf::new()).map(Some)
     }
@@ -110,7 +131,8 @@ impl Rig {
     pub(super) fn client(&self, program: &Path, arguments: &[String]) -> Result<Client> {
         let (out, err) = (self.dir.join("client.out"), self.dir.join("client.err"));
         let before = children_cpu_s()?;
-        let mut child = pinned(CLIENT_CORE, program)
+        let mut child = self
+            .pinned(CLIENT_CORE, program)
             .args(arguments)
             .stdin(Stdio::null())
             .stdout(File::create(&out)?)
@@ -133,7 +155,7 @@ impl Rig {
 
     /// Starts loadgen on the client's core and hands it over while it runs.
     pub(super) fn start_loadgen(&self, arguments: &[String]) -> Result<Child> {
-        pinned(CLIENT_CORE, &self.loadgen)
+        self.pinned(CLIENT_CORE, &self.loadgen)
             .args(arguments)
             .stdin(Stdio::null())
             .stdout(File::create(self.dir.join("client.out"))?)
@@ -141,12 +163,14 @@ impl Rig {
             .context("taskset")
     }
 
-    /// Writes a scenario of one step, and gives the arguments that run it.
-    pub(super) fn scenario(&self, port: u16, step: &str, phase: &str) -> Result<Vec<String>> {
+    /// Writes a scenario of one step, and gives the arguments that run it. Its last phase is the one that counts.
+    pub(super) fn scenario(&self, port: u16, step: &str, phases: &[&str]) -> Result<Vec<String>> {
         let file = self.dir.join("scenario.yml");
-        let text = format!(
-            "scenario: bench\ntarget: http://127.0.0.1:{port}\nflow:\n  - {step}\nphases:\n  steady: {phase}\n"
-        );
+        let mut text =
+            format!("scenario: bench\ntarget: http://127.0.0.1:{port}\nflow:\n  - {step}\nphases:\n");
+        for (i, phase) in phases.iter().enumerate() {
+            text.push_str(&format!("  phase-{i}: {phase}\n"));
+        }
         fs::write(&file, text)?;
         let file = file.display().to_string();
         let words = ["run", &file, "--quiet", "--workers", "1", "--summary", "json"];
@@ -160,19 +184,13 @@ impl Served {
         format!("http://127.0.0.1:{}/", self.port)
     }
 
-    /// Ends our server and reads what it logged.
-    pub(super) fn quit(mut self) -> Result<Log> {
+    /// Ends our server and reads what it logged, the first `warmup` requests left out.
+    pub(super) fn quit(mut self, warmup: usize) -> Result<Log> {
         ureq::get(format!("{}quit", self.url())).call()?;
         let status = self.process.wait()?;
         ensure!(status.success(), self.process.post_mortem());
-        Log::read(&self.log)
+        Log::read(&self.log).map(|log| log.without_first(warmup))
     }
-}
-
-fn pinned(core: &str, program: &Path) -> Command {
-    let mut command = Command::new("taskset");
-    command.args(["-c", core]).arg(program);
-    command
 }
 
 /// A field of a process' memory, in MiB; `None` once it has ended.

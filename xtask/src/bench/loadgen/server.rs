@@ -1,7 +1,7 @@
 //! The server that the load generators are held against: it delays as its plan says and logs what it did.
 //!
-//! Invariant: one thread does everything, a request's log entry has the instant after its last byte was read
-//! and the instant before its answer was written, both of the machine's monotonic clock, and nothing waits
+//! Invariant: one thread does everything, a request's log entry has the instant at which the kernel had its last
+//! byte and the instant before its answer was written, both of the machine's monotonic clock, and nothing waits
 //! but for a socket or the timer.
 
 mod connection;
@@ -62,8 +62,17 @@ pub(crate) fn serve(options: &Serve) -> Result<()> {
 
 /// Nanoseconds of the machine's monotonic clock.
 fn now_ns() -> u64 {
-    let t = clock_gettime(ClockId::Monotonic);
+    ns(clock_gettime(ClockId::Monotonic))
+}
+
+fn ns(t: Timespec) -> u64 {
     t.tv_sec as u64 * 1_000_000_000 + t.tv_nsec as u64
+}
+
+/// An instant of the real-time clock, in which the kernel stamps packets, on the monotonic one.
+fn monotonic_ns(real_ns: u64) -> u64 {
+    let (real, monotonic) = (clock_gettime(ClockId::Realtime), clock_gettime(ClockId::Monotonic));
+    ns(monotonic).saturating_sub(ns(real).saturating_sub(real_ns))
 }
 
 /// What is to be sent: when, and on which connection.
@@ -137,7 +146,7 @@ impl Server {
             let id = self.vacant.pop().unwrap_or(self.connections.len() as u32);
             let data = epoll::EventData::new_u64(u64::from(id));
             epoll::add(&self.epoll, &stream, data, epoll::EventFlags::IN)?;
-            let connection = Some(Connection::new(stream));
+            let connection = Some(Connection::new(stream)?);
             match self.connections.get_mut(id as usize) {
                 Some(place) => *place = connection,
                 None => self.connections.push(connection),
@@ -159,17 +168,16 @@ impl Server {
                 self.is_quitting = true;
                 connection.send(self.plan.answer())
             }
-            Received::Request => match self.plan {
+            Received::Request { at_ns } => match self.plan {
                 Plan::Tiny => connection.send(self.plan.answer()),
-                _ => self.begin(id),
+                _ => self.begin(id, at_ns),
             },
         }
     }
 
     /// Logs a request and makes a note of when it is answered.
-    fn begin(&mut self, id: u32) -> Result<()> {
-        let now = now_ns();
-        let entry = self.log.received(now);
+    fn begin(&mut self, id: u32, at_ns: u64) -> Result<()> {
+        let entry = self.log.received(at_ns);
         let first = self.log.first_ns();
         let Some(connection) = self.connections.get_mut(id as usize).and_then(Option::as_mut) else {
             return Ok(());
@@ -179,7 +187,7 @@ impl Server {
         if let Plan::Stream { .. } = self.plan {
             connection.send(plan::STREAM_HEAD)?;
         }
-        let due = self.plan.due_ns(entry, now, first);
+        let due = self.plan.due_ns(entry, at_ns, first);
         self.due.push(Reverse((due, id)));
         Ok(())
     }

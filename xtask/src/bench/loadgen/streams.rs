@@ -34,34 +34,42 @@ pub(super) struct Options {
 const STEP: &str = "{name: chat, post: /v1/chat/completions, json: {model: bench, stream: true, messages: [{role: user, content: hello}]}, stream: sse, timeout: 120s}";
 
 pub(super) fn run(options: &Options) -> Result<()> {
-    let rig = Rig::make("streams")?;
+    let mut rig = Rig::make("streams")?;
+    rig.be_undisturbed();
     let interval = Duration::from_secs(1) / options.rate;
     let plan = format!("stream:{}:{}", options.events, interval.as_secs_f64());
     let server = rig.serve(&plan)?;
     // Begun over two seconds, so that the events of different streams are apart.
-    let phase = format!(
-        "{{executor: constant-vus, vus: {}, ramp: {}/s, duration: {}, graceful_stop: 60s}}",
-        options.streams,
-        options.streams.div_ceil(2),
-        seconds(Duration::from_secs(options.seconds)),
-    );
-    let client = rig.client(&rig.loadgen, &rig.scenario(server.port, STEP, &phase)?)?;
+    let phase = |length: u64| {
+        format!(
+            "{{executor: constant-vus, vus: {}, ramp: {}/s, duration: {}, graceful_stop: 60s}}",
+            options.streams,
+            options.streams.div_ceil(2),
+            seconds(Duration::from_secs(length)),
+        )
+    };
+    // In the first phase every user connects and reads one stream.
+    let phases = [phase(2), phase(options.seconds)];
+    let client = rig
+        .client(&rig.loadgen, &rig.scenario(server.port, STEP, &[phases[0].as_str(), phases[1].as_str()])?)?;
     let summary: Value = serde_json::from_str(&client.stdout)?;
     ensure!(summary["errors"] == 0, "loadgen saw errors: {}", client.stdout);
-    let log = server.quit()?;
+    let warmup = summary["phases"][0]["requests"].as_u64().unwrap_or(0);
+    let log = server.quit(warmup as usize)?;
     let truth = Truth::of(&log);
-    let generation = &summary["phases"][0]["steps"][0]["generation"];
+    let generation = &summary["phases"][1]["steps"][0]["generation"];
     println!(
-        "{} streams of {} events/s each, {} events in all, {:.2} µs of CPU an event, peak memory {:.0} MiB; reported (true), in ms\n\n{}",
+        "{} streams of {} events/s each, {} events in all, peak memory {:.0} MiB; reported (true), in ms\n\n{}",
         options.streams,
         options.rate,
         log.sent.len(),
-        client.cpu_s * 1e6 / log.sent.len() as f64,
         client.peak_mib,
         head("loadgen")
     );
     println!("{}", row("time to first chunk", &reported(&generation["time_to_first_chunk"]), &truth.first));
     println!("{}", row("time per output chunk", &reported(&generation["time_per_output_chunk"]), &truth.gap));
+    let all = f64::from(options.events) * summary["requests"].as_f64().unwrap_or(f64::NAN);
+    println!("\n{:.2} µs of CPU an event", client.cpu_s * 1e6 / all);
     for warning in summary["warnings"].as_array().into_iter().flatten() {
         println!("\nloadgen warns: {warning}");
     }

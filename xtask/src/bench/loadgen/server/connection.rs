@@ -2,15 +2,27 @@
 //! answer, which is what every client here keeps to.
 
 use std::{
-    io::{ErrorKind, Read, Write},
+    io::{ErrorKind, IoSliceMut, Write},
     net::TcpStream,
+    os::fd::AsRawFd,
 };
 
 use anyhow::{Context, Result};
+use nix::{
+    cmsg_space,
+    errno::Errno,
+    sys::{
+        socket::{ControlMessageOwned, MsgFlags, recvmsg, setsockopt, sockopt::ReceiveTimestampns},
+        time::TimeSpec,
+    },
+};
+
+use super::{monotonic_ns, now_ns};
 
 pub(super) struct Connection {
     stream: TcpStream,
     received: Vec<u8>,
+    stamps: Vec<u8>,
     /// Where the request that is being answered is logged.
     pub(super) entry: usize,
     /// Events of the current stream that were sent.
@@ -21,8 +33,8 @@ pub(super) struct Connection {
 pub(super) enum Received {
     /// No whole request yet.
     Part,
-    /// A whole request.
-    Request,
+    /// A whole request, and when the kernel had it.
+    Request { at_ns: u64 },
     /// The request to stop.
     Quit,
     /// The peer has closed, or the socket failed.
@@ -30,26 +42,42 @@ pub(super) enum Received {
 }
 
 impl Connection {
-    pub(super) fn new(stream: TcpStream) -> Self {
-        Self { stream, received: Vec::new(), entry: 0, events_sent: 0 }
+    pub(super) fn new(stream: TcpStream) -> Result<Self> {
+        // A request that waits for this thread has come already, and its client is waiting.
+        setsockopt(&stream, ReceiveTimestampns, &true)?;
+        let stamps = cmsg_space!(TimeSpec);
+        Ok(Self { stream, received: Vec::new(), stamps, entry: 0, events_sent: 0 })
     }
 
     /// Reads once; the socket is asked again where more is left.
     pub(super) fn receive(&mut self) -> Received {
         let mut piece = [0; 4096];
-        match self.stream.read(&mut piece) {
-            Ok(0) => return Received::End,
-            Ok(n) => self.received.extend_from_slice(&piece[..n]),
-            Err(e) if e.kind() == ErrorKind::WouldBlock => return Received::Part,
+        let mut into = [IoSliceMut::new(&mut piece)];
+        let (stamps, flags) = (Some(self.stamps.as_mut_slice()), MsgFlags::empty());
+        let (n, at_ns) = match recvmsg::<()>(self.stream.as_raw_fd(), &mut into, stamps, flags) {
+            Ok(message) if message.bytes == 0 => return Received::End,
+            Ok(message) => {
+                let stamp = message.cmsgs().ok().and_then(|mut all| {
+                    all.find_map(|c| match c {
+                        ControlMessageOwned::ScmTimestampns(t) => {
+                            Some(t.tv_sec() as u64 * 1_000_000_000 + t.tv_nsec() as u64)
+                        }
+                        _ => None,
+                    })
+                });
+                (message.bytes, stamp.map_or_else(now_ns, monotonic_ns))
+            }
+            Err(Errno::EAGAIN) => return Received::Part,
             Err(_) => return Received::End,
-        }
+        };
+        self.received.extend_from_slice(&piece[..n]);
         let Some(length) = request_length(&self.received) else { return Received::Part };
         if self.received.len() < length {
             return Received::Part;
         }
         let is_quit = self.received.starts_with(b"GET /quit ");
         self.received.drain(..length);
-        if is_quit { Received::Quit } else { Received::Request }
+        if is_quit { Received::Quit } else { Received::Request { at_ns } }
     }
 
     /// Writes all of `bytes`, which the socket has room for as long as the client reads.

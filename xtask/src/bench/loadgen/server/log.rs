@@ -31,6 +31,17 @@ impl Log {
         self.received_ns.first().copied().unwrap_or(0)
     }
 
+    /// The log of the requests after the first `n`.
+    pub(in super::super) fn without_first(mut self, n: usize) -> Self {
+        self.received_ns.drain(..n.min(self.received_ns.len()));
+        self.sent = self
+            .sent
+            .into_iter()
+            .filter_map(|(entry, at)| Some((entry.checked_sub(n as u32)?, at)))
+            .collect();
+        self
+    }
+
     /// Writes the log: the number of requests, their instants, then pairs to the end, all as 64-bit numbers.
     pub(super) fn write(&self, out: &mut impl Write) -> Result<()> {
         out.write_all(&(self.received_ns.len() as u64).to_le_bytes())?;
@@ -79,7 +90,9 @@ mod tests {
         log.write(&mut fs::File::create(&path)?)?;
         let read = Log::read(&path);
         fs::remove_file(&path)?;
-        assert_eq!(read?, log);
+        let read = read?;
+        assert_eq!(read, log);
+        assert_eq!(read.without_first(1), Log { received_ns: vec![7], sent: vec![(0, 8)] });
         Ok(())
     }
 }

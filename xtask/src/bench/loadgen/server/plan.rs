@@ -23,8 +23,9 @@ pub(crate) enum Plan {
     Tiny,
     /// Answers after a while.
     Constant { delay_ns: u64 },
-    /// Answers after one while, and every tenth request after another.
-    Bimodal { most_ns: u64, tenth_ns: u64 },
+    /// Answers after one while, and two requests of each 25 after another; so no percentile that is compared
+    /// falls between the two.
+    Bimodal { most_ns: u64, few_ns: u64 },
     /// Answers after a while; from `at_ns` after the first request on, nothing is answered for `length_ns`.
     Stall { delay_ns: u64, at_ns: u64, length_ns: u64 },
     /// Streams events, the first after one interval.
@@ -43,7 +44,7 @@ impl Plan {
         match *self {
             Self::Tiny => at,
             Self::Constant { delay_ns } => at + delay_ns,
-            Self::Bimodal { most_ns, tenth_ns } => at + if entry % 10 == 9 { tenth_ns } else { most_ns },
+            Self::Bimodal { most_ns, few_ns } => at + if entry % 25 >= 23 { few_ns } else { most_ns },
             Self::Stall { delay_ns, at_ns, length_ns } => {
                 let (due, stalled) = (at + delay_ns, first + at_ns..first + at_ns + length_ns);
                 if stalled.contains(&due) { stalled.end } else { due }
@@ -66,7 +67,7 @@ impl FromStr for Plan {
         Ok(match (name, numbers.as_slice()) {
             ("tiny", []) => Self::Tiny,
             ("constant", [delay]) => Self::Constant { delay_ns: ns(*delay) },
-            ("bimodal", [most, tenth]) => Self::Bimodal { most_ns: ns(*most), tenth_ns: ns(*tenth) },
+            ("bimodal", [most, few]) => Self::Bimodal { most_ns: ns(*most), few_ns: ns(*few) },
             ("stall", [delay, at, length]) => {
                 Self::Stall { delay_ns: ns(*delay), at_ns: ns(*at), length_ns: ns(*length) }
             }
@@ -86,8 +87,8 @@ mod tests {
     fn plans_say_when_answers_are_due() -> Result<()> {
         let due = |plan: &str, entry, at| plan.parse::<Plan>().map(|p| p.due_ns(entry, at, 1_000));
         assert_eq!(due("constant:0.005", 3, 7)?, 5_000_007);
-        assert_eq!(due("bimodal:0.001:0.02", 9, 7)?, 20_000_007);
-        assert_eq!(due("bimodal:0.001:0.02", 10, 7)?, 1_000_007);
+        assert_eq!(due("bimodal:0.001:0.02", 49, 7)?, 20_000_007);
+        assert_eq!(due("bimodal:0.001:0.02", 50, 7)?, 1_000_007);
         // Due inside the stall, which begins a second after the first request: at its end.
         assert_eq!(due("stall:0.001:1:2", 0, 1_000_000_000)?, 3_000_001_000);
         assert_eq!(due("stall:0.001:1:2", 0, 900_000_000)?, 901_000_000);
