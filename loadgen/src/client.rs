@@ -3,6 +3,8 @@
 //! Invariant: times come from the socket (see [`stamped`]), and whatever a server does ends in an
 //! [`ErrorClass`] within the step's timeout and the limits on memory.
 
+#[cfg(target_os = "linux")]
+mod arrival;
 pub(crate) mod connect;
 pub(crate) mod connection;
 mod error;
