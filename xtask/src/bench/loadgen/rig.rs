@@ -148,8 +148,10 @@ impl Rig {
             sleep(Duration::from_millis(100));
         };
         let cpu_s = children_cpu_s()? - before;
-        let stderr = fs::read_to_string(err)?;
-        ensure!(status.success(), "{}: {status}\n{stderr}", program.display());
+        let said = fs::read_to_string(err)?;
+        let end: Vec<&str> = said.lines().rev().take(5).collect();
+        let end = end.into_iter().rev().collect::<Vec<_>>().join("\n");
+        ensure!(status.success(), "{}: {status}\n{end}", program.display());
         Ok(Client { stdout: fs::read_to_string(out)?, cpu_s, peak_mib })
     }
 

@@ -59,7 +59,10 @@ impl Tool {
                 value["statusCodeDistribution"]["200"].as_f64().context("oha's count")
             }
             Self::Hey => {
-                let line = stdout.lines().find(|l| l.contains("[200]")).context(stdout.to_owned())?;
+                let line = stdout
+                    .lines()
+                    .find(|l| l.trim_start().starts_with("[200]"))
+                    .context(stdout.to_owned())?;
                 words(line).get(1).context("a count")?.parse().context("hey's count")
             }
             Self::Locust => bail!("locust has no closed loop here"),

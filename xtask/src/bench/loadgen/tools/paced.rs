@@ -36,6 +36,7 @@ impl Tool {
         if self == Self::Locust {
             fs::write(&file, locust_file(rate / f64::from(users.min(100))))?;
         }
+        let host = url.trim_end_matches('/');
         let (file, u) = (file.display().to_string(), users.min(100).to_string());
         let words: &[&str] = match self {
             Self::Oha => &[
@@ -63,7 +64,7 @@ impl Tool {
                 "-t",
                 &s,
                 "-H",
-                url,
+                host,
                 "--csv",
                 &csv,
                 "--only-summary",
