@@ -103,7 +103,7 @@ impl Rig {
         fs::write(
             &conf,
             format!(
-                "daemon off; worker_processes 1; error_log stderr error; pid {dir}/nginx.pid;\n\
+                "daemon off; master_process off; error_log stderr error; pid {dir}/nginx.pid;\n\
                  events {{ worker_connections 4096; }}\n\
                  http {{ access_log off; keepalive_requests 1000000000;\n\
                  server {{ listen 127.0.0.1:{port}; location / {{ default_type text/plain;\n\
