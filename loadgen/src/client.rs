@@ -3,11 +3,16 @@
 //! Invariant: times come from the socket (see [`stamped`]), and whatever a server does ends in an
 //! [`ErrorClass`] within the step's timeout and the limits on memory.
 
+#[cfg(target_os = "linux")]
+mod arrival;
 pub(crate) mod connect;
 pub(crate) mod connection;
 mod error;
 pub(crate) mod exchange;
+mod http1;
+mod http2;
 pub(crate) mod origin;
+pub(crate) mod outgoing;
 pub(crate) mod probe;
 pub(crate) mod protocol;
 pub(crate) mod proxy;

@@ -4,6 +4,7 @@
 
 mod data;
 mod linearity;
+mod loadgen;
 mod machine;
 mod measure;
 mod promql;
@@ -15,6 +16,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 
 use crate::{peers, shell};
+pub(crate) use loadgen::{Serve, serve};
 pub(crate) use measure::{Measure, measure};
 
 /// What to measure.
@@ -28,6 +30,8 @@ pub(crate) enum Bench {
     Rules(Size),
     /// OpenMetrics text into a block: ruleseval against promtool.
     Tsdb(Size),
+    /// loadgen against wrk, oha, hey and locust, and against a server's log.
+    Loadgen(loadgen::Loadgen),
 }
 
 /// How much data the benchmark makes.
@@ -72,6 +76,7 @@ pub(crate) fn run(bench: &Bench) -> Result<()> {
         Bench::Linearity(size) => linearity::run(size),
         Bench::Rules(size) => rules::run(size),
         Bench::Tsdb(size) => tsdb::run(size),
+        Bench::Loadgen(options) => loadgen::run(options),
     }
 }
 

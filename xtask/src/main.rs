@@ -39,6 +39,9 @@ enum Chore {
     /// Runs a command and prints what it took; the benchmarks call it.
     #[command(hide = true)]
     Measure(bench::Measure),
+    /// Serves as a plan says and logs it; the benchmarks of loadgen call it.
+    #[command(hide = true)]
+    Serve(bench::Serve),
 }
 
 fn main() -> ExitCode {
@@ -49,6 +52,7 @@ fn main() -> ExitCode {
         Chore::Stack(options) => stack::run(&options),
         Chore::Bench(what) => bench::run(&what),
         Chore::Measure(command) => bench::measure(&command),
+        Chore::Serve(options) => bench::serve(&options),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

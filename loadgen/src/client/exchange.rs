@@ -3,25 +3,28 @@
 
 use std::time::Instant;
 
-use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, Request, header};
-use http_body_util::Full;
-use hyper::body::Incoming;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+use httparse::Header;
 
-use super::{ErrorClass, Failure, connection::Connection, sse};
+use super::{
+    ErrorClass, Failure, connection::Connection, origin::Origin, outgoing::Outgoing, sse, stamped::Stamps,
+};
 use crate::engine::timer::Slot;
 
 /// The most bytes of a body that are kept for checks and captures.
 pub(crate) const MAX_KEPT_BYTES: usize = 16 * 1024 * 1024;
 
-/// What is wanted of a response's body.
+/// What is wanted of a response beside its status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Want {
-    /// Its end alone.
+    /// Its end, and those headers that have consequences: cookies and redirects.
     Nothing,
+    /// All its headers.
+    Headers,
     /// All of it.
     Body,
-    /// Its server-sent events, where the response says that it has them; otherwise all of it.
+    /// Its headers and server-sent events, where the response says that it has them; otherwise all of it.
     Events,
 }
 
@@ -29,32 +32,111 @@ pub(crate) enum Want {
 #[derive(Debug)]
 pub(crate) struct Reply {
     pub(crate) status: u16,
+    /// The headers, where they were wanted.
     pub(crate) headers: HeaderMap,
     /// The body, where it was wanted.
     pub(crate) body: Bytes,
 }
 
+/// Takes a response as it comes.
+pub(super) trait Intake {
+    /// Its head, as HTTP/1.1 has it.
+    fn head(&mut self, status: u16, headers: &[Header<'_>]);
+
+    /// Its head, as a map.
+    fn head_map(&mut self, status: u16, headers: HeaderMap);
+
+    /// A piece of its body, which came with the last read of the socket.
+    fn piece(&mut self, bytes: &[u8], stamps: &Stamps) -> Result<(), Failure>;
+}
+
 /// Sends `request` and receives the response; events go to `on_event` with the time of their last byte.
 pub(crate) async fn exchange(
     connection: &mut Connection,
-    request: Request<Full<Bytes>>,
+    request: &Outgoing<'_>,
+    origin: &Origin,
     want: Want,
     deadline: &Slot,
     on_head: &mut impl FnMut(u16),
-    on_event: &mut impl FnMut(sse::Event, Instant),
+    on_event: &mut impl FnMut(sse::Event<'_>, Instant),
 ) -> Result<Reply, Failure> {
-    let response = connection.send(request, deadline).await?;
-    let (head, mut body) = response.into_parts();
-    on_head(head.status.as_u16());
-    let is_stream = want == Want::Events && is_event_stream(&head.headers);
-    let kept = if is_stream {
-        read_events(connection, &mut body, deadline, on_event).await?;
-        Bytes::new()
-    } else {
-        read_body(connection, &mut body, deadline, want != Want::Nothing).await?
+    let mut receiver = Receiver {
+        want,
+        status: 0,
+        headers: HeaderMap::new(),
+        events: None,
+        kept: Vec::new(),
+        on_head,
+        on_event,
     };
+    connection.exchange(request, origin, deadline, &mut receiver).await?;
+    let Receiver { status, headers, kept, .. } = receiver;
     connection.served += 1;
-    Ok(Reply { status: head.status.as_u16(), headers: head.headers, body: kept })
+    Ok(Reply { status, headers, body: Bytes::from(kept) })
+}
+
+/// Takes what is wanted.
+struct Receiver<'r, H, E> {
+    want: Want,
+    status: u16,
+    headers: HeaderMap,
+    events: Option<sse::Parser>,
+    kept: Vec<u8>,
+    on_head: &'r mut H,
+    on_event: &'r mut E,
+}
+
+impl<H: FnMut(u16), E: FnMut(sse::Event<'_>, Instant)> Intake for Receiver<'_, H, E> {
+    fn head(&mut self, status: u16, headers: &[Header<'_>]) {
+        let has_consequence = |h: &Header<'_>| {
+            h.name.eq_ignore_ascii_case("set-cookie") || h.name.eq_ignore_ascii_case("location")
+        };
+        let map = match self.want {
+            Want::Nothing if !headers.iter().any(has_consequence) => HeaderMap::new(),
+            _ => map_of(headers),
+        };
+        self.head_map(status, map);
+    }
+
+    fn head_map(&mut self, status: u16, headers: HeaderMap) {
+        (self.on_head)(status);
+        self.status = status;
+        self.events = (self.want == Want::Events && is_event_stream(&headers)).then(sse::Parser::default);
+        self.headers = headers;
+    }
+
+    fn piece(&mut self, bytes: &[u8], stamps: &Stamps) -> Result<(), Failure> {
+        if let Some(events) = &mut self.events {
+            let at = stamps.last_read().unwrap_or_else(Instant::now);
+            let on_event = &mut *self.on_event;
+            return events.push(bytes, |event| on_event(event, at)).map_err(|sse::TooLong| {
+                let detail = format!("an event is longer than {} bytes", sse::MAX_EVENT_BYTES);
+                Failure::new(ErrorClass::TooLarge, detail)
+            });
+        }
+        if matches!(self.want, Want::Nothing | Want::Headers) {
+            return Ok(());
+        }
+        if self.kept.len() + bytes.len() > MAX_KEPT_BYTES {
+            let detail = format!("the body is longer than {MAX_KEPT_BYTES} bytes");
+            return Err(Failure::new(ErrorClass::TooLarge, detail));
+        }
+        self.kept.extend_from_slice(bytes);
+        Ok(())
+    }
+}
+
+/// Headers as a map; one that is no valid header is left out.
+fn map_of(headers: &[Header<'_>]) -> HeaderMap {
+    let mut map = HeaderMap::with_capacity(headers.len());
+    for Header { name, value } in headers {
+        if let (Ok(name), Ok(value)) =
+            (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_bytes(value))
+        {
+            map.append(name, value);
+        }
+    }
+    map
 }
 
 fn is_event_stream(headers: &HeaderMap) -> bool {
@@ -62,57 +144,4 @@ fn is_event_stream(headers: &HeaderMap) -> bool {
         .get(header::CONTENT_TYPE)
         .and_then(|v| v.to_str().ok())
         .is_some_and(|v| v.trim_start().to_ascii_lowercase().starts_with("text/event-stream"))
-}
-
-async fn read_body(
-    connection: &mut Connection,
-    body: &mut Incoming,
-    deadline: &Slot,
-    keep: bool,
-) -> Result<Bytes, Failure> {
-    let mut kept: Option<Bytes> = None;
-    let mut joined = BytesMut::new();
-    let mut is_first = true;
-    while let Some(chunk) = connection.body_chunk(body, deadline).await? {
-        // Most bodies come whole; one that never stops coming has to be held to the clock.
-        if !std::mem::take(&mut is_first) && deadline.has_passed() {
-            return Err(Connection::endless());
-        }
-        if !keep {
-            continue;
-        }
-        // Most bodies come in one piece, which is then not copied.
-        match kept.take() {
-            None if joined.is_empty() => kept = Some(chunk),
-            first => {
-                joined.extend_from_slice(&first.unwrap_or_default());
-                joined.extend_from_slice(&chunk);
-            }
-        }
-        if joined.len() > MAX_KEPT_BYTES {
-            let detail = format!("the body is longer than {MAX_KEPT_BYTES} bytes");
-            return Err(Failure::new(ErrorClass::TooLarge, detail));
-        }
-    }
-    Ok(kept.unwrap_or_else(|| joined.freeze()))
-}
-
-async fn read_events(
-    connection: &mut Connection,
-    body: &mut Incoming,
-    deadline: &Slot,
-    on_event: &mut impl FnMut(sse::Event, Instant),
-) -> Result<(), Failure> {
-    let mut parser = sse::Parser::default();
-    while let Some(chunk) = connection.body_chunk(body, deadline).await? {
-        let at = connection.stamps().last_read().unwrap_or_else(Instant::now);
-        parser.push(&chunk, |event| on_event(event, at)).map_err(|sse::TooLong| {
-            let detail = format!("an event is longer than {} bytes", sse::MAX_EVENT_BYTES);
-            Failure::new(ErrorClass::TooLarge, detail)
-        })?;
-        if deadline.has_passed() {
-            return Err(Connection::endless());
-        }
-    }
-    Ok(())
 }

@@ -1,16 +1,20 @@
 //! The health check before a run. Invariant: an answer is either healthy or one line that says what was
 //! asked, what came, and what would be right.
 
-use std::time::{Duration, Instant};
+use std::{
+    borrow::Cow,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
-use http::{Request, Uri, header};
-use http_body_util::Full;
+use http::{HeaderMap, Method, Uri, header};
 
 use super::{
     connection::{Connection, Settings},
     exchange::{Want, exchange},
     origin::Origin,
+    outgoing::Outgoing,
+    sse,
 };
 use crate::engine::timer::Timer;
 
@@ -32,11 +36,13 @@ pub(crate) fn probe(origin: &Origin, path: Option<&str>, settings: &Settings) ->
             .await
             .map_err(|e| format!("{origin} cannot be reached ({}): {e}", e.class))?;
         let Some(path) = path else { return Ok(()) };
-        let mut request = Request::new(Full::new(Bytes::new()));
-        *request.uri_mut() = Uri::try_from(path).map_err(|e| format!("the health path {path:?}: {e}"))?;
-        request.headers_mut().insert(header::HOST, origin.authority.clone());
-        settings.version.fit(&mut request, origin);
-        let reply = exchange(&mut connection, request, Want::Nothing, &slot, &mut |_| {}, &mut |_, _| {})
+        let uri = Uri::try_from(path).map_err(|e| format!("the health path {path:?}: {e}"))?;
+        let mut headers = HeaderMap::new();
+        headers.insert(header::HOST, origin.authority.clone());
+        let (headers, body) = (Cow::Owned(headers), Bytes::new());
+        let request = Outgoing { method: Method::GET, path: &uri, headers, body: &body };
+        let (want, on_head, on_event) = (Want::Nothing, &mut |_| {}, &mut |_: sse::Event<'_>, _| {});
+        let reply = exchange(&mut connection, &request, origin, want, &slot, on_head, on_event)
             .await
             .map_err(|e| format!("{origin}{path} did not answer ({}): {e}", e.class))?;
         if reply.status >= 400 {

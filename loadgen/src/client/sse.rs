@@ -3,27 +3,31 @@
 //! Invariant: memory is bounded by the limit on an event; a longer one is an error, and bytes that are not
 //! UTF-8 are replaced as the specification has it.
 
+use memchr::{memchr, memchr2};
+
 /// The most bytes of one line or one event's data.
 pub(crate) const MAX_EVENT_BYTES: usize = 1024 * 1024;
 
 /// One event.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Event {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Event<'e> {
     /// The `event` field; empty stands for `message`.
-    pub(crate) name: String,
+    pub(crate) name: &'e str,
     /// The `data` lines, joined by newlines.
-    pub(crate) data: String,
+    pub(crate) data: &'e str,
 }
 
 /// An event that is longer than [`MAX_EVENT_BYTES`].
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct TooLong;
 
-/// The state between two pieces of a stream.
+/// The state between two pieces of a stream. Its buffers are used again for each event.
 #[derive(Debug, Default)]
 pub(crate) struct Parser {
+    /// The beginning of a line whose end has not come yet.
     line: Vec<u8>,
-    event: Event,
+    name: String,
+    data: String,
     has_data: bool,
     after_cr: bool,
     past_start: bool,
@@ -31,15 +35,22 @@ pub(crate) struct Parser {
 
 impl Parser {
     /// Takes the next bytes and gives each event that they complete to `emit`.
-    pub(crate) fn push(&mut self, bytes: &[u8], mut emit: impl FnMut(Event)) -> Result<(), TooLong> {
+    pub(crate) fn push(&mut self, bytes: &[u8], mut emit: impl FnMut(Event<'_>)) -> Result<(), TooLong> {
         let mut rest = bytes;
         if self.after_cr && !rest.is_empty() {
             self.after_cr = false;
             rest = rest.strip_prefix(b"\n").unwrap_or(rest);
         }
-        while let Some(end) = rest.iter().position(|b| matches!(b, b'\n' | b'\r')) {
-            self.extend(&rest[..end])?;
-            self.end_line(&mut emit)?;
+        while let Some(end) = memchr2(b'\n', b'\r', rest) {
+            if self.line.is_empty() {
+                self.end_line(&rest[..end], &mut emit)?;
+            } else {
+                self.extend(&rest[..end])?;
+                let line = std::mem::take(&mut self.line);
+                self.end_line(&line, &mut emit)?;
+                self.line = line;
+                self.line.clear();
+            }
             let is_cr = rest[end] == b'\r';
             rest = &rest[end + 1..];
             if is_cr {
@@ -58,40 +69,42 @@ impl Parser {
         Ok(())
     }
 
-    fn end_line(&mut self, emit: &mut impl FnMut(Event)) -> Result<(), TooLong> {
-        let mut line = self.line.as_slice();
+    fn end_line(&mut self, line: &[u8], emit: &mut impl FnMut(Event<'_>)) -> Result<(), TooLong> {
+        let mut line = line;
         if !self.past_start {
             self.past_start = true;
             line = line.strip_prefix("\u{feff}".as_bytes()).unwrap_or(line);
         }
         if line.is_empty() {
-            self.line.clear();
-            let event = std::mem::take(&mut self.event);
             if std::mem::take(&mut self.has_data) {
-                emit(event);
+                emit(Event { name: &self.name, data: &self.data });
             }
+            self.name.clear();
+            self.data.clear();
             return Ok(());
         }
-        let (field, value) = match line.iter().position(|b| *b == b':') {
+        let (field, value) = match memchr(b':', line) {
             Some(at) => (&line[..at], line[at + 1..].strip_prefix(b" ").unwrap_or(&line[at + 1..])),
             None => (line, &[][..]),
         };
         match field {
             b"data" => {
                 if self.has_data {
-                    self.event.data.push('\n');
+                    self.data.push('\n');
                 }
                 self.has_data = true;
-                if self.event.data.len() + value.len() > MAX_EVENT_BYTES {
+                if self.data.len() + value.len() > MAX_EVENT_BYTES {
                     return Err(TooLong);
                 }
-                self.event.data.push_str(&String::from_utf8_lossy(value));
+                self.data.push_str(&String::from_utf8_lossy(value));
             }
-            b"event" => self.event.name = String::from_utf8_lossy(value).into_owned(),
+            b"event" => {
+                self.name.clear();
+                self.name.push_str(&String::from_utf8_lossy(value));
+            }
             // Comments, ids and reconnection times change nothing here.
             _ => {}
         }
-        self.line.clear();
         Ok(())
     }
 }
@@ -103,7 +116,9 @@ mod tests {
     fn events(pieces: &[&[u8]]) -> Vec<(String, String)> {
         let (mut parser, mut out) = (Parser::default(), Vec::new());
         for piece in pieces {
-            parser.push(piece, |e| out.push((e.name, e.data))).expect("within the limits");
+            parser
+                .push(piece, |e| out.push((e.name.to_owned(), e.data.to_owned())))
+                .expect("within the limits");
         }
         out
     }

@@ -1,5 +1,6 @@
 //! A socket that notes when bytes went out and came in. Invariant: a stamp is taken beside the system call
-//! that moved the bytes, below TLS and HTTP, so that no parsing and no waiting task is in it.
+//! that moved the bytes, below TLS and HTTP, so that no parsing and no waiting task is in it; where the kernel
+//! says when bytes came, it is that.
 
 use std::{
     cell::Cell,
@@ -11,7 +12,7 @@ use std::{
 };
 
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
+    io::{AsyncRead, AsyncWrite, Interest, ReadBuf},
     net::TcpStream,
 };
 
@@ -81,11 +82,50 @@ impl Stamps {
 pub(crate) struct Stamped {
     stream: TcpStream,
     stamps: Rc<Stamps>,
+    #[cfg(target_os = "linux")]
+    arrivals: super::arrival::Arrivals,
 }
 
 impl Stamped {
     pub(crate) fn new(stream: TcpStream, stamps: Rc<Stamps>) -> Self {
-        Self { stream, stamps }
+        Self {
+            #[cfg(target_os = "linux")]
+            arrivals: super::arrival::Arrivals::of(&stream),
+            stream,
+            stamps,
+        }
+    }
+
+    /// Receives, and gives when the last byte came.
+    #[cfg(target_os = "linux")]
+    fn poll_receive(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<Instant>> {
+        let nothing = || Err::<(), _>(io::Error::from(io::ErrorKind::WouldBlock));
+        let earliest = self.stamps.first_write.get();
+        loop {
+            std::task::ready!(self.stream.poll_read_ready(cx))?;
+            let space = buf.initialize_unfilled();
+            let whole = space.len();
+            let (stream, arrivals) = (&self.stream, &mut self.arrivals);
+            match stream.try_io(Interest::READABLE, || arrivals.receive(stream, space, earliest)) {
+                Ok((n, came)) => {
+                    // The socket is empty, and what comes next is told of: asking again would be in vain. The
+                    // result says so to Tokio and is otherwise of no interest.
+                    if n > 0 && n < whole {
+                        let _ = stream.try_io(Interest::READABLE, nothing);
+                    }
+                    buf.advance(n);
+                    return Poll::Ready(Ok(came));
+                }
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
+                Err(e) => return Poll::Ready(Err(e)),
+            }
+        }
+    }
+
+    /// Receives, and gives when that was.
+    #[cfg(not(target_os = "linux"))]
+    fn poll_receive(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<Instant>> {
+        Pin::new(&mut self.stream).poll_read(cx, buf).map_ok(|()| Instant::now())
     }
 
     /// When a write that is about to be tried began, where it may be the first. Taken before the call: a thread
@@ -123,15 +163,14 @@ impl AsyncRead for Stamped {
         }
         self.stamps.reads.set(reads + 1);
         let before = buf.filled().len();
-        let result = Pin::new(&mut self.stream).poll_read(cx, buf);
+        let result = self.poll_receive(cx, buf);
         match &result {
-            Poll::Ready(Ok(())) => {
+            Poll::Ready(Ok(came)) => {
                 let n = buf.filled().len() - before;
                 if n > 0 {
-                    let now = Instant::now();
-                    self.stamps.last_read.set(Some(now));
+                    self.stamps.last_read.set(Some(*came));
                     if self.stamps.first_read.get().is_none() {
-                        self.stamps.first_read.set(Some(now));
+                        self.stamps.first_read.set(Some(*came));
                     }
                     self.stamps.read_bytes.set(self.stamps.read_bytes.get() + n as u64);
                 }
@@ -139,7 +178,7 @@ impl AsyncRead for Stamped {
             Poll::Ready(Err(e)) => self.stamps.error.set(Some(e.kind())),
             Poll::Pending => self.stamps.reads.set(0),
         }
-        result
+        result.map_ok(drop)
     }
 }
 

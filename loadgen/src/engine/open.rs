@@ -2,7 +2,9 @@
 //!
 //! Invariant: an iteration keeps its scheduled instant while it waits for a user, so its latency has the wait
 //! in it; one that never got a user is counted as dropped. The backlog takes no memory: it is the schedule
-//! not yet read.
+//! not yet read. A user's task lives as long as the phase, so that starting an iteration is a message to it.
+
+mod mailbox;
 
 use std::{
     cell::RefCell,
@@ -13,11 +15,13 @@ use std::{
 
 use tokio::{sync::Notify, task::JoinSet};
 
+use self::mailbox::Mailbox;
 use super::{
     control::PhaseState,
     iteration::iterate,
     pool::{Lease, Pool},
     request::WorkerCx,
+    timer::Slot,
 };
 
 /// A worker's share of an open phase.
@@ -33,80 +37,125 @@ pub(crate) struct Share<S> {
     pub(crate) think: f64,
 }
 
+/// How late a start may be found to be due when the phase ends, and still be part of it.
+const LAST_MOMENT: Duration = Duration::from_millis(1);
+
+/// Whether an instant has passed, a moment ago: a start that is due right before the end of its phase was not
+/// dropped because its timer and that of the end rang together.
+fn is_just_due(due: Instant) -> bool {
+    Instant::now().checked_duration_since(due).is_some_and(|late| late < LAST_MOMENT)
+}
+
 /// Users that are free, and since when.
-type Free = Rc<RefCell<VecDeque<(Lease, Instant)>>>;
+#[derive(Default)]
+struct Free {
+    users: RefCell<VecDeque<(Rc<Mailbox>, Instant)>>,
+    freed: Notify,
+}
+
+/// Where iterations are started from.
+struct Driver {
+    cx: Rc<WorkerCx>,
+    pool: Pool,
+    state: PhaseState,
+    free: Rc<Free>,
+    spare: VecDeque<u32>,
+    think: f64,
+    /// The users' tasks, and how each is told.
+    running: JoinSet<()>,
+    mailboxes: Vec<Rc<Mailbox>>,
+}
 
 /// Starts a worker's share of the iterations and waits for all of them to end.
 pub(crate) async fn drive<S: Iterator<Item = Duration>>(
     cx: Rc<WorkerCx>,
     pool: Pool,
     state: PhaseState,
-    mut share: Share<S>,
+    share: Share<S>,
 ) {
-    let free: Free = Rc::default();
-    let freed = Rc::new(Notify::new());
-    for index in share.users.drain(..) {
-        if let Some(lease) = pool.lend(&cx, index) {
-            free.borrow_mut().push_back((lease, share.start));
+    let Share { start, mut starts, users, spare, think } = share;
+    let (free, running) = (Rc::<Free>::default(), JoinSet::new());
+    let mut driver = Driver { cx, pool, state, free, spare, think, running, mailboxes: Vec::new() };
+    for index in users {
+        if let Some(mailbox) = driver.employ(index) {
+            driver.free.users.borrow_mut().push_back((mailbox, start));
         }
     }
-    let slot = cx.timer.slot();
-    let mut running = JoinSet::new();
-    while let Some(at) = share.starts.next() {
-        let due = share.start + at;
-        state.resumed().await;
-        let started = state.sleep_until(&slot, due).await;
-        let user = match started {
-            true => next_user(&cx, &pool, &state, &free, &freed, &mut share.spare).await,
-            false => None,
-        };
-        let Some((mut user, since)) = user else {
+    let slot = driver.cx.timer.slot();
+    while let Some(at) = starts.next() {
+        let due = start + at;
+        let Some((user, since)) = driver.next(&slot, due).await else {
             // This one and all that were due by now never started.
-            let by = share.start.elapsed();
-            let dropped =
-                u64::from(at <= by) + share.starts.by_ref().take_while(|at| *at <= by).count() as u64;
-            cx.tally(|t| t.dropped += dropped);
+            let by = start.elapsed();
+            let dropped = u64::from(at <= by) + starts.by_ref().take_while(|at| *at <= by).count() as u64;
+            driver.cx.tally(|t| t.dropped += dropped);
             break;
         };
-        cx.tally(|t| t.lag.record(due.max(since).elapsed().as_secs_f64()));
-        let (cx, free, freed, think) = (Rc::clone(&cx), Rc::clone(&free), Rc::clone(&freed), share.think);
-        let active = pool.activate();
-        running.spawn_local(async move {
-            iterate(&cx, &mut user, due, think).await;
-            drop(active);
-            free.borrow_mut().push_back((user, Instant::now()));
-            freed.notify_one();
-        });
-        // What has ended is let go of, so that the set does not grow with the run.
-        while running.try_join_next().is_some() {}
+        driver.cx.tally(|t| t.lag.record(due.max(since).elapsed().as_secs_f64()));
+        user.send(due);
     }
-    while running.join_next().await.is_some() {}
+    driver.mailboxes.iter().for_each(|m| m.close());
+    while driver.running.join_next().await.is_some() {}
 }
 
-/// The user that has been free the longest, or a new one, or the next that becomes free; `None` where the
-/// phase ends first.
-async fn next_user(
-    cx: &Rc<WorkerCx>,
-    pool: &Pool,
-    state: &PhaseState,
-    free: &Free,
-    freed: &Notify,
-    spare: &mut VecDeque<u32>,
-) -> Option<(Lease, Instant)> {
-    loop {
-        if let Some(found) = free.borrow_mut().pop_front() {
-            return Some(found);
+impl Driver {
+    /// The user for the iteration that is due at `due`, at that instant, and since when it was free; `None`
+    /// where the phase ends first.
+    async fn next(&mut self, slot: &Slot, due: Instant) -> Option<(Rc<Mailbox>, Instant)> {
+        self.state.resumed().await;
+        if !self.state.sleep_until(slot, due).await && !is_just_due(due) {
+            return None;
         }
-        if let Some(index) = spare.pop_front() {
-            if let Some(lease) = pool.lend(cx, index) {
-                return Some((lease, Instant::now()));
+        loop {
+            // The user that has been free the longest, or a new one, or the next that becomes free.
+            if let Some(found) = self.free.users.borrow_mut().pop_front() {
+                return Some(found);
             }
-            continue;
+            if let Some(index) = self.spare.pop_front() {
+                if let Some(mailbox) = self.employ(index) {
+                    return Some((mailbox, Instant::now()));
+                }
+                continue;
+            }
+            tokio::select! {
+                biased;
+                () = self.free.freed.notified() => {}
+                () = self.state.ended() => return None,
+            }
         }
-        tokio::select! {
-            biased;
-            () = freed.notified() => {}
-            () = state.ended() => return None,
-        }
+    }
+
+    /// Gives a user its task; `None` where there is no such user.
+    fn employ(&mut self, index: u32) -> Option<Rc<Mailbox>> {
+        let user = self.pool.lend(&self.cx, index)?;
+        let mailbox = Rc::<Mailbox>::default();
+        self.mailboxes.push(Rc::clone(&mailbox));
+        self.running.spawn_local(work(
+            Rc::clone(&self.cx),
+            self.pool.clone(),
+            user,
+            Rc::clone(&mailbox),
+            Rc::clone(&self.free),
+            self.think,
+        ));
+        Some(mailbox)
+    }
+}
+
+/// A user's task: an iteration for each message.
+async fn work(
+    cx: Rc<WorkerCx>,
+    pool: Pool,
+    mut user: Lease,
+    mailbox: Rc<Mailbox>,
+    free: Rc<Free>,
+    think: f64,
+) {
+    while let Some(due) = mailbox.receive().await {
+        let active = pool.activate();
+        iterate(&cx, &mut user, due, think).await;
+        drop(active);
+        free.users.borrow_mut().push_back((Rc::clone(&mailbox), Instant::now()));
+        free.freed.notify_one();
     }
 }

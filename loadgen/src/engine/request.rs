@@ -11,13 +11,13 @@ mod stream;
 mod traced;
 
 use std::{
+    borrow::Cow,
     rc::Rc,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
-use http::{Request, header};
-use http_body_util::Full;
+use http::header;
 
 pub(crate) use self::render::Fixed;
 use self::{judge::Judge, render::Rendered, stream::Stream};
@@ -32,6 +32,7 @@ use crate::{
         connection::{Connection, Settings},
         exchange::{Reply, Want, exchange},
         origin::Origin,
+        outgoing::Outgoing,
     },
     measure::tally::{Generation, Measured, Outcome, Tally},
     scenario::{Scenario, Step},
@@ -213,39 +214,42 @@ impl<'c> Attempt<'c> {
         connection: &mut Connection,
         rendered: &Rendered,
     ) -> Result<Reply, Failure> {
-        let mut request = Request::new(Full::new(rendered.body.clone()));
-        *request.method_mut() = rendered.method.clone();
-        *request.uri_mut() = rendered.path.clone();
-        *request.headers_mut() = rendered.headers.clone();
+        let mut headers = Cow::Borrowed(&rendered.headers);
         if let Some(span) = &self.span {
-            span.inject(request.headers_mut());
+            span.inject(headers.to_mut());
         }
-        self.cx.settings.version.fit(&mut request, &rendered.origin);
-        self.stamps = Some(connection.stamps());
+        let request =
+            Outgoing { method: rendered.method.clone(), path: &rendered.path, headers, body: &rendered.body };
+        self.stamps = Some(Rc::clone(connection.stamps()));
         let want = if self.step.stream.is_some() {
             Want::Events
         } else if self.judge.needs_body() {
             Want::Body
+        } else if self.judge.needs_headers() {
+            Want::Headers
         } else {
             Want::Nothing
         };
-        let (cx, context) = (self.cx, &user.context);
+        let (cx, context, needs_json) = (self.cx, &user.context, self.judge.needs_json());
         let (stream, judge, status) = (&mut self.stream, &mut self.judge, &mut self.status);
         let result = exchange(
             connection,
-            request,
+            &request,
+            &rendered.origin,
             want,
             &user.slot,
             &mut |code| *status = Some(code),
             &mut |event, at| {
                 if let Some(stream) = stream {
-                    let json = stream.event(&event, at, cx);
-                    judge.json(json.as_ref(), context);
+                    let json = stream.event(&event, at, cx, needs_json);
+                    if needs_json {
+                        judge.json(json.as_ref(), context);
+                    }
                 }
             },
         )
         .await;
-        self.note_times(&connection.stamps());
+        self.note_times(connection.stamps());
         result
     }
 

@@ -140,7 +140,10 @@ impl Drop for Worker {
 type Shared = (Arc<Mutex<Tally>>, Arc<AtomicI64>, Arc<AtomicU64>);
 
 fn run(setup: WorkerSetup, mut commands: UnboundedReceiver<Command>, shared: Shared) -> io::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .on_thread_unpark(Timer::catch_up)
+        .build()?;
     let (tally, active, cpu_ns) = shared;
     let local = tokio::task::LocalSet::new();
     local.block_on(&runtime, async move {

@@ -3,6 +3,8 @@
 //! Invariant: an event is content exactly where it carries a non-empty piece of the answer, reasoning among
 //! it; the terminator and bare metadata are not.
 
+mod known;
+
 use std::sync::LazyLock;
 
 use serde_json::Value;
@@ -28,7 +30,7 @@ pub(crate) struct StreamEvent {
     pub(crate) is_content: bool,
     pub(crate) input_tokens: Option<u64>,
     pub(crate) output_tokens: Option<u64>,
-    /// The data as JSON, where it is.
+    /// The data as JSON, where it is and was asked for.
     pub(crate) json: Option<Value>,
 }
 
@@ -61,10 +63,17 @@ impl Default for StreamSpec {
 }
 
 impl StreamSpec {
-    /// Reads an event's data.
-    pub(crate) fn read(&self, data: &str) -> StreamEvent {
+    /// Reads an event's data; without `needs_json`, its tree is built only where nothing else will do.
+    pub(crate) fn read(&self, data: &str, needs_json: bool) -> StreamEvent {
         if data == self.done || data.is_empty() {
             return StreamEvent::default();
+        }
+        let is_usual = self.content.is_none() && self.output_tokens.is_none() && self.input_tokens.is_none();
+        if is_usual
+            && !needs_json
+            && let Some(known::Known { is_content, input_tokens, output_tokens }) = known::read(data)
+        {
+            return StreamEvent { is_content, input_tokens, output_tokens, json: None };
         }
         let Ok(json) = serde_json::from_str::<Value>(data) else {
             return StreamEvent { is_content: self.content.is_none(), ..StreamEvent::default() };
@@ -96,7 +105,10 @@ mod tests {
     #[test]
     fn content_is_what_carries_a_piece_of_the_answer() {
         let check = |data: &str, want: bool| {
-            assert_eq!(StreamSpec::default().read(data).is_content, want, "{data}");
+            for needs_json in [false, true] {
+                let read = StreamSpec::default().read(data, needs_json);
+                assert_eq!(read.is_content, want, "{data}");
+            }
         };
         check(r#"{"choices":[{"delta":{"role":"assistant","content":""}}]}"#, false);
         check(r#"{"choices":[{"delta":{"content":"Hi"}}]}"#, true);
@@ -108,18 +120,63 @@ mod tests {
         check("42", true);
         check("", false);
         let own = StreamSpec { content: JsonPath::parse("$.x.y").ok(), ..StreamSpec::default() };
-        assert!(own.read(r#"{"x":{"y":"z"}}"#).is_content);
-        assert!(!own.read(r#"{"token":"z"}"#).is_content && !own.read("plain").is_content);
+        assert!(own.read(r#"{"x":{"y":"z"}}"#, false).is_content);
+        assert!(!own.read(r#"{"token":"z"}"#, false).is_content && !own.read("plain", false).is_content);
     }
 
     #[test]
     fn usage_is_found_in_both_spellings() {
         let read = |d: &str| {
-            let e = StreamSpec::default().read(d);
+            let e = StreamSpec::default().read(d, false);
             (e.input_tokens, e.output_tokens)
         };
         assert_eq!(read(r#"{"usage":{"prompt_tokens":7,"completion_tokens":9}}"#), (Some(7), Some(9)));
         assert_eq!(read(r#"{"usage":{"input_tokens":7,"output_tokens":9}}"#), (Some(7), Some(9)));
         assert_eq!(read(r#"{"usage":null}"#), (None, None));
+    }
+
+    #[test]
+    fn the_short_way_finds_what_the_tree_has() {
+        // Every value at every place, alone and in pairs, and what is no object at all.
+        let values = [
+            "null",
+            "true",
+            "0",
+            "7",
+            "-1",
+            "1.5",
+            "18446744073709551616",
+            "\"\"",
+            "\"x\"",
+            "\"\\u0000\"",
+            "[]",
+            "[\"x\"]",
+            "[[\"x\"]]",
+            "{}",
+            r#"{"content":"x"}"#,
+            r#"{"delta":"x"}"#,
+            r#"{"text":"x"}"#,
+            r#"[{"text":"x"}]"#,
+            r#"[{"delta":{"reasoning":"x"}},{"text":"y"}]"#,
+            r#"[{}, {"text":"y"}]"#,
+            r#"[{"delta":[["x"]]}]"#,
+            r#"{"completion_tokens":5,"input_tokens":6}"#,
+            r#"{"output_tokens":"5","prompt_tokens":6.0}"#,
+            r#"{"completion_tokens":null,"output_tokens":9}"#,
+        ];
+        let places = ["choices", "delta", "token", "text", "content", "usage", "other"];
+        let mut events: Vec<String> = values.iter().map(|v| format!(" {v}")).collect();
+        for (a, b) in places.iter().flat_map(|a| places.iter().map(move |b| (a, b))) {
+            for (v, w) in values.iter().flat_map(|v| values.iter().map(move |w| (v, w))) {
+                events.push(format!(r#"{{"{a}":{v}, "{b}" : {w}}}"#));
+            }
+        }
+        let spec = StreamSpec::default();
+        for event in &events {
+            let tree = StreamEvent { json: None, ..spec.read(event, true) };
+            assert_eq!(StreamEvent { json: None, ..spec.read(event, false) }, tree, "{event}");
+        }
+        let short = events.iter().filter(|e| spec.read(e, false).json.is_none()).count();
+        assert!(short * 5 > events.len() * 4, "the short way was taken for {short} of {}", events.len());
     }
 }

@@ -37,6 +37,18 @@ impl<'s> Judge<'s> {
             || self.step.captures.iter().any(|c| !matches!(c.source, Source::Header(_)))
     }
 
+    /// Whether headers beside those that always count must be kept.
+    pub(super) fn needs_headers(&self) -> bool {
+        self.step.checks.iter().any(|c| matches!(c.condition, Condition::Header(..)))
+            || self.step.captures.iter().any(|c| matches!(c.source, Source::Header(_)))
+    }
+
+    /// Whether JSON documents are looked into.
+    pub(super) fn needs_json(&self) -> bool {
+        self.step.checks.iter().any(|c| matches!(c.condition, Condition::Json(..)))
+            || self.step.captures.iter().any(|c| matches!(c.source, Source::Json(_)))
+    }
+
     /// Takes a JSON document: an event's data, or the body.
     pub(super) fn json(&mut self, json: Option<&Value>, context: &Context) {
         for (met, check) in self.met.iter_mut().zip(&self.step.checks) {
@@ -66,9 +78,7 @@ impl<'s> Judge<'s> {
         took: Duration,
         context: &Context,
     ) -> Verdict {
-        let wants_json = self.step.checks.iter().any(|c| matches!(c.condition, Condition::Json(..)))
-            || self.step.captures.iter().any(|c| matches!(c.source, Source::Json(_)));
-        if wants_json && !body.is_empty() {
+        if self.needs_json() && !body.is_empty() {
             self.json(serde_json::from_str(body).ok().as_ref(), context);
         }
         let mut verdict = Verdict { checks: Vec::new(), problem: None };

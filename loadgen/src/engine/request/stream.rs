@@ -24,9 +24,17 @@ impl<'s> Stream<'s> {
         Self { spec, step, first: None, last: None, chunks: 0, input_tokens: None, output_tokens: None }
     }
 
-    /// Takes an event whose last byte was read `at`; gives its data where that is JSON.
-    pub(super) fn event(&mut self, event: &Event, at: Instant, cx: &WorkerCx) -> Option<serde_json::Value> {
-        let StreamEvent { is_content, input_tokens, output_tokens, json } = self.spec.read(&event.data);
+    /// Takes an event whose last byte was read `at`; gives its data where that is JSON
+    /// and needed.
+    pub(super) fn event(
+        &mut self,
+        event: &Event<'_>,
+        at: Instant,
+        cx: &WorkerCx,
+        needs_json: bool,
+    ) -> Option<serde_json::Value> {
+        let StreamEvent { is_content, input_tokens, output_tokens, json } =
+            self.spec.read(event.data, needs_json);
         self.input_tokens = input_tokens.or(self.input_tokens);
         self.output_tokens = output_tokens.or(self.output_tokens);
         if is_content {

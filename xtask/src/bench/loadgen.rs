@@ -1,0 +1,54 @@
+//! loadgen against other load generators: its speed, its memory, and whether what it reports is true.
+//!
+//! Invariant: the client has one core and the server another, each run of ours stands beside runs of the others
+//! against the same server, and truth is what the server logged.
+
+mod closed;
+mod distribution;
+mod memory;
+mod rig;
+mod server;
+mod streams;
+mod tools;
+mod truth;
+
+use std::time::Duration;
+
+use anyhow::Result;
+
+pub(crate) use server::{Serve, serve};
+
+/// What to measure of loadgen.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Loadgen {
+    #[command(subcommand)]
+    part: Part,
+}
+
+/// The parts.
+#[derive(Debug, clap::Subcommand)]
+enum Part {
+    /// Requests for each second of processor time, 50 connections, tiny answers; loadgen, wrk, oha and hey.
+    Closed(closed::Options),
+    /// loadgen's resident memory over a long run.
+    Memory(memory::Options),
+    /// Reported percentiles against the server's log, for answers that are constant, bimodal, and stalled.
+    Truth(truth::Options),
+    /// Times of streamed events against the server's log.
+    Streams(streams::Options),
+}
+
+/// Runs a part and prints its table.
+pub(super) fn run(options: &Loadgen) -> Result<()> {
+    match &options.part {
+        Part::Closed(options) => closed::run(options),
+        Part::Memory(options) => memory::run(options),
+        Part::Truth(options) => truth::run(options),
+        Part::Streams(options) => streams::run(options),
+    }
+}
+
+/// Seconds, as scenarios write them.
+fn seconds(duration: Duration) -> String {
+    format!("{}s", duration.as_secs_f64())
+}

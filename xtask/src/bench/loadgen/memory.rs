@@ -1,0 +1,55 @@
+//! Memory: loadgen's resident set over a long run of tiny requests. Invariant: it is read from outside, at
+//! even intervals, from the first interval to the last.
+
+use std::{
+    thread::sleep,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Result, ensure};
+
+use super::rig::{Rig, resident_mib};
+
+/// How long, and how often to look.
+#[derive(Debug, clap::Args)]
+pub(super) struct Options {
+    /// Seconds of the run.
+    #[arg(long, default_value_t = 600)]
+    seconds: u64,
+    /// Seconds between two looks.
+    #[arg(long, default_value_t = 10)]
+    every: u64,
+}
+
+pub(super) fn run(options: &Options) -> Result<()> {
+    let rig = Rig::make("memory")?;
+    let server = match rig.nginx()? {
+        Some(server) => server,
+        None => rig.serve("tiny")?,
+    };
+    let phase = format!("{{executor: constant-vus, vus: 50, duration: {}s}}", options.seconds);
+    let mut arguments = rig.scenario(server.port, "{name: get, get: /}", &[&phase])?;
+    arguments.extend(["--record".to_owned(), rig.dir.join("runs").display().to_string()]);
+    let mut child = rig.start_loadgen(&arguments)?;
+    let (start, mut seen) = (Instant::now(), Vec::new());
+    let status = loop {
+        let next = start + Duration::from_secs(options.every) * (seen.len() as u32 + 1);
+        sleep(next.saturating_duration_since(Instant::now()));
+        if let Some(status) = child.try_wait()? {
+            break status;
+        }
+        seen.extend(resident_mib(&child, "VmRSS:"));
+    };
+    ensure!(status.success(), "loadgen: {status}");
+    println!("resident memory, every {} s, recording, 50 users, in MiB:\n", options.every);
+    let shown: Vec<String> = seen.iter().map(|m| format!("{m:.1}")).collect();
+    println!("{}\n", shown.join(" "));
+    let largest = seen.iter().copied().fold(0.0, f64::max);
+    let after = seen.get((60 / options.every.max(1)) as usize).copied();
+    println!(
+        "largest {largest:.1}; after the first minute {:.1}; at the end {:.1}",
+        after.unwrap_or(f64::NAN),
+        seen.last().copied().unwrap_or(f64::NAN)
+    );
+    Ok(())
+}
