@@ -87,7 +87,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     demo.args(["serve", "--listen", &listen(ports.demo)]);
     let mut exporter = Command::new(bin.join("exporter"));
     exporter.args(["--web.listen-address", &listen(ports.exporter)]);
-    let mut alertmanager = Command::new(peers.join("prometheus-alertmanager"));
+    let mut alertmanager = peers::alertmanager(&peers);
     alertmanager
         .arg(format!("--config.file={}", shell::root().join("prometheus/alertmanager.yml").display()))
         .arg(format!("--storage.path={}", dir.join("alertmanager").display()))
@@ -102,11 +102,12 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 
     let mut demo = Process::start("demo", &mut demo, &dir)?;
     let _exporter = Process::start("exporter", &mut exporter, &dir)?;
-    let _alertmanager = Process::start("alertmanager", &mut alertmanager, &dir)?;
+    let mut alertmanager = Process::start("alertmanager", &mut alertmanager, &dir)?;
     let mut prometheus = Process::start("prometheus", &mut prometheus, &dir)?;
     let server = Server::new(ports.prometheus);
     server.wait_for("/-/ready", &mut prometheus)?;
     Server::new(ports.demo).wait_for("/health", &mut demo)?;
+    Server::new(ports.alertmanager).wait_for("/-/ready", &mut alertmanager)?;
 
     let mut load = Command::new(bin.join("loadgen"));
     load.args(["run", "clinical-rag", "--mode", &options.mode])
@@ -176,6 +177,6 @@ fn check(server: &Server, ports: &Ports, load: &mut Process) -> Result<()> {
     ensure!(problems.is_empty() && missing.is_empty(), "the stack is not whole");
     let status = load.wait().context("loadgen")?;
     ensure!(status.success(), "loadgen ended with {status}; its log is under target/stack");
-    println!("every target up, every rule group loaded, Alertmanager known");
+    println!("every target up, every rule group loaded, Alertmanager ready and known");
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! Runs recorded by the real recorder, judged by the library and by the program, and held to Prometheus.
 
 mod cli;
+mod clients;
 mod comparisons;
 mod files;
 mod junit_schema;

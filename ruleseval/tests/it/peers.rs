@@ -27,14 +27,14 @@ pub(crate) fn peer(name: &str) -> Option<PathBuf> {
 }
 
 /// A Prometheus that ends with the test.
-struct Prometheus {
+pub(crate) struct Prometheus {
     child: Child,
-    address: String,
+    pub(crate) address: String,
 }
 
 impl Prometheus {
     /// Starts one on a data directory, at a port of its own choice.
-    fn start(program: &Path, data: &Path, folder: &Path) -> Self {
+    pub(crate) fn start(program: &Path, data: &Path, folder: &Path) -> Self {
         let config = folder.join("prometheus.yml");
         std::fs::write(&config, "global: {scrape_interval: 1h}\n").expect("writes");
         let mut child = Command::new(program)
@@ -86,7 +86,7 @@ impl Drop for Prometheus {
     }
 }
 
-fn copy(from: &Path, to: &Path) {
+pub(crate) fn copy(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).expect("makes");
     for entry in std::fs::read_dir(from).expect("lists") {
         let entry = entry.expect("an entry");

@@ -11,17 +11,26 @@ use crate::{
 };
 
 /// The program serving a run; it ends with the test.
-struct Server {
+pub(crate) struct Server {
     child: Child,
-    address: String,
+    pub(crate) address: String,
 }
 
 impl Server {
-    fn start(recording: &Recording) -> Self {
+    pub(crate) fn start(recording: &Recording) -> Self {
+        Self::with(recording, &["--rules", &rules()])
+    }
+
+    pub(crate) fn without_rules(recording: &Recording) -> Self {
+        Self::with(recording, &[])
+    }
+
+    fn with(recording: &Recording, more: &[&str]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_ruleseval"))
             .arg("serve")
             .arg(recording.path())
-            .args(["--listen", "127.0.0.1:0", "--rules", &rules()])
+            .args(["--listen", "127.0.0.1:0"])
+            .args(more)
             .stderr(Stdio::piped())
             .spawn()
             .expect("starts");
