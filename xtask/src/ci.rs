@@ -1,5 +1,6 @@
 //! The gate. Invariant: it installs what it needs itself and leaves no test out.
 
+mod readme;
 mod the_loop;
 
 use std::{fs, path::Path, process::Command};
@@ -21,6 +22,8 @@ pub(crate) enum Step {
     Configuration,
     /// The whole loop, held to Prometheus
     Loop,
+    /// The README's section on CI, as pasted
+    Readme,
     /// The stack without containers, every dashboard expression asked of Prometheus
     Stack,
 }
@@ -42,6 +45,7 @@ pub(crate) fn run(only: Option<Step>) -> Result<()> {
             Step::Tests => tests(&bin)?,
             Step::Configuration => configuration(&bin)?,
             Step::Loop => the_loop::run(&bin)?,
+            Step::Readme => readme::run(&bin)?,
             Step::Stack => stack::run(&stack::Options::check("dev"))?,
         }
     }

@@ -12,6 +12,7 @@ mod blocks;
 mod detect;
 mod histogram;
 mod lines;
+mod phases;
 mod store;
 mod text;
 
@@ -206,6 +207,9 @@ impl Draft {
         let mut manifest = describe(start_ms);
         manifest.end_ms.get_or_insert(end_ms);
         manifest.outcome.get_or_insert(Outcome::Finished);
+        if manifest.phases.is_empty() {
+            manifest.phases = phases::phases(&dir.path.join(crate::open::DATA));
+        }
         manifest.write(&dir.path)?;
         // An empty directory is replaced; anything else that came meanwhile makes it fail.
         let action = "give the finished run its name";
