@@ -5,7 +5,10 @@ use std::{fs, path::Path};
 
 use anyhow::Result;
 
-use super::{Bed, Size, data, measure::usage, median, promql::QUERIES};
+use super::{
+    Bed, Size, data, median,
+    promql::{QUERIES, range_query},
+};
 use crate::shell;
 
 /// Samples of each series where the number of series grows.
@@ -50,26 +53,13 @@ fn import(bed: &Bed, size: &Size) -> Result<std::path::PathBuf> {
 }
 
 /// Milliseconds of processor time for all queries once.
-fn cost(bed: &Bed, dir: &Path, size: &Size, step_s: u32) -> Result<f64> {
+fn cost(bed: &Bed, dir: &Path, size: &Size, step_s: i64) -> Result<f64> {
     let (start, end) = (data::START_S, data::START_S + i64::from(size.samples) - 1);
     let mut totals = Vec::new();
     for _ in 0..size.runs {
         let mut total = 0.0;
         for (_, query) in QUERIES {
-            let arguments = [
-                "query",
-                &dir.to_string_lossy(),
-                query,
-                "--start",
-                &start.to_string(),
-                "--end",
-                &end.to_string(),
-                "--step",
-                &format!("{step_s}s"),
-                "--format",
-                "json",
-            ];
-            total += usage(&bed.ruleseval, &arguments)?.cpu_s * 1e3;
+            total += range_query(bed, dir, query, (start, end), step_s)?.cpu_s * 1e3;
         }
         totals.push(total);
     }

@@ -2,13 +2,18 @@
 
 use std::{
     fs::{self, File},
+    path::Path,
     process::Command,
     time::Instant,
 };
 
 use anyhow::{Context, Result, ensure};
 
-use super::{Bed, Size, data, measure::usage, median};
+use super::{
+    Bed, Size, data,
+    measure::{Usage, usage},
+    median,
+};
 use crate::{
     process::{Process, free_port},
     server::Server,
@@ -49,20 +54,7 @@ pub(super) fn run(size: &Size) -> Result<()> {
         for (name, query) in QUERIES {
             let mut times = [Vec::new(), Vec::new(), Vec::new()];
             for run in 0..=size.runs {
-                let arguments = [
-                    "query",
-                    &blocks.to_string_lossy(),
-                    query,
-                    "--start",
-                    &start.to_string(),
-                    "--end",
-                    &end.to_string(),
-                    "--step",
-                    &format!("{step}s"),
-                    "--format",
-                    "json",
-                ];
-                let ours = usage(&bed.ruleseval, &arguments)?;
+                let ours = range_query(&bed, &blocks, query, (start, end), step)?;
                 our_peak = our_peak.max(ours.peak_mib);
                 let p = prometheus.0.range_query_s(query, start, end, step)?;
                 let v = victoria.0.range_query_s(query, start, end, step)?;
@@ -89,6 +81,20 @@ pub(super) fn run(size: &Size) -> Result<()> {
         victoria.1.peak_mib()?
     );
     Ok(())
+}
+
+/// What one `ruleseval query` takes over a range, from start to printed result. Times and step are in seconds.
+pub(super) fn range_query(
+    bed: &Bed,
+    data: &Path,
+    query: &str,
+    (start, end): (i64, i64),
+    step: i64,
+) -> Result<Usage> {
+    let (data, start, end, step) =
+        (data.to_string_lossy(), start.to_string(), end.to_string(), format!("{step}s"));
+    let range = ["--start", &start, "--end", &end, "--step", &step, "--format", "json"];
+    usage(&bed.ruleseval, &[&["query", &data, query][..], &range[..]].concat())
 }
 
 /// A Prometheus on the blocks.
