@@ -296,6 +296,12 @@ impl Writer {
         }
     }
 
+    /// A double, written even where it is zero: for fields of which a reader asks whether they are there.
+    pub fn present_double(&mut self, number: u64, v: f64) {
+        self.key(number, 1);
+        self.out.extend_from_slice(&v.to_le_bytes());
+    }
+
     /// Bytes, written even where there are none.
     pub fn bytes(&mut self, number: u64, v: &[u8]) {
         self.key(number, 2);

@@ -37,16 +37,18 @@ fn write_family(w: &mut Writer, family: &MetricFamily) {
 fn write_metric(w: &mut Writer, metric: &Metric, type_number: u64) {
     write_labels(w, &metric.labels);
     match &metric.value {
+        // The format is proto2, whose writers put down a zero too; Prometheus (3.5) leaves the value of the metric
+        // before where an untyped one has none.
         MetricValue::Float(v) => match type_number {
             0 => w.message(3, |w| {
-                w.double(1, *v);
+                w.present_double(1, *v);
                 if let Some(exemplar) = metric.exemplars.first() {
                     write_exemplar(w, 2, exemplar);
                 }
                 write_time(w, 3, metric.start_ms);
             }),
-            1 => w.message(2, |w| w.double(1, *v)),
-            _ => w.message(5, |w| w.double(1, *v)),
+            1 => w.message(2, |w| w.present_double(1, *v)),
+            _ => w.message(5, |w| w.present_double(1, *v)),
         },
         MetricValue::Summary(summary) => w.message(4, |w| write_summary(w, summary, metric.start_ms)),
         MetricValue::Histogram(histogram) => w.message(7, |w| write_histogram(w, histogram, metric)),
