@@ -16,6 +16,15 @@ fn an_infinite_base_keeps_its_power_over_several_lines() {
     assert_eq!(parse(&pretty(&expr)).expect("pretty's own text").to_string(), expr.to_string());
 }
 
+/// Another: an offset of zero behind several signs was printed as a zero, which is read as no offset.
+#[test]
+fn an_offset_of_zero_is_none_whatever_its_signs() {
+    for text in ["foo offset 0s", "foo offset -0s", "foo offset --0s", "foo offset ---0s", "foo offset +-+0d"]
+    {
+        assert_eq!(parse(text).expect("a valid expression").to_string(), "foo", "{text}");
+    }
+}
+
 #[test]
 fn every_expression_of_the_cases_survives_print_and_parse() {
     let Some(data) = peers::directory("ASSAY_DATA") else { return };

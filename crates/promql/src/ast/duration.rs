@@ -123,6 +123,15 @@ impl DurationExpr {
         }
     }
 
+    /// Whether it is a zero, with whatever signs before it.
+    pub(crate) fn is_plain_zero(&self) -> bool {
+        match &self.kind {
+            DurationKind::Literal(n) => n.value == 0.0,
+            DurationKind::Unary(_, e) => e.is_plain_zero(),
+            _ => false,
+        }
+    }
+
     /// The value in milliseconds. Ranges and steps must come out above zero (`positive`); offsets need not.
     ///
     /// # Errors

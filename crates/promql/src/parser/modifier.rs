@@ -111,8 +111,9 @@ impl Parser<'_> {
             None => self.error(span, format!("offset {PRECEDED_BY}")),
             Some(slots) => {
                 *slots.end = end;
-                // Prometheus takes an offset of zero for none at all.
-                let zero = duration.as_literal().is_some_and(|n| n.value == 0.0);
+                // Prometheus takes an offset of zero for none at all; with several signs before it, it is printed as
+                // zero, and so would come back as none.
+                let zero = duration.is_plain_zero();
                 if slots.offset.is_some() {
                     self.error(span, "offset may not be set multiple times");
                 } else if !zero {
