@@ -4,6 +4,9 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "common/peers.rs"]
+mod peers;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     io::{BufRead as _, BufReader, Read as _, Write as _},
@@ -16,20 +19,7 @@ use assay_model::{
     expo::{Dialect, MetricFamily, MetricValue, parse_families},
 };
 use exporter::{Exporter, Options, collector};
-
-/// The directory with the peers, or `None` where the test is to be left out.
-fn peers() -> Option<std::path::PathBuf> {
-    match std::env::var_os("ASSAY_PEERS") {
-        Some(directory) => Some(directory.into()),
-        None if std::env::var_os("CI").is_some() => {
-            panic!("ASSAY_PEERS is not set, and CI must run this test")
-        }
-        None => {
-            eprintln!("left out: ASSAY_PEERS is not set");
-            None
-        }
-    }
-}
+use peers::peers;
 
 struct Peer(Child);
 

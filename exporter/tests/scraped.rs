@@ -5,14 +5,18 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "common/peers.rs"]
+mod peers;
+
 use std::{
     collections::BTreeMap,
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::TcpStream,
-    path::PathBuf,
     process::{Child, Command, Stdio},
     time::Duration,
 };
+
+use peers::peers;
 
 /// A program that ends with the test.
 struct Running(Child);
@@ -21,19 +25,6 @@ impl Drop for Running {
     fn drop(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
-    }
-}
-
-fn peers() -> Option<PathBuf> {
-    match std::env::var_os("ASSAY_PEERS") {
-        Some(directory) => Some(directory.into()),
-        None if std::env::var_os("CI").is_some() => {
-            panic!("ASSAY_PEERS is not set, and CI must run this test")
-        }
-        None => {
-            eprintln!("left out: ASSAY_PEERS is not set");
-            None
-        }
     }
 }
 
