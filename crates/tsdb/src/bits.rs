@@ -247,7 +247,7 @@ impl XorWindow {
 
     /// Takes the window that `word`, which starts with a set bit, names, and returns the width of the prefix.
     #[inline(always)]
-    pub(crate) fn choose(&mut self, word: u64) -> u32 {
+    fn choose(&mut self, word: u64) -> u32 {
         let explicit = (word >> 62) & 1 == 1;
         let (leading, width) = (((word >> 57) & 31) as u32, ((word >> 51) & 63) as u32);
         let width = if width == 0 { 64 } else { width };

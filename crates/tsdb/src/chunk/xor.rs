@@ -113,7 +113,7 @@ const LANES: usize = 3;
 /// Appends the samples of several chunks, which follow each other; on an error the vectors are as they were.
 ///
 /// Where one sample's bits end is known only when it has been read, so a single chunk keeps a processor waiting;
-/// chunks know nothing of each other, so four of them are read in turn.
+/// chunks know nothing of each other, so several are read in turn.
 pub(crate) fn decode_all(
     chunks: &[&[u8]],
     times: &mut Vec<i64>,

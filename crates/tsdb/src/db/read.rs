@@ -100,36 +100,35 @@ fn runs(chunks: Vec<Pending<'_>>) -> Vec<Vec<Pending<'_>>> {
 }
 
 fn read_run(run: &[Pending<'_>], range: (i64, i64), out: &mut Column) -> Result<()> {
-    let mut next = 0;
-    while next < run.len() {
-        let whole = read_whole(&run[next..], range, out)?;
-        next += whole;
-        if whole == 0 {
-            read_part(&run[next], range, out)?;
-            next += 1;
+    // Chunks of floats of which every sample counts are read together; a chunk's bytes are checked once.
+    let (mut first, mut together) = (0, Vec::with_capacity(run.len()));
+    for (i, chunk) in run.iter().enumerate() {
+        let (encoding, data) = chunk.bytes()?;
+        if encoding == Encoding::Xor && chunk.is_whole(range) {
+            together.push(data);
+            continue;
         }
+        read_together(&run[first..], &together, out)?;
+        (first, together) = (i + 1, Vec::new());
+        read_part(chunk, (encoding, data), range, out)?;
     }
-    Ok(())
+    read_together(&run[first..], &together, out)
 }
 
-/// Reads the chunks of floats at the front of which every sample counts, and yields how many they were.
-fn read_whole(run: &[Pending<'_>], range: (i64, i64), out: &mut Column) -> Result<usize> {
-    let mut chunks = Vec::with_capacity(run.len());
-    for chunk in run.iter().take_while(|c| c.is_whole(range)) {
-        match chunk.bytes()? {
-            (Encoding::Xor, data) => chunks.push(data),
-            _ => break,
-        }
-    }
-    let read = chunk::xor::decode_all(&chunks, &mut out.times, &mut out.values);
-    read.map_err(|(at, damage)| run[at].locate(damage))?;
-    Ok(chunks.len())
+/// Reads the bytes of the chunks at the front of `run`.
+fn read_together(run: &[Pending<'_>], chunks: &[&[u8]], out: &mut Column) -> Result<()> {
+    let read = chunk::xor::decode_all(chunks, &mut out.times, &mut out.values);
+    read.map_err(|(at, damage)| run[at].locate(damage))
 }
 
 /// Reads a chunk of any kind, and leaves out what lies outside the range or was deleted.
-fn read_part(chunk: &Pending<'_>, range: (i64, i64), out: &mut Column) -> Result<()> {
+fn read_part(
+    chunk: &Pending<'_>,
+    (encoding, data): (Encoding, &[u8]),
+    range: (i64, i64),
+    out: &mut Column,
+) -> Result<()> {
     let (floats, histograms) = (out.times.len(), out.histogram_times.len());
-    let (encoding, data) = chunk.bytes()?;
     chunk::decode(encoding, data, out).map_err(|damage| chunk.locate(damage))?;
     if !chunk.is_whole(range) {
         let keep = |t: i64| {
