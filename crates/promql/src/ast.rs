@@ -14,8 +14,12 @@ use assay_model::Matcher;
 
 pub(crate) use duration::MAX_SECONDS;
 pub use duration::{DurationContext, DurationError, DurationExpr, DurationKind, DurationOp, MinMax};
-pub use function::{Func, Function, Variadic};
-pub use operator::{AggregateOp, BinaryOp, UnaryOp};
+pub use function::{
+    AbsenceFunc, DateFunc, FloatFunc, Func, Function, HistogramFunc, InfoFunc, LabelFunc, LimitFunc,
+    MetricName, QuantileFunc, QueryFunc, RangeFunc, RangeModes, ReadsTime, ScalarFunc, SortFunc, Stability,
+    StartTimes, Statistics, TimeFunc, Variadic,
+};
+pub use operator::{AggregateOp, ArithmeticOp, BinaryKind, BinaryOp, ComparisonOp, SetOp, TrimOp, UnaryOp};
 
 /// Bytes of the expression's text, the end not in.
 pub type Span = Range<usize>;

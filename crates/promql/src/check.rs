@@ -6,8 +6,7 @@
 use assay_model::METRIC_NAME;
 
 use crate::ast::{
-    AggregateExpr, AggregateOp, BinaryExpr, Call, Expr, Func, Span, ValueType, VectorMatchCardinality,
-    VectorSelector,
+    AggregateExpr, BinaryExpr, Call, Expr, Func, Span, ValueType, VectorMatchCardinality, VectorSelector,
 };
 
 /// Checks a tree and completes its matchings. Returns what is wrong.
@@ -67,8 +66,7 @@ impl Checker {
 
     fn aggregate(&mut self, e: &mut AggregateExpr) {
         self.expect(&mut e.expr, ValueType::Vector, "aggregation expression");
-        let want = if e.op == AggregateOp::CountValues { ValueType::String } else { ValueType::Scalar };
-        if let Some(param) = &mut e.param {
+        if let (Some(param), Some(want)) = (&mut e.param, e.op.parameter()) {
             self.expect(param, want, "aggregation parameter");
         }
     }
@@ -163,7 +161,7 @@ impl Checker {
             );
         }
         let mut labels_only = false;
-        if e.func.id == Func::Info && e.args.len() > 1 {
+        if matches!(e.func.id, Func::Info(_)) && e.args.len() > 1 {
             labels_only = self.info_labels(&e.args[1], &e.span);
         }
         for (i, arg) in e.args.iter_mut().enumerate() {

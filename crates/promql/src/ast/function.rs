@@ -1,10 +1,14 @@
-//! The functions of PromQL and their signatures (facts from Prometheus v3.13.2, `promql/parser/functions.go`).
+//! The functions of PromQL: one row for each, with all that the checker, the planner and the engine need to know
+//! of it (signatures from Prometheus v3.13.2, `promql/parser/functions.go`).
 //!
-//! Invariant: the table is sorted by name, and `Func` has one variant for each row, in the same order.
+//! Invariant: a row has every fact, or it does not compile; and `Func` has one variant for each row, in one enum for
+//! each family, so that the code that evaluates a family matches all of its functions.
 
-use super::ValueType;
+use std::sync::LazyLock;
 
-/// A function's signature.
+use super::{RangeMode, ValueType};
+
+/// All that is known of a function.
 #[derive(Debug)]
 pub struct Function {
     /// Which function it is; what the engine dispatches on.
@@ -18,7 +22,17 @@ pub struct Function {
     /// What it returns.
     pub returns: ValueType,
     /// Whether Prometheus has it behind its switch for experimental functions.
-    pub experimental: bool,
+    pub stability: Stability,
+    /// Whether its value over constant arguments changes with the evaluation time.
+    pub time: ReadsTime,
+    /// What becomes of the metric's name.
+    pub metric_name: MetricName,
+    /// Which range selectors it takes.
+    pub ranges: RangeModes,
+    /// Whether it looks at the start timestamps of samples.
+    pub starts: StartTimes,
+    /// Whether counts and sums of native histograms are all that it needs.
+    pub statistics: Statistics,
 }
 
 /// How far the number of arguments may differ from the signature's list.
@@ -30,6 +44,66 @@ pub enum Variadic {
     UpTo(usize),
     /// The last argument of the list may be left out or repeated at will.
     Any,
+}
+
+/// Whether a function or aggregation is behind Prometheus' switch for experimental ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Stability {
+    /// It is always there.
+    Stable,
+    /// It needs `--enable-feature=promql-experimental-functions`.
+    Experimental,
+}
+
+/// Whether a function's value over constant arguments changes with the evaluation time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ReadsTime {
+    /// It does not.
+    Timeless,
+    /// It does.
+    ReadsTime,
+    /// It does, but not where its argument is a selector, whose samples have times of their own.
+    ReadsTimeUnlessSelected,
+}
+
+/// What becomes of the metric's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum MetricName {
+    /// Results are samples of the same metric, and keep its name.
+    KeepsName,
+    /// Results are something else, and lose it.
+    DropsName,
+}
+
+/// Which range selectors a function takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RangeModes {
+    /// Plain ones alone, or none.
+    Plain,
+    /// `anchored` ones too.
+    Anchored,
+    /// `anchored` and `smoothed` ones too.
+    Extended,
+}
+
+/// Whether a function looks at the start timestamps of samples, which tell of counter resets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum StartTimes {
+    /// It does.
+    StartAware,
+    /// It does not.
+    StartBlind,
+}
+
+/// What the selectors under a function have to read of native histograms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Statistics {
+    /// Counts and sums are enough, unless something between needs more.
+    Enough,
+    /// Counts and sums are too little, whatever stands outside.
+    TooLittle,
+    /// What the functions outside need.
+    AsOutside,
 }
 
 impl PartialEq for Function {
@@ -44,13 +118,19 @@ impl Function {
     /// The function with this name.
     #[must_use]
     pub fn find(name: &str) -> Option<&'static Self> {
-        FUNCTIONS.binary_search_by(|f| f.name.cmp(name)).ok().map(|at| &FUNCTIONS[at])
+        let all = Self::all();
+        all.binary_search_by(|f| f.name.cmp(name)).ok().map(|at| all[at])
     }
 
     /// Every function, sorted by name.
     #[must_use]
-    pub fn all() -> &'static [Self] {
-        FUNCTIONS
+    pub fn all() -> &'static [&'static Self] {
+        static BY_NAME: LazyLock<Vec<&Function>> = LazyLock::new(|| {
+            let mut all: Vec<&Function> = FUNCTIONS.iter().collect();
+            all.sort_unstable_by_key(|f| f.name);
+            all
+        });
+        &BY_NAME
     }
 
     /// The fewest and the most arguments that a call may have.
@@ -63,124 +143,235 @@ impl Function {
             Variadic::Any => (listed - 1, None),
         }
     }
+
+    /// Whether Prometheus has it behind its switch for experimental functions.
+    #[must_use]
+    pub fn is_experimental(&self) -> bool {
+        self.stability == Stability::Experimental
+    }
+
+    /// Whether it takes range selectors of this mode.
+    #[must_use]
+    pub fn takes(&self, mode: RangeMode) -> bool {
+        match mode {
+            RangeMode::Plain => true,
+            RangeMode::Anchored => self.ranges != RangeModes::Plain,
+            RangeMode::Smoothed => self.ranges == RangeModes::Extended,
+        }
+    }
+
+    /// Whether results lose the metric's name.
+    #[must_use]
+    pub fn drops_name(&self) -> bool {
+        self.metric_name == MetricName::DropsName
+    }
 }
 
-use ValueType::{Matrix, Scalar, String, Vector};
-use Variadic::{Any, No, UpTo};
-
-/// One row for each function: variant, name, argument types, variadic, result, experimental.
+/// The table: for each family its functions, each with variant, name, argument types, variadic and result, then its
+/// facts in the order of [`Function`]'s fields.
 macro_rules! functions {
-    ($($variant:ident $name:literal ($($arg:ident),*) $variadic:expr, $returns:ident, $experimental:literal;)+) => {
-        /// The functions of PromQL.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+    ($($(#[$doc:meta])+ $family:ident($functions:ident) {
+        $($variant:ident $name:literal ($($arg:ident),*) $variadic:ident $(($more:literal))? $returns:ident,
+            $stability:ident $time:ident $metric_name:ident $ranges:ident $starts:ident $statistics:ident;)+
+    })+) => {
+        /// The functions of PromQL, by family.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum Func {
-            $(#[doc = concat!("`", $name, "`")] $variant,)+
+            $($(#[$doc])+ $family($functions),)+
         }
 
+        $($(#[$doc])+
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum $functions {
+            $(#[doc = concat!("`", $name, "`")] $variant,)+
+        })+
+
         static FUNCTIONS: &[Function] = &[
-            $(Function {
-                id: Func::$variant,
+            $($(Function {
+                id: Func::$family($functions::$variant),
                 name: $name,
-                args: &[$($arg),*],
-                variadic: $variadic,
-                returns: $returns,
-                experimental: $experimental,
-            },)+
+                args: &[$(ValueType::$arg),*],
+                variadic: Variadic::$variadic $(($more))?,
+                returns: ValueType::$returns,
+                stability: Stability::$stability,
+                time: ReadsTime::$time,
+                metric_name: MetricName::$metric_name,
+                ranges: RangeModes::$ranges,
+                starts: StartTimes::$starts,
+                statistics: Statistics::$statistics,
+            },)+)+
         ];
     };
 }
 
 functions! {
-    Abs "abs" (Vector) No, Vector, false;
-    Absent "absent" (Vector) No, Vector, false;
-    AbsentOverTime "absent_over_time" (Matrix) No, Vector, false;
-    Acos "acos" (Vector) No, Vector, false;
-    Acosh "acosh" (Vector) No, Vector, false;
-    Asin "asin" (Vector) No, Vector, false;
-    Asinh "asinh" (Vector) No, Vector, false;
-    Atan "atan" (Vector) No, Vector, false;
-    Atanh "atanh" (Vector) No, Vector, false;
-    AvgOverTime "avg_over_time" (Matrix) No, Vector, false;
-    Ceil "ceil" (Vector) No, Vector, false;
-    Changes "changes" (Matrix) No, Vector, false;
-    Clamp "clamp" (Vector, Scalar, Scalar) No, Vector, false;
-    ClampMax "clamp_max" (Vector, Scalar) No, Vector, false;
-    ClampMin "clamp_min" (Vector, Scalar) No, Vector, false;
-    Cos "cos" (Vector) No, Vector, false;
-    Cosh "cosh" (Vector) No, Vector, false;
-    CountOverTime "count_over_time" (Matrix) No, Vector, false;
-    DayOfMonth "day_of_month" (Vector) UpTo(1), Vector, false;
-    DayOfWeek "day_of_week" (Vector) UpTo(1), Vector, false;
-    DayOfYear "day_of_year" (Vector) UpTo(1), Vector, false;
-    DaysInMonth "days_in_month" (Vector) UpTo(1), Vector, false;
-    Deg "deg" (Vector) No, Vector, false;
-    Delta "delta" (Matrix) No, Vector, false;
-    Deriv "deriv" (Matrix) No, Vector, false;
-    DoubleExponentialSmoothing "double_exponential_smoothing" (Matrix, Scalar, Scalar) No, Vector, true;
-    End "end" () No, Scalar, true;
-    Exp "exp" (Vector) No, Vector, false;
-    FirstOverTime "first_over_time" (Matrix) No, Vector, true;
-    Floor "floor" (Vector) No, Vector, false;
-    HistogramAvg "histogram_avg" (Vector) No, Vector, false;
-    HistogramCount "histogram_count" (Vector) No, Vector, false;
-    HistogramFraction "histogram_fraction" (Scalar, Scalar, Vector) No, Vector, false;
-    HistogramQuantile "histogram_quantile" (Scalar, Vector) No, Vector, false;
-    HistogramQuantiles "histogram_quantiles" (Vector, String, Scalar, Scalar) UpTo(9), Vector, true;
-    HistogramStddev "histogram_stddev" (Vector) No, Vector, false;
-    HistogramStdvar "histogram_stdvar" (Vector) No, Vector, false;
-    HistogramSum "histogram_sum" (Vector) No, Vector, false;
-    Hour "hour" (Vector) UpTo(1), Vector, false;
-    Idelta "idelta" (Matrix) No, Vector, false;
-    Increase "increase" (Matrix) No, Vector, false;
-    Info "info" (Vector, Vector) UpTo(1), Vector, true;
-    Irate "irate" (Matrix) No, Vector, false;
-    LabelJoin "label_join" (Vector, String, String, String) Any, Vector, false;
-    LabelReplace "label_replace" (Vector, String, String, String, String) No, Vector, false;
-    LastOverTime "last_over_time" (Matrix) No, Vector, false;
-    Ln "ln" (Vector) No, Vector, false;
-    Log10 "log10" (Vector) No, Vector, false;
-    Log2 "log2" (Vector) No, Vector, false;
-    MadOverTime "mad_over_time" (Matrix) No, Vector, true;
-    MaxOf "max_of" (Scalar, Scalar) No, Scalar, true;
-    MaxOverTime "max_over_time" (Matrix) No, Vector, false;
-    MinOf "min_of" (Scalar, Scalar) No, Scalar, true;
-    MinOverTime "min_over_time" (Matrix) No, Vector, false;
-    Minute "minute" (Vector) UpTo(1), Vector, false;
-    Month "month" (Vector) UpTo(1), Vector, false;
-    Pi "pi" () No, Scalar, false;
-    PredictLinear "predict_linear" (Matrix, Scalar) No, Vector, false;
-    PresentOverTime "present_over_time" (Matrix) No, Vector, false;
-    QuantileOverTime "quantile_over_time" (Scalar, Matrix) No, Vector, false;
-    Rad "rad" (Vector) No, Vector, false;
-    Range "range" () No, Scalar, true;
-    Rate "rate" (Matrix) No, Vector, false;
-    Resets "resets" (Matrix) No, Vector, false;
-    Round "round" (Vector, Scalar) UpTo(1), Vector, false;
-    Scalar "scalar" (Vector) No, Scalar, false;
-    Sgn "sgn" (Vector) No, Vector, false;
-    Sin "sin" (Vector) No, Vector, false;
-    Sinh "sinh" (Vector) No, Vector, false;
-    Sort "sort" (Vector) No, Vector, false;
-    SortByLabel "sort_by_label" (Vector, String) Any, Vector, true;
-    SortByLabelDesc "sort_by_label_desc" (Vector, String) Any, Vector, true;
-    SortDesc "sort_desc" (Vector) No, Vector, false;
-    Sqrt "sqrt" (Vector) No, Vector, false;
-    Start "start" () No, Scalar, true;
-    StartTimestamp "start_timestamp" (Vector) No, Vector, true;
-    StddevOverTime "stddev_over_time" (Matrix) No, Vector, false;
-    StdvarOverTime "stdvar_over_time" (Matrix) No, Vector, false;
-    Step "step" () No, Scalar, true;
-    SumOverTime "sum_over_time" (Matrix) No, Vector, false;
-    Tan "tan" (Vector) No, Vector, false;
-    Tanh "tanh" (Vector) No, Vector, false;
-    Time "time" () No, Scalar, false;
-    Timestamp "timestamp" (Vector) No, Vector, false;
-    TsOfFirstOverTime "ts_of_first_over_time" (Matrix) No, Vector, true;
-    TsOfLastOverTime "ts_of_last_over_time" (Matrix) No, Vector, true;
-    TsOfMaxOverTime "ts_of_max_over_time" (Matrix) No, Vector, true;
-    TsOfMinOverTime "ts_of_min_over_time" (Matrix) No, Vector, true;
-    Vector "vector" (Scalar) No, Vector, false;
-    Year "year" (Vector) UpTo(1), Vector, false;
+    /// The query's own times: constants once it is planned.
+    Query(QueryFunc) {
+        End "end" () No Scalar,     Experimental Timeless DropsName Plain StartBlind AsOutside;
+        Range "range" () No Scalar, Experimental Timeless DropsName Plain StartBlind AsOutside;
+        Start "start" () No Scalar, Experimental Timeless DropsName Plain StartBlind AsOutside;
+        Step "step" () No Scalar,   Experimental Timeless DropsName Plain StartBlind AsOutside;
+    }
+    /// Scalars, and the ways from and to vectors.
+    Scalar(ScalarFunc) {
+        MaxOf "max_of" (Scalar, Scalar) No Scalar, Experimental Timeless DropsName Plain StartBlind AsOutside;
+        MinOf "min_of" (Scalar, Scalar) No Scalar, Experimental Timeless DropsName Plain StartBlind AsOutside;
+        Pi "pi" () No Scalar,                      Stable Timeless DropsName Plain StartBlind AsOutside;
+        Scalar "scalar" (Vector) No Scalar,        Stable Timeless DropsName Plain StartBlind AsOutside;
+        Time "time" () No Scalar,                  Stable ReadsTime DropsName Plain StartBlind AsOutside;
+        Vector "vector" (Scalar) No Vector,        Stable Timeless KeepsName Plain StartBlind AsOutside;
+    }
+    /// A float to a float.
+    Float(FloatFunc) {
+        Abs "abs" (Vector) No Vector,     Stable Timeless DropsName Plain StartBlind AsOutside;
+        Acos "acos" (Vector) No Vector,   Stable Timeless DropsName Plain StartBlind AsOutside;
+        Acosh "acosh" (Vector) No Vector, Stable Timeless DropsName Plain StartBlind AsOutside;
+        Asin "asin" (Vector) No Vector,   Stable Timeless DropsName Plain StartBlind AsOutside;
+        Asinh "asinh" (Vector) No Vector, Stable Timeless DropsName Plain StartBlind AsOutside;
+        Atan "atan" (Vector) No Vector,   Stable Timeless DropsName Plain StartBlind AsOutside;
+        Atanh "atanh" (Vector) No Vector, Stable Timeless DropsName Plain StartBlind AsOutside;
+        Ceil "ceil" (Vector) No Vector,   Stable Timeless DropsName Plain StartBlind AsOutside;
+        Cos "cos" (Vector) No Vector,     Stable Timeless DropsName Plain StartBlind AsOutside;
+        Cosh "cosh" (Vector) No Vector,   Stable Timeless DropsName Plain StartBlind AsOutside;
+        Deg "deg" (Vector) No Vector,     Stable Timeless DropsName Plain StartBlind AsOutside;
+        Exp "exp" (Vector) No Vector,     Stable Timeless DropsName Plain StartBlind AsOutside;
+        Floor "floor" (Vector) No Vector, Stable Timeless DropsName Plain StartBlind AsOutside;
+        Ln "ln" (Vector) No Vector,       Stable Timeless DropsName Plain StartBlind AsOutside;
+        Log10 "log10" (Vector) No Vector, Stable Timeless DropsName Plain StartBlind AsOutside;
+        Log2 "log2" (Vector) No Vector,   Stable Timeless DropsName Plain StartBlind AsOutside;
+        Rad "rad" (Vector) No Vector,     Stable Timeless DropsName Plain StartBlind AsOutside;
+        Sgn "sgn" (Vector) No Vector,     Stable Timeless DropsName Plain StartBlind AsOutside;
+        Sin "sin" (Vector) No Vector,     Stable Timeless DropsName Plain StartBlind AsOutside;
+        Sinh "sinh" (Vector) No Vector,   Stable Timeless DropsName Plain StartBlind AsOutside;
+        Sqrt "sqrt" (Vector) No Vector,   Stable Timeless DropsName Plain StartBlind AsOutside;
+        Tan "tan" (Vector) No Vector,     Stable Timeless DropsName Plain StartBlind AsOutside;
+        Tanh "tanh" (Vector) No Vector,   Stable Timeless DropsName Plain StartBlind AsOutside;
+    }
+    /// A float and parameters to a float.
+    Limit(LimitFunc) {
+        Clamp "clamp" (Vector, Scalar, Scalar) No Vector,
+            Stable Timeless DropsName Plain StartBlind AsOutside;
+        ClampMax "clamp_max" (Vector, Scalar) No Vector, Stable Timeless DropsName Plain StartBlind AsOutside;
+        ClampMin "clamp_min" (Vector, Scalar) No Vector, Stable Timeless DropsName Plain StartBlind AsOutside;
+        Round "round" (Vector, Scalar) UpTo(1) Vector,   Stable Timeless DropsName Plain StartBlind AsOutside;
+    }
+    /// A time to a part of its date.
+    Date(DateFunc) {
+        DayOfMonth "day_of_month" (Vector) UpTo(1) Vector,
+            Stable ReadsTime DropsName Plain StartBlind AsOutside;
+        DayOfWeek "day_of_week" (Vector) UpTo(1) Vector,
+            Stable ReadsTime DropsName Plain StartBlind AsOutside;
+        DayOfYear "day_of_year" (Vector) UpTo(1) Vector,
+            Stable ReadsTime DropsName Plain StartBlind AsOutside;
+        DaysInMonth "days_in_month" (Vector) UpTo(1) Vector,
+            Stable ReadsTime DropsName Plain StartBlind AsOutside;
+        Hour "hour" (Vector) UpTo(1) Vector,     Stable ReadsTime DropsName Plain StartBlind AsOutside;
+        Minute "minute" (Vector) UpTo(1) Vector, Stable ReadsTime DropsName Plain StartBlind AsOutside;
+        Month "month" (Vector) UpTo(1) Vector,   Stable ReadsTime DropsName Plain StartBlind AsOutside;
+        Year "year" (Vector) UpTo(1) Vector,     Stable ReadsTime DropsName Plain StartBlind AsOutside;
+    }
+    /// A native histogram to a float.
+    Histogram(HistogramFunc) {
+        HistogramAvg "histogram_avg" (Vector) No Vector, Stable Timeless DropsName Plain StartBlind Enough;
+        HistogramCount "histogram_count" (Vector) No Vector,
+            Stable Timeless DropsName Plain StartBlind Enough;
+        HistogramStddev "histogram_stddev" (Vector) No Vector,
+            Stable Timeless DropsName Plain StartBlind AsOutside;
+        HistogramStdvar "histogram_stdvar" (Vector) No Vector,
+            Stable Timeless DropsName Plain StartBlind AsOutside;
+        HistogramSum "histogram_sum" (Vector) No Vector, Stable Timeless DropsName Plain StartBlind Enough;
+    }
+    /// A histogram, classic or native, to floats.
+    Quantile(QuantileFunc) {
+        HistogramFraction "histogram_fraction" (Scalar, Scalar, Vector) No Vector,
+            Stable Timeless DropsName Plain StartBlind TooLittle;
+        HistogramQuantile "histogram_quantile" (Scalar, Vector) No Vector,
+            Stable Timeless DropsName Plain StartBlind TooLittle;
+        HistogramQuantiles "histogram_quantiles" (Vector, String, Scalar, Scalar) UpTo(9) Vector,
+            Experimental Timeless DropsName Plain StartBlind TooLittle;
+    }
+    /// A sample to its time.
+    Time(TimeFunc) {
+        StartTimestamp "start_timestamp" (Vector) No Vector,
+            Experimental Timeless DropsName Plain StartBlind AsOutside;
+        Timestamp "timestamp" (Vector) No Vector,
+            Stable ReadsTimeUnlessSelected DropsName Plain StartBlind AsOutside;
+    }
+    /// A vector with other labels.
+    Label(LabelFunc) {
+        LabelJoin "label_join" (Vector, String, String, String) Any Vector,
+            Stable Timeless KeepsName Plain StartBlind AsOutside;
+        LabelReplace "label_replace" (Vector, String, String, String, String) No Vector,
+            Stable Timeless KeepsName Plain StartBlind AsOutside;
+    }
+    /// A vector in another order.
+    Sort(SortFunc) {
+        Sort "sort" (Vector) No Vector,          Stable Timeless KeepsName Plain StartBlind AsOutside;
+        SortByLabel "sort_by_label" (Vector, String) Any Vector,
+            Experimental Timeless KeepsName Plain StartBlind AsOutside;
+        SortByLabelDesc "sort_by_label_desc" (Vector, String) Any Vector,
+            Experimental Timeless KeepsName Plain StartBlind AsOutside;
+        SortDesc "sort_desc" (Vector) No Vector, Stable Timeless KeepsName Plain StartBlind AsOutside;
+    }
+    /// A vector with labels of info series.
+    Info(InfoFunc) {
+        Info "info" (Vector, Vector) UpTo(1) Vector,
+            Experimental Timeless KeepsName Plain StartBlind AsOutside;
+    }
+    /// Nothing to a sample.
+    Absence(AbsenceFunc) {
+        Absent "absent" (Vector) No Vector, Stable Timeless KeepsName Plain StartBlind AsOutside;
+        AbsentOverTime "absent_over_time" (Matrix) No Vector,
+            Stable Timeless DropsName Plain StartBlind AsOutside;
+    }
+    /// The samples of a range to a sample.
+    Range(RangeFunc) {
+        AvgOverTime "avg_over_time" (Matrix) No Vector, Stable Timeless DropsName Plain StartBlind AsOutside;
+        Changes "changes" (Matrix) No Vector,
+            Stable Timeless DropsName Anchored StartBlind AsOutside;
+        CountOverTime "count_over_time" (Matrix) No Vector,
+            Stable Timeless DropsName Plain StartBlind AsOutside;
+        Delta "delta" (Matrix) No Vector,
+            Stable Timeless DropsName Extended StartBlind AsOutside;
+        Deriv "deriv" (Matrix) No Vector,               Stable Timeless DropsName Plain StartBlind AsOutside;
+        DoubleExponentialSmoothing "double_exponential_smoothing" (Matrix, Scalar, Scalar) No Vector,
+            Experimental Timeless DropsName Plain StartBlind AsOutside;
+        FirstOverTime "first_over_time" (Matrix) No Vector,
+            Experimental Timeless KeepsName Plain StartBlind AsOutside;
+        Idelta "idelta" (Matrix) No Vector,             Stable Timeless DropsName Plain StartBlind AsOutside;
+        Increase "increase" (Matrix) No Vector,
+            Stable Timeless DropsName Extended StartAware AsOutside;
+        Irate "irate" (Matrix) No Vector,               Stable Timeless DropsName Plain StartAware AsOutside;
+        LastOverTime "last_over_time" (Matrix) No Vector,
+            Stable Timeless KeepsName Plain StartBlind AsOutside;
+        MadOverTime "mad_over_time" (Matrix) No Vector,
+            Experimental Timeless DropsName Plain StartBlind AsOutside;
+        MaxOverTime "max_over_time" (Matrix) No Vector, Stable Timeless DropsName Plain StartBlind AsOutside;
+        MinOverTime "min_over_time" (Matrix) No Vector, Stable Timeless DropsName Plain StartBlind AsOutside;
+        PredictLinear "predict_linear" (Matrix, Scalar) No Vector,
+            Stable ReadsTime DropsName Plain StartBlind AsOutside;
+        PresentOverTime "present_over_time" (Matrix) No Vector,
+            Stable Timeless DropsName Plain StartBlind AsOutside;
+        QuantileOverTime "quantile_over_time" (Scalar, Matrix) No Vector,
+            Stable Timeless DropsName Plain StartBlind AsOutside;
+        Rate "rate" (Matrix) No Vector,
+            Stable Timeless DropsName Extended StartAware AsOutside;
+        Resets "resets" (Matrix) No Vector,
+            Stable Timeless DropsName Anchored StartAware AsOutside;
+        StddevOverTime "stddev_over_time" (Matrix) No Vector,
+            Stable Timeless DropsName Plain StartBlind AsOutside;
+        StdvarOverTime "stdvar_over_time" (Matrix) No Vector,
+            Stable Timeless DropsName Plain StartBlind AsOutside;
+        SumOverTime "sum_over_time" (Matrix) No Vector, Stable Timeless DropsName Plain StartBlind AsOutside;
+        TsOfFirstOverTime "ts_of_first_over_time" (Matrix) No Vector,
+            Experimental Timeless DropsName Plain StartBlind AsOutside;
+        TsOfLastOverTime "ts_of_last_over_time" (Matrix) No Vector,
+            Experimental Timeless DropsName Plain StartBlind AsOutside;
+        TsOfMaxOverTime "ts_of_max_over_time" (Matrix) No Vector,
+            Experimental Timeless DropsName Plain StartBlind AsOutside;
+        TsOfMinOverTime "ts_of_min_over_time" (Matrix) No Vector,
+            Experimental Timeless DropsName Plain StartBlind AsOutside;
+    }
 }
 
 #[cfg(test)]
@@ -188,10 +379,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_table_is_sorted_and_complete() {
-        assert!(FUNCTIONS.is_sorted_by(|a, b| a.name < b.name));
-        assert_eq!(FUNCTIONS.len(), 90);
-        for f in FUNCTIONS {
+    fn every_name_is_found_once() {
+        let all = Function::all();
+        assert!(all.is_sorted_by(|a, b| a.name < b.name));
+        for f in all {
             assert_eq!(Function::find(f.name).map(|g| g.id), Some(f.id));
         }
         assert!(Function::find("nope").is_none());

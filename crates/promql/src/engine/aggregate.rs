@@ -20,7 +20,7 @@ use super::{
     points::Scalars,
     vector::{Meta, Vector},
 };
-use crate::ast::AggregateOp;
+use crate::ast::{AggregateOp, ValueType};
 
 /// Series that are aggregated into one.
 pub(super) struct Group {
@@ -31,6 +31,7 @@ pub(super) struct Group {
 
 /// What all aggregations work with.
 pub(super) struct Task<'t, 'e> {
+    pub(super) op: AggregateOp,
     pub(super) ev: &'t Evaluator<'e>,
     pub(super) node: &'t Node,
     pub(super) vector: Vector<'e>,
@@ -46,12 +47,10 @@ pub(crate) fn aggregate<'e>(
     a: &'e Aggregation,
     notes: &mut Notes,
 ) -> Result<Vector<'e>, EvalError> {
-    if a.op == AggregateOp::CountValues {
-        return count_values::count_values(ev, node, a, notes);
-    }
-    let param = match &a.param {
-        Some(p) => ev.scalars(p, notes)?,
-        None => Scalars::Constant(0.0),
+    let (param, label) = match &a.param {
+        Some(p) if p.value_type == ValueType::String => (Scalars::Constant(0.0), count_values::label(ev, p)?),
+        Some(p) => (ev.scalars(p, notes)?, ""),
+        None => (Scalars::Constant(0.0), ""),
     };
     let param_site = a.param.as_ref().map_or(node.site, |p| p.site);
     let vector = ev.vector(&a.vector, notes)?;
@@ -59,7 +58,7 @@ pub(crate) fn aggregate<'e>(
         return Ok(Vector::empty());
     }
     let groups = group(&vector.series, &a.grouping, a.without);
-    let task = Task { ev, node, vector, groups, site: a.vector.site };
+    let task = Task { op: a.op, ev, node, vector, groups, site: a.vector.site };
     match a.op {
         AggregateOp::Sum => sum::sum(&task, notes),
         AggregateOp::Avg => sum::avg(&task, notes),
@@ -69,17 +68,17 @@ pub(crate) fn aggregate<'e>(
             }
             quantile::quantile(&task, &param, notes)
         }
-        AggregateOp::Topk | AggregateOp::Bottomk | AggregateOp::Limitk => {
-            pick::by_rank(&task, a.op, &param, param_site, notes)
-        }
+        AggregateOp::Topk => pick::by_rank(&task, pick::Rank::Highest, &param, param_site, notes),
+        AggregateOp::Bottomk => pick::by_rank(&task, pick::Rank::Lowest, &param, param_site, notes),
+        AggregateOp::Limitk => pick::by_rank(&task, pick::Rank::First, &param, param_site, notes),
         AggregateOp::LimitRatio => pick::by_ratio(&task, &param, param_site, notes),
-        AggregateOp::Count
-        | AggregateOp::Group
-        | AggregateOp::Max
-        | AggregateOp::Min
-        | AggregateOp::Stddev
-        | AggregateOp::Stdvar
-        | AggregateOp::CountValues => fold::fold(&task, a.op, notes),
+        AggregateOp::Count => fold::count(&task, |n| n, notes),
+        AggregateOp::Group => fold::count(&task, |_| 1.0, notes),
+        AggregateOp::Max => fold::extreme(&task, true, notes),
+        AggregateOp::Min => fold::extreme(&task, false, notes),
+        AggregateOp::Stddev => fold::spread(&task, f64::sqrt, notes),
+        AggregateOp::Stdvar => fold::spread(&task, |v| v, notes),
+        AggregateOp::CountValues => count_values::count_values(&task, a, label, notes),
     }
 }
 

@@ -15,6 +15,7 @@ use super::{
     plan::{Node, Operation},
     vector::{Output, Vector},
 };
+use crate::ast::BinaryKind;
 
 /// Evaluates an operator over what its sides yield.
 pub(crate) fn evaluate<'e>(
@@ -35,12 +36,12 @@ pub(crate) fn evaluate<'e>(
         (Output::Scalar(s), Output::Vector(v)) => {
             Output::Vector(scalar::vector_scalar(v, s, op, node.site, true))
         }
-        (Output::Vector(a), Output::Vector(b)) if op.op.is_set() => {
-            Output::Vector(set::combine(ev, node, op, a, b, notes)?)
-        }
-        (Output::Vector(a), Output::Vector(b)) => {
-            Output::Vector(matching::combine(ev, node, op, a, b, notes)?)
-        }
+        (Output::Vector(a), Output::Vector(b)) => Output::Vector(match op.op.kind() {
+            BinaryKind::Set(which) => set::combine(ev, node, (op, which), a, b, notes)?,
+            BinaryKind::Arithmetic(_) | BinaryKind::Comparison(_) | BinaryKind::Trim(_) => {
+                matching::combine(ev, node, op, a, b, notes)?
+            }
+        }),
         _ => return Err(ev.ctx.fail(node.site, "binary operators take scalars and instant vectors")),
     })
 }

@@ -100,8 +100,8 @@ impl<'e> Evaluator<'e> {
             Op::Times { selector, start } => {
                 Output::Vector(select::times(self, selector, node, *start, notes)?)
             }
-            Op::Range { func, window, params } => {
-                Output::Vector(range::call(self, node, *func, window, params, notes)?)
+            Op::Range { func, which, window, params } => {
+                Output::Vector(range::call(self, node, (func, *which), window, params, notes)?)
             }
             Op::AbsentOverTime { window, labels } => {
                 Output::Vector(range::absent_over_time(self, node, window, labels, notes)?)
@@ -111,7 +111,7 @@ impl<'e> Evaluator<'e> {
                 Output::Vector(function::absent(self.ctx, node, &vector, labels, notes)?)
             }
             Op::Info(call) => Output::Vector(function::info(self, node, call, notes)?),
-            Op::Function { func, args } => function::call(self, node, *func, args, notes)?,
+            Op::Function { func, args } => function::call(self, node, func, args, notes)?,
             Op::Aggregate(a) => Output::Vector(aggregate::aggregate(self, node, a, notes)?),
             Op::Negate(inner) => match self.eval(inner, notes)? {
                 Output::Vector(v) => Output::Vector(binary::negate(v)),

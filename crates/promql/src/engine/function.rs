@@ -1,5 +1,5 @@
-//! Functions over instant vectors and scalars. Invariant: a function that computes new values drops the
-//! metric's name, and one that only picks or relabels keeps it.
+//! Functions over instant vectors and scalars. Invariant: what becomes of the metric's name is up to the
+//! function's row in the table.
 //!
 //! Source: Prometheus `promql/functions.go` v3.13, file by file below.
 
@@ -27,7 +27,9 @@ use super::{
     points::{Points, Scalars, is_absent},
     vector::{Meta, Output, Vector},
 };
-use crate::ast::{Func, Function, RangeMode};
+use crate::ast::{
+    Func, Function, LabelFunc, LimitFunc, QuantileFunc, RangeMode, ScalarFunc, TimeFunc, ValueType,
+};
 
 pub(crate) use absent::absent;
 pub(crate) use info::info;
@@ -35,104 +37,119 @@ pub(crate) use labels::is_label_name;
 
 /// Checks that a function takes an anchored or smoothed range.
 pub(crate) fn check_mode(func: &Function, mode: RangeMode) -> Result<(), String> {
-    const ANCHORED: [&str; 5] = ["changes", "delta", "increase", "rate", "resets"];
-    const SMOOTHED: [&str; 3] = ["delta", "increase", "rate"];
-    let (name, allowed): (&str, &[&str]) = match mode {
-        RangeMode::Plain => return Ok(()),
-        RangeMode::Anchored => ("anchored", &ANCHORED),
-        RangeMode::Smoothed => ("smoothed", &SMOOTHED),
+    let name = match mode {
+        RangeMode::Anchored if !func.takes(mode) => "anchored",
+        RangeMode::Smoothed if !func.takes(mode) => "smoothed",
+        RangeMode::Plain | RangeMode::Anchored | RangeMode::Smoothed => return Ok(()),
     };
-    if allowed.contains(&func.name) {
-        return Ok(());
-    }
-    Err(format!("{name} modifier can only be used with: {} - not with {}", allowed.join(", "), func.name))
+    let taking: Vec<&str> = Function::all().iter().filter(|f| f.takes(mode)).map(|f| f.name).collect();
+    Err(format!("{name} modifier can only be used with: {} - not with {}", taking.join(", "), func.name))
 }
 
-/// The one dispatch of functions without a range vector.
+/// A call that is evaluated.
+struct Call<'c, 'e> {
+    ev: &'c Evaluator<'e>,
+    node: &'e Node,
+    args: &'e [Arc<Node>],
+}
+
+/// The one dispatch of functions that the planner leaves as they are.
 pub(crate) fn call<'e>(
     ev: &Evaluator<'e>,
     node: &'e Node,
-    func: Func,
+    func: &Function,
     args: &'e [Arc<Node>],
     notes: &mut Notes,
 ) -> Result<Output<'e>, EvalError> {
-    let (steps, grid) = (node.grid.steps, node.grid);
-    let vector = |i: usize, notes: &mut Notes| ev.vector(&args[i], notes);
-    let scalar = |i: usize, notes: &mut Notes| ev.scalars(&args[i], notes);
-    Ok(Output::Vector(match func {
-        Func::Time => {
-            let times = (0..steps).map(|s| grid.time(s) as f64 / 1000.0).collect();
-            return Ok(Output::Scalar(Scalars::Steps(Arc::new(times))));
+    let call = Call { ev, node, args };
+    let vector = match func.id {
+        Func::Scalar(which) => match call.scalar_function(which, notes)? {
+            Output::Vector(v) => v,
+            other => return Ok(other),
+        },
+        Func::Float(which) => math::apply(call.vector(0, notes)?, which),
+        Func::Limit(which) => call.limit(which, notes)?,
+        Func::Date(which) => {
+            let input = if args.is_empty() { None } else { Some(call.vector(0, notes)?) };
+            dates::apply(which, input, node.grid)
         }
-        Func::Pi => return Ok(Output::Scalar(Scalars::Constant(std::f64::consts::PI))),
-        Func::MaxOf | Func::MinOf => {
-            let (a, b) = (scalar(0, notes)?, scalar(1, notes)?);
-            let pick = if func == Func::MaxOf { math::max } else { math::min };
-            return Ok(Output::Scalar(a.map2(&b, steps, pick)));
+        Func::Histogram(which) => histogram::apply(call.vector(0, notes)?, which),
+        Func::Quantile(which) => match which {
+            QuantileFunc::HistogramQuantile => quantile::histogram_quantile(ev, node, args, notes)?,
+            QuantileFunc::HistogramQuantiles => quantile::histogram_quantiles(ev, node, args, notes)?,
+            QuantileFunc::HistogramFraction => quantile::histogram_fraction(ev, node, args, notes)?,
+        },
+        Func::Time(which) => match which {
+            TimeFunc::Timestamp => step_times(call.vector(0, notes)?, node.grid),
+            // What is computed has no start time.
+            TimeFunc::StartTimestamp => Vector::empty(),
+        },
+        Func::Label(which) => match which {
+            LabelFunc::LabelReplace => labels::replace(ev, node, args, notes)?,
+            LabelFunc::LabelJoin => labels::join(ev, node, args, notes)?,
+        },
+        Func::Sort(which) => sort::sort(ev, node, args, which, notes)?,
+        Func::Absence(_) | Func::Info(_) | Func::Query(_) | Func::Range(_) => {
+            return Err(ev.ctx.fail(node.site, format!("{} cannot stand here", func.name)));
         }
-        Func::Scalar => return Ok(Output::Scalar(to_scalar(ev.ctx, &vector(0, notes)?, steps, notes)?)),
-        Func::Vector => from_scalar(&scalar(0, notes)?, steps),
-        Func::Clamp => {
-            let (v, low, high) = (vector(0, notes)?, scalar(1, notes)?, scalar(2, notes)?);
-            math::clamp(v, low, high)
-        }
-        Func::ClampMin => {
-            let (v, low) = (vector(0, notes)?, scalar(1, notes)?);
-            math::clamp(v, low, Scalars::Constant(f64::INFINITY))
-        }
-        Func::ClampMax => {
-            let (v, high) = (vector(0, notes)?, scalar(1, notes)?);
-            math::clamp(v, Scalars::Constant(f64::NEG_INFINITY), high)
-        }
-        Func::Round => {
-            let v = vector(0, notes)?;
-            let nearest = if args.len() > 1 { scalar(1, notes)? } else { Scalars::Constant(1.0) };
-            math::round(v, nearest)
-        }
-        Func::Timestamp => step_times(vector(0, notes)?, grid),
-        // What is computed has no start time.
-        Func::StartTimestamp => Vector::empty(),
-        Func::LabelReplace => labels::replace(ev, node, args, notes)?,
-        Func::LabelJoin => labels::join(ev, node, args, notes)?,
-        Func::Sort | Func::SortDesc => sort::by_value(ev, node, vector(0, notes)?, func, notes)?,
-        Func::SortByLabel | Func::SortByLabelDesc => sort::by_label(ev, node, args, func, notes)?,
-        Func::HistogramQuantile => quantile::histogram_quantile(ev, node, args, notes)?,
-        Func::HistogramQuantiles => quantile::histogram_quantiles(ev, node, args, notes)?,
-        Func::HistogramFraction => quantile::histogram_fraction(ev, node, args, notes)?,
-        _ => by_sample(ev, node, func, args, notes)?,
-    }))
+    };
+    let of_samples = args.iter().any(|a| a.value_type == ValueType::Vector);
+    Ok(Output::Vector(if of_samples && func.drops_name() { vector.drop_names() } else { vector }))
 }
 
-/// Functions that look at one sample at a time.
-fn by_sample<'e>(
-    ev: &Evaluator<'e>,
-    node: &'e Node,
-    func: Func,
-    args: &'e [Arc<Node>],
-    notes: &mut Notes,
-) -> Result<Vector<'e>, EvalError> {
-    if let Some(part) = dates::part(func) {
-        let input = args.first().map(|a| ev.vector(a, notes)).transpose()?;
-        return Ok(dates::apply(part, input, node.grid));
+impl<'e> Call<'_, 'e> {
+    fn vector(&self, i: usize, notes: &mut Notes) -> Result<Vector<'e>, EvalError> {
+        self.ev.vector(&self.args[i], notes)
     }
-    let Some(arg) = args.first() else {
-        return Err(ev.ctx.fail(node.site, format!("the function {func:?} cannot stand here")));
-    };
-    if let Some(f) = math::function(func) {
-        return Ok(ev.vector(arg, notes)?.drop_names().map(move |_, points, _| {
-            points.map_floats(f);
-            Ok(())
-        }));
+
+    fn scalar(&self, i: usize, notes: &mut Notes) -> Result<Scalars, EvalError> {
+        self.ev.scalars(&self.args[i], notes)
     }
-    match histogram::function(func) {
-        Some(f) => Ok(histogram::apply(ev.vector(arg, notes)?, f)),
-        None => Err(ev.ctx.fail(node.site, format!("the function {func:?} cannot stand here"))),
+
+    fn scalar_function(&self, which: ScalarFunc, notes: &mut Notes) -> Result<Output<'e>, EvalError> {
+        let grid = self.node.grid;
+        let pick = |notes: &mut Notes, of: fn(f64, f64) -> f64| -> Result<Scalars, EvalError> {
+            let (a, b) = (self.scalar(0, notes)?, self.scalar(1, notes)?);
+            Ok(a.map2(&b, grid.steps, of))
+        };
+        Ok(Output::Scalar(match which {
+            ScalarFunc::Time => {
+                let times = (0..grid.steps).map(|s| grid.time(s) as f64 / 1000.0).collect();
+                Scalars::Steps(Arc::new(times))
+            }
+            ScalarFunc::Pi => Scalars::Constant(std::f64::consts::PI),
+            ScalarFunc::MaxOf => pick(notes, math::max)?,
+            ScalarFunc::MinOf => pick(notes, math::min)?,
+            ScalarFunc::Scalar => to_scalar(self.ev.ctx, &self.vector(0, notes)?, grid.steps, notes)?,
+            ScalarFunc::Vector => {
+                return Ok(Output::Vector(from_scalar(&self.scalar(0, notes)?, grid.steps)));
+            }
+        }))
+    }
+
+    fn limit(&self, which: LimitFunc, notes: &mut Notes) -> Result<Vector<'e>, EvalError> {
+        let v = self.vector(0, notes)?;
+        let first = if self.args.len() > 1 { Some(self.scalar(1, notes)?) } else { None };
+        let constant = |v: f64| Scalars::Constant(v);
+        Ok(match which {
+            LimitFunc::Clamp => {
+                let high = self.scalar(2, notes)?;
+                math::clamp(v, first.unwrap_or_else(|| constant(f64::NEG_INFINITY)), high)
+            }
+            LimitFunc::ClampMin => {
+                math::clamp(v, first.unwrap_or_else(|| constant(f64::NEG_INFINITY)), constant(f64::INFINITY))
+            }
+            LimitFunc::ClampMax => {
+                math::clamp(v, constant(f64::NEG_INFINITY), first.unwrap_or_else(|| constant(f64::INFINITY)))
+            }
+            LimitFunc::Round => math::round(v, first.unwrap_or_else(|| constant(1.0))),
+        })
     }
 }
 
 /// `timestamp` of anything but a selector: the time of the step.
 fn step_times(v: Vector<'_>, grid: Grid) -> Vector<'_> {
-    v.drop_names().map(move |_, points, _| {
+    v.map(move |_, points, _| {
         for step in 0..grid.steps {
             if points.has(step) {
                 points.values[step] = grid.time(step) as f64 / 1000.0;

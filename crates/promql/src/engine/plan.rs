@@ -12,7 +12,8 @@ use assay_model::{Labels, Matcher};
 
 use super::{EngineOptions, EvalError, grid::Grid, notes::Site};
 use crate::ast::{
-    AggregateOp, BinaryOp, DurationContext, Expr, Func, RangeMode, StringLiteral, ValueType, VectorMatching,
+    AggregateOp, BinaryOp, DurationContext, Expr, Function, RangeFunc, RangeMode, StringLiteral, ValueType,
+    VectorMatching,
 };
 
 /// The plan of one or several expressions.
@@ -61,7 +62,8 @@ pub(crate) enum Op {
     /// A bare range vector, at one step.
     Raw(Window),
     Range {
-        func: Func,
+        func: &'static Function,
+        which: RangeFunc,
         window: Window,
         params: Vec<Arc<Node>>,
     },
@@ -75,7 +77,7 @@ pub(crate) enum Op {
     },
     Info(InfoCall),
     Function {
-        func: Func,
+        func: &'static Function,
         args: Vec<Arc<Node>>,
     },
     Aggregate(Aggregation),

@@ -34,7 +34,7 @@ use super::{
     vector::{Meta, Vector},
 };
 use crate::{
-    ast::{Func, RangeMode},
+    ast::{Function, RangeFunc, RangeMode, StartTimes},
     value::RangeSeries,
 };
 
@@ -189,7 +189,7 @@ impl<'e> Source<'e> {
 pub(crate) fn call<'e>(
     ev: &Evaluator<'e>,
     node: &'e Node,
-    func: Func,
+    (func, which): (&Function, RangeFunc),
     window: &'e Window,
     params: &'e [std::sync::Arc<Node>],
     notes: &mut Notes,
@@ -200,16 +200,14 @@ pub(crate) fn call<'e>(
     let param_site = params.first().map_or(window.site, |p| p.site);
     let params = params.iter().map(|p| ev.scalars(p, notes)).collect::<Result<Vec<_>, _>>()?;
     let source = Source::open(ev, window, notes)?;
-    let keeps_name = matches!(func, Func::LastOverTime | Func::FirstOverTime);
     let mut series = source.series();
-    if !keeps_name {
+    if func.drops_name() {
         series.iter_mut().for_each(|m| m.drop_name = true);
     }
     let metas = series.clone();
     let ctx = ev.ctx;
     let frame = frame(node, window, ctx);
-    let starts = ctx.options.start_timestamps
-        && matches!(func, Func::Rate | Func::Irate | Func::Increase | Func::Resets);
+    let starts = ctx.options.start_timestamps && func.starts == StartTimes::StartAware;
     Ok(Vector::lazy(series, move |i, worker| {
         let metric = metas[i].labels.metric_name();
         let result = source.with(i, ctx, worker, |mut samples, notes| {
@@ -218,13 +216,9 @@ pub(crate) fn call<'e>(
                 samples.histogram_starts = &[];
             }
             let job = Job { samples, frame, params: &params, metric, site: window.site, param_site };
-            dispatch(func, &job, notes)
+            dispatch(which, &job, notes)
         })?;
-        let points = result.map_err(|message| ctx.fail(node.site, message))?;
-        if matches!(func, Func::Rate | Func::Increase) {
-            note_gauge(&points, metric, window.site, &mut worker.notes);
-        }
-        Ok(points)
+        result.map_err(|message| ctx.fail(node.site, message))
     }))
 }
 
@@ -239,51 +233,36 @@ fn frame(node: &Node, window: &Window, ctx: &Context<'_>) -> Frame {
 }
 
 /// The one dispatch of range functions.
-fn dispatch(func: Func, job: &Job<'_>, notes: &mut Notes) -> Result<Points, String> {
+fn dispatch(which: RangeFunc, job: &Job<'_>, notes: &mut Notes) -> Result<Points, String> {
     use rate::Kind;
-    Ok(match func {
-        Func::Rate => rate::extrapolated(job, Kind { counter: true, per_second: true }, notes),
-        Func::Increase => rate::extrapolated(job, Kind { counter: true, per_second: false }, notes),
-        Func::Delta => rate::extrapolated(job, Kind { counter: false, per_second: false }, notes),
-        Func::Irate => instant_rate::instant_rate(job, true, notes),
-        Func::Idelta => instant_rate::instant_rate(job, false, notes),
-        Func::SumOverTime => sums::sum(job, notes),
-        Func::AvgOverTime => sums::avg(job, notes),
-        Func::StddevOverTime => variance::variance(job, f64::sqrt, notes),
-        Func::StdvarOverTime => variance::variance(job, |v| v, notes),
-        Func::MinOverTime => extremes::extreme(job, extremes::Which::Min, false, notes),
-        Func::MaxOverTime => extremes::extreme(job, extremes::Which::Max, false, notes),
-        Func::TsOfMinOverTime => extremes::extreme(job, extremes::Which::Min, true, notes),
-        Func::TsOfMaxOverTime => extremes::extreme(job, extremes::Which::Max, true, notes),
-        Func::CountOverTime => edges::count(job),
-        Func::PresentOverTime => edges::present(job),
-        Func::FirstOverTime => edges::edge(job, edges::Edge::First),
-        Func::LastOverTime => edges::edge(job, edges::Edge::Last),
-        Func::TsOfFirstOverTime => edges::edge_time(job, edges::Edge::First),
-        Func::TsOfLastOverTime => edges::edge_time(job, edges::Edge::Last),
-        Func::QuantileOverTime => order::quantile(job, notes),
-        Func::MadOverTime => order::mad(job, notes),
-        Func::Changes => changes::changes(job),
-        Func::Resets => changes::resets(job),
-        Func::Deriv => regression::deriv(job, notes),
-        Func::PredictLinear => regression::predict_linear(job, notes),
-        Func::DoubleExponentialSmoothing => smoothing::double_exponential(job, notes)?,
-        other => return Err(format!("{other:?} takes no range vector")),
+    Ok(match which {
+        RangeFunc::Rate => rate::extrapolated(job, Kind { counter: true, per_second: true }, notes),
+        RangeFunc::Increase => rate::extrapolated(job, Kind { counter: true, per_second: false }, notes),
+        RangeFunc::Delta => rate::extrapolated(job, Kind { counter: false, per_second: false }, notes),
+        RangeFunc::Irate => instant_rate::instant_rate(job, true, notes),
+        RangeFunc::Idelta => instant_rate::instant_rate(job, false, notes),
+        RangeFunc::SumOverTime => sums::sum(job, notes),
+        RangeFunc::AvgOverTime => sums::avg(job, notes),
+        RangeFunc::StddevOverTime => variance::variance(job, f64::sqrt, notes),
+        RangeFunc::StdvarOverTime => variance::variance(job, |v| v, notes),
+        RangeFunc::MinOverTime => extremes::extreme(job, extremes::Which::Min, false, notes),
+        RangeFunc::MaxOverTime => extremes::extreme(job, extremes::Which::Max, false, notes),
+        RangeFunc::TsOfMinOverTime => extremes::extreme(job, extremes::Which::Min, true, notes),
+        RangeFunc::TsOfMaxOverTime => extremes::extreme(job, extremes::Which::Max, true, notes),
+        RangeFunc::CountOverTime => edges::count(job),
+        RangeFunc::PresentOverTime => edges::present(job),
+        RangeFunc::FirstOverTime => edges::edge(job, edges::Edge::First),
+        RangeFunc::LastOverTime => edges::edge(job, edges::Edge::Last),
+        RangeFunc::TsOfFirstOverTime => edges::edge_time(job, edges::Edge::First),
+        RangeFunc::TsOfLastOverTime => edges::edge_time(job, edges::Edge::Last),
+        RangeFunc::QuantileOverTime => order::quantile(job, notes),
+        RangeFunc::MadOverTime => order::mad(job, notes),
+        RangeFunc::Changes => changes::changes(job),
+        RangeFunc::Resets => changes::resets(job),
+        RangeFunc::Deriv => regression::deriv(job, notes),
+        RangeFunc::PredictLinear => regression::predict_linear(job, notes),
+        RangeFunc::DoubleExponentialSmoothing => smoothing::double_exponential(job, notes)?,
     })
-}
-
-/// Tells of a `rate` over something whose name is not a counter's.
-fn note_gauge(points: &Points, metric: &str, site: Site, notes: &mut Notes) {
-    let counter = ["_total", "_sum", "_count", "_bucket"].iter().any(|s| metric.ends_with(s));
-    if metric.is_empty() || counter || points.values.iter().all(|v| super::points::is_absent(*v)) {
-        return;
-    }
-    notes.info(
-        site,
-        format_args!(
-            "metric might not be a counter, name does not end in _total/_sum/_count/_bucket: {metric:?}"
-        ),
-    );
 }
 
 /// `absent_over_time`: 1 at the steps at which no series has a sample in its window.

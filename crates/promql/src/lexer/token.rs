@@ -148,11 +148,10 @@ pub(crate) fn keyword(word: &str) -> Option<TokenKind> {
     if let Some(op) = AggregateOp::ALL.iter().find(|op| op.as_str() == word) {
         return Some(T::Aggregator(*op));
     }
+    if let Some(op) = BinaryOp::ALL.iter().find(|op| op.as_str() == word) {
+        return Some(T::Operator(*op));
+    }
     Some(match word.as_str() {
-        "and" => T::Operator(BinaryOp::And),
-        "or" => T::Operator(BinaryOp::Or),
-        "unless" => T::Operator(BinaryOp::Unless),
-        "atan2" => T::Operator(BinaryOp::Atan2),
         "offset" => T::Offset,
         "smoothed" => T::Smoothed,
         "anchored" => T::Anchored,

@@ -19,7 +19,7 @@ impl Parser<'_> {
             self.error(name.span(), message);
             return self.hole();
         };
-        if func.experimental && !self.options.experimental_functions {
+        if func.is_experimental() && !self.options.experimental_functions {
             self.error(name.span(), format!("function {word:?} is not enabled"));
         }
         self.deeper(depth);
@@ -94,7 +94,7 @@ impl Parser<'_> {
             self.error(span, format!("{op}() is experimental and must be enabled with {flag}"));
             return self.hole();
         }
-        let wanted = 1 + usize::from(op.has_param());
+        let wanted = 1 + usize::from(op.parameter().is_some());
         if args.len() != wanted {
             let message = "wrong number of arguments for aggregate expression provided, expected";
             self.error(span, format!("{message} {wanted}, got {}", args.len()));

@@ -16,7 +16,7 @@ use super::{
     storage::MemStorage,
 };
 use crate::{
-    ast::{AtModifier, Expr, Func},
+    ast::{AtModifier, Expr, Func, Function, ReadsTime},
     engine::Engine,
     parser::parse,
     value::{InstantSample, QueryResult, QueryValue},
@@ -223,7 +223,7 @@ fn pin(expr: &mut Expr, t_ms: i64) -> bool {
             pin_at(&mut e.at);
             return true;
         }
-        Expr::Call(e) if unsafe_to_pin(e.func.id) => return false,
+        Expr::Call(e) if unsafe_to_pin(e.func) => return false,
         _ => {}
     }
     expr.children_mut().into_iter().all(|child| pin(child, t_ms))
@@ -231,26 +231,8 @@ fn pin(expr: &mut Expr, t_ms: i64) -> bool {
 
 /// The functions whose result varies with the evaluation time though their arguments do not
 /// (`AtModifierUnsafeFunctions` of Prometheus' `promql/functions.go`, v3.13).
-fn unsafe_to_pin(func: Func) -> bool {
-    use Func as F;
-    matches!(
-        func,
-        F::DaysInMonth
-            | F::DayOfMonth
-            | F::DayOfWeek
-            | F::DayOfYear
-            | F::End
-            | F::Hour
-            | F::Minute
-            | F::Month
-            | F::Year
-            | F::PredictLinear
-            | F::Range
-            | F::Start
-            | F::Step
-            | F::Time
-            | F::Timestamp
-    )
+fn unsafe_to_pin(func: &Function) -> bool {
+    func.time != ReadsTime::Timeless || matches!(func.id, Func::Query(_))
 }
 
 impl Evaluator for Engine {

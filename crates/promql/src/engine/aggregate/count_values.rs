@@ -6,7 +6,7 @@
 use assay_model::{Labels, number::format_f};
 use hashbrown::HashMap;
 
-use super::group_labels;
+use super::{Task, group_labels};
 use crate::engine::{
     EvalError,
     eval::Evaluator,
@@ -17,23 +17,24 @@ use crate::engine::{
     vector::{Meta, Vector},
 };
 
-pub(super) fn count_values<'e>(
-    ev: &Evaluator<'e>,
-    node: &'e Node,
-    a: &'e Aggregation,
-    notes: &mut Notes,
-) -> Result<Vector<'e>, EvalError> {
-    let Some(param) = &a.param else {
-        return Err(ev.ctx.fail(node.site, "count_values needs the name of a label"));
-    };
+/// The name of the label that values go to.
+pub(super) fn label<'e>(ev: &Evaluator<'e>, param: &'e Node) -> Result<&'e str, EvalError> {
     let literal = ev.literal(param)?;
     if !is_label_name(literal) {
         return Err(ev.ctx.fail(param.site, format!("invalid label name {literal}")));
     }
-    let label = literal.value.as_str();
-    let v = ev.vector(&a.vector, notes)?;
-    let columns = v.columns(ev.ctx, notes)?;
-    let steps = node.grid.steps;
+    Ok(&literal.value)
+}
+
+pub(super) fn count_values<'e>(
+    task: &Task<'_, 'e>,
+    a: &Aggregation,
+    label: &str,
+    notes: &mut Notes,
+) -> Result<Vector<'e>, EvalError> {
+    let v = &task.vector;
+    let columns = v.columns(task.ev.ctx, notes)?;
+    let steps = task.node.grid.steps;
     let mut grouping = a.grouping.clone();
     if !a.without {
         grouping.push(label.to_owned());

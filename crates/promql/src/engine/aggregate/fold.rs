@@ -2,14 +2,11 @@
 //! `stdvar`. Invariant: memory grows with groups and steps, not with series.
 
 use super::Task;
-use crate::{
-    ast::AggregateOp,
-    engine::{
-        EvalError,
-        notes::{Note, Notes, ignored_in_aggregation},
-        points::{ABSENT, Points, is_absent},
-        vector::Vector,
-    },
+use crate::engine::{
+    EvalError,
+    notes::{Note, Notes, ignored_in_aggregation},
+    points::{ABSENT, Points, is_absent},
+    vector::Vector,
 };
 
 /// How many series of a group are folded by one thread before the parts are joined. Fixed, so that the
@@ -58,46 +55,41 @@ pub(super) fn fold_groups<A: Accumulate>(
     Ok(out)
 }
 
-pub(super) fn fold<'e>(
+/// What `finish` makes of the number of samples in each group.
+pub(super) fn count<'e>(
     task: &Task<'_, 'e>,
-    op: AggregateOp,
+    finish: fn(f64) -> f64,
     notes: &mut Notes,
 ) -> Result<Vector<'e>, EvalError> {
     let steps = task.node.grid.steps;
-    let columns = match op {
-        AggregateOp::Min | AggregateOp::Max => {
-            let max = op == AggregateOp::Max;
-            fold_groups(task, notes, || Extreme { max, site: task.site, values: vec![ABSENT; steps] })?
-                .into_iter()
-                .map(|e| Points::floats(e.values))
-                .collect()
-        }
-        AggregateOp::Stddev | AggregateOp::Stdvar => {
-            let name = op.as_str();
-            let make = || Spread { name, site: task.site, moments: vec![Moments::default(); steps] };
-            let finish = |m: &Moments| match (m.n, op) {
-                (0.0, _) => ABSENT,
-                (n, AggregateOp::Stdvar) => m.squares / n,
-                (n, _) => (m.squares / n).sqrt(),
-            };
-            let kept = fold_groups(task, notes, make)?;
-            kept.iter().map(|s| Points::floats(s.moments.iter().map(finish).collect())).collect()
-        }
-        _ => {
-            let one = op == AggregateOp::Group;
-            let finish = |n: f64| {
-                if n == 0.0 {
-                    ABSENT
-                } else if one {
-                    1.0
-                } else {
-                    n
-                }
-            };
-            let kept = fold_groups(task, notes, || Count(vec![0.0; steps]))?;
-            kept.into_iter().map(|c| Points::floats(c.0.into_iter().map(finish).collect())).collect()
-        }
-    };
+    let kept = fold_groups(task, notes, || Count(vec![0.0; steps]))?;
+    let value = |n: f64| if n == 0.0 { ABSENT } else { finish(n) };
+    let columns = kept.into_iter().map(|c| Points::floats(c.0.into_iter().map(value).collect())).collect();
+    Ok(Vector::ready(task.metas(), columns))
+}
+
+/// The largest or smallest value of each group.
+pub(super) fn extreme<'e>(
+    task: &Task<'_, 'e>,
+    max: bool,
+    notes: &mut Notes,
+) -> Result<Vector<'e>, EvalError> {
+    let steps = task.node.grid.steps;
+    let kept = fold_groups(task, notes, || Extreme { max, site: task.site, values: vec![ABSENT; steps] })?;
+    Ok(Vector::ready(task.metas(), kept.into_iter().map(|e| Points::floats(e.values)).collect()))
+}
+
+/// What `finish` makes of the variance of each group.
+pub(super) fn spread<'e>(
+    task: &Task<'_, 'e>,
+    finish: fn(f64) -> f64,
+    notes: &mut Notes,
+) -> Result<Vector<'e>, EvalError> {
+    let (steps, name) = (task.node.grid.steps, task.op.as_str());
+    let make = || Spread { name, site: task.site, moments: vec![Moments::default(); steps] };
+    let value = |m: &Moments| if m.n == 0.0 { ABSENT } else { finish(m.squares / m.n) };
+    let kept = fold_groups(task, notes, make)?;
+    let columns = kept.iter().map(|s| Points::floats(s.moments.iter().map(value).collect())).collect();
     Ok(Vector::ready(task.metas(), columns))
 }
 

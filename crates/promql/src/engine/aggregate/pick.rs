@@ -7,22 +7,30 @@ use assay_model::{Labels, number::format_g};
 use xxhash_rust::xxh64::xxh64;
 
 use super::Task;
-use crate::{
-    ast::AggregateOp,
-    engine::{
-        EvalError,
-        notes::{Notes, ignored_in_aggregation},
-        points::{ABSENT, Points, Scalars, is_absent},
-        vector::Vector,
-    },
+use crate::engine::{
+    EvalError,
+    notes::{Notes, ignored_in_aggregation},
+    points::{ABSENT, Points, Scalars, is_absent},
+    vector::Vector,
 };
 
 /// Values of a step that are kept: the value and the member's place in its group.
 type Kept = Vec<(f64, usize)>;
 
+/// Which of a group's samples are kept.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Rank {
+    /// `topk`
+    Highest,
+    /// `bottomk`
+    Lowest,
+    /// `limitk`
+    First,
+}
+
 pub(super) fn by_rank<'e>(
     task: &Task<'_, 'e>,
-    op: AggregateOp,
+    by: Rank,
     param: &Scalars,
     param_site: usize,
     notes: &mut Notes,
@@ -38,26 +46,29 @@ pub(super) fn by_rank<'e>(
         let mut columns = Vec::new();
         for (place, &i) in task.groups[g].members.iter().enumerate() {
             let mut points = task.vector.column(i, worker)?.into_owned();
-            if op == AggregateOp::Limitk {
-                for step in (0..steps).filter(|s| points.has(*s)) {
-                    if kept[step].len() < k[step] {
-                        kept[step].push((0.0, place));
+            match by {
+                Rank::First => {
+                    for step in (0..steps).filter(|s| points.has(*s)) {
+                        if kept[step].len() < k[step] {
+                            kept[step].push((0.0, place));
+                        }
                     }
                 }
-            } else {
-                if !points.histograms.is_empty() {
-                    worker.notes.info(task.node.site, ignored_in_aggregation(op.as_str()));
-                    points.histograms.clear();
-                }
-                for (step, v) in points.values.iter().enumerate().filter(|(_, v)| !is_absent(**v)) {
-                    insert(&mut kept[step], k[step], *v, place, op == AggregateOp::Topk);
+                Rank::Highest | Rank::Lowest => {
+                    if !points.histograms.is_empty() {
+                        worker.notes.info(task.node.site, ignored_in_aggregation(task.op.as_str()));
+                        points.histograms.clear();
+                    }
+                    for (step, v) in points.values.iter().enumerate().filter(|(_, v)| !is_absent(**v)) {
+                        insert(&mut kept[step], k[step], *v, place, by == Rank::Highest);
+                    }
                 }
             }
             columns.push(points);
             release_unused(&mut columns, &kept, place, steps);
         }
-        if op != AggregateOp::Limitk {
-            kept.iter_mut().for_each(|list| rank(list, op == AggregateOp::Topk));
+        if by != Rank::First {
+            kept.iter_mut().for_each(|list| rank(list, by == Rank::Highest));
         }
         Ok(chosen(&columns, &kept, steps))
     })?;

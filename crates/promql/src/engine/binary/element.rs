@@ -8,7 +8,7 @@ use std::sync::Arc;
 use assay_model::{CounterResetHint, FloatHistogram, histogram::AddNotes};
 
 use crate::{
-    ast::BinaryOp,
+    ast::{ArithmeticOp, BinaryKind, BinaryOp, ComparisonOp, TrimOp},
     engine::{
         notes::{Notes, Site, bounds_reconciled, reset_collision},
         points::Point,
@@ -29,41 +29,46 @@ pub(super) struct Outcome {
 
 /// The operator between numbers; comparisons yield 0 or 1.
 pub(super) fn scalars(op: BinaryOp, a: f64, b: f64) -> f64 {
-    if op.is_comparison() { f64::from(u8::from(compare(op, a, b))) } else { arithmetic(op, a, b) }
-}
-
-/// The arithmetic operators; NaN for any other.
-#[inline]
-pub(super) fn arithmetic(op: BinaryOp, a: f64, b: f64) -> f64 {
-    match op {
-        BinaryOp::Add => a + b,
-        BinaryOp::Sub => a - b,
-        BinaryOp::Mul => a * b,
-        BinaryOp::Div => a / b,
-        BinaryOp::Mod => a % b,
-        BinaryOp::Pow => a.powf(b),
-        BinaryOp::Atan2 => a.atan2(b),
-        _ => f64::NAN,
+    match op.kind() {
+        BinaryKind::Arithmetic(op) => arithmetic(op, a, b),
+        BinaryKind::Comparison(op) => f64::from(u8::from(compare(op, a, b))),
+        BinaryKind::Set(_) | BinaryKind::Trim(_) => f64::NAN,
     }
 }
 
-/// The comparisons; false for any other.
+/// The arithmetic operators.
 #[inline]
-pub(super) fn compare(op: BinaryOp, a: f64, b: f64) -> bool {
+pub(super) fn arithmetic(op: ArithmeticOp, a: f64, b: f64) -> f64 {
     match op {
-        BinaryOp::Eql => a == b,
-        BinaryOp::Neq => a != b,
-        BinaryOp::Gtr => a > b,
-        BinaryOp::Gte => a >= b,
-        BinaryOp::Lss => a < b,
-        BinaryOp::Lte => a <= b,
-        _ => false,
+        ArithmeticOp::Add => a + b,
+        ArithmeticOp::Sub => a - b,
+        ArithmeticOp::Mul => a * b,
+        ArithmeticOp::Div => a / b,
+        ArithmeticOp::Mod => a % b,
+        ArithmeticOp::Pow => a.powf(b),
+        ArithmeticOp::Atan2 => a.atan2(b),
+    }
+}
+
+/// The comparisons.
+#[inline]
+pub(super) fn compare(op: ComparisonOp, a: f64, b: f64) -> bool {
+    match op {
+        ComparisonOp::Eql => a == b,
+        ComparisonOp::Neq => a != b,
+        ComparisonOp::Gtr => a > b,
+        ComparisonOp::Gte => a >= b,
+        ComparisonOp::Lss => a < b,
+        ComparisonOp::Lte => a <= b,
     }
 }
 
 /// Whether the result is something other than one of the samples, so that the metric's name goes.
 pub(super) fn changes_meaning(op: BinaryOp) -> bool {
-    !op.is_comparison() && !op.is_set() && !matches!(op, BinaryOp::TrimUpper | BinaryOp::TrimLower)
+    match op.kind() {
+        BinaryKind::Arithmetic(_) => true,
+        BinaryKind::Comparison(_) | BinaryKind::Set(_) | BinaryKind::Trim(_) => false,
+    }
 }
 
 /// The operator between two samples; `None`, with a note, where there is no result.
@@ -74,29 +79,31 @@ pub(super) fn samples(
     site: Site,
     notes: &mut Notes,
 ) -> Option<Outcome> {
-    let trim = matches!(op, BinaryOp::TrimUpper | BinaryOp::TrimLower);
-    match (a, b) {
-        (Point::Float(a), Point::Float(b)) if !trim => Some(if op.is_comparison() {
-            Outcome { value: Result2::Float(a), keep: compare(op, a, b) }
-        } else {
-            Outcome { value: Result2::Float(arithmetic(op, a, b)), keep: true }
-        }),
-        (Point::Float(a), Point::Histogram(b)) if op == BinaryOp::Mul => changed(b, |h| h.mul(a)),
-        (Point::Histogram(a), Point::Float(b)) => match op {
-            BinaryOp::Mul => changed(a, |h| h.mul(b)),
-            BinaryOp::Div => changed(a, |h| h.div(b)),
-            BinaryOp::TrimUpper => kept(a, |h| h.trim_above(b)),
-            BinaryOp::TrimLower => kept(a, |h| h.trim_below(b)),
-            _ => incompatible(op, ("histogram", "float"), site, notes),
-        },
-        (Point::Histogram(a), Point::Histogram(b)) => match op {
-            BinaryOp::Add | BinaryOp::Sub => sum(op, a, b, site, notes),
-            BinaryOp::Eql => Some(Outcome { value: Result2::Histogram(a.clone()), keep: a.equals(b) }),
-            BinaryOp::Neq => Some(Outcome { value: Result2::Histogram(a.clone()), keep: !a.equals(b) }),
-            _ => incompatible(op, ("histogram", "histogram"), site, notes),
-        },
-        (a, b) => {
-            let kind = |p| if matches!(p, Point::Float(_)) { "float" } else { "histogram" };
+    use BinaryKind::{Arithmetic, Comparison, Trim};
+    use Point::{Float, Histogram};
+    match (op.kind(), a, b) {
+        (Arithmetic(op), Float(a), Float(b)) => {
+            Some(Outcome { value: Result2::Float(arithmetic(op, a, b)), keep: true })
+        }
+        (Comparison(op), Float(a), Float(b)) => {
+            Some(Outcome { value: Result2::Float(a), keep: compare(op, a, b) })
+        }
+        (Arithmetic(ArithmeticOp::Mul), Float(a), Histogram(b)) => changed(b, |h| h.mul(a)),
+        (Arithmetic(ArithmeticOp::Mul), Histogram(a), Float(b)) => changed(a, |h| h.mul(b)),
+        (Arithmetic(ArithmeticOp::Div), Histogram(a), Float(b)) => changed(a, |h| h.div(b)),
+        (Trim(TrimOp::TrimUpper), Histogram(a), Float(b)) => kept(a, |h| h.trim_above(b)),
+        (Trim(TrimOp::TrimLower), Histogram(a), Float(b)) => kept(a, |h| h.trim_below(b)),
+        (Arithmetic(ArithmeticOp::Add | ArithmeticOp::Sub), Histogram(a), Histogram(b)) => {
+            sum(op, a, b, site, notes)
+        }
+        (Comparison(ComparisonOp::Eql), Histogram(a), Histogram(b)) => {
+            Some(Outcome { value: Result2::Histogram(a.clone()), keep: a.equals(b) })
+        }
+        (Comparison(ComparisonOp::Neq), Histogram(a), Histogram(b)) => {
+            Some(Outcome { value: Result2::Histogram(a.clone()), keep: !a.equals(b) })
+        }
+        (_, a, b) => {
+            let kind = |p| if matches!(p, Float(_)) { "float" } else { "histogram" };
             incompatible(op, (kind(a), kind(b)), site, notes)
         }
     }

@@ -8,7 +8,7 @@ use hashbrown::HashMap;
 
 use super::element::{Outcome, Result2, arithmetic, changes_meaning, compare, samples};
 use crate::{
-    ast::{BinaryOp, VectorMatchCardinality, VectorMatching},
+    ast::{BinaryKind, BinaryOp, VectorMatchCardinality, VectorMatching},
     engine::{
         EvalError,
         eval::Evaluator,
@@ -217,9 +217,11 @@ impl Matcher<'_> {
 
     /// The operator over two columns.
     fn columns(&self, many: &Points, one: &Points, notes: &mut Notes) -> Points {
-        let floats = many.histograms.is_empty() && one.histograms.is_empty();
-        if floats && !matches!(self.op, BinaryOp::TrimLower | BinaryOp::TrimUpper) {
-            return self.floats(many, one);
+        if many.histograms.is_empty()
+            && one.histograms.is_empty()
+            && let Some(points) = self.floats(many, one)
+        {
+            return points;
         }
         let mut out = Points::absent(many.values.len());
         for step in 0..many.values.len() {
@@ -232,20 +234,25 @@ impl Matcher<'_> {
         out
     }
 
-    fn floats(&self, many: &Points, one: &Points) -> Points {
+    /// The operator over columns of floats, where these have results.
+    fn floats(&self, many: &Points, one: &Points) -> Option<Points> {
         let (lhs, rhs) = if self.exchanged { (one, many) } else { (many, one) };
         let pairs = lhs.values.iter().zip(&rhs.values);
-        let op = self.op;
         let either = |a: f64, b: f64, f: &dyn Fn(f64, f64) -> f64| {
             if is_absent(a) || is_absent(b) { ABSENT } else { f(a, b) }
         };
-        Points::floats(if !op.is_comparison() {
-            pairs.map(|(a, b)| either(*a, *b, &|a, b| arithmetic(op, a, b))).collect()
-        } else if self.return_bool {
-            pairs.map(|(a, b)| either(*a, *b, &|a, b| f64::from(u8::from(compare(op, a, b))))).collect()
-        } else {
-            pairs.map(|(a, b)| either(*a, *b, &|a, b| if compare(op, a, b) { a } else { ABSENT })).collect()
-        })
+        Some(Points::floats(match self.op.kind() {
+            BinaryKind::Arithmetic(op) => {
+                pairs.map(|(a, b)| either(*a, *b, &|a, b| arithmetic(op, a, b))).collect()
+            }
+            BinaryKind::Comparison(op) if self.return_bool => {
+                pairs.map(|(a, b)| either(*a, *b, &|a, b| f64::from(u8::from(compare(op, a, b))))).collect()
+            }
+            BinaryKind::Comparison(op) => pairs
+                .map(|(a, b)| either(*a, *b, &|a, b| if compare(op, a, b) { a } else { ABSENT }))
+                .collect(),
+            BinaryKind::Set(_) | BinaryKind::Trim(_) => return None,
+        }))
     }
 }
 

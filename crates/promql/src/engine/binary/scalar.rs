@@ -2,11 +2,14 @@
 //! side it stands.
 
 use super::element::{Outcome, Result2, arithmetic, changes_meaning, compare, samples};
-use crate::engine::{
-    notes::{Notes, Site},
-    plan::Operation,
-    points::{ABSENT, Point, Points, Scalars, is_absent},
-    vector::Vector,
+use crate::{
+    ast::BinaryKind,
+    engine::{
+        notes::{Notes, Site},
+        plan::Operation,
+        points::{ABSENT, Point, Points, Scalars, is_absent},
+        vector::Vector,
+    },
 };
 
 /// `vector op scalar`, or with `swapped` `scalar op vector`.
@@ -22,24 +25,13 @@ pub(super) fn vector_scalar<'e>(
     }
     v.map(move |_, points, worker| {
         let job = Job { op, s: &s, site, swapped };
-        if points.histograms.is_empty() && matches!(plain(op), Plain::Yes) {
+        if points.histograms.is_empty() && !matches!(op.op.kind(), BinaryKind::Trim(_)) {
             job.floats(points);
         } else {
             *points = job.mixed(points, &mut worker.notes);
         }
         Ok(())
     })
-}
-
-/// Whether floats have a result for every operator but the trims.
-enum Plain {
-    Yes,
-    No,
-}
-
-fn plain(op: &Operation) -> Plain {
-    use crate::ast::BinaryOp::{TrimLower, TrimUpper};
-    if matches!(op.op, TrimUpper | TrimLower) { Plain::No } else { Plain::Yes }
 }
 
 struct Job<'j> {
@@ -52,17 +44,24 @@ struct Job<'j> {
 impl Job<'_> {
     /// Floats alone, the usual case.
     fn floats(&self, points: &mut Points) {
-        let (op, comparison, swapped) = (self.op.op, self.op.op.is_comparison(), self.swapped);
+        match self.op.op.kind() {
+            BinaryKind::Arithmetic(op) => self.each(points, |a, b, _| arithmetic(op, a, b)),
+            BinaryKind::Comparison(op) if self.op.return_bool => {
+                self.each(points, |a, b, _| f64::from(u8::from(compare(op, a, b))));
+            }
+            BinaryKind::Comparison(op) => {
+                self.each(points, |a, b, kept| if compare(op, a, b) { kept } else { ABSENT });
+            }
+            // Vectors alone have set operators, and floats have no part to be cut off.
+            BinaryKind::Set(_) | BinaryKind::Trim(_) => {}
+        }
+    }
+
+    /// Sets each sample to what `f` makes of both sides, as they were written, and of the sample.
+    fn each(&self, points: &mut Points, f: impl Fn(f64, f64, f64) -> f64) {
         for (step, v) in points.values.iter_mut().enumerate().filter(|(_, v)| !is_absent(**v)) {
             let s = self.s.at(step);
-            let (a, b) = if swapped { (s, *v) } else { (*v, s) };
-            if !comparison {
-                *v = arithmetic(op, a, b);
-            } else if self.op.return_bool {
-                *v = f64::from(u8::from(compare(op, a, b)));
-            } else if !compare(op, a, b) {
-                *v = ABSENT;
-            }
+            *v = if self.swapped { f(s, *v, *v) } else { f(*v, s, *v) };
         }
     }
 

@@ -5,7 +5,7 @@ use hashbrown::HashMap;
 
 use super::matching::signature;
 use crate::{
-    ast::BinaryOp,
+    ast::SetOp,
     engine::{
         EvalError,
         eval::Evaluator,
@@ -19,7 +19,7 @@ use crate::{
 pub(super) fn combine<'e>(
     ev: &Evaluator<'e>,
     node: &Node,
-    op: &'e Operation,
+    (op, which): (&'e Operation, SetOp),
     lhs: Vector<'e>,
     rhs: Vector<'e>,
     notes: &mut Notes,
@@ -34,18 +34,21 @@ pub(super) fn combine<'e>(
     let left: Vec<usize> = lhs.series.iter().map(|m| id_of(&m.labels)).collect();
     let right: Vec<usize> = rhs.series.iter().map(|m| id_of(&m.labels)).collect();
     let n = ids.len();
-    if op.op == BinaryOp::Or {
-        let (lhs, rhs) = (lhs.materialize(ev.ctx, notes)?, rhs.materialize(ev.ctx, notes)?);
-        let (a, b) = (lhs.columns(ev.ctx, notes)?, rhs.columns(ev.ctx, notes)?);
-        let present = Presence::of(&a, &left, n, steps);
-        let others = b.iter().zip(&right).map(|(p, id)| present.filter(p, *id, false));
-        let columns: Vec<Points> = a.iter().cloned().chain(others).collect();
-        let series = [lhs.series, rhs.series].concat();
-        return Vector::ready(series, columns).merge_duplicates(ev.ctx, node.site, notes);
-    }
+    let wanted = match which {
+        SetOp::Or => {
+            let (lhs, rhs) = (lhs.materialize(ev.ctx, notes)?, rhs.materialize(ev.ctx, notes)?);
+            let (a, b) = (lhs.columns(ev.ctx, notes)?, rhs.columns(ev.ctx, notes)?);
+            let present = Presence::of(&a, &left, n, steps);
+            let others = b.iter().zip(&right).map(|(p, id)| present.filter(p, *id, false));
+            let columns: Vec<Points> = a.iter().cloned().chain(others).collect();
+            let series = [lhs.series, rhs.series].concat();
+            return Vector::ready(series, columns).merge_duplicates(ev.ctx, node.site, notes);
+        }
+        SetOp::And => true,
+        SetOp::Unless => false,
+    };
     let b = rhs.columns(ev.ctx, notes)?;
     let present = Presence::of(&b, &right, n, steps);
-    let wanted = op.op == BinaryOp::And;
     let series = lhs.series.clone();
     Ok(Vector::lazy(series, move |i, worker| {
         let points = lhs.column(i, worker)?;

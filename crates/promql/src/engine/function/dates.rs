@@ -3,7 +3,7 @@
 use assay_model::Labels;
 
 use crate::{
-    ast::Func,
+    ast::DateFunc,
     engine::{
         calendar::Civil,
         grid::Grid,
@@ -12,26 +12,23 @@ use crate::{
     },
 };
 
-/// A part of a date.
-pub(super) type Part = fn(&Civil) -> i64;
-
 /// The part that a function yields.
-pub(super) fn part(func: Func) -> Option<Part> {
-    Some(match func {
-        Func::DaysInMonth => Civil::days_in_month,
-        Func::DayOfMonth => |c| c.day,
-        Func::DayOfWeek => |c| c.weekday,
-        Func::DayOfYear => |c| c.day_of_year,
-        Func::Hour => |c| c.hour,
-        Func::Minute => |c| c.minute,
-        Func::Month => |c| c.month,
-        Func::Year => |c| c.year,
-        _ => return None,
-    })
+fn part(which: DateFunc) -> fn(&Civil) -> i64 {
+    match which {
+        DateFunc::DaysInMonth => Civil::days_in_month,
+        DateFunc::DayOfMonth => |c| c.day,
+        DateFunc::DayOfWeek => |c| c.weekday,
+        DateFunc::DayOfYear => |c| c.day_of_year,
+        DateFunc::Hour => |c| c.hour,
+        DateFunc::Minute => |c| c.minute,
+        DateFunc::Month => |c| c.month,
+        DateFunc::Year => |c| c.year,
+    }
 }
 
 /// The part for every sample, or for the times of the grid.
-pub(super) fn apply(part: Part, input: Option<Vector<'_>>, grid: Grid) -> Vector<'_> {
+pub(super) fn apply(which: DateFunc, input: Option<Vector<'_>>, grid: Grid) -> Vector<'_> {
+    let part = part(which);
     let of = move |seconds: f64| part(&Civil::from_float(seconds)) as f64;
     let Some(v) = input else {
         let values =
@@ -39,7 +36,7 @@ pub(super) fn apply(part: Part, input: Option<Vector<'_>>, grid: Grid) -> Vector
         let meta = Meta { labels: Labels::empty(), drop_name: false };
         return Vector::ready(vec![meta], vec![Points::floats(values)]);
     };
-    v.drop_names().map(move |_, points, _| {
+    v.map(move |_, points, _| {
         points.map_floats(of);
         Ok(())
     })

@@ -6,24 +6,20 @@
 use assay_model::{FloatHistogram, kahan::Kahan};
 
 use crate::{
-    ast::Func,
+    ast::HistogramFunc,
     engine::{points::ABSENT, vector::Vector},
 };
 
-/// The function of a histogram that a function applies to every sample.
-pub(super) fn function(func: Func) -> Option<fn(&FloatHistogram) -> f64> {
-    Some(match func {
-        Func::HistogramCount => |h| h.count,
-        Func::HistogramSum => |h| h.sum,
-        Func::HistogramAvg => |h| h.sum / h.count,
-        Func::HistogramStddev => |h| variance(h).sqrt(),
-        Func::HistogramStdvar => variance,
-        _ => return None,
-    })
-}
-
-pub(super) fn apply(v: Vector<'_>, f: fn(&FloatHistogram) -> f64) -> Vector<'_> {
-    v.drop_names().map(move |_, points, _| {
+/// Applies a function of a histogram to every sample.
+pub(super) fn apply(v: Vector<'_>, which: HistogramFunc) -> Vector<'_> {
+    let f: fn(&FloatHistogram) -> f64 = match which {
+        HistogramFunc::HistogramCount => |h| h.count,
+        HistogramFunc::HistogramSum => |h| h.sum,
+        HistogramFunc::HistogramAvg => |h| h.sum / h.count,
+        HistogramFunc::HistogramStddev => |h| variance(h).sqrt(),
+        HistogramFunc::HistogramStdvar => variance,
+    };
+    v.map(move |_, points, _| {
         points.values.fill(ABSENT);
         for (step, h) in std::mem::take(&mut points.histograms) {
             points.values[step as usize] = f(&h);

@@ -1,46 +1,56 @@
 //! Functions of one float. Invariant: histograms have no result.
 
 use crate::{
-    ast::Func,
+    ast::FloatFunc,
     engine::{points::Scalars, points::is_absent, vector::Vector},
 };
 
-/// The function of a float that a function applies to every sample.
-pub(super) fn function(func: Func) -> Option<fn(f64) -> f64> {
-    Some(match func {
-        Func::Abs => f64::abs,
-        Func::Ceil => f64::ceil,
-        Func::Floor => f64::floor,
-        Func::Exp => f64::exp,
-        Func::Sqrt => f64::sqrt,
-        Func::Ln => f64::ln,
-        Func::Log2 => f64::log2,
-        Func::Log10 => f64::log10,
-        Func::Sin => f64::sin,
-        Func::Cos => f64::cos,
-        Func::Tan => f64::tan,
-        Func::Asin => f64::asin,
-        Func::Acos => f64::acos,
-        Func::Atan => f64::atan,
-        Func::Sinh => f64::sinh,
-        Func::Cosh => f64::cosh,
-        Func::Tanh => f64::tanh,
-        Func::Asinh => f64::asinh,
-        Func::Acosh => f64::acosh,
-        Func::Atanh => f64::atanh,
-        Func::Rad => |v| v * std::f64::consts::PI / 180.0,
-        Func::Deg => |v| v * 180.0 / std::f64::consts::PI,
-        Func::Sgn => |v| {
-            if v < 0.0 {
-                -1.0
-            } else if v > 0.0 {
-                1.0
-            } else {
-                v
-            }
-        },
-        _ => return None,
+/// Applies a function of a float to every sample.
+pub(super) fn apply(v: Vector<'_>, which: FloatFunc) -> Vector<'_> {
+    let f = function(which);
+    v.map(move |_, points, _| {
+        points.map_floats(f);
+        Ok(())
     })
+}
+
+fn function(which: FloatFunc) -> fn(f64) -> f64 {
+    match which {
+        FloatFunc::Abs => f64::abs,
+        FloatFunc::Ceil => f64::ceil,
+        FloatFunc::Floor => f64::floor,
+        FloatFunc::Exp => f64::exp,
+        FloatFunc::Sqrt => f64::sqrt,
+        FloatFunc::Ln => f64::ln,
+        FloatFunc::Log2 => f64::log2,
+        FloatFunc::Log10 => f64::log10,
+        FloatFunc::Sin => f64::sin,
+        FloatFunc::Cos => f64::cos,
+        FloatFunc::Tan => f64::tan,
+        FloatFunc::Asin => f64::asin,
+        FloatFunc::Acos => f64::acos,
+        FloatFunc::Atan => f64::atan,
+        FloatFunc::Sinh => f64::sinh,
+        FloatFunc::Cosh => f64::cosh,
+        FloatFunc::Tanh => f64::tanh,
+        FloatFunc::Asinh => f64::asinh,
+        FloatFunc::Acosh => f64::acosh,
+        FloatFunc::Atanh => f64::atanh,
+        FloatFunc::Rad => |v| v * std::f64::consts::PI / 180.0,
+        FloatFunc::Deg => |v| v * 180.0 / std::f64::consts::PI,
+        FloatFunc::Sgn => sign,
+    }
+}
+
+/// -1, 0 or 1; zeros and NaN as they are.
+fn sign(v: f64) -> f64 {
+    if v < 0.0 {
+        -1.0
+    } else if v > 0.0 {
+        1.0
+    } else {
+        v
+    }
 }
 
 /// The larger one as Go's `math.Max`: +Inf even beside a NaN, else NaN where either is.
@@ -56,7 +66,7 @@ pub(crate) fn min(a: f64, b: f64) -> f64 {
 
 /// Values held between two limits; no result where the limits are the wrong way round.
 pub(super) fn clamp(v: Vector<'_>, low: Scalars, high: Scalars) -> Vector<'_> {
-    v.drop_names().map(move |_, points, _| {
+    v.map(move |_, points, _| {
         points.histograms.clear();
         for (step, v) in points.values.iter_mut().enumerate().filter(|(_, v)| !is_absent(**v)) {
             let (low, high) = (low.at(step), high.at(step));
@@ -68,7 +78,7 @@ pub(super) fn clamp(v: Vector<'_>, low: Scalars, high: Scalars) -> Vector<'_> {
 
 /// Values rounded to a multiple of `nearest`, halves upwards.
 pub(super) fn round(v: Vector<'_>, nearest: Scalars) -> Vector<'_> {
-    v.drop_names().map(move |_, points, _| {
+    v.map(move |_, points, _| {
         points.histograms.clear();
         for (step, v) in points.values.iter_mut().enumerate().filter(|(_, v)| !is_absent(**v)) {
             // Multiplying by the inverse keeps multiples of 0.1 and the like clean.

@@ -133,8 +133,11 @@ fn measure<'e>(
         }
         Ok(out)
     })?;
-    let (series, columns) =
-        done.into_iter().flatten().map(|(labels, points)| (Meta { labels, drop_name: true }, points)).unzip();
+    let (series, columns) = done
+        .into_iter()
+        .flatten()
+        .map(|(labels, points)| (Meta { labels, drop_name: false }, points))
+        .unzip();
     Vector::ready(series, columns).merge_duplicates(ev.ctx, node.site, notes)
 }
 

@@ -4,7 +4,7 @@
 use std::{cmp::Ordering, sync::Arc};
 
 use crate::{
-    ast::Func,
+    ast::SortFunc,
     engine::{
         EvalError,
         eval::Evaluator,
@@ -15,12 +15,29 @@ use crate::{
     },
 };
 
-/// `sort` and `sort_desc`: by value, NaN last, histograms left out.
-pub(super) fn by_value<'e>(
+/// The vector in the function's order.
+pub(super) fn sort<'e>(
+    ev: &Evaluator<'e>,
+    node: &Node,
+    args: &'e [Arc<Node>],
+    which: SortFunc,
+    notes: &mut Notes,
+) -> Result<Vector<'e>, EvalError> {
+    let v = ev.vector(&args[0], notes)?;
+    match which {
+        SortFunc::Sort => by_value(ev, node, v, f64::total_cmp, notes),
+        SortFunc::SortDesc => by_value(ev, node, v, |a, b| b.total_cmp(a), notes),
+        SortFunc::SortByLabel => by_label(ev, node, v, &args[1..], |o| o, notes),
+        SortFunc::SortByLabelDesc => by_label(ev, node, v, &args[1..], Ordering::reverse, notes),
+    }
+}
+
+/// By value, NaN last, histograms left out.
+fn by_value<'e>(
     ev: &Evaluator<'e>,
     node: &Node,
     v: Vector<'e>,
-    func: Func,
+    order: fn(&f64, &f64) -> Ordering,
     notes: &mut Notes,
 ) -> Result<Vector<'e>, EvalError> {
     let v = v.map(|_, points, _| {
@@ -34,29 +51,26 @@ pub(super) fn by_value<'e>(
             (true, true) => Ordering::Equal,
             (true, false) => Ordering::Greater,
             (false, true) => Ordering::Less,
-            _ if func == Func::Sort => a.total_cmp(&b),
-            _ => b.total_cmp(&a),
+            (false, false) => order(&a, &b),
         }
     })
 }
 
-/// `sort_by_label` and `sort_by_label_desc`: by the labels in turn, numbers in them as numbers, then by all.
-pub(super) fn by_label<'e>(
+/// By the labels in turn, numbers in them as numbers, then by all.
+fn by_label<'e>(
     ev: &Evaluator<'e>,
     node: &Node,
-    args: &'e [Arc<Node>],
-    func: Func,
+    v: Vector<'e>,
+    names: &'e [Arc<Node>],
+    direction: fn(Ordering) -> Ordering,
     notes: &mut Notes,
 ) -> Result<Vector<'e>, EvalError> {
-    let v = ev.vector(&args[0], notes)?;
-    let names = args[1..].iter().map(|a| ev.text(a)).collect::<Result<Vec<_>, _>>()?;
+    let names = names.iter().map(|a| ev.text(a)).collect::<Result<Vec<_>, _>>()?;
     reordered(ev, node, v, notes, |(a, _), (b, _)| {
-        let by_names = names.iter().map(|n| {
-            let value = |m: &Meta| m.labels.get(n).unwrap_or("").to_owned();
-            natural(&value(a), &value(b))
-        });
-        let order = by_names.fold(Ordering::Equal, Ordering::then).then_with(|| a.labels.cmp(&b.labels));
-        if func == Func::SortByLabel { order } else { order.reverse() }
+        let value = |m: &'_ Meta, n: &str| m.labels.get(n).unwrap_or("").to_owned();
+        let by_names = names.iter().map(|n| natural(&value(a, n), &value(b, n)));
+        let order = by_names.into_iter().find(|o| *o != Ordering::Equal);
+        direction(order.unwrap_or_else(|| a.labels.cmp(&b.labels)))
     })
 }
 

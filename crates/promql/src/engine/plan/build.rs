@@ -13,8 +13,9 @@ use super::{
 };
 use crate::{
     ast::{
-        AggregateExpr, AtModifier, BinaryExpr, BinaryOp, Call, DurationContext, DurationExpr, Expr, Func,
-        MatrixSelector, RangeMode, SubqueryExpr, UnaryOp, ValueType, VectorSelector,
+        AbsenceFunc, AggregateExpr, AtModifier, BinaryExpr, BinaryKind, Call, DurationContext, DurationExpr,
+        Expr, Func, MatrixSelector, QueryFunc, RangeFunc, RangeMode, Statistics, SubqueryExpr, TimeFunc,
+        UnaryOp, ValueType, VectorSelector,
     },
     engine::{EngineOptions, EvalError, function, notes::Site},
 };
@@ -136,53 +137,79 @@ impl<'o> Builder<'o> {
     }
 
     fn call(&mut self, c: &Call, grid: Grid) -> Result<Op, EvalError> {
-        let func = c.func.id;
-        if c.func.experimental && !self.options.experimental_functions {
+        if c.func.is_experimental() && !self.options.experimental_functions {
             return Err(experimental(c.func.name, c.span.clone()));
         }
-        let first = c.args.first().map(Expr::unparen);
-        match (func, first) {
-            (Func::Start, _) => return Ok(Op::Number(self.query.start_ms as f64 / 1000.0)),
-            (Func::End, _) => {
-                return Ok(Op::Number((self.query.start_ms + self.durations.range_ms) as f64 / 1000.0));
-            }
-            (Func::Range, _) => return Ok(Op::Number(self.durations.range_ms as f64 / 1000.0)),
-            (Func::Step, _) => {
-                let step = if self.durations.range_ms == 0 { 0 } else { self.durations.step_ms };
-                return Ok(Op::Number(step as f64 / 1000.0));
-            }
-            (Func::Timestamp | Func::StartTimestamp, Some(Expr::Vector(v))) => {
+        match (c.func.id, c.args.first().map(Expr::unparen)) {
+            (Func::Query(of), _) => Ok(Op::Number(self.of_query(of))),
+            (Func::Time(which), Some(Expr::Vector(v))) => {
                 self.site(&c.args[0]);
                 let selector = self.selector(v, grid)?;
-                return Ok(Op::Times { selector, start: func == Func::StartTimestamp });
+                Ok(Op::Times { selector, start: which == TimeFunc::StartTimestamp })
             }
-            (Func::Info, _) => return self.info(c, grid),
-            (Func::Absent, Some(arg)) => {
+            (Func::Info(_), _) => self.info(c, grid),
+            (Func::Absence(AbsenceFunc::Absent), Some(arg)) => {
+                Ok(Op::Absent { labels: absent_labels(arg), vector: self.build(arg, grid)? })
+            }
+            (Func::Absence(AbsenceFunc::AbsentOverTime), Some(arg)) => {
                 let labels = absent_labels(arg);
-                return Ok(Op::Absent { vector: self.build(arg, grid)?, labels });
+                Ok(Op::AbsentOverTime { window: self.argument(c, arg, grid)?, labels })
             }
-            _ => {}
+            (Func::Range(which), _) => self.range(c, which, grid),
+            (
+                Func::Absence(_)
+                | Func::Date(_)
+                | Func::Float(_)
+                | Func::Histogram(_)
+                | Func::Label(_)
+                | Func::Limit(_)
+                | Func::Quantile(_)
+                | Func::Scalar(_)
+                | Func::Sort(_)
+                | Func::Time(_),
+                _,
+            ) => {
+                let args = c.args.iter().map(|a| self.build(a, grid)).collect::<Result<_, _>>()?;
+                Ok(Op::Function { func: c.func, args })
+            }
         }
-        let at = c.args.iter().position(|a| a.value_type() == ValueType::Matrix);
-        let Some(at) = at else {
-            let args = c.args.iter().map(|a| self.build(a, grid)).collect::<Result<_, _>>()?;
-            return Ok(Op::Function { func, args });
+    }
+
+    /// What a query says of itself, in seconds.
+    fn of_query(&self, of: QueryFunc) -> f64 {
+        let ms = match of {
+            QueryFunc::Start => self.query.start_ms,
+            QueryFunc::End => self.query.start_ms + self.durations.range_ms,
+            QueryFunc::Range => self.durations.range_ms,
+            QueryFunc::Step if self.durations.range_ms == 0 => 0,
+            QueryFunc::Step => self.durations.step_ms,
         };
+        ms as f64 / 1000.0
+    }
+
+    fn range(&mut self, c: &Call, which: RangeFunc, grid: Grid) -> Result<Op, EvalError> {
         let (mut window, mut params) = (None, Vec::new());
-        for (i, arg) in c.args.iter().enumerate() {
-            if i == at {
-                window = Some(self.window(arg.unparen(), grid)?);
+        for arg in &c.args {
+            if arg.value_type() == ValueType::Matrix {
+                window = Some(self.argument(c, arg.unparen(), grid)?);
             } else {
                 params.push(self.build(arg, grid)?);
             }
         }
-        let Some(window) = window else { return Ok(Op::Function { func, args: params }) };
-        function::check_mode(c.func, window.mode)
-            .map_err(|message| EvalError::Expression { message, span: c.span.clone() })?;
-        if func == Func::AbsentOverTime {
-            return Ok(Op::AbsentOverTime { window, labels: absent_labels(c.args[at].unparen()) });
+        let window = window.ok_or_else(|| EvalError::Expression {
+            message: format!("{} needs a range vector", c.func.name),
+            span: c.span.clone(),
+        })?;
+        Ok(Op::Range { func: c.func, which, window, params })
+    }
+
+    /// The range vector that a call is given.
+    fn argument(&mut self, c: &Call, arg: &Expr, grid: Grid) -> Result<Window, EvalError> {
+        let window = self.window(arg, grid)?;
+        match function::check_mode(c.func, window.mode) {
+            Ok(()) => Ok(window),
+            Err(message) => Err(EvalError::Expression { message, span: c.span.clone() }),
         }
-        Ok(Op::Range { func, window, params })
     }
 
     fn info(&mut self, c: &Call, grid: Grid) -> Result<Op, EvalError> {
@@ -335,14 +362,10 @@ impl Stats {
     /// What holds for the parts of an expression.
     fn under(self, expr: &Expr) -> Self {
         let (wants, blocks) = match expr {
-            Expr::Call(c) => (
-                matches!(c.func.id, Func::HistogramCount | Func::HistogramSum | Func::HistogramAvg),
-                matches!(
-                    c.func.id,
-                    Func::HistogramQuantile | Func::HistogramQuantiles | Func::HistogramFraction
-                ),
-            ),
-            Expr::Binary(b) => (false, matches!(b.op, BinaryOp::TrimUpper | BinaryOp::TrimLower)),
+            Expr::Call(c) => {
+                (c.func.statistics == Statistics::Enough, c.func.statistics == Statistics::TooLittle)
+            }
+            Expr::Binary(b) => (false, matches!(b.op.kind(), BinaryKind::Trim(_))),
             _ => (false, false),
         };
         Self { wanted: self.wanted || wants, blocked: self.blocked || blocks }

@@ -59,11 +59,13 @@ fn describe(node: &Node) -> String {
         Op::Select(s) => format!("select {}{}{}, {}", s.selection, shift(s.shift), mode(s.mode), grid(node)),
         Op::Times { selector, .. } => format!("times of selection {}, {}", selector.selection, grid(node)),
         Op::Raw(w) => format!("range {}", window(w)),
-        Op::Range { func, window: w, .. } => format!("{func:?} over {}, {}", window(w), grid(node)),
-        Op::AbsentOverTime { window: w, .. } => format!("AbsentOverTime over {}, {}", window(w), grid(node)),
-        Op::Absent { .. } => "Absent".to_owned(),
-        Op::Info(_) => "Info".to_owned(),
-        Op::Function { func, .. } => format!("{func:?}"),
+        Op::Range { func, window: w, .. } => format!("{} over {}, {}", func.name, window(w), grid(node)),
+        Op::AbsentOverTime { window: w, .. } => {
+            format!("absent_over_time over {}, {}", window(w), grid(node))
+        }
+        Op::Absent { .. } => "absent".to_owned(),
+        Op::Info(_) => "info".to_owned(),
+        Op::Function { func, .. } => func.name.to_owned(),
         Op::Aggregate(a) => {
             let groups = match (a.without, a.grouping.is_empty()) {
                 (false, true) => String::new(),

@@ -23,8 +23,8 @@ fn write_op(out: &mut String, op: &Op) -> std::fmt::Result {
             write_selector(out, if *start { "start times" } else { "times" }, selector)
         }
         Op::Raw(w) => write_window(out, "raw", w),
-        Op::Range { func, window, params } => {
-            write_window(out, &format!("{func:?}"), window)?;
+        Op::Range { func, window, params, .. } => {
+            write_window(out, func.name, window)?;
             params.iter().try_for_each(|p| write!(out, ",{}", p.id))
         }
         Op::AbsentOverTime { window, labels } => {
@@ -34,7 +34,7 @@ fn write_op(out: &mut String, op: &Op) -> std::fmt::Result {
         Op::Absent { vector, labels } => write!(out, "absent {} {labels}", vector.id),
         Op::Info(call) => write!(out, "info {} {:?} {:?}", call.vector.id, call.matchers, call.shift),
         Op::Function { func, args } => {
-            write!(out, "{func:?}")?;
+            out.write_str(func.name)?;
             args.iter().try_for_each(|a| write!(out, ",{}", a.id))
         }
         Op::Aggregate(a) => {

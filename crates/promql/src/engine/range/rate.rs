@@ -10,7 +10,7 @@ use crate::{
     ast::RangeMode,
     engine::{
         notes::{Detail, Note, Notes, Site, mixed_types},
-        points::Points,
+        points::{Points, is_absent},
     },
     value::Severity,
 };
@@ -23,6 +23,28 @@ pub(super) struct Kind {
 }
 
 pub(super) fn extrapolated(job: &Job<'_>, kind: Kind, notes: &mut Notes) -> Points {
+    let points = of_windows(job, kind, notes);
+    if kind.counter {
+        note_gauge(&points, job.metric, job.site, notes);
+    }
+    points
+}
+
+/// Tells of a `rate` over something whose name is not a counter's.
+fn note_gauge(points: &Points, metric: &str, site: Site, notes: &mut Notes) {
+    let counter = ["_total", "_sum", "_count", "_bucket"].iter().any(|s| metric.ends_with(s));
+    if metric.is_empty() || counter || points.values.iter().all(|v| is_absent(*v)) {
+        return;
+    }
+    notes.info(
+        site,
+        format_args!(
+            "metric might not be a counter, name does not end in _total/_sum/_count/_bucket: {metric:?}"
+        ),
+    );
+}
+
+fn of_windows(job: &Job<'_>, kind: Kind, notes: &mut Notes) -> Points {
     if job.frame.mode != RangeMode::Plain {
         return extended::rate(job, kind, notes);
     }
