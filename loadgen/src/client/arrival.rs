@@ -5,7 +5,9 @@
 
 use std::{
     io::{self, IoSliceMut},
-    os::fd::AsRawFd,
+    net::UdpSocket,
+    os::fd::{AsFd, AsRawFd},
+    sync::OnceLock,
     time::{Duration, Instant},
 };
 
@@ -25,16 +27,17 @@ pub(super) struct Arrivals {
 }
 
 impl Arrivals {
-    /// Asks the kernel to stamp what comes on a socket. Where it does not, bytes come when they are read.
-    pub(super) fn of(socket: &impl std::os::fd::AsFd) -> Self {
+    /// Asks the kernel to stamp what comes on a socket. If it does not, bytes come when they are read.
+    pub(super) fn of(socket: &impl AsFd) -> Self {
+        keep_stamping();
         if let Err(e) = setsockopt(socket, ReceiveTimestampns, &true) {
             tracing::debug!("no stamps of arrival: {e}");
         }
         Self { control: cmsg_space!(TimeSpec) }
     }
 
-    /// Receives into `buffer`, and gives how many bytes and when the last of them came: after `earliest`, where
-    /// that is known.
+    /// Receives into `buffer` from a socket that does not block, and gives how many bytes and when the last of them
+    /// came: after `earliest`, if that is known.
     pub(super) fn receive(
         &mut self,
         socket: &impl AsRawFd,
@@ -50,19 +53,42 @@ impl Arrivals {
                 _ => None,
             })
         });
-        let age = stamp.map_or(Duration::ZERO, age);
-        let now = Instant::now();
+        let (now, age) = stamp.map_or_else(|| (Instant::now(), Duration::ZERO), age);
         let came = now.checked_sub(age).unwrap_or(now);
         Ok((message.bytes, earliest.map_or(came, |earliest| came.clamp(earliest.min(now), now))))
     }
 }
 
-/// How long ago a stamp was; zero for one in the future.
-fn age(stamp: TimeSpec) -> Duration {
-    let now = clock_gettime(ClockId::Realtime);
-    let ns = |s: i64, ns: i64| i128::from(s) * 1_000_000_000 + i128::from(ns);
-    let age = ns(now.tv_sec, now.tv_nsec) - ns(stamp.tv_sec(), stamp.tv_nsec());
-    Duration::from_nanos(u64::try_from(age).unwrap_or(0))
+/// Keeps the kernel stamping for as long as this process lives. It begins a moment after the first socket asks and
+/// ends with the last; bytes that came unstamped carry the time of the read. So that this holds for no more than the
+/// first moment of a run, one socket that nobody sends to goes on asking.
+fn keep_stamping() {
+    static KEEPER: OnceLock<Option<UdpSocket>> = OnceLock::new();
+    KEEPER.get_or_init(|| {
+        let socket = UdpSocket::bind("127.0.0.1:0").ok()?;
+        setsockopt(&socket, ReceiveTimestampns, &true).ok()?;
+        Some(socket)
+    });
+}
+
+/// The present, and how long ago a stamp was then; zero for one in the future. The two clocks are read within 20 µs of
+/// each other, unless the thread is interrupted three times in a row.
+fn age(stamp: TimeSpec) -> (Instant, Duration) {
+    let real_ns = || {
+        let now = clock_gettime(ClockId::Realtime);
+        i128::from(now.tv_sec) * 1_000_000_000 + i128::from(now.tv_nsec)
+    };
+    let mut tries = 0;
+    let (now, now_ns) = loop {
+        let before = real_ns();
+        let now = Instant::now();
+        tries += 1;
+        if tries == 3 || real_ns() - before < 20_000 {
+            break (now, before);
+        }
+    };
+    let age = now_ns - i128::from(stamp.tv_sec()) * 1_000_000_000 - i128::from(stamp.tv_nsec());
+    (now, Duration::from_nanos(u64::try_from(age).unwrap_or(0)))
 }
 
 #[cfg(test)]
@@ -71,27 +97,53 @@ mod tests {
 
     use super::*;
 
+    /// Waits until there is something to read, without reading it.
+    fn readable(socket: &net::TcpStream) -> io::Result<Instant> {
+        socket.peek(&mut [0])?;
+        Ok(Instant::now())
+    }
+
     #[test]
     fn bytes_came_when_they_were_sent_not_when_they_are_read() -> io::Result<()> {
         let listener = net::TcpListener::bind("127.0.0.1:0")?;
         let socket = net::TcpStream::connect(listener.local_addr()?)?;
         let mut arrivals = Arrivals::of(&socket);
         let (mut peer, _) = listener.accept()?;
-        let before = Instant::now();
-        peer.write_all(b"early")?;
-        let after = Instant::now();
-        // However late it is read: longer than the stamps of two clocks are apart.
+        let mut buffer = [0; 16];
+        let begun = Instant::now();
+        // However late it is read: longer than the stamps of two clocks are apart. Until the kernel has begun to
+        // stamp, what it says is the time of the read.
         let late = Duration::from_millis(20);
-        while after.elapsed() < late {
+        loop {
+            let before = Instant::now();
+            peer.write_all(b"early")?;
+            let there = readable(&socket)?;
+            while there.elapsed() < late {
+                std::thread::yield_now();
+            }
+            let read = Instant::now();
+            let (n, came) = arrivals.receive(&socket, &mut buffer, Some(before))?;
+            assert_eq!(&buffer[..n], b"early");
+            assert!(came >= before && came <= Instant::now());
+            if came < there + late / 2 {
+                break;
+            }
+            assert!(came >= read, "neither the time of the arrival nor that of the read: {:?}", read - came);
+            assert!(begun.elapsed() < Duration::from_secs(60), "the kernel does not begin to stamp");
+        }
+        // Once it stamps, it does.
+        let before = Instant::now();
+        peer.write_all(b"again")?;
+        let there = readable(&socket)?;
+        while there.elapsed() < late {
             std::thread::yield_now();
         }
-        let mut buffer = [0; 16];
-        let (n, came) = arrivals.receive(&socket, &mut buffer, Some(before))?;
-        assert_eq!(&buffer[..n], b"early");
-        assert!(came >= before && came < after + late / 2, "{:?} after the send", came - after);
-        peer.write_all(b"again")?;
-        // Never before the moment that it must come after, whatever the stamp says.
-        let asked = Instant::now();
+        let (_, came) = arrivals.receive(&socket, &mut buffer, Some(before))?;
+        assert!(came < there + late / 2, "{:?} after it could be read", came - there);
+        // Never before the moment that it must come after, whatever the stamp is.
+        let asked = Instant::now() + Duration::from_nanos(1);
+        peer.write_all(b"more")?;
+        readable(&socket)?;
         let (_, came) = arrivals.receive(&socket, &mut buffer, Some(asked))?;
         assert!(came >= asked && came <= Instant::now());
         drop(peer);
