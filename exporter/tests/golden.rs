@@ -1,6 +1,6 @@
 //! What the exporter shows of a made-up host, whole, against `tests/golden/metrics.txt`.
 //!
-//! `UPDATE_GOLDEN=1 cargo test -p exporter --test golden` writes the file anew.
+//! `UPDATE_GOLDEN=1 cargo test -p exporter --test golden` rewrites the file.
 
 mod common;
 
@@ -33,16 +33,7 @@ fn a_made_up_host_is_shown_as_before() {
     let directory = tempfile::tempdir().unwrap();
     let shown = metrics(common::made_up_host(directory.path()));
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/metrics.txt");
-    if std::env::var_os("UPDATE_GOLDEN").is_some() {
-        fs::write(&path, &shown).unwrap();
-    }
-    let golden = fs::read_to_string(&path).unwrap_or_default();
-    let differs = golden.lines().zip(shown.lines()).position(|(want, got)| want != got);
-    if let Some(line) = differs {
-        let (want, got) = (golden.lines().nth(line), shown.lines().nth(line));
-        panic!("line {}:\n want {want:?}\n  got {got:?}", line + 1);
-    }
-    assert_eq!(golden.len(), shown.len(), "one is longer than the other");
+    assay_testkit::golden(path, &shown);
 }
 
 #[test]

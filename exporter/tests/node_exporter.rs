@@ -4,35 +4,21 @@
 
 #![allow(clippy::unwrap_used)]
 
-#[path = "common/peers.rs"]
-mod peers;
-
 use std::{
     collections::{BTreeMap, BTreeSet},
-    io::{BufRead as _, BufReader, Read as _, Write as _},
-    net::TcpStream,
-    process::{Child, Command, Stdio},
+    process::Command,
 };
 
 use assay_model::{
     Labels, MetricType,
     expo::{Dialect, MetricFamily, MetricValue, parse_families},
 };
+use assay_testkit::{Program, http, peer};
 use exporter::{Exporter, Options, collector};
-use peers::peers;
-
-struct Peer(Child);
-
-impl Drop for Peer {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
 
 /// Starts node_exporter on a port of its own choice, with our defaults where a distribution's differ.
-fn start(peers: &std::path::Path) -> (Peer, String) {
-    let mut command = Command::new(peers.join("prometheus-node-exporter"));
+fn start(program: &std::path::Path) -> Program {
+    let mut command = Command::new(program);
     command
         .args(["--web.listen-address=127.0.0.1:0", "--web.disable-exporter-metrics"])
         .arg(format!("--collector.filesystem.mount-points-exclude={}", exporter::MOUNT_POINTS_EXCLUDED))
@@ -41,19 +27,8 @@ fn start(peers: &std::path::Path) -> (Peer, String) {
         .arg(format!("--collector.netstat.fields={}", exporter::NETSTAT_FIELDS))
         .arg(format!("--collector.vmstat.fields={}", exporter::VMSTAT_FIELDS))
         .arg("--collector.disable-defaults")
-        .args(collectors().iter().map(|name| format!("--collector.{name}")))
-        .stderr(Stdio::piped());
-    let mut peer = Peer(command.spawn().unwrap());
-    let mut log = BufReader::new(peer.0.stderr.take().unwrap());
-    let mut line = String::new();
-    while !line.contains("Listening on") {
-        line.clear();
-        assert!(log.read_line(&mut line).unwrap() > 0, "node_exporter ended");
-    }
-    let address = line.split("address=").nth(1).unwrap().split_whitespace().next().unwrap().to_owned();
-    // The pipe stays read, so that the peer never waits to log.
-    std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
-    (peer, address)
+        .args(collectors().iter().map(|name| format!("--collector.{name}")));
+    Program::listening(&mut command, "listening on")
 }
 
 /// Collectors that node_exporter has too, and that show something on any machine.
@@ -64,12 +39,8 @@ fn collectors() -> Vec<&'static str> {
 }
 
 fn scrape(address: &str) -> Vec<MetricFamily> {
-    let mut stream = TcpStream::connect(address).unwrap();
-    write!(stream, "GET /metrics HTTP/1.0\r\nhost: {address}\r\n\r\n").unwrap();
-    let mut response = String::new();
-    stream.read_to_string(&mut response).unwrap();
-    let (_, body) = response.split_once("\r\n\r\n").unwrap();
-    parse_families(body, Dialect::Text).unwrap()
+    let response = http::get(address, "/metrics").unwrap();
+    parse_families(&response.text(), Dialect::Text).unwrap()
 }
 
 type Series = BTreeMap<(String, Labels), (MetricType, f64)>;
@@ -117,13 +88,13 @@ fn may_differ(name: &str) -> bool {
 
 #[test]
 fn series_types_and_values_are_node_exporters() {
-    let Some(peers) = peers() else { return };
-    let (_peer, address) = start(&peers);
+    let Some(program) = peer("prometheus-node-exporter") else { return };
+    let node_exporter = start(&program);
     let options = Options { collectors: collectors().into_iter().collect(), ..Options::default() };
     let exporter = Exporter::new(options);
     // Ours is scraped before and after: a value of theirs lies between the two, where it moves one way.
     let before = series(&exporter.gather());
-    let theirs = series(&scrape(&address));
+    let theirs = series(&scrape(&node_exporter.address));
     let after = series(&exporter.gather());
 
     let names = |s: &Series| -> BTreeSet<(String, Labels)> {

@@ -38,22 +38,6 @@ pub(crate) fn install() -> Result<PathBuf> {
     Ok(bin)
 }
 
-/// A command that starts Debian's Alertmanager, which reads its templates below `/usr/share` and ends without them:
-/// where they are not installed, it gets a view of the file system in which those of the peers are there.
-pub(crate) fn alertmanager(bin: &Path) -> Command {
-    let program = bin.join("prometheus-alertmanager");
-    if Path::new("/usr/share/prometheus/alertmanager/default.tmpl").is_file() {
-        return Command::new(program);
-    }
-    let mut command = Command::new("unshare");
-    command
-        .args(["--map-root-user", "--mount", "sh", "-c"])
-        .arg("mount --bind \"$0\" /usr/share && exec \"$@\"")
-        .arg(bin.with_file_name("share"))
-        .arg(program);
-    command
-}
-
 fn fetch(dir: &Path) -> Result<()> {
     let suite = std::env::var("PEERS_SUITE").unwrap_or_else(|_| "sid".to_owned());
     let mirror = debian_mirror().context("no Debian mirror stands in this machine's apt sources")?;

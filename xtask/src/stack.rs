@@ -87,7 +87,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     demo.args(["serve", "--listen", &listen(ports.demo)]);
     let mut exporter = Command::new(bin.join("exporter"));
     exporter.args(["--web.listen-address", &listen(ports.exporter)]);
-    let mut alertmanager = peers::alertmanager(&peers);
+    let alertmanager = peers.join("prometheus-alertmanager");
+    let mut alertmanager = assay_testkit::peers::alertmanager(&alertmanager);
     alertmanager
         .arg(format!("--config.file={}", shell::root().join("prometheus/alertmanager.yml").display()))
         .arg(format!("--storage.path={}", dir.join("alertmanager").display()))

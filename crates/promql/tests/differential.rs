@@ -47,13 +47,13 @@ struct Difference {
 
 #[test]
 fn answers_as_prometheus_does() {
-    let Some(peers) = peers::directory("ASSAY_PEERS") else { return };
     let seed = variable("DIFFERENTIAL_SEED", 0x00a5_5a7e_57ed);
     let queries = variable("DIFFERENTIAL_QUERIES", 6_000);
     let dir = tempfile::tempdir().expect("a temporary directory");
-    corpus::write(dir.path(), 0x00c0_ffee);
-    let source = Database::open(dir.path(), OpenOptions::default()).expect("a data directory");
-    let server = peers::Prometheus::start(&peers, Some(dir.path()));
+    let data = dir.path().join("data");
+    corpus::write(&data, 0x00c0_ffee);
+    let source = Database::open(&data, OpenOptions::default()).expect("a data directory");
+    let Some(server) = peers::Prometheus::start(Some(&data)) else { return };
     let engine = Engine::new(EngineOptions::default());
     let mut random = Random::new(seed);
     let (mut alike, mut empty, mut errors, mut contradictions) = (0, 0, 0, 0_u64);

@@ -6,11 +6,10 @@ mod support;
 
 use std::{
     collections::BTreeMap,
-    io::{Read as _, Write as _},
-    net::{TcpListener, TcpStream},
+    io::Write as _,
     path::Path,
     process::{Command, Stdio},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use assay_model::{
@@ -26,6 +25,7 @@ use assay_run::{
     pull::{PullOptions, pull},
     time,
 };
+use assay_testkit::{Program, http, wait::wait_for_some};
 use common::{
     Data, assert_same,
     peer::{Sent, Server, peer, promtool},
@@ -251,49 +251,34 @@ fn text_goes_both_ways_with_promtool() {
     assert_same(&read_all(&Run::open(&blocks).expect("opens").database), &want, "our text");
 }
 
-/// One request to a server on this machine: the status and the body.
-fn ask(address: &str, request: &str, body: &str) -> Option<(u16, String)> {
-    let mut stream = TcpStream::connect(address).ok()?;
-    let text =
-        format!("{request} HTTP/1.0\r\nHost: {address}\r\nContent-Length: {}\r\n\r\n{body}", body.len());
-    stream.write_all(text.as_bytes()).ok()?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).ok()?;
-    let (head, body) = answer.split_once("\r\n\r\n")?;
-    Some((head.get(9..12)?.parse().ok()?, body.to_owned()))
-}
-
 #[test]
 fn lines_of_a_real_victoria_metrics() {
     let Some(program) = peer("victoria-metrics") else { return };
     let dir = tempfile::tempdir().expect("a directory");
-    // The server takes no port 0; this one is free again when it starts.
-    let address = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port").to_string();
-    let mut child = Command::new(program)
-        .arg(format!("-storageDataPath={}", dir.path().join("theirs").display()))
-        .arg(format!("-httpListenAddr={address}"))
-        .args(["-retentionPeriod=100y", "-loggerLevel=ERROR"])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("victoria-metrics starts");
-    let wait = |request: &str, body: &str, good: &dyn Fn(u16, &str) -> bool| {
-        let start = Instant::now();
-        loop {
-            if let Some((_, answer)) = ask(&address, request, body).filter(|(status, a)| good(*status, a)) {
-                return answer;
-            }
-            assert!(start.elapsed() < Duration::from_secs(60), "{request}");
-            std::thread::yield_now();
-        }
+    let victoria = Program::at_free_port(
+        |address| {
+            let mut command = Command::new(&program);
+            command
+                .arg(format!("-storageDataPath={}", dir.path().join("theirs").display()))
+                .arg(format!("-httpListenAddr={address}"))
+                .args(["-retentionPeriod=100y", "-loggerLevel=ERROR"]);
+            command
+        },
+        "/health",
+    );
+    let address = &victoria.address;
+    let wait = |method: &str, path: &str, body: &str, good: &dyn Fn(u16, &str) -> bool| {
+        wait_for_some(path, || {
+            let answer = http::request(address, method, path, "", body.as_bytes()).ok()?;
+            good(answer.status, &answer.text()).then(|| answer.text())
+        })
     };
-    wait("GET /health", "", &|status, _| status == 200);
     let text =
         "a{x=\"y\\\"z\"} 1.5 1700000000000\na{x=\"y\\\"z\"} +Inf 1700000001000\nb 1e-09 1700000000500\n";
-    wait("POST /api/v1/import/prometheus", text, &|status, _| status == 204);
-    wait("GET /internal/force_flush", "", &|status, _| status == 200);
-    let export = "GET /api/v1/export?match%5B%5D=%7B__name__!=%22%22%7D";
-    let lines = wait(export, "", &|status, answer| status == 200 && answer.lines().count() == 2);
+    wait("POST", "/api/v1/import/prometheus", text, &|status, _| status == 204);
+    wait("GET", "/internal/force_flush", "", &|status, _| status == 200);
+    let export = "/api/v1/export?match%5B%5D=%7B__name__!=%22%22%7D";
+    let lines = wait("GET", export, "", &|status, answer| status == 200 && answer.lines().count() == 2);
     let file = dir.path().join("export.jsonl");
     std::fs::write(&file, lines).expect("writes");
     let out = dir.path().join("run");
@@ -312,6 +297,4 @@ fn lines_of_a_real_victoria_metrics() {
     assert_eq!(fetched.stats.samples, 3);
     let fetched = read_all(&Run::open(&out).expect("opens").database);
     assert_same(&fetched, &read_all(&run.database), "fetched");
-    child.kill().expect("is ours");
-    child.wait().expect("ends");
 }

@@ -27,7 +27,7 @@ fn check(answers: &[(&'static str, &'static str)]) -> (Result<u64, String>, usiz
     let count = Arc::new(Mutex::new(0));
     let counted = count.clone();
     let (url, _requests) = support::serve(move |_, request| {
-        if !request.line.contains("/api/v1/query?") {
+        if !request.line().contains("/api/v1/query?") {
             return ("404 Not Found", String::new(), Vec::new());
         }
         let mut counted = counted.lock().expect("no panic");
@@ -115,7 +115,7 @@ fn a_server_without_remote_read_is_queried() {
     let asked = Arc::new(Mutex::new(Vec::new()));
     let heard = asked.clone();
     let (url, _requests) = support::serve(move |_, request| {
-        let path = request.line.split(['?', ' ']).nth(1).unwrap_or_default().to_owned();
+        let path = request.line().split(['?', ' ']).nth(1).unwrap_or_default().to_owned();
         heard.lock().expect("no panic").push(path.clone());
         match path.as_str() {
             "/api/v1/status/config" => ("200 OK", String::new(), b"global: {}".to_vec()),

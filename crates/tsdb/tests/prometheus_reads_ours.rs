@@ -19,7 +19,7 @@ fn check(dir: &std::path::Path, want: &Data, what: &str) {
         let buckets = r#""buckets":[[3,"-Inf","0.005","298"],[0,"0.005","2.5","298"]]"#;
         assert!(answer.contains(buckets), "{answer}");
     }
-    let log = server.logged();
+    let log = server.log();
     let complaint = log.lines().find(|l| {
         (l.contains("level=ERROR") || l.contains("level=WARN")) && !l.contains("Overlapping blocks")
     });

@@ -67,8 +67,7 @@ phases: {p: {executor: per-vu-iterations, vus: 1, iterations: 3}}
 
 #[test]
 fn data_comes_in_order_and_checks_are_counted() {
-    let server =
-        Server::start(|seen| respond(200, "x-a: 1\r\n", &format!(r#"{{"path":"{}"}}"#, seen.line())));
+    let server = Server::start(|seen| respond(200, "x-a: 1\r\n", format!(r#"{{"path":"{}"}}"#, seen.line())));
     let scenario = r#"
 scenario: t
 data: {rows: rows.csv}

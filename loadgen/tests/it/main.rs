@@ -10,7 +10,6 @@ mod flow;
 mod http2;
 mod multipart;
 mod otlp;
-mod peer;
 mod proxy;
 mod receiver;
 mod record;

@@ -27,7 +27,7 @@ use tonic::{Code, Status};
 
 use crate::{
     receiver::{Answer, Receiver},
-    server::{Server, ok, run_with},
+    server::{Server, ok, run_with, tls_server},
 };
 
 fn settings(protocol: Protocol, url: &str) -> Settings {
@@ -242,7 +242,7 @@ fn http_over_tls_trusts_the_certificate_it_is_given_and_no_other() {
         .with_no_client_auth()
         .with_single_cert(vec![own.cert.der().clone()], key.into())
         .expect("a configuration");
-    let server = Server::start_with(Some(Arc::new(config)), |_| ok());
+    let server = tls_server(config, |_| ok());
     let given = Given { endpoint: Some(format!("https://{}", server.address)), ..Given::default() };
     let resolved = |ca: Option<&std::path::Path>| {
         let settings = Settings::resolve(Signal::Metrics, &given, |name| {

@@ -4,10 +4,12 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::Path,
+    process::Command,
     time::{Duration, Instant},
 };
 
 use assay_model::MetricType;
+use assay_testkit::{Program, Prometheus, http, peer};
 use loadgen::{
     measure::names::INSTRUMENTS,
     sink::{
@@ -17,7 +19,6 @@ use loadgen::{
 };
 
 use crate::{
-    peer::{Peer, peers},
     record::{finish, recorded, recorder},
     server::{Server, raw, respond, run_with},
 };
@@ -86,10 +87,10 @@ fn of_record(dir: &Path) -> (Seen, BTreeSet<String>) {
 
 /// What a server's query API gives for a selector: a native histogram as its count and sum. Series that are the
 /// same but for a label that is left out add up.
-fn of_server(peer: &Peer, selector: &str) -> Seen {
-    let query: String = url::form_urlencoded::byte_serialize(selector.as_bytes()).collect();
-    let Some(body) = peer.get(&format!("/api/v1/query?query={query}")) else { return Seen::new() };
-    let answer: serde_json::Value = serde_json::from_str(&body).expect("JSON");
+fn of_server(address: &str, selector: &str) -> Seen {
+    let path = format!("/api/v1/query?query={}", http::encode(selector));
+    let Ok(answer) = http::get(address, &path) else { return Seen::new() };
+    let answer = answer.json();
     let mut seen = Seen::new();
     for series in answer["data"]["result"].as_array().into_iter().flatten() {
         let metric = series["metric"].as_object().expect("labels");
@@ -133,45 +134,35 @@ fn assert_same(ours: &Seen, theirs: impl Fn() -> Seen) {
     }
 }
 
-fn prometheus(peers: &Path, dir: &Path, exposition: &Exposition) -> Peer {
-    let config = dir.join("prometheus.yml");
-    let scrape = format!(
+fn prometheus(dir: &Path, exposition: &Exposition) -> Option<Prometheus> {
+    let config = format!(
         "scrape_configs:\n- job_name: scraped\n  scrape_interval: 200ms\n  scrape_timeout: 200ms\n  static_configs: [{{targets: ['{}']}}]\n",
         exposition.address()
     );
-    std::fs::write(&config, scrape).expect("written");
-    let arguments = |address| {
-        vec![
-            format!("--config.file={}", config.display()),
-            format!("--storage.tsdb.path={}", dir.join("tsdb").display()),
-            format!("--web.listen-address={address}"),
-            "--enable-feature=native-histograms".to_owned(),
-        ]
-    };
-    Peer::start(&peers.join("prometheus"), arguments, "/-/ready")
+    Prometheus::start(&dir.join("tsdb"), &config, &[])
 }
 
-fn victoria_metrics(peers: &Path, dir: &Path) -> Peer {
-    let arguments = |address| {
-        vec![
-            format!("-httpListenAddr={address}"),
-            format!("-storageDataPath={}", dir.join("vm").display()),
-            "-opentelemetry.usePrometheusNaming".to_owned(),
-            "-search.latencyOffset=0s".to_owned(),
-        ]
+fn victoria_metrics(program: &Path, dir: &Path) -> Program {
+    let command = |address: &str| {
+        let mut command = Command::new(program);
+        command
+            .arg(format!("-httpListenAddr={address}"))
+            .arg(format!("-storageDataPath={}", dir.join("vm").display()))
+            .args(["-opentelemetry.usePrometheusNaming", "-search.latencyOffset=0s"]);
+        command
     };
-    Peer::start(&peers.join("victoria-metrics"), arguments, "/health")
+    Program::at_free_port(command, "/health")
 }
 
 const OURS: &str = "load_.*|http_client_.*|gen_ai_.*";
 
 #[test]
 fn the_record_a_scrape_and_otlp_have_the_same_series() {
-    let Some(peers) = peers() else { return };
+    let Some(program) = peer("victoria-metrics") else { return };
     let dir = tempfile::tempdir().expect("a directory");
     let exposition = Exposition::listen("127.0.0.1:0".parse().expect("an address")).expect("a port");
-    let prometheus = prometheus(&peers, dir.path(), &exposition);
-    let victoria = victoria_metrics(&peers, dir.path());
+    let prometheus = prometheus(dir.path(), &exposition).expect("there are peers");
+    let victoria = victoria_metrics(&program, dir.path());
     let endpoint = format!("http://{}/opentelemetry", victoria.address);
     let settings = Settings::new(Signal::Metrics, Protocol::HttpProtobuf, &endpoint);
     let otlp = OtlpSink::start(&settings.unwrap_or_else(|e| panic!("{e}")), "here").expect("a sender");
@@ -187,13 +178,13 @@ fn the_record_a_scrape_and_otlp_have_the_same_series() {
     let all: BTreeSet<String> = INSTRUMENTS.iter().map(|i| i.prometheus.to_owned()).collect();
     assert_eq!(families, all, "every instrument is on record");
     assert!(ours.len() > 120, "{}", ours.len());
-    assert_same(&ours, || of_server(&prometheus, &format!("{{__name__=~\"{OURS}\"}}")));
+    assert_same(&ours, || of_server(prometheus.address(), &format!("{{__name__=~\"{OURS}\"}}")));
 
     // VictoriaMetrics has no native histograms: it keeps count and sum as series of their own, with our labels,
     // and a series for each bucket in use.
-    victoria.get("/internal/force_flush");
+    http::get(&victoria.address, "/internal/force_flush").expect("answers");
     let selector = format!("{{__name__=~\"{OURS}\",__name__!~\".*_bucket\"}}");
-    assert_same(&ours, || of_server(&victoria, &selector));
+    assert_same(&ours, || of_server(&victoria.address, &selector));
     let histograms = INSTRUMENTS.iter().filter(|i| i.kind == MetricType::Histogram);
     let counts: BTreeSet<String> = histograms.map(|i| format!("{}_count", i.prometheus)).collect();
     let buckets: Seen = ours
@@ -202,5 +193,5 @@ fn the_record_a_scrape_and_otlp_have_the_same_series() {
         .map(|(k, v)| (k.replacen("_count{", "_bucket{", 1), *v))
         .collect();
     assert!(buckets.len() > 20, "{}", buckets.len());
-    assert_same(&buckets, || of_server(&victoria, &format!("{{__name__=~\"({OURS})_bucket\"}}")));
+    assert_same(&buckets, || of_server(&victoria.address, &format!("{{__name__=~\"({OURS})_bucket\"}}")));
 }

@@ -10,7 +10,7 @@ use rustls::{
     server::WebPkiClientVerifier,
 };
 
-use crate::server::{Server, ok};
+use crate::server::{Server, ok, tls_server};
 
 /// An authority, and what it signed.
 pub(crate) struct Authority {
@@ -53,7 +53,7 @@ impl Authority {
             builder.with_no_client_auth()
         };
         let config = builder.with_single_cert(chain, key).expect("a configuration");
-        Server::start_with(Some(Arc::new(config)), |_| ok())
+        tls_server(config, |_| ok())
     }
 }
 

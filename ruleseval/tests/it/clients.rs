@@ -1,36 +1,22 @@
 //! Clients of Prometheus' API, unchanged: the requests that Grafana's data source sends, answered as a real Prometheus
 //! answers them, and Alertmanager, which takes the alerts that a run would have fired.
 
-use std::{
-    io::{BufRead as _, BufReader, Read as _, Write as _},
-    net::TcpStream,
-    path::Path,
-    process::{Child, Command, Stdio},
-    time::Duration,
-};
+use std::path::Path;
 
+use assay_testkit::{Program, http, peer, peers, wait::wait_for_some};
 use serde_json::{Value, json};
 
 use crate::{
-    peers::{Prometheus, copy, peer},
-    recording::{Recording, T0_MS, Trouble},
-    serve::Server,
+    peers::prometheus_over,
+    recording::{Recording, T0_MS, Trouble, rules},
+    serve::serve,
 };
 
 /// Sends one request and gives the status and the JSON of the answer.
 fn ask(address: &str, method: &str, path: &str, kind: &str, body: &str) -> (u16, Value) {
-    let mut stream = TcpStream::connect(address.trim_start_matches("http://")).expect("connects");
-    let length = body.len();
-    write!(
-        stream,
-        "{method} {path} HTTP/1.0\r\nHost: localhost\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\n\r\n{body}"
-    )
-    .expect("asks");
-    let mut text = String::new();
-    stream.read_to_string(&mut text).expect("answers");
-    let (head, body) = text.split_once("\r\n\r\n").expect("has a body");
-    let status = head.split(' ').nth(1).and_then(|s| s.parse().ok()).expect("has a status");
-    (status, serde_json::from_str(body).unwrap_or(Value::Null))
+    let headers = format!("Content-Type: {kind}\r\n");
+    let answer = http::request(address, method, path, &headers, body.as_bytes()).expect("answers");
+    (answer.status, answer.json())
 }
 
 const FORM: &str = "application/x-www-form-urlencoded";
@@ -76,16 +62,13 @@ fn settled(mut answer: Value) -> Value {
 
 #[test]
 fn grafana_is_answered_as_prometheus_answers_it() {
-    let Some(program) = peer("prometheus") else { return };
     let recording = Recording::new(Trouble::default());
-    let data = recording.beside("copy");
-    copy(&recording.path().join("data"), &data);
-    let theirs = Prometheus::start(&program, &data, data.parent().expect("has one"));
-    let ours = Server::without_rules(&recording);
+    let Some(theirs) = prometheus_over(&recording) else { return };
+    let ours = serve(&recording, &[]);
     let mut with_data = 0;
     for (method, path, body) in requests() {
         let (status, answer) = ask(&ours.address, method, &path, FORM, &body);
-        let (their_status, their_answer) = ask(&theirs.address, method, &path, FORM, &body);
+        let (their_status, their_answer) = ask(theirs.address(), method, &path, FORM, &body);
         let (answer, their_answer) = (settled(answer), settled(their_answer));
         assert_eq!((status, &answer), (their_status, &their_answer), "{method} {path} {body}");
         with_data += usize::from(answer["data"].as_array().is_some_and(|l| !l.is_empty()));
@@ -98,67 +81,23 @@ fn grafana_is_answered_as_prometheus_answers_it() {
     assert_eq!((status, &failed["errorType"]), (400, &json!("bad_data")), "{failed}");
 }
 
-/// An Alertmanager that tells nobody; it ends with the test.
-struct Alertmanager {
-    child: Child,
-    address: String,
-}
-
-impl Alertmanager {
-    fn start(program: &Path, folder: &Path) -> Self {
-        let config = folder.join("alertmanager.yml");
-        std::fs::write(&config, "route: {receiver: nobody}\nreceivers: [{name: nobody}]\n").expect("writes");
-        let mut child = command(program)
-            .arg(format!("--config.file={}", config.display()))
-            .arg(format!("--storage.path={}", folder.join("alertmanager").display()))
-            .args(["--web.listen-address=127.0.0.1:0", "--cluster.listen-address=", "--log.format=json"])
-            .stderr(Stdio::piped())
-            .stdout(Stdio::null())
-            .spawn()
-            .expect("starts");
-        let mut log = BufReader::new(child.stderr.take().expect("is piped"));
-        let mut line = String::new();
-        let address = loop {
-            line.clear();
-            assert!(log.read_line(&mut line).expect("logs") > 0, "ended before it listened");
-            if line.contains("Listening on")
-                && let Some(at) = line.find("127.0.0.1:")
-            {
-                break line[at..].chars().take_while(|c| c.is_ascii_digit() || ".:".contains(*c)).collect();
-            }
-        };
-        std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
-        Self { child, address }
-    }
-}
-
-/// Debian's Alertmanager reads its templates below `/usr/share` and ends without them: where they are not installed,
-/// it gets a view of the file system in which those beside the program are there.
-fn command(program: &Path) -> Command {
-    if Path::new("/usr/share/prometheus/alertmanager/default.tmpl").is_file() {
-        return Command::new(program);
-    }
-    let share = program.parent().and_then(Path::parent).expect("lies in usr/bin").join("share");
-    let mut command = Command::new("unshare");
+/// An Alertmanager that notifies nobody.
+fn alertmanager(folder: &Path) -> Option<Program> {
+    let config = folder.join("alertmanager.yml");
+    std::fs::write(&config, "route: {receiver: nobody}\nreceivers: [{name: nobody}]\n").expect("writes");
+    let mut command = peers::alertmanager(&peer("prometheus-alertmanager")?);
     command
-        .args(["--map-root-user", "--mount", "sh", "-c", "mount --bind \"$0\" /usr/share && exec \"$@\""])
-        .arg(share)
-        .arg(program);
-    command
-}
-
-impl Drop for Alertmanager {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+        .arg(format!("--config.file={}", config.display()))
+        .arg(format!("--storage.path={}", folder.join("alertmanager").display()))
+        .args(["--web.listen-address=127.0.0.1:0", "--cluster.listen-address="]);
+    Some(Program::listening(&mut command, "listening on"))
 }
 
 #[test]
 fn alertmanager_takes_what_a_run_would_have_fired() {
-    let Some(program) = peer("prometheus-alertmanager") else { return };
     let recording = Recording::new(Trouble { slow_peak: true, ..Trouble::default() });
-    let server = Server::start(&recording);
+    let Some(alertmanager) = alertmanager(recording.path().parent().expect("has one")) else { return };
+    let server = serve(&recording, &["--rules", &rules()]);
     let (_, answer) = ask(&server.address, "GET", "/api/v1/alerts", FORM, "");
     // What Prometheus itself posts: labels, annotations and when it began; the end is left to Alertmanager.
     let firing: Vec<Value> = answer["data"]["alerts"]
@@ -169,20 +108,14 @@ fn alertmanager_takes_what_a_run_would_have_fired() {
         .map(|a| json!({"labels": a["labels"], "annotations": a["annotations"], "startsAt": a["activeAt"]}))
         .collect();
     assert!(!firing.is_empty(), "{answer}");
-    let alertmanager = Alertmanager::start(&program, recording.path().parent().expect("has one"));
     let posted = json!(firing).to_string();
     let (status, said) = ask(&alertmanager.address, "POST", "/api/v2/alerts", "application/json", &posted);
     assert_eq!(status, 200, "{said}: {posted}");
-    let mut got = Vec::new();
-    for _ in 0..100 {
+    // It takes alerts in on a thread of its own.
+    let got = wait_for_some("the alerts are held", || {
         let (_, held) = ask(&alertmanager.address, "GET", "/api/v2/alerts", FORM, "");
-        got = held.as_array().cloned().unwrap_or_default();
-        if got.len() == firing.len() {
-            break;
-        }
-        // It takes alerts in on a thread of its own.
-        std::thread::sleep(Duration::from_millis(50));
-    }
+        held.as_array().filter(|held| held.len() == firing.len()).cloned()
+    });
     let labels = |list: &[Value]| {
         let mut all: Vec<String> =
             list.iter().map(|a| a["labels"].to_string() + &a["annotations"].to_string()).collect();

@@ -3,11 +3,9 @@
 use std::process::Command;
 
 use assay_rules::file::RuleFiles;
+use assay_testkit::peer;
 
-use crate::{
-    peers::peer,
-    recording::{root, rules, sla},
-};
+use crate::recording::{root, rules, sla};
 
 #[test]
 fn the_shipped_files_are_read_without_a_problem() {

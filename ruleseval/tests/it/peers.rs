@@ -1,12 +1,8 @@
 //! The numbers of a report, asked of a real Prometheus over a copy of the run.
 
-use std::{
-    io::{BufRead as _, BufReader, Read as _, Write as _},
-    net::TcpStream,
-    path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
-};
+use std::path::Path;
 
+use assay_testkit::Prometheus;
 use ruleseval::{
     eval::{EvalOptions, ServerOptions, eval, eval_server},
     source::RemoteOptions,
@@ -14,79 +10,14 @@ use ruleseval::{
 
 use crate::recording::{Recording, Trouble, rules, sla};
 
-/// A peer's program, or `None` where there are no peers; on CI that is a failure.
-pub(crate) fn peer(name: &str) -> Option<PathBuf> {
-    match std::env::var_os("ASSAY_PEERS") {
-        Some(dir) => Some(Path::new(&dir).join(name)),
-        None => {
-            assert!(std::env::var_os("CI").is_none(), "ASSAY_PEERS is not set");
-            eprintln!("left out: ASSAY_PEERS is not set");
-            None
-        }
-    }
+/// A Prometheus over a copy of a recording's data; `None` without peers.
+pub(crate) fn prometheus_over(recording: &Recording) -> Option<Prometheus> {
+    let data = recording.beside("copy");
+    copy(&recording.path().join("data"), &data);
+    Prometheus::start(&data, "global: {scrape_interval: 1h}\n", &[])
 }
 
-/// A Prometheus that ends with the test.
-pub(crate) struct Prometheus {
-    child: Child,
-    pub(crate) address: String,
-}
-
-impl Prometheus {
-    /// Starts one on a data directory, at a port of its own choice.
-    pub(crate) fn start(program: &Path, data: &Path, folder: &Path) -> Self {
-        let config = folder.join("prometheus.yml");
-        std::fs::write(&config, "global: {scrape_interval: 1h}\n").expect("writes");
-        let mut child = Command::new(program)
-            .arg(format!("--config.file={}", config.display()))
-            .arg(format!("--storage.tsdb.path={}", data.display()))
-            .args(["--storage.tsdb.retention.time=100y", "--web.listen-address=127.0.0.1:0"])
-            .args(["--enable-feature=native-histograms", "--log.format=json"])
-            .stderr(Stdio::piped())
-            .stdout(Stdio::null())
-            .spawn()
-            .expect("starts");
-        let mut log = BufReader::new(child.stderr.take().expect("is piped"));
-        let (mut address, mut line) = (String::new(), String::new());
-        loop {
-            line.clear();
-            assert!(log.read_line(&mut line).expect("logs") > 0, "ended before it was ready");
-            if line.contains("Listening on") {
-                let at = line.find("127.0.0.1:").expect("has an address");
-                address =
-                    line[at..].chars().take_while(|c| c.is_ascii_digit() || ".:".contains(*c)).collect();
-            }
-            if line.contains("Server is ready") {
-                break;
-            }
-        }
-        // Nobody reads the rest; a full pipe would stop the server.
-        std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
-        Self { child, address }
-    }
-
-    fn query(&self, expression: &str, t_ms: i64) -> serde_json::Value {
-        let form: String = url::form_urlencoded::Serializer::new(String::new())
-            .append_pair("query", expression)
-            .append_pair("time", &format!("{}.{:03}", t_ms / 1000, t_ms % 1000))
-            .finish();
-        let mut stream = TcpStream::connect(&self.address).expect("connects");
-        write!(stream, "GET /api/v1/query?{form} HTTP/1.0\r\nHost: localhost\r\n\r\n").expect("asks");
-        let mut text = String::new();
-        stream.read_to_string(&mut text).expect("answers");
-        let body = text.split_once("\r\n\r\n").expect("has a body").1;
-        serde_json::from_str(body).unwrap_or_else(|e| panic!("{e}: {text}"))
-    }
-}
-
-impl Drop for Prometheus {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-pub(crate) fn copy(from: &Path, to: &Path) {
+fn copy(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).expect("makes");
     for entry in std::fs::read_dir(from).expect("lists") {
         let entry = entry.expect("an entry");
@@ -106,18 +37,15 @@ const SCALED: f64 = 5e-3;
 const EXACT: f64 = 1e-12;
 
 fn check(trouble: Trouble, tolerance: f64) {
-    let Some(program) = peer("prometheus") else { return };
     let recording = Recording::new(trouble);
+    let Some(server) = prometheus_over(&recording) else { return };
     let mut options = EvalOptions::new(recording.path());
     options.rules = vec![rules()];
     options.slas = vec![sla()];
     let verdict = eval(&options).expect("evaluates").verdict;
-    let data = recording.beside("copy");
-    copy(&recording.path().join("data"), &data);
-    let server = Prometheus::start(&program, &data, data.parent().expect("has one"));
     let mut compared = 0;
     for row in verdict.objectives.iter().filter(|r| r.at_ms > 0) {
-        let answer = server.query(&row.measure, row.at_ms);
+        let answer = server.query(&row.measure, Some(row.at_ms));
         let found: Vec<f64> = answer["data"]["result"]
             .as_array()
             .unwrap_or_else(|| panic!("{}: {answer}", row.measure))
@@ -155,17 +83,14 @@ fn prometheus_answers_the_same_numbers_over_a_killed_run() {
 
 #[test]
 fn judging_on_a_server_gives_the_same_rows() {
-    let Some(program) = peer("prometheus") else { return };
     let recording = Recording::new(Trouble::default());
+    let Some(server) = prometheus_over(&recording) else { return };
     // Without a manifest both judge the whole time, and so the series of all phases, as one window.
-    let data = recording.beside("copy");
-    copy(&recording.path().join("data"), &data);
-    let mut options = EvalOptions::new(&data);
+    let mut options = EvalOptions::new(recording.beside("copy"));
     options.slas = vec![sla()];
     let here = eval(&options).expect("evaluates").verdict;
-    let server = Prometheus::start(&program, &data, data.parent().expect("has one"));
     let there = eval_server(&ServerOptions {
-        server: RemoteOptions::new(format!("http://{}", server.address)),
+        server: RemoteOptions::new(format!("http://{}", server.address())),
         start_ms: here.run.start_ms,
         end_ms: here.run.end_ms,
         slas: vec![sla()],

@@ -1,59 +1,23 @@
 //! The HTTP API over a run, asked by promtool as it is.
 
-use std::{
-    io::{BufRead as _, BufReader},
-    process::{Child, Command, Stdio},
-};
+use std::process::Command;
 
-use crate::{
-    peers::peer,
-    recording::{Recording, T0_MS, Trouble, rules},
-};
+use assay_testkit::{Program, peer};
 
-/// The program serving a run; it ends with the test.
-pub(crate) struct Server {
-    child: Child,
-    pub(crate) address: String,
-}
+use crate::recording::{Recording, T0_MS, Trouble, rules};
 
-impl Server {
-    pub(crate) fn start(recording: &Recording) -> Self {
-        Self::with(recording, &["--rules", &rules()])
-    }
-
-    pub(crate) fn without_rules(recording: &Recording) -> Self {
-        Self::with(recording, &[])
-    }
-
-    fn with(recording: &Recording, more: &[&str]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_ruleseval"))
-            .arg("serve")
-            .arg(recording.path())
-            .args(["--listen", "127.0.0.1:0"])
-            .args(more)
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("starts");
-        let mut line = String::new();
-        BufReader::new(child.stderr.take().expect("is piped")).read_line(&mut line).expect("says where");
-        let address = line.trim().rsplit(' ').next().expect("has an address").to_owned();
-        assert!(address.starts_with("http://127.0.0.1:"), "{line}");
-        Self { child, address }
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+/// The program serving a run.
+pub(crate) fn serve(recording: &Recording, more: &[&str]) -> Program {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ruleseval"));
+    command.arg("serve").arg(recording.path()).args(["--listen", "127.0.0.1:0"]).args(more);
+    Program::listening(&mut command, "")
 }
 
 #[test]
 fn promtool_queries_a_run() {
     let Some(promtool) = peer("promtool") else { return };
     let recording = Recording::new(Trouble { slow_peak: true, ..Trouble::default() });
-    let server = Server::start(&recording);
+    let server = serve(&recording, &["--rules", &rules()]);
     let check = |arguments: &[&str], want: &str| {
         let out = Command::new(&promtool).arg("query").args(arguments).output().expect("starts");
         let said = String::from_utf8_lossy(&out.stdout).into_owned();

@@ -3,23 +3,9 @@
 //! Invariant: where something is missing the caller is told, and in CI that is a failure, never a silent pass.
 #![allow(dead_code)]
 
-use std::{
-    io::{BufRead, BufReader, Read, Write},
-    net::{TcpListener, TcpStream},
-    path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
-    time::Duration,
-};
+use std::path::{Path, PathBuf};
 
-/// The directory that an environment variable names, or `None` after saying so; a panic in CI.
-pub(crate) fn directory(variable: &str) -> Option<PathBuf> {
-    if let Some(value) = std::env::var_os(variable) {
-        return Some(value.into());
-    }
-    assert!(std::env::var_os("CI").is_none(), "{variable} is not set, and CI must not leave this test out");
-    eprintln!("left out: {variable} is not set");
-    None
-}
+use assay_testkit::http;
 
 /// Every `.test` file of the conformance cases, sorted.
 pub(crate) fn test_files(data: &Path) -> Vec<PathBuf> {
@@ -57,77 +43,28 @@ fn expression(line: &str) -> Option<&str> {
     Some(rest)
 }
 
-/// A Prometheus of our own on a free port, stopped when dropped.
+/// A Prometheus with the language's feature flags on.
 pub(crate) struct Prometheus {
-    child: Child,
-    port: u16,
+    server: assay_testkit::Prometheus,
     _dir: tempfile::TempDir,
 }
 
 impl Prometheus {
-    /// Starts the server over a data directory, or an empty one, with the language's feature flags on.
-    pub(crate) fn start(peers: &Path, data: Option<&Path>) -> Self {
+    /// Starts the server over a data directory, or an empty one; `None` without peers.
+    pub(crate) fn start(data: Option<&Path>) -> Option<Self> {
         let dir = tempfile::tempdir().expect("a temporary directory");
-        let config = dir.path().join("prometheus.yml");
-        std::fs::write(&config, "global: {scrape_interval: 1h}\n").expect("a configuration");
-        let port = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port").port();
-        let storage = data.map_or_else(|| dir.path().join("data"), Path::to_path_buf);
-        let mut child = Command::new(peers.join("prometheus"))
-            .arg(format!("--config.file={}", config.display()))
-            .arg(format!("--storage.tsdb.path={}", storage.display()))
-            .arg("--storage.tsdb.retention.time=100y")
-            .arg(format!("--web.listen-address=127.0.0.1:{port}"))
-            .arg("--query.lookback-delta=5m")
-            .arg("--enable-feature=promql-experimental-functions,promql-duration-expr")
-            .stderr(Stdio::piped())
-            .stdout(Stdio::null())
-            .spawn()
-            .expect("prometheus starts");
-        // The server says when it is ready; everything after that is read so that it never blocks.
-        let mut log = BufReader::new(child.stderr.take().expect("a log"));
-        let (mut line, mut all) = (String::new(), String::new());
-        loop {
-            line.clear();
-            let read = log.read_line(&mut line).expect("a readable log");
-            all += &line;
-            assert!(read > 0, "prometheus ended:\n{all}");
-            if line.contains("Server is ready to receive web requests") {
-                break;
-            }
-        }
-        std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
-        Self { child, port, _dir: dir }
+        let own = dir.path().join("data");
+        let config = "global: {scrape_interval: 1h}\n";
+        let features = "--enable-feature=promql-experimental-functions,promql-duration-expr";
+        let flags = [features, "--query.lookback-delta=5m"];
+        let server = assay_testkit::Prometheus::start(data.unwrap_or(&own), config, &flags)?;
+        Some(Self { server, _dir: dir })
     }
 
     /// The status and body of a POST with form values.
     pub(crate) fn post(&self, path: &str, form: &[(&str, &str)]) -> (u16, String) {
-        let body: Vec<_> = form.iter().map(|(k, v)| format!("{k}={}", percent(v))).collect();
-        let body = body.join("&");
-        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).expect("a connection");
-        stream.set_read_timeout(Some(Duration::from_secs(60))).expect("a timeout");
-        let head = format!(
-            "POST {path} HTTP/1.0\r\nHost: 127.0.0.1\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n",
-            body.len()
-        );
-        stream
-            .write_all(head.as_bytes())
-            .and_then(|()| stream.write_all(body.as_bytes()))
-            .expect("a request");
-        let mut reply = String::new();
-        stream.read_to_string(&mut reply).expect("a reply");
-        let (head, body) = reply.split_once("\r\n\r\n").expect("a header and a body");
-        let status = head.split(' ').nth(1).and_then(|s| s.parse().ok()).expect("a status");
-        (status, body.to_owned())
+        let pairs: Vec<_> = form.iter().map(|(k, v)| format!("{k}={}", http::encode(v))).collect();
+        let answer = http::post_form(self.server.address(), path, &pairs.join("&")).expect("answers");
+        (answer.status, answer.text())
     }
-}
-
-impl Drop for Prometheus {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn percent(text: &str) -> String {
-    text.bytes().map(|b| format!("%{b:02X}")).collect()
 }

@@ -8,16 +8,4 @@ mod promtool;
 mod scenarios;
 mod templates;
 
-use std::path::PathBuf;
-
-/// The path of a peer's binary, or `None` where tests with peers are left out.
-fn peer(name: &str) -> Option<PathBuf> {
-    match std::env::var_os("ASSAY_PEERS") {
-        Some(dir) => Some(PathBuf::from(dir).join(name)),
-        None if std::env::var_os("CI").is_some() => panic!("ASSAY_PEERS is not set, and CI runs every test"),
-        None => {
-            eprintln!("left out: ASSAY_PEERS is not set");
-            None
-        }
-    }
-}
+use assay_testkit::peer;

@@ -7,16 +7,13 @@
 
 use std::{
     collections::BTreeMap,
-    io::{Read, Write},
-    net::{TcpListener, TcpStream},
     path::Path,
-    process::{Child, Command, Stdio},
     sync::{
         Arc,
         atomic::{AtomicI64, AtomicUsize, Ordering},
     },
     thread,
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use assay_model::{Column, METRIC_NAME, MatchOp, Matcher, Queryable, is_stale};
@@ -24,9 +21,8 @@ use assay_rules::{
     ReplayOptions, RuleFiles, SlotMode,
     replay::{replay, slot_offset_ms},
 };
+use assay_testkit::{Prometheus, Server, http, server::respond, wait_for};
 use assay_tsdb::{Database, OpenOptions};
-
-use crate::peer;
 
 /// How long the server records, in seconds.
 const RECORD_S: u64 = 32;
@@ -116,78 +112,18 @@ struct Target {
     last_ms: AtomicI64,
 }
 
-impl Target {
-    /// Serves until the process ends.
-    fn serve(self: &Arc<Self>) -> u16 {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let port = listener.local_addr().expect("an address").port();
-        let target = Arc::clone(self);
-        thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                target.answer(stream);
-            }
-        });
-        port
-    }
-
-    fn answer(&self, mut stream: TcpStream) {
-        self.last_ms.store(now_ms(), Ordering::SeqCst);
-        let n = self.scrapes.fetch_add(1, Ordering::SeqCst);
-        let _ = stream.read(&mut [0; 4096]);
-        let (status, body) = match exposition(n) {
-            Some(body) => ("200 OK", body),
-            None => ("500 Internal Server Error", String::new()),
-        };
-        let head = "Content-Type: text/plain; version=0.0.4\r\nConnection: close";
-        let _ = write!(stream, "HTTP/1.1 {status}\r\n{head}\r\nContent-Length: {}\r\n\r\n{body}", body.len());
-    }
-}
-
-/// A server that ends with the test.
-struct Server {
-    child: Child,
-    port: u16,
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-impl Server {
-    fn start(binary: &Path, dir: &Path) -> Self {
-        let port = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").port();
-        let child = Command::new(binary)
-            .arg(format!("--config.file={}", dir.join("prometheus.yml").display()))
-            .arg(format!("--storage.tsdb.path={}", dir.join("data").display()))
-            .arg(format!("--web.listen-address=127.0.0.1:{port}"))
-            .arg("--web.enable-lifecycle")
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("prometheus starts");
-        let server = Self { child, port };
-        wait_until("prometheus is ready", || server.request("GET", "/-/ready"));
-        server
-    }
-
-    /// Whether the server answers a request with 200.
-    fn request(&self, method: &str, path: &str) -> bool {
-        let Ok(mut stream) = TcpStream::connect(("127.0.0.1", self.port)) else { return false };
-        let mut answer = String::new();
-        let sent = write!(stream, "{method} {path} HTTP/1.0\r\nContent-Length: 0\r\n\r\n");
-        sent.is_ok() && stream.read_to_string(&mut answer).is_ok() && answer.starts_with("HTTP/1.0 200")
-    }
-}
-
-fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
-    let begun = Instant::now();
-    while !done() {
-        assert!(begun.elapsed() < Duration::from_secs(30), "after 30 s it does not hold that {what}");
-        thread::sleep(Duration::from_millis(20));
-    }
+/// Serves a target until the process ends; its port.
+fn serve(target: &Arc<Target>) -> u16 {
+    let target = Arc::clone(target);
+    let server = Server::start(move |_| {
+        target.last_ms.store(now_ms(), Ordering::SeqCst);
+        let n = target.scrapes.fetch_add(1, Ordering::SeqCst);
+        match exposition(n) {
+            Some(body) => respond(200, "Content-Type: text/plain; version=0.0.4\r\n", body),
+            None => respond(500, "", ""),
+        }
+    });
+    server.address.port()
 }
 
 /// A name for each group so that its slots lie where they should.
@@ -203,9 +139,9 @@ fn names(file: &str, scrape_ms: i64) -> Vec<String> {
 }
 
 /// Records into `dir` and returns the rule file.
-fn record(binary: &Path, dir: &Path) -> String {
+fn record(dir: &Path) -> Option<String> {
     let target = Arc::new(Target::default());
-    let port = target.serve();
+    let port = serve(&target);
     let rules = dir.join("rules.yml").display().to_string();
     let config = |rule_files: &str| {
         format!(
@@ -213,20 +149,19 @@ fn record(binary: &Path, dir: &Path) -> String {
              scrape_configs: [{{job_name: target, static_configs: [{{targets: ['127.0.0.1:{port}']}}]}}]\n"
         )
     };
-    let config_file = dir.join("prometheus.yml");
-    std::fs::write(&config_file, config("")).expect("written");
-    let server = Server::start(binary, dir);
-    wait_until("three scrapes were made", || target.scrapes.load(Ordering::SeqCst) >= 3);
+    let server = Prometheus::start(&dir.join("data"), &config(""), &[])?;
+    wait_for("three scrapes", || target.scrapes.load(Ordering::SeqCst) >= 3);
     let mut text = RULES.to_owned();
     for (g, name) in names(&rules, target.last_ms.load(Ordering::SeqCst)).iter().enumerate() {
         text = text.replace(&format!("NAME-{g}"), name);
     }
     std::fs::write(&rules, text).expect("written");
-    std::fs::write(&config_file, config(&rules)).expect("written");
-    assert!(server.request("POST", "/-/reload"), "prometheus takes the rules");
+    std::fs::write(dir.join("prometheus.yml"), config(&rules)).expect("written");
+    let reloaded = http::post_form(server.address(), "/-/reload", "").expect("answers");
+    assert_eq!(reloaded.status, 200, "{}", reloaded.text());
     thread::sleep(Duration::from_secs(RECORD_S));
     drop(server);
-    rules
+    Some(rules)
 }
 
 /// The series of some metrics, by their labels.
@@ -310,13 +245,12 @@ fn unmatched(theirs: &[String], ours: &[String]) -> (Vec<String>, Vec<String>) {
 
 #[test]
 fn a_replay_yields_what_prometheus_wrote() {
-    let Some(binary) = peer("prometheus") else { return };
     let mut failures = Vec::new();
     // A loaded machine can miss an evaluation or be late by more than the groups lie apart; a difference in what the
     // rules mean comes back every time.
     for _ in 0..3 {
         let dir = tempfile::tempdir().expect("a directory");
-        let rules = record(&binary, dir.path());
+        let Some(rules) = record(dir.path()) else { return };
         match differences(dir.path(), &rules) {
             Ok(samples) => {
                 eprintln!("{samples} samples are the same");
