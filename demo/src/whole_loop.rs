@@ -11,19 +11,17 @@ use std::{
 };
 
 use anyhow::{Context, Result, anyhow};
+use assay_report::{html, json, terminal};
 use assay_run::{
     Manifest, Outcome, Recorder, RecorderOptions, Target, recorder::run_directory, time::now_ms,
 };
+use assay_verdict::eval::{EvalOptions, Evaluation, eval};
 use demo::service::{Service, ServiceOptions};
 use exporter::Exporter;
 use loadgen::{
     Control, RunOptions, Scenario, Summary,
     sink::recorder::{RecorderSink, default_instance},
     view::{View, lines::Lines, terminal::Terminal},
-};
-use ruleseval::{
-    eval::{EvalOptions, Evaluation, eval},
-    report::{html, json, terminal},
 };
 use tokio::runtime::Runtime;
 

@@ -8,11 +8,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+use assay_report::terminal::{TerminalOptions, render};
 use assay_run::{Manifest, Outcome, Run};
-use ruleseval::{
-    eval::{EvalOptions, eval},
-    report::terminal::{TerminalOptions, render},
-};
+use assay_verdict::eval::{EvalOptions, eval};
 
 /// A loop in progress, its process and the folder of its runs.
 struct Loop {

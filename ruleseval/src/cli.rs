@@ -5,7 +5,7 @@ use std::{ffi::OsString, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
-use crate::report::terminal::TerminalOptions;
+use assay_report::terminal::TerminalOptions;
 
 mod backtest;
 mod check;

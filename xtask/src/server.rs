@@ -8,6 +8,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail, ensure};
+use assay_prom_api::{Blocking, ClientOptions, Request, json::time_text};
 use serde_json::Value;
 
 use crate::process::Process;
@@ -40,29 +41,28 @@ impl Server {
         Ok(())
     }
 
-    /// The `data` of an API answer.
+    /// The `data` of an answer of the API.
     pub(crate) fn get(&self, path: &str) -> Result<Value> {
-        let mut response =
-            ureq::get(format!("{}{path}", self.base)).call().with_context(|| path.to_owned())?;
-        let mut body: Value = response.body_mut().read_json()?;
-        Ok(body["data"].take())
+        self.data(&Request::new(path))
     }
 
-    /// The whole answer to an instant query, errors too; now, or at a time in milliseconds.
+    /// The `data` of an instant query's answer; now, or at a time in milliseconds.
     pub(crate) fn query(&self, expr: &str, at_ms: Option<i64>) -> Result<Value> {
-        let time = at_ms.map(|t| format!("{}.{:03}", t / 1000, t % 1000));
-        let mut response = ureq::get(format!("{}/api/v1/query", self.base))
-            .config()
-            .http_status_as_error(false)
-            .build()
-            .query("query", expr)
-            .query_pairs(time.map(|t| ("time", t)))
-            .call()
-            .context("the server stopped answering")?;
-        Ok(response.body_mut().read_json()?)
+        let request = Request::new("query").with("query", expr);
+        self.data(&match at_ms {
+            Some(t_ms) => request.with("time", time_text(t_ms)),
+            None => request,
+        })
     }
 
-    /// How many seconds a range query takes, from the request to the last byte of a successful answer.
+    fn data(&self, request: &Request) -> Result<Value> {
+        let options = ClientOptions { attempts: 1, ..ClientOptions::new(&self.base) };
+        let mut answer: Value = serde_json::from_slice(&Blocking::new(options)?.call(request)?)?;
+        Ok(answer["data"].take())
+    }
+
+    /// How many seconds a range query takes, from the request to the last byte of a successful answer. Asked by the
+    /// thinnest client there is, so that what is measured is the server.
     pub(crate) fn range_query_s(&self, expr: &str, start_s: i64, end_s: i64, step_s: i64) -> Result<f64> {
         let begin = Instant::now();
         let response = ureq::get(format!("{}/api/v1/query_range", self.base))
@@ -92,8 +92,7 @@ impl Server {
     pub(crate) fn count_samples(&self, start_s: i64, samples: u32) -> Result<u64> {
         let end = start_s + i64::from(samples);
         let expr = "sum(count_over_time({__name__!=\"\"}[10y]))";
-        let path = format!("/api/v1/query?time={end}&query={expr}");
-        let data = self.get(&path.replace('"', "%22").replace('{', "%7B").replace('}', "%7D"))?;
+        let data = self.query(expr, Some(end * 1000))?;
         let text = data["result"][0]["value"][1].as_str().context("no count")?.to_owned();
         Ok(text.parse::<f64>()? as u64)
     }

@@ -30,7 +30,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         );
     }
     for error in &result.errors {
-        let rule = &files.groups[error.group].rules[error.rule];
+        let rule = &files.groups[error.id.group].rules[error.id.rule];
         eprintln!("{}: {} evaluations failed: {}", rule.title(), error.count, error.message);
     }
     let rules: usize = files.groups.iter().map(|g| g.rules.len()).sum();

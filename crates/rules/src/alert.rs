@@ -7,16 +7,16 @@ use std::collections::BTreeMap;
 
 use assay_model::{Labels, METRIC_NAME, Value};
 
+use crate::file::RuleId;
+
 /// How long a resolved alert is remembered.
 const RESOLVED_RETENTION_MS: i64 = 15 * 60_000;
 
 /// One stretch of time in which an alert was active, from its first evaluation to its end.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AlertInstance {
-    /// The group's index in the rule files.
-    pub group: usize,
-    /// The rule's index in the group.
-    pub rule: usize,
+    /// The rule's place in its files.
+    pub id: RuleId,
     /// The alert's labels, `alertname` among them.
     pub labels: Labels,
     /// When the expression first held; milliseconds since the Unix epoch, as all times here.
@@ -88,8 +88,7 @@ pub(crate) struct Element {
 /// What the machine needs to know of the rule.
 #[derive(Clone, Copy)]
 pub(crate) struct Terms<'a> {
-    pub(crate) group: usize,
-    pub(crate) rule: usize,
+    pub(crate) id: RuleId,
     pub(crate) name: &'a str,
     pub(crate) labels: &'a [(String, String)],
     pub(crate) for_ms: i64,
@@ -232,8 +231,7 @@ impl Alerts {
             series: None,
         };
         self.timeline.push(AlertInstance {
-            group: terms.group,
-            rule: terms.rule,
+            id: terms.id,
             labels: labels.clone(),
             active_at_ms: t_ms,
             fired_at_ms: None,
@@ -312,8 +310,7 @@ mod tests {
     fn check(for_s: i64, keep_s: i64, limit: i64, slots: &[&[&str]], want: &[&str]) -> Vec<AlertInstance> {
         let mut alerts = Alerts::default();
         let terms = Terms {
-            group: 0,
-            rule: 0,
+            id: RuleId::default(),
             name: "A",
             labels: &[],
             for_ms: for_s * 1000,

@@ -22,6 +22,15 @@ pub struct RuleFiles {
     pub warnings: Vec<String>,
 }
 
+/// A rule's place in its files.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RuleId {
+    /// The group's index in [`RuleFiles::groups`].
+    pub group: usize,
+    /// The rule's index in [`Group::rules`].
+    pub rule: usize,
+}
+
 /// A group: rules that are evaluated together, in order.
 #[derive(Debug)]
 pub struct Group {
@@ -209,9 +218,17 @@ impl RuleFiles {
         }
     }
 
-    /// All rules, in order, each with its group.
-    pub fn rules(&self) -> impl Iterator<Item = (&Group, &Rule)> {
-        self.groups.iter().flat_map(|g| g.rules.iter().map(move |r| (g, r)))
+    /// All rules, in order, each with its place.
+    pub fn rules(&self) -> impl Iterator<Item = (RuleId, &Rule)> {
+        self.groups.iter().enumerate().flat_map(|(group, g)| {
+            g.rules.iter().enumerate().map(move |(rule, r)| (RuleId { group, rule }, r))
+        })
+    }
+
+    /// The rule at a place, if there is one.
+    #[must_use]
+    pub fn rule(&self, id: RuleId) -> Option<&Rule> {
+        self.groups.get(id.group)?.rules.get(id.rule)
     }
 }
 

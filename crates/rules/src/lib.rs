@@ -20,5 +20,5 @@ pub mod replay;
 mod template;
 pub mod unittest;
 
-pub use file::{Alerting, Group, Rule, RuleFiles, RuleKind};
+pub use file::{Alerting, Group, Rule, RuleFiles, RuleId, RuleKind};
 pub use replay::{ReplayOptions, ReplayResult, SlotMode, replay};

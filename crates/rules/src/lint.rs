@@ -25,7 +25,7 @@ use assay_yaml::Position;
 
 pub(crate) use context::Context;
 
-use crate::{Rule, RuleFiles, replay::ReplayResult};
+use crate::{RuleFiles, RuleId, replay::ReplayResult};
 
 /// How grave a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -66,8 +66,7 @@ pub struct Lint {
 
 /// What a lint says of a rule.
 struct Remark {
-    group: usize,
-    rule: usize,
+    id: RuleId,
     position: Position,
     message: String,
 }
@@ -85,10 +84,8 @@ pub struct Finding {
     pub position: Position,
     /// Group and rule, what is found, and what to do.
     pub message: String,
-    /// The group's index in the rule files.
-    pub group: usize,
-    /// The rule's index in the group.
-    pub rule: usize,
+    /// The rule's place in its files.
+    pub id: RuleId,
 }
 
 impl std::fmt::Display for Finding {
@@ -237,8 +234,8 @@ pub fn check(files: &RuleFiles, options: &CheckOptions<'_>) -> Vec<Finding> {
         }
         let mut remarks = Vec::new();
         (lint.check)(&context, &mut remarks);
-        for Remark { group, rule, position, message } in remarks {
-            let place = &files.groups[group].rules[rule];
+        for Remark { id, position, message } in remarks {
+            let place = &files.groups[id.group].rules[id.rule];
             if silenced.contains(place, lint.code) {
                 continue;
             }
@@ -248,8 +245,7 @@ pub fn check(files: &RuleFiles, options: &CheckOptions<'_>) -> Vec<Finding> {
                 file: place.file().to_owned(),
                 position,
                 message: format!("{}: {message}", place.title()),
-                group,
-                rule,
+                id,
             });
         }
     }
@@ -260,13 +256,8 @@ pub fn check(files: &RuleFiles, options: &CheckOptions<'_>) -> Vec<Finding> {
 }
 
 /// Says something of a rule.
-fn remark(
-    out: &mut Vec<Remark>,
-    place: (usize, usize, &Rule),
-    position: Position,
-    message: impl Into<String>,
-) {
-    out.push(Remark { group: place.0, rule: place.1, position, message: message.into() });
+fn remark(out: &mut Vec<Remark>, id: RuleId, position: Position, message: impl Into<String>) {
+    out.push(Remark { id, position, message: message.into() });
 }
 
 #[cfg(test)]

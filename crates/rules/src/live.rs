@@ -10,7 +10,7 @@ use assay_model::{Labels, Queryable};
 use assay_promql::{Engine, ast::DurationContext};
 
 use crate::{
-    file::{RuleFiles, RuleKind},
+    file::{RuleFiles, RuleId, RuleKind},
     overlay::{Hidden, Overlay, View},
     replay::{Environment, ReplayOptions, RuleRun, hidden, slots::Slots},
 };
@@ -57,14 +57,14 @@ impl<'a> Live<'a> {
     #[must_use]
     pub fn new(files: &'a RuleFiles, options: ReplayOptions) -> Self {
         let options = ReplayOptions { end_ms: i64::MAX, ..options };
-        let mut id = 0;
+        let mut number = 0;
         let mut groups = Vec::new();
         for (g, group) in files.groups.iter().enumerate() {
             let offset_ms = group.query_offset_ms.unwrap_or(options.query_offset_ms);
             let mut rules = Vec::new();
             for (r, rule) in group.rules.iter().enumerate() {
-                let mut run = RuleRun::new(g, r, group, rule, offset_ms);
-                (run.id, id) = (id, id + 1);
+                let mut run = RuleRun::new(RuleId { group: g, rule: r }, group, rule, offset_ms);
+                (run.number, number) = (number, number + 1);
                 rules.push(run);
             }
             let slots = Slots::of(group, &options);

@@ -16,7 +16,7 @@ pub use crate::alert::{AlertInstance, AlertState};
 pub use slots::{SlotMode, slot_offset_ms};
 
 use crate::{
-    file::{RuleFiles, RuleKind},
+    file::{RuleFiles, RuleId, RuleKind},
     overlay::{Hidden, Overlay, View},
 };
 
@@ -100,10 +100,8 @@ impl ReplayResult {
 /// What the evaluations of one rule came to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RuleSummary {
-    /// The group's index in the rule files.
-    pub group: usize,
-    /// The rule's index in the group.
-    pub rule: usize,
+    /// The rule's place in its files.
+    pub id: RuleId,
     /// How often the rule was evaluated.
     pub evaluations: usize,
     /// How many evaluations failed.
@@ -117,10 +115,8 @@ pub struct RuleSummary {
 /// Evaluations of a rule that failed in a row for the same reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RuleError {
-    /// The group's index in the rule files.
-    pub group: usize,
-    /// The rule's index in the group.
-    pub rule: usize,
+    /// The rule's place in its files.
+    pub id: RuleId,
     /// The first evaluation that failed, in milliseconds since the Unix epoch.
     pub first_ms: i64,
     /// The last one.
@@ -134,10 +130,8 @@ pub struct RuleError {
 /// A remark of the engine on a rule's expression.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RuleAnnotation {
-    /// The group's index in the rule files.
-    pub group: usize,
-    /// The rule's index in the group.
-    pub rule: usize,
+    /// The rule's place in its files.
+    pub id: RuleId,
     /// The remark; its span is in the rule's expression.
     pub annotation: Annotation,
 }
@@ -154,7 +148,7 @@ pub fn replay(source: &dyn Queryable, files: &RuleFiles, options: &ReplayOptions
     if options.evaluation == Evaluation::Columns {
         state = State::new(source, files, options);
     }
-    steps::run(&mut state, &|_, _| true);
+    steps::run(&mut state, &|_| true);
     state.finish()
 }
 
@@ -176,11 +170,12 @@ impl<'a> State<'a> {
         for (g, group) in files.groups.iter().enumerate() {
             let offset_ms = group.query_offset_ms.unwrap_or(options.query_offset_ms);
             let rules = group.rules.iter().enumerate();
-            runs.push(rules.map(|(r, rule)| RuleRun::new(g, r, group, rule, offset_ms)).collect());
+            let id = |rule| RuleId { group: g, rule };
+            runs.push(rules.map(|(r, rule)| RuleRun::new(id(r), group, rule, offset_ms)).collect());
         }
-        for (id, run) in runs.iter_mut().flatten().enumerate() {
+        for (number, run) in runs.iter_mut().flatten().enumerate() {
             let run: &mut RuleRun<'_> = run;
-            run.id = id;
+            run.number = number;
         }
         Self {
             source,
@@ -191,6 +186,14 @@ impl<'a> State<'a> {
             overlay: Overlay::default(),
             hidden: hidden(files),
         }
+    }
+
+    fn run(&self, id: RuleId) -> &RuleRun<'a> {
+        &self.runs[id.group][id.rule]
+    }
+
+    fn run_mut(&mut self, id: RuleId) -> &mut RuleRun<'a> {
+        &mut self.runs[id.group][id.rule]
     }
 
     fn finish(self) -> ReplayResult {

@@ -7,10 +7,8 @@
 //! Invariant: the run's directory appears when everything is in it. Before, and after a failure, there is
 //! none; and no sample is left out without being counted.
 
-mod api;
 mod blocks;
 mod detect;
-mod histogram;
 mod lines;
 mod phases;
 mod store;
@@ -23,8 +21,9 @@ use std::{
 };
 
 use assay_model::expo::{Dialect, ParseErrors};
+use assay_prom_api::read::{JsonError, ReadError, read_series};
 pub use store::ImportStats;
-pub(crate) use {api::read_answer, store::Store};
+pub(crate) use store::Store;
 
 use crate::{Manifest, ManifestError, Outcome};
 
@@ -109,6 +108,11 @@ fn in_file(path: &Path, errors: &ParseErrors) -> String {
 }
 
 impl ImportError {
+    fn json(path: &Path, error: JsonError) -> Self {
+        let JsonError { line, column, message } = error;
+        Self::Json { path: path.to_owned(), line, column, message }
+    }
+
     pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |source| Self::Io { path, action, source }
@@ -153,11 +157,21 @@ fn read_file(path: &Path, format: Option<ImportFormat>, store: &mut Store) -> Re
     match format {
         ImportFormat::OpenMetrics => text::read(path, file, Dialect::OpenMetrics, store),
         ImportFormat::Text => text::read(path, file, Dialect::Text, store),
-        ImportFormat::PrometheusJson => {
-            api::read_answer(path, io::BufReader::with_capacity(1 << 18, file), store)
-        }
+        ImportFormat::PrometheusJson => read_answer(path, io::BufReader::with_capacity(1 << 18, file), store),
         ImportFormat::VictoriaMetrics => lines::read(path, file, store),
     }
+}
+
+/// Reads a whole answer of the HTTP API into the store. `path` is what errors name.
+pub(crate) fn read_answer(path: &Path, answer: impl io::Read, store: &mut Store) -> Result<(), ImportError> {
+    let result = read_series(answer, |found| {
+        let series = store.series(&found.labels)?;
+        found.samples.iter().try_for_each(|(t_ms, value)| store.push_value(series, *t_ms, value))
+    });
+    result.map_err(|e| match e {
+        ReadError::Json(e) => ImportError::json(path, e),
+        ReadError::Taken(e) => e,
+    })
 }
 
 /// A run in the making, in a directory of its own beside the one that it will have.

@@ -25,6 +25,7 @@ pub mod pull;
 pub mod recorder;
 pub mod time;
 
+pub use assay_prom_api::Auth;
 pub use manifest::{Manifest, ManifestError, Outcome, Phase};
 pub use open::{OpenError, Run};
-pub use recorder::{Auth, RecordError, Recorder, RecorderOptions, Row, RowValue, Sink, Target};
+pub use recorder::{RecordError, Recorder, RecorderOptions, Row, RowValue, Sink, Target};

@@ -10,41 +10,31 @@
 mod remote_read;
 mod server;
 
-use std::{path::Path, time::Duration};
+use std::path::Path;
 
 use assay_model::{METRIC_NAME, MatchOp, Matcher};
-use server::{Protocol, Server, Slice};
+use assay_prom_api::{ApiError, Blocking, Client, ClientOptions};
+use server::{Protocol, Slice};
 
 use crate::{
     Manifest,
     import::{Draft, ImportError, Imported, read_answer},
-    recorder::Auth,
     time::to_rfc3339,
 };
 
 /// What to fetch.
 #[derive(Clone, Debug)]
 pub struct PullOptions {
-    /// The server, such as `http://127.0.0.1:9090`, with its path prefix where it has one.
-    pub url: String,
+    /// The server and how to ask it.
+    pub server: ClientOptions,
     /// The first time, itself in, in milliseconds since the Unix epoch.
     pub start_ms: i64,
     /// The last time, itself in.
     pub end_ms: i64,
     /// Selectors, each a list of matchers that a series has to pass all of; none means every series.
     pub selectors: Vec<Vec<Matcher>>,
-    /// How to log in.
-    pub auth: Auth,
-    /// Further headers, such as `X-Scope-OrgID`.
-    pub headers: Vec<(String, String)>,
     /// The scenario's name in the description.
     pub scenario: String,
-    /// How long one request may take.
-    pub timeout: Duration,
-    /// How often a request is tried that fails for a reason which may pass.
-    pub attempts: u32,
-    /// The pause before the second attempt; each further one is twice as long.
-    pub pause: Duration,
 }
 
 impl PullOptions {
@@ -52,16 +42,11 @@ impl PullOptions {
     #[must_use]
     pub fn new(url: impl Into<String>, start_ms: i64, end_ms: i64) -> Self {
         Self {
-            url: url.into(),
+            server: ClientOptions::new(url),
             start_ms,
             end_ms,
             selectors: Vec::new(),
-            auth: Auth::None,
-            headers: Vec::new(),
             scenario: "export".to_owned(),
-            timeout: Duration::from_secs(120),
-            attempts: 6,
-            pause: Duration::from_millis(500),
         }
     }
 }
@@ -73,13 +58,8 @@ pub enum PullError {
     #[error("{0}")]
     Options(String),
     /// The server cannot be reached or does not answer as it should.
-    #[error("{url}: {what}")]
-    Server {
-        /// The address, without credentials.
-        url: String,
-        /// What went wrong.
-        what: String,
-    },
+    #[error(transparent)]
+    Server(#[from] ApiError),
     /// An answer cannot be read, or the run not be written.
     #[error(transparent)]
     Import(#[from] ImportError),
@@ -90,32 +70,32 @@ const FIRST_SLICE_MS: i64 = 10 * 60_000;
 const LEAST_SLICE_MS: i64 = 1000;
 /// Answers smaller than this make the next slice wider.
 const SMALL_ANSWER: usize = 8 << 20;
+
 /// Fetches series into the new run directory `out`. It blocks; the requests run on a thread of their own.
 ///
 /// # Errors
-/// Where the server refuses, cannot be reached after all attempts, or the run cannot be written. Nothing is
+/// If the server refuses, cannot be reached after all attempts, or the run cannot be written. Nothing is
 /// left behind then.
 pub fn pull(options: &PullOptions, out: &Path) -> Result<Imported, PullError> {
-    let server = Server::new(options)?;
+    if options.end_ms < options.start_ms {
+        let (start, end) = (to_rfc3339(options.start_ms), to_rfc3339(options.end_ms));
+        return Err(PullError::Options(format!("the end, {end}, is before the start, {start}")));
+    }
+    let server = Blocking::new(options.server.clone())?;
     let mut draft = Draft::create(out)?;
-    let fail = |e: std::io::Error| PullError::Options(format!("cannot start a thread: {e}"));
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(fail)?;
-    // A thread of its own, because the caller may be inside a runtime.
-    std::thread::scope(|scope| {
-        let fetching = scope.spawn(|| runtime.block_on(fetch_all(&server, options, &mut draft)));
-        fetching.join().unwrap_or_else(|_| Err(PullError::Options("the fetching thread panicked".into())))
-    })?;
+    server.wait(fetch_all(server.client(), options, &mut draft))??;
+    let shown = server.client().shown();
     let describe = |_| Manifest {
-        source: vec![server.shown().to_owned()],
+        source: vec![shown.to_owned()],
         end_ms: Some(options.end_ms),
         ..Manifest::new(options.scenario.as_str(), options.start_ms)
     };
-    Ok(draft.finish(describe, Path::new(server.shown()))?)
+    Ok(draft.finish(describe, Path::new(shown))?)
 }
 
-async fn fetch_all(server: &Server<'_>, options: &PullOptions, draft: &mut Draft) -> Result<(), PullError> {
-    let mut protocol = server.protocol().await;
-    for (family, metadata) in server.metadata().await {
+async fn fetch_all(client: &Client, options: &PullOptions, draft: &mut Draft) -> Result<(), PullError> {
+    let mut protocol = server::protocol(client).await;
+    for (family, metadata) in server::metadata(client).await {
         draft.store.describe(&family, &metadata);
     }
     let everything = [Matcher::new(MatchOp::NotEqual, METRIC_NAME, "").into_iter().collect()];
@@ -125,13 +105,14 @@ async fn fetch_all(server: &Server<'_>, options: &PullOptions, draft: &mut Draft
         let (mut from, mut width) = (options.start_ms - 1, FIRST_SLICE_MS);
         while from < options.end_ms {
             let to = from.saturating_add(width).min(options.end_ms);
-            match server.samples(protocol, selector, from, to).await? {
+            match server::samples(client, protocol, selector, from, to).await? {
                 Slice::TooLarge(what) if to - from <= LEAST_SLICE_MS => {
-                    return Err(server.error(format!("{what}, in one second; select fewer series")));
+                    let what = format!("{what}, in one second; select fewer series");
+                    return Err(ApiError::TooLarge { url: client.shown().to_owned(), what }.into());
                 }
                 Slice::TooLarge(_) => width = (to - from) / 2,
                 Slice::Refused(what) => {
-                    tracing::info!(url = server.shown(), "no remote read: {what}");
+                    tracing::info!(url = client.shown(), "no remote read: {what}");
                     protocol = Protocol::Query;
                 }
                 Slice::Answer(body) => {
@@ -139,13 +120,13 @@ async fn fetch_all(server: &Server<'_>, options: &PullOptions, draft: &mut Draft
                         Protocol::RemoteRead => match remote_read::decode(&body) {
                             Ok(series) => remote_read::store(&series, &mut draft.store)?,
                             Err(what) => {
-                                tracing::info!(url = server.shown(), "no remote read: {what}");
+                                tracing::info!(url = client.shown(), "no remote read: {what}");
                                 protocol = Protocol::Query;
                                 continue;
                             }
                         },
                         Protocol::Query => {
-                            read_answer(Path::new(server.shown()), body.as_slice(), &mut draft.store)?;
+                            read_answer(Path::new(client.shown()), body.as_slice(), &mut draft.store)?;
                         }
                     }
                     tracing::info!(to = to_rfc3339(to), bytes = body.len(), "fetched");

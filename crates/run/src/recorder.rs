@@ -7,7 +7,6 @@
 
 mod births;
 mod fetch;
-pub(crate) mod http;
 mod owner;
 mod row;
 mod scraper;
@@ -30,7 +29,7 @@ pub use owner::RecordStats;
 use owner::{Command, Owner};
 pub use row::{Row, RowValue};
 use scraper::Scraper;
-pub use target::{Auth, Target};
+pub use target::Target;
 
 use crate::{
     Manifest, ManifestError, Outcome, Phase,

@@ -9,7 +9,7 @@ use std::{
 };
 
 use assay_run::{
-    Auth, Run,
+    Run,
     pull::{PullOptions, pull},
 };
 
@@ -17,7 +17,10 @@ const NOTHING: &str = r#"{"status":"success","data":{"resultType":"matrix","resu
 const ONE: &str = r#"{"status":"success","data":{"resultType":"matrix","result":[{"metric":{"__name__":"a"},"values":[[1,"2"]]}]}}"#;
 
 fn options(url: &str) -> PullOptions {
-    PullOptions { pause: Duration::from_millis(1), attempts: 3, ..PullOptions::new(url, 0, 3_600_000) }
+    let mut options = PullOptions::new(url, 0, 3_600_000);
+    options.server.pause = Duration::from_millis(1);
+    options.server.attempts = 3;
+    options
 }
 
 /// Fetches from a server that gives these answers in turn, the last one for ever. The number of queries comes
@@ -27,7 +30,7 @@ fn check(answers: &[(&'static str, &'static str)]) -> (Result<u64, String>, usiz
     let count = Arc::new(Mutex::new(0));
     let counted = count.clone();
     let (url, _requests) = support::serve(move |_, request| {
-        if !request.line().contains("/api/v1/query?") {
+        if !request.line().ends_with("/api/v1/query") {
             return ("404 Not Found", String::new(), Vec::new());
         }
         let mut counted = counted.lock().expect("no panic");
@@ -69,7 +72,7 @@ fn a_failure_that_passes_is_tried_again() {
     let (result, requests) = check(&[("502 Bad Gateway", "<html>nothing there</html>")]);
     assert_eq!(
         (result, requests),
-        (Err("URL: 502 Bad Gateway: <html>nothing there</html>; given up after 3 attempts".into()), 3)
+        (Err("URL: the server returned 502 Bad Gateway: <html>nothing there</html>; gave up after 3 attempts".into()), 3)
     );
 }
 
@@ -79,12 +82,12 @@ fn a_failure_that_does_not_pass_ends_it() {
         (
             "400 Bad Request",
             r#"{"status":"error","errorType":"bad_data","error":"parse error"}"#,
-            "URL: 400 Bad Request: parse error",
+            "URL: the server returned 400 Bad Request: parse error",
         ),
         (
             "401 Unauthorized",
             "",
-            "URL: the answer is 401 Unauthorized; give a bearer token, or a user and a password",
+            "URL: the server returned 401 Unauthorized; give a bearer token, or a user and a password",
         ),
         ("200 OK", "{\"status\":\"success\"", "URL:1:19: EOF while parsing an object"),
         ("200 OK", NOTHING, "URL: holds no samples"),
@@ -99,8 +102,7 @@ fn credentials_go_into_the_request_and_not_into_the_run() {
     let (url, requests) = support::serve(|_, _| ("200 OK", "application/json".into(), ONE.into()));
     let dir = tempfile::tempdir().expect("a directory");
     let out = dir.path().join("run");
-    let mut options = options(&url.replace("http://", "http://user:secret@"));
-    options.auth = Auth::None;
+    let options = options(&url.replace("http://", "http://user:secret@"));
     let imported = pull(&options, &out).expect("fetches");
     assert!(requests.recv().is_ok());
     assert_eq!(imported.manifest.source, [url]);

@@ -6,10 +6,10 @@ use super::{
     eval::{Slots, parse_duration},
     output,
 };
-use crate::{
+use assay_report::timeline;
+use assay_verdict::{
     backtest::{backtest, write_block},
     eval::EvalOptions,
-    report::timeline,
 };
 
 /// Show when alerts would have been pending and firing over a run.

@@ -13,7 +13,7 @@ use assay_yaml::Diagnostics;
 use clap::ValueEnum;
 
 use super::output;
-use crate::sla;
+use assay_verdict::sla;
 
 /// Check rule files and SLA files, and lint rules.
 ///

@@ -3,10 +3,8 @@
 use std::path::PathBuf;
 
 use super::{eval::parse_duration, output};
-use crate::{
-    compare::{CompareOptions, compare},
-    report::comparison,
-};
+use assay_report::comparison;
+use assay_verdict::compare::{CompareOptions, compare};
 
 /// Compare a run with a baseline: is any objective's value worse by enough to matter?
 ///

@@ -7,10 +7,9 @@ use assay_rules::replay::SlotMode;
 use clap::ValueEnum;
 
 use super::{login::Login, output};
-use crate::{
+use assay_report::{github, html, json, junit, markdown, terminal};
+use assay_verdict::{
     eval::{EvalOptions, Evaluation, ServerOptions, eval, eval_server},
-    report::{github, html, json, junit, markdown, terminal},
-    source::RemoteOptions,
     units::parse_time_ms,
 };
 
@@ -115,11 +114,8 @@ pub(super) fn run(args: &Args, arguments: &[OsString]) -> anyhow::Result<u8> {
 fn on_server(args: &Args, url: &str, arguments: &[OsString]) -> anyhow::Result<Evaluation> {
     let (start_ms, end_ms) = (args.start.unwrap_or_default(), args.end.unwrap_or_default());
     anyhow::ensure!(start_ms < end_ms, "--start must be before --end");
-    let mut server = RemoteOptions::new(url);
-    server.auth = args.login.auth()?;
-    server.headers = args.login.headers()?;
     Ok(eval_server(&ServerOptions {
-        server,
+        server: args.login.options(url)?,
         start_ms,
         end_ms,
         slas: args.sla.clone(),

@@ -16,7 +16,7 @@ use assay_run::{
 };
 
 use super::login::Login;
-use crate::units::{length, parse_time_ms};
+use assay_verdict::units::{length, parse_time_ms};
 
 /// Fetch series from a Prometheus-compatible server into a run, or write a run's series as OpenMetrics text.
 #[derive(Debug, clap::Args)]
@@ -63,8 +63,7 @@ fn fetch(args: &Args, url: &str) -> anyhow::Result<u8> {
     anyhow::ensure!(options.start_ms <= options.end_ms, "--start is after --end");
     options.selectors = selections(&args.matches)?;
     options.scenario.clone_from(&args.scenario);
-    options.auth = args.login.auth()?;
-    options.headers = args.login.headers()?;
+    options.server = args.login.options(url)?;
     tell(&pull(&options, &args.out)?);
     Ok(0)
 }

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use anyhow::Context as _;
-use assay_run::Auth;
+use assay_prom_api::{Auth, ClientOptions};
 
 /// Options for servers that want to know who asks.
 #[derive(Debug, clap::Args)]
@@ -32,7 +32,12 @@ pub(super) struct Login {
 }
 
 impl Login {
-    pub(super) fn auth(&self) -> anyhow::Result<Auth> {
+    /// How to ask the server at this address.
+    pub(super) fn options(&self, url: &str) -> anyhow::Result<ClientOptions> {
+        Ok(ClientOptions { auth: self.auth()?, headers: self.headers()?, ..ClientOptions::new(url) })
+    }
+
+    fn auth(&self) -> anyhow::Result<Auth> {
         if let Some(name) = &self.bearer_token_env {
             return Ok(Auth::Bearer(from_env(name)?));
         }
@@ -47,7 +52,7 @@ impl Login {
         }
     }
 
-    pub(super) fn headers(&self) -> anyhow::Result<Vec<(String, String)>> {
+    fn headers(&self) -> anyhow::Result<Vec<(String, String)>> {
         let read = |text: &String| {
             let (name, value) =
                 text.split_once(':').with_context(|| format!("--header {text:?}: write NAME: VALUE"))?;

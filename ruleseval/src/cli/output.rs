@@ -9,7 +9,7 @@ use std::{
 use anyhow::Context as _;
 use tracing_subscriber::{EnvFilter, fmt::time::uptime};
 
-use crate::report::terminal::TerminalOptions;
+use assay_report::terminal::TerminalOptions;
 
 /// The path that stands for standard output.
 pub(super) fn is_stdout(path: &Path) -> bool {

@@ -7,11 +7,9 @@ use assay_run::Run;
 use clap::ValueEnum;
 
 use super::{eval::parse_duration, output};
-use crate::{
-    api,
-    report::result::{self, Layout},
-    units::parse_time_ms,
-};
+use assay_prom_api::json;
+use assay_report::result::{self, Layout};
+use assay_verdict::units::parse_time_ms;
 
 /// Evaluate PromQL over a run.
 ///
@@ -71,7 +69,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<u8> {
     };
     tell(&found.annotations);
     output::print(&match args.format {
-        Format::Json => api::data_text(&found.value) + "\n",
+        Format::Json => json::data_text(&found.value) + "\n",
         Format::Csv => result::render(&found.value, Layout::Csv),
         Format::Table => result::render(&found.value, Layout::Table { width: output::terminal().width }),
     })?;

@@ -6,7 +6,7 @@ use assay_rules::unittest::{FileReport, RuleCoverage, TestOptions, TestReport, r
 use regex::Regex;
 
 use super::output;
-use crate::report::tests_junit;
+use assay_report::tests_junit;
 
 /// Run rule unit tests in promtool's format.
 ///

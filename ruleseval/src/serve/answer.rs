@@ -8,7 +8,7 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-use crate::api;
+use assay_prom_api::json as api;
 
 /// The `data` of an answer and remarks on it.
 pub(super) struct Answer {

@@ -5,7 +5,7 @@ use assay_model::{Matcher, duration};
 use assay_promql::Expr;
 
 use super::answer::Failure;
-use crate::units::parse_time_ms;
+use assay_verdict::units::parse_time_ms;
 
 /// Names and values in the order given.
 #[derive(Debug, Default)]

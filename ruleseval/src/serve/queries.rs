@@ -8,7 +8,7 @@ use super::{
     answer::{Answer, Failure},
     parameters::Parameters,
 };
-use crate::api;
+use assay_prom_api::json as api;
 
 /// The most points a series may have in an answer, as in Prometheus.
 const MAX_POINTS: i64 = 11_000;

@@ -2,7 +2,7 @@
 
 use assay_model::number::format_f;
 use assay_rules::{
-    file::{Group, Rule},
+    file::{Group, Rule, RuleId},
     replay::{AlertInstance, RuleSummary},
 };
 use serde_json::{Map, Value, json};
@@ -12,7 +12,8 @@ use super::{
     answer::{Answer, Failure},
     parameters::Parameters,
 };
-use crate::{api, units};
+use assay_prom_api::json as api;
+use assay_verdict::units;
 
 pub(super) fn rules(served: &Served, parameters: &Parameters) -> Result<Answer, Failure> {
     let wanted = parameters.get("type");
@@ -27,7 +28,7 @@ pub(super) fn rules(served: &Served, parameters: &Parameters) -> Result<Answer, 
                 Some("record") => rule.alerting().is_none(),
                 _ => true,
             })
-            .map(|(r, rule)| describe(served, (g, r), rule))
+            .map(|(r, rule)| describe(served, RuleId { group: g, rule: r }, rule))
             .collect();
         if !list.is_empty() {
             groups.push(json!({
@@ -53,9 +54,9 @@ fn interval_s(group: &Group) -> f64 {
     group.interval_ms.unwrap_or(15_000) as f64 / 1e3
 }
 
-fn describe(served: &Served, at: (usize, usize), rule: &Rule) -> Value {
-    let summary: Option<&RuleSummary> = served.replayed.rules.iter().find(|s| (s.group, s.rule) == at);
-    let error = served.replayed.errors.iter().find(|e| (e.group, e.rule) == at);
+fn describe(served: &Served, id: RuleId, rule: &Rule) -> Value {
+    let summary: Option<&RuleSummary> = served.replayed.rules.iter().find(|s| s.id == id);
+    let error = served.replayed.errors.iter().find(|e| e.id == id);
     let health = match (error, summary) {
         (Some(_), _) => "err",
         (None, Some(s)) if s.evaluations > 0 => "ok",
@@ -75,12 +76,8 @@ fn describe(served: &Served, at: (usize, usize), rule: &Rule) -> Value {
         out.insert("type".to_owned(), json!("recording"));
         return Value::Object(out);
     };
-    let active: Vec<&AlertInstance> = served
-        .replayed
-        .alerts
-        .iter()
-        .filter(|a| (a.group, a.rule) == at && a.ended_at_ms.is_none())
-        .collect();
+    let active: Vec<&AlertInstance> =
+        served.replayed.alerts.iter().filter(|a| a.id == id && a.ended_at_ms.is_none()).collect();
     let state = match active.as_slice() {
         [] => "inactive",
         list if list.iter().any(|a| a.fired_at_ms.is_some()) => "firing",

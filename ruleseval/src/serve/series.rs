@@ -10,7 +10,7 @@ use super::{
     answer::{Answer, Failure},
     parameters::Parameters,
 };
-use crate::api;
+use assay_prom_api::json as api;
 
 pub(super) fn series(served: &Served, parameters: &Parameters) -> Result<Answer, Failure> {
     let selections = parameters.selections()?;

@@ -1,11 +1,11 @@
 //! Runs held against each other, and rules replayed for their alerts alone.
 
+use assay_report::comparison;
 use assay_run::Run;
-use ruleseval::{
+use assay_verdict::{
     backtest::{backtest, write_block},
     compare::{Change, CompareOptions, Comparison, compare},
     eval::EvalOptions,
-    report::comparison,
     source::{RecordedSource, Source as _, samples},
     verdict::Status,
 };

@@ -27,7 +27,7 @@ fn the_shipped_files_are_read_without_a_problem() {
             rule.title()
         );
     }
-    let slas = ruleseval::sla::read_files(&[sla()]).expect("is right");
+    let slas = assay_verdict::sla::read_files(&[sla()]).expect("is right");
     assert!(slas[0].objectives.len() >= 12);
 }
 

@@ -5,11 +5,11 @@
 
 use std::collections::BTreeMap;
 
+use assay_report::junit;
 use quick_xml::{
     Reader,
     events::{BytesStart, Event},
 };
-use ruleseval::report::junit;
 
 use crate::{recording::Trouble, reports::evaluated};
 

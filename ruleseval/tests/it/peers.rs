@@ -2,11 +2,9 @@
 
 use std::path::Path;
 
+use assay_prom_api::ClientOptions;
 use assay_testkit::Prometheus;
-use ruleseval::{
-    eval::{EvalOptions, ServerOptions, eval, eval_server},
-    source::RemoteOptions,
-};
+use assay_verdict::eval::{EvalOptions, ServerOptions, eval, eval_server};
 
 use crate::recording::{Recording, Trouble, rules, sla};
 
@@ -90,7 +88,7 @@ fn judging_on_a_server_gives_the_same_rows() {
     options.slas = vec![sla()];
     let here = eval(&options).expect("evaluates").verdict;
     let there = eval_server(&ServerOptions {
-        server: RemoteOptions::new(format!("http://{}", server.address())),
+        server: ClientOptions::new(format!("http://{}", server.address())),
         start_ms: here.run.start_ms,
         end_ms: here.run.end_ms,
         slas: vec![sla()],
@@ -107,7 +105,7 @@ fn judging_on_a_server_gives_the_same_rows() {
     }
     assert!(there.charts.plots.iter().any(|c| c.id == "latency"));
     let away = eval_server(&ServerOptions {
-        server: RemoteOptions { attempts: 1, ..RemoteOptions::new("http://127.0.0.1:1") },
+        server: ClientOptions { attempts: 1, ..ClientOptions::new("http://127.0.0.1:1") },
         start_ms: 0,
         end_ms: 1_000,
         slas: vec![sla()],

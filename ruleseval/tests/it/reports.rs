@@ -1,8 +1,8 @@
 //! Every format of a real verdict. Invariant: the JSON satisfies the published schema whatever the outcome.
 
-use ruleseval::{
+use assay_report::{html, json, junit, markdown};
+use assay_verdict::{
     eval::{EvalOptions, Evaluation, eval},
-    report::{html, json, junit, markdown},
     verdict::Status,
 };
 

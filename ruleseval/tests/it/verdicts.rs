@@ -1,7 +1,7 @@
 //! What comes out for runs that are well, slow, failing, incomplete or killed.
 
 use assay_model::duration::format_ms;
-use ruleseval::{
+use assay_verdict::{
     eval::{EvalOptions, eval},
     verdict::{Status, Verdict},
 };
@@ -15,7 +15,7 @@ fn judged(recording: &Recording) -> Verdict {
     eval(&options).expect("evaluates").verdict
 }
 
-fn row<'v>(verdict: &'v Verdict, name: &str, phase: &str) -> &'v ruleseval::verdict::ObjectiveRow {
+fn row<'v>(verdict: &'v Verdict, name: &str, phase: &str) -> &'v assay_verdict::verdict::ObjectiveRow {
     let found = verdict.objectives.iter().find(|r| r.name == name && r.phase.as_deref() == Some(phase));
     found.unwrap_or_else(|| panic!("no row {name} in {phase}: {:#?}", verdict.objectives))
 }

@@ -111,7 +111,7 @@ fn value_for(answer: &Value, row: &Value) -> Option<f64> {
         metric.as_object().is_some_and(|m| m.len() == labels.len())
             && labels.iter().all(|pair| pair[0].as_str().is_some_and(|name| metric[name] == pair[1]))
     };
-    let series = answer["data"]["result"].as_array()?.iter().find(|s| is_same(&s["metric"]))?;
+    let series = answer["result"].as_array()?.iter().find(|s| is_same(&s["metric"]))?;
     series["value"][1].as_str()?.parse().ok()
 }
 

@@ -1,6 +1,6 @@
 //! What a running Prometheus says of its targets, its rules and the dashboard's expressions.
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result};
 
 use super::Ports;
 use crate::server::Server;
@@ -12,7 +12,7 @@ pub(super) type PanelQuery = (String, String);
 /// Alertmanager that is not known.
 pub(super) fn problems(server: &Server, ports: &Ports) -> Result<Vec<String>> {
     let mut problems = Vec::new();
-    let targets = server.get("/api/v1/targets?state=active")?;
+    let targets = server.get("targets?state=active")?;
     let active = targets["activeTargets"].as_array().cloned().unwrap_or_default();
     for port in [ports.demo, ports.exporter, ports.loadgen, ports.prometheus] {
         let address = format!("127.0.0.1:{port}");
@@ -24,7 +24,7 @@ pub(super) fn problems(server: &Server, ports: &Ports) -> Result<Vec<String>> {
             None => problems.push(format!("no target {address}")),
         }
     }
-    let rules = server.get("/api/v1/rules")?;
+    let rules = server.get("rules")?;
     let groups = rules["groups"].as_array().cloned().unwrap_or_default();
     if groups.is_empty() {
         problems.push("no rule group is loaded".to_owned());
@@ -34,7 +34,7 @@ pub(super) fn problems(server: &Server, ports: &Ports) -> Result<Vec<String>> {
             problems.push(format!("rule {} is {}: {}", rule["name"], rule["health"], rule["lastError"]));
         }
     }
-    let managers = server.get("/api/v1/alertmanagers")?;
+    let managers = server.get("alertmanagers")?;
     if managers["activeAlertmanagers"].as_array().is_none_or(Vec::is_empty) {
         problems.push("Prometheus knows no Alertmanager".to_owned());
     }
@@ -45,11 +45,10 @@ pub(super) fn problems(server: &Server, ports: &Ports) -> Result<Vec<String>> {
 pub(super) fn without_data(server: &Server, queries: &[PanelQuery]) -> Result<Vec<PanelQuery>> {
     let mut empty = Vec::new();
     for (panel, expr) in queries {
-        let body = server.query(expr, None)?;
-        if body["status"] != "success" {
-            bail!("Prometheus refuses an expression of panel {panel:?}: {}", body["error"]);
-        }
-        if body["data"]["result"].as_array().is_none_or(Vec::is_empty) {
+        let data = server
+            .query(expr, None)
+            .with_context(|| format!("Prometheus refuses an expression of panel {panel:?}"))?;
+        if data["result"].as_array().is_none_or(Vec::is_empty) {
             empty.push((panel.clone(), expr.clone()));
         }
     }

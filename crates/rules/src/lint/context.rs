@@ -8,7 +8,7 @@ use assay_model::{Column, Labels, Matcher, Queryable};
 
 use super::CheckOptions;
 use crate::{
-    Group, Rule, RuleFiles,
+    Group, Rule, RuleFiles, RuleId,
     replay::{ReplayResult, RuleSummary, may_match},
 };
 
@@ -32,14 +32,9 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// All rules with the indexes of their group and in it.
-    pub(super) fn rules(&self) -> impl Iterator<Item = (usize, usize, &'a Rule)> {
-        let files = self.files;
-        files
-            .groups
-            .iter()
-            .enumerate()
-            .flat_map(|(g, group)| group.rules.iter().enumerate().map(move |(r, rule)| (g, r, rule)))
+    /// All rules with their places.
+    pub(super) fn rules(&self) -> impl Iterator<Item = (RuleId, &'a Rule)> + use<'a> {
+        self.files.rules()
     }
 
     /// A group's interval.
@@ -91,14 +86,14 @@ impl<'a> Context<'a> {
     }
 
     /// What the replay came to for a rule.
-    pub(super) fn summary(&self, group: usize, rule: usize) -> Option<&'a RuleSummary> {
-        self.replayed?.rules.iter().find(|s| s.group == group && s.rule == rule)
+    pub(super) fn summary(&self, id: RuleId) -> Option<&'a RuleSummary> {
+        self.replayed?.rules.iter().find(|s| s.id == id)
     }
 
     /// How many alerts of a rule were active in the replay.
-    pub(super) fn instances(&self, group: usize, rule: usize) -> usize {
+    pub(super) fn instances(&self, id: RuleId) -> usize {
         let alerts = self.replayed.map(|r| r.alerts.as_slice()).unwrap_or_default();
-        alerts.iter().filter(|a| a.group == group && a.rule == rule).count()
+        alerts.iter().filter(|a| a.id == id).count()
     }
 }
 
@@ -148,7 +143,7 @@ pub(super) mod testing {
         let findings = check_all(files, options);
         let of_code = findings.iter().filter(|f| f.code == code);
         of_code
-            .map(|f| format!("{}: {}", f.rule + 1, f.message.split_once("\": ").map_or("", |(_, m)| m)))
+            .map(|f| format!("{}: {}", f.id.rule + 1, f.message.split_once("\": ").map_or("", |(_, m)| m)))
             .collect()
     }
 

@@ -8,7 +8,7 @@ use super::{Context, Remark, remark};
 
 pub(super) fn check(context: &Context<'_>, out: &mut Vec<Remark>) {
     let mut seen = HashMap::new();
-    for (g, r, rule) in context.rules() {
+    for (id, rule) in context.rules() {
         let key = (rule.file(), &rule.name, &rule.labels);
         match seen.get(&key) {
             None => {
@@ -16,7 +16,7 @@ pub(super) fn check(context: &Context<'_>, out: &mut Vec<Remark>) {
             }
             Some(first) => {
                 let message = format!("the same name and labels as {first}; both write the same series");
-                remark(out, (g, r, rule), rule.position, message);
+                remark(out, id, rule.position, message);
             }
         }
     }

@@ -8,8 +8,8 @@ use super::{Context, Remark, remark};
 const LOOKBACK_MS: i64 = 300_000;
 
 pub(super) fn hold(context: &Context<'_>, out: &mut Vec<Remark>) {
-    for (g, r, rule) in context.rules() {
-        let interval_ms = context.interval_ms(&context.files.groups[g]);
+    for (id, rule) in context.rules() {
+        let interval_ms = context.interval_ms(&context.files.groups[id.group]);
         let Some(alerting) = rule.alerting() else { continue };
         if alerting.for_ms > 0 && alerting.for_ms < interval_ms {
             let message = format!(
@@ -17,21 +17,21 @@ pub(super) fn hold(context: &Context<'_>, out: &mut Vec<Remark>) {
                 format_ms(alerting.for_ms),
                 format_ms(interval_ms)
             );
-            remark(out, (g, r, rule), rule.position_of_key("for"), message);
+            remark(out, id, rule.position_of_key("for"), message);
         }
     }
 }
 
 pub(super) fn lookback(context: &Context<'_>, out: &mut Vec<Remark>) {
-    for (g, r, rule) in context.rules() {
-        let interval_ms = context.interval_ms(&context.files.groups[g]);
+    for (id, rule) in context.rules() {
+        let interval_ms = context.interval_ms(&context.files.groups[id.group]);
         if interval_ms > LOOKBACK_MS {
             let message = format!(
                 "the group is evaluated every {}, and what it writes cannot be seen for longer than {} after that",
                 format_ms(interval_ms),
                 format_ms(LOOKBACK_MS)
             );
-            remark(out, (g, r, rule), rule.position, message);
+            remark(out, id, rule.position, message);
         }
     }
 }

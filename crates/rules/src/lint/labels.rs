@@ -7,7 +7,7 @@ use assay_promql::{Expr, ast::ValueType};
 use super::{Context, Remark, remark};
 
 pub(super) fn gone(context: &Context<'_>, out: &mut Vec<Remark>) {
-    for (g, r, rule) in context.rules() {
+    for (id, rule) in context.rules() {
         let (Some(alerting), Some(left)) = (rule.alerting(), labels_left(&rule.expr)) else { continue };
         let templates = alerting.label_templates.iter().zip(&rule.labels).map(|(t, (n, _))| (t, "label", n));
         let annotations = alerting.annotation_templates.iter().zip(&alerting.annotations);
@@ -19,7 +19,7 @@ pub(super) fn gone(context: &Context<'_>, out: &mut Vec<Remark>) {
                     let message = format!(
                         "{kind} {name:?} uses the label {label:?}, which the expression does not keep; it keeps {kept}"
                     );
-                    remark(out, (g, r, rule), rule.position_of_key(&format!("{kind}s")), message);
+                    remark(out, id, rule.position_of_key(&format!("{kind}s")), message);
                 }
             }
         }
@@ -69,7 +69,7 @@ fn labels_left(expr: &Expr) -> Option<BTreeSet<&str>> {
 }
 
 pub(super) fn value(context: &Context<'_>, out: &mut Vec<Remark>) {
-    for (g, r, rule) in context.rules() {
+    for (id, rule) in context.rules() {
         let Some(alerting) = rule.alerting() else { continue };
         for (template, (name, _)) in alerting.label_templates.iter().zip(&rule.labels) {
             if template.uses_value() {
@@ -77,7 +77,7 @@ pub(super) fn value(context: &Context<'_>, out: &mut Vec<Remark>) {
                     "label {name:?} holds the value, so each change of it is a new alert, whose `for` begins anew; \
                      put the value into an annotation"
                 );
-                remark(out, (g, r, rule), rule.position_of_key("labels"), message);
+                remark(out, id, rule.position_of_key("labels"), message);
             }
         }
     }

@@ -6,7 +6,7 @@ use assay_promql::{Expr, ast::VectorSelector};
 use super::{Context, Remark, bounds, remark};
 
 pub(super) fn never(context: &Context<'_>, out: &mut Vec<Remark>) {
-    for (g, r, rule) in context.rules() {
+    for (id, rule) in context.rules() {
         rule.expr.walk(&mut |e| {
             if let Expr::Binary(b) = e
                 && b.op.is_comparison()
@@ -14,12 +14,12 @@ pub(super) fn never(context: &Context<'_>, out: &mut Vec<Remark>) {
                 && bounds::decided(b.op, bounds::of(&b.lhs), bounds::of(&b.rhs)) == Some(false)
             {
                 let position = rule.position_in_expr(&b.op_span);
-                remark(out, (g, r, rule), position, format!("{e} never holds: {}", why(e)));
+                remark(out, id, position, format!("{e} never holds: {}", why(e)));
             }
         });
         for selector in rule.expr.selectors() {
             if let Some(message) = contradiction(selector) {
-                remark(out, (g, r, rule), rule.position_in_expr(&selector.span), message);
+                remark(out, id, rule.position_in_expr(&selector.span), message);
             }
         }
     }
@@ -50,7 +50,7 @@ fn contradiction(selector: &VectorSelector) -> Option<String> {
 }
 
 pub(super) fn always(context: &Context<'_>, out: &mut Vec<Remark>) {
-    for (g, r, rule) in context.rules() {
+    for (id, rule) in context.rules() {
         let Some(alerting) = rule.alerting() else { continue };
         if let Expr::Binary(b) = rule.expr.unparen()
             && b.op.is_comparison()
@@ -58,19 +58,19 @@ pub(super) fn always(context: &Context<'_>, out: &mut Vec<Remark>) {
             && bounds::decided(b.op, bounds::of(&b.lhs), bounds::of(&b.rhs)) == Some(true)
         {
             let message = format!("{} always holds: {}", rule.expr, why(rule.expr.unparen()));
-            remark(out, (g, r, rule), rule.position_in_expr(&b.op_span), message);
+            remark(out, id, rule.position_in_expr(&b.op_span), message);
             continue;
         }
-        let through = context.summary(g, r).filter(|s| s.evaluations > 3 && s.with_result == s.evaluations);
+        let through = context.summary(id).filter(|s| s.evaluations > 3 && s.with_result == s.evaluations);
         if let Some(summary) = through {
             let message = format!(
                 "the expression had a result at each of the run's {} evaluations, in {} alerts after `for` of {}; \
                  an alert that always fires tells nothing",
                 summary.evaluations,
-                context.instances(g, r),
+                context.instances(id),
                 format_ms(alerting.for_ms)
             );
-            remark(out, (g, r, rule), rule.position_in_expr(&rule.expr.span()), message);
+            remark(out, id, rule.position_in_expr(&rule.expr.span()), message);
         }
     }
 }

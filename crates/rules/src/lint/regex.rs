@@ -5,11 +5,11 @@ use assay_model::{MatchOp, Matcher};
 use super::{Context, Remark, remark};
 
 pub(super) fn check(context: &Context<'_>, out: &mut Vec<Remark>) {
-    for (g, r, rule) in context.rules() {
+    for (id, rule) in context.rules() {
         for selector in rule.expr.selectors() {
             for matcher in &selector.matchers {
                 if let Some(message) = needless(matcher) {
-                    remark(out, (g, r, rule), rule.position_in_expr(&selector.span), message);
+                    remark(out, id, rule.position_in_expr(&selector.span), message);
                 }
             }
         }

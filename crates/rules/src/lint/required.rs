@@ -3,20 +3,20 @@
 use super::{Context, Remark, remark};
 
 pub(super) fn severity(context: &Context<'_>, out: &mut Vec<Remark>) {
-    for (g, r, rule) in context.rules() {
+    for (id, rule) in context.rules() {
         if rule.alerting().is_some() && !rule.labels.iter().any(|(n, v)| n == "severity" && !v.is_empty()) {
             let message = "the alert has no label \"severity\", by which it is routed and judged";
-            remark(out, (g, r, rule), rule.position, message);
+            remark(out, id, rule.position, message);
         }
     }
 }
 
 pub(super) fn summary(context: &Context<'_>, out: &mut Vec<Remark>) {
-    for (g, r, rule) in context.rules() {
+    for (id, rule) in context.rules() {
         let Some(alerting) = rule.alerting() else { continue };
         if !alerting.annotations.iter().any(|(n, v)| n == "summary" && !v.is_empty()) {
             let message = "the alert has no annotation \"summary\"; people who are paged read it first";
-            remark(out, (g, r, rule), rule.position, message);
+            remark(out, id, rule.position, message);
         }
     }
 }

@@ -5,10 +5,10 @@ use assay_promql::Expr;
 use super::{Context, Remark, remark};
 
 pub(super) fn check(context: &Context<'_>, out: &mut Vec<Remark>) {
-    for (g, r, rule) in context.rules() {
+    for (id, rule) in context.rules() {
         if rule.alerting().is_some() && !is_condition(&rule.expr) {
             let message = "the expression has no comparison, and holds as long as its series exist, whatever their values";
-            remark(out, (g, r, rule), rule.position_in_expr(&rule.expr.span()), message);
+            remark(out, id, rule.position_in_expr(&rule.expr.span()), message);
         }
     }
 }

@@ -76,7 +76,7 @@ fn quantile_unit(expr: &Expr) -> Option<Unit> {
 }
 
 pub(super) fn check(context: &Context<'_>, out: &mut Vec<Remark>) {
-    for (g, r, rule) in context.rules() {
+    for (id, rule) in context.rules() {
         rule.expr.walk(&mut |e| {
             let Expr::Binary(b) = e else { return };
             if !(b.op.is_comparison() || matches!(b.op.as_str(), "+" | "-")) {
@@ -86,11 +86,11 @@ pub(super) fn check(context: &Context<'_>, out: &mut Vec<Remark>) {
             match (of(&b.lhs), of(&b.rhs)) {
                 (Some(left), Some(right)) if left.2 != right.2 || left.1 != right.1 => {
                     let message = format!("the left side is in {}, the right side in {}", left.0, right.0);
-                    remark(out, (g, r, rule), position, message);
+                    remark(out, id, position, message);
                 }
                 (Some(unit), None) if b.op.is_comparison() => {
                     if let Some(message) = off_by_a_factor(context, &b.lhs, unit, &b.rhs) {
-                        remark(out, (g, r, rule), position, message);
+                        remark(out, id, position, message);
                     }
                 }
                 _ => {}

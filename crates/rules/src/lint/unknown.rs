@@ -9,14 +9,14 @@ use assay_yaml::nearest;
 use super::{Context, Remark, remark};
 
 pub(super) fn series(context: &Context<'_>, out: &mut Vec<Remark>) {
-    for (g, r, rule) in context.rules() {
+    for (id, rule) in context.rules() {
         for selector in guarded(&rule.expr) {
             let matchers = &selector.matchers;
             if context.is_written(matchers) || !context.series(matchers).is_empty() {
                 continue;
             }
             let position = rule.position_in_expr(&selector.span);
-            remark(out, (g, r, rule), position, why_none(context, matchers));
+            remark(out, id, position, why_none(context, matchers));
         }
     }
 }
@@ -62,7 +62,7 @@ fn why_none(context: &Context<'_>, matchers: &[Matcher]) -> String {
 }
 
 pub(super) fn labels(context: &Context<'_>, out: &mut Vec<Remark>) {
-    for (g, r, rule) in context.rules() {
+    for (id, rule) in context.rules() {
         rule.expr.walk(&mut |e| {
             let (names, parts, what): (Vec<&String>, Vec<&Expr>, _) = match e {
                 Expr::Aggregate(a) => {
@@ -83,7 +83,7 @@ pub(super) fn labels(context: &Context<'_>, out: &mut Vec<Remark>) {
                     let position = rule.position_in_expr(&e.span());
                     let message =
                         format!("{what} ({name}): no series that is selected here has the label {name:?}");
-                    remark(out, (g, r, rule), position, message);
+                    remark(out, id, position, message);
                 }
             }
         });

@@ -27,7 +27,7 @@ fn each_range(expr: &Expr, f: &mut dyn FnMut(&'static str, &MatrixSelector)) {
 }
 
 pub(super) fn short(context: &Context<'_>, out: &mut Vec<Remark>) {
-    for (g, r, rule) in context.rules() {
+    for (id, rule) in context.rules() {
         each_range(&rule.expr, &mut |function, matrix| {
             if !OF_COUNTERS.contains(&function) && !OF_TWO.contains(&function) {
                 return;
@@ -42,7 +42,7 @@ pub(super) fn short(context: &Context<'_>, out: &mut Vec<Remark>) {
                     format_ms(range_ms),
                     format_ms(4 * interval_ms)
                 );
-                remark(out, (g, r, rule), rule.position_in_expr(&matrix.span), message);
+                remark(out, id, rule.position_in_expr(&matrix.span), message);
             }
         });
     }
@@ -60,7 +60,7 @@ fn interval_ms(context: &Context<'_>, matrix: &MatrixSelector) -> Option<i64> {
 }
 
 pub(super) fn gauge(context: &Context<'_>, out: &mut Vec<Remark>) {
-    for (g, r, rule) in context.rules() {
+    for (id, rule) in context.rules() {
         each_range(&rule.expr, &mut |function, matrix| {
             if OF_COUNTERS.contains(&function)
                 && context.metric_type(&matrix.selector.name) == Some(MetricType::Gauge)
@@ -69,7 +69,7 @@ pub(super) fn gauge(context: &Context<'_>, out: &mut Vec<Remark>) {
                     "{function} takes each fall for a restart, and {} is a gauge; use delta or deriv",
                     matrix.selector.name
                 );
-                remark(out, (g, r, rule), rule.position_in_expr(&matrix.span), message);
+                remark(out, id, rule.position_in_expr(&matrix.span), message);
             }
         });
     }

@@ -18,32 +18,31 @@ use super::{
     steps,
 };
 use crate::{
-    file::RuleKind,
+    file::{RuleId, RuleKind},
     overlay::{Overlay, View},
 };
 
 /// Replays all rules; false where the outcome depends on an order of writing that only `steps` keeps.
 pub(super) fn run(state: &mut State<'_>) -> bool {
-    let places: Vec<(usize, usize)> =
-        state.runs.iter().enumerate().flat_map(|(g, runs)| (0..runs.len()).map(move |r| (g, r))).collect();
+    let places: Vec<RuleId> = state.runs.iter().flatten().map(|run| run.summary.id).collect();
     let layers = {
         let flat: Vec<&RuleRun<'_>> = state.runs.iter().flatten().collect();
         depend::layers(&flat)
     };
     for layer in layers {
-        let mut grids: BTreeMap<(Slots, i64), Vec<(usize, usize)>> = BTreeMap::new();
-        let mut stepwise: Vec<Vec<(usize, usize)>> = Vec::new();
+        let mut grids: BTreeMap<(Slots, i64), Vec<RuleId>> = BTreeMap::new();
+        let mut stepwise: Vec<Vec<RuleId>> = Vec::new();
         for Part { rules, stepwise: by_step } in layer {
-            let rules: Vec<(usize, usize)> = rules.into_iter().map(|i| places[i]).collect();
+            let rules: Vec<RuleId> = rules.into_iter().map(|i| places[i]).collect();
             if by_step {
                 stepwise.push(rules);
                 continue;
             }
-            for (g, r) in rules {
-                let slots = state.groups[g];
+            for id in rules {
+                let slots = state.groups[id.group];
                 if slots.len() > 0 {
-                    let offset_ms = state.runs[g][r].offset_ms;
-                    grids.entry((slots, offset_ms)).or_default().push((g, r));
+                    let offset_ms = state.run(id).offset_ms;
+                    grids.entry((slots, offset_ms)).or_default().push(id);
                 }
             }
         }
@@ -51,7 +50,7 @@ pub(super) fn run(state: &mut State<'_>) -> bool {
             stepwise.extend(batch(state, slots, offset_ms, &rules).into_iter().map(|rule| vec![rule]));
         }
         for rules in stepwise {
-            steps::run(state, &|g, r| rules.contains(&(g, r)));
+            steps::run(state, &|id| rules.contains(&id));
         }
         if state.overlay.is_shared() {
             return false;
@@ -62,12 +61,7 @@ pub(super) fn run(state: &mut State<'_>) -> bool {
 
 /// Evaluates rules with the same slots together. Those whose expression fails somewhere come back: where it fails is
 /// found slot by slot.
-fn batch(
-    state: &mut State<'_>,
-    slots: Slots,
-    offset_ms: i64,
-    rules: &[(usize, usize)],
-) -> Vec<(usize, usize)> {
+fn batch(state: &mut State<'_>, slots: Slots, offset_ms: i64, rules: &[RuleId]) -> Vec<RuleId> {
     let query = RangeQuery {
         start_ms: slots.first_ms - offset_ms,
         end_ms: slots.last_ms - offset_ms,
@@ -75,26 +69,29 @@ fn batch(
     };
     let results = {
         let view = View { source: state.source, overlay: &state.overlay, hidden: &state.hidden };
-        let exprs: Vec<&Expr> = rules.iter().map(|(g, r)| &state.runs[*g][*r].rule.expr).collect();
+        let exprs: Vec<&Expr> = rules.iter().map(|id| &state.run(*id).rule.expr).collect();
         match state.engine.batch(&view, &exprs, query) {
             Ok(results) => results,
             Err(_) => return rules.to_vec(),
         }
     };
     let mut failed = Vec::new();
-    for ((g, r), result) in rules.iter().zip(results) {
+    for (id, result) in rules.iter().zip(results) {
         let Ok(result) = result else {
-            failed.push((*g, *r));
+            failed.push(*id);
             continue;
         };
         let QueryValue::Matrix(matrix) = result.value else {
-            failed.push((*g, *r));
+            failed.push(*id);
             continue;
         };
-        state.runs[*g][*r].note(result.annotations);
-        match state.runs[*g][*r].rule.kind {
-            RuleKind::Recording => record(&mut state.runs[*g][*r], slots, &matrix, &mut state.overlay),
-            RuleKind::Alerting(_) => alert(state, *g, *r, slots, matrix),
+        state.run_mut(*id).note(result.annotations);
+        match state.run(*id).rule.kind {
+            RuleKind::Recording => {
+                let run = &mut state.runs[id.group][id.rule];
+                record(run, slots, &matrix, &mut state.overlay);
+            }
+            RuleKind::Alerting(_) => alert(state, *id, slots, matrix),
         }
     }
     failed
@@ -157,7 +154,7 @@ fn record(run: &mut RuleRun<'_>, slots: Slots, matrix: &[RangeSeries], overlay: 
             let now = value.is_some();
             let written = value.or_else(|| before.then(|| Value::Float(stale_nan())));
             if let Some(value) = written
-                && overlay.append_by(run.id, &labels, at_ms, &value).is_ok()
+                && overlay.append_by(run.number, &labels, at_ms, &value).is_ok()
             {
                 run.summary.samples += usize::from(now);
             }
@@ -194,12 +191,12 @@ fn floats(
         run.summary.samples += usize::from(now);
         before = now;
     }
-    overlay.extend_by(run.id, labels, &times, &values);
+    overlay.extend_by(run.number, labels, &times, &values);
 }
 
 /// Takes an alerting rule through all slots.
-fn alert(state: &mut State<'_>, g: usize, r: usize, slots: Slots, matrix: Vec<RangeSeries>) {
-    let offset_ms = state.runs[g][r].offset_ms;
+fn alert(state: &mut State<'_>, id: RuleId, slots: Slots, matrix: Vec<RangeSeries>) {
+    let offset_ms = state.run(id).offset_ms;
     let mut by_slot: Vec<Vec<InstantSample>> = vec![Vec::new(); slots.len()];
     for series in matrix {
         for (t_ms, value) in samples(&series.samples) {
@@ -208,7 +205,7 @@ fn alert(state: &mut State<'_>, g: usize, r: usize, slots: Slots, matrix: Vec<Ra
         }
     }
     for (t_ms, vector) in slots.iter().zip(by_slot) {
-        let run = &mut state.runs[g][r];
+        let run = &mut state.runs[id.group][id.rule];
         if vector.is_empty() && run.is_idle() {
             run.summary.evaluations += 1;
             run.last_error = None;

@@ -213,7 +213,7 @@ fn by_column(expr: &Expr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::RuleFiles;
+    use crate::{RuleFiles, RuleId};
 
     /// Layers of rules as `a b|c*`: parts by the names of their rules, `+` between those evaluated together, `*` where
     /// slot by slot.
@@ -232,8 +232,12 @@ mod tests {
         let files =
             RuleFiles::parse("r.yml", &format!("groups:\n- name: g\n  rules:\n{body}")).expect("reads");
         let group = &files.groups[0];
-        let runs: Vec<_> =
-            group.rules.iter().enumerate().map(|(r, rule)| RuleRun::new(0, r, group, rule, 0)).collect();
+        let runs: Vec<_> = group
+            .rules
+            .iter()
+            .enumerate()
+            .map(|(r, rule)| RuleRun::new(RuleId { group: 0, rule: r }, group, rule, 0))
+            .collect();
         let refs: Vec<_> = runs.iter().collect();
         let part = |p: &Part| {
             let names: Vec<_> = p.rules.iter().map(|r| group.rules[*r].name.as_str()).collect();

@@ -12,7 +12,7 @@ use assay_promql::{Annotation, Engine, InstantSample, QueryValue};
 use super::{ReplayOptions, RuleAnnotation, RuleError, RuleSummary};
 use crate::{
     alert::{Alerts, Element, Terms, Written},
-    file::{Group, Rule, RuleKind},
+    file::{Group, Rule, RuleId, RuleKind},
     overlay::Overlay,
     template,
 };
@@ -45,8 +45,8 @@ impl<'a> Environment<'a> {
 
 /// A rule and what it has come to so far.
 pub(crate) struct RuleRun<'a> {
-    /// The rule's place among all rules.
-    pub(crate) id: usize,
+    /// The rule's number among all rules.
+    pub(crate) number: usize,
     pub(crate) rule: &'a Rule,
     pub(crate) offset_ms: i64,
     limit: i64,
@@ -63,15 +63,15 @@ pub(crate) struct RuleRun<'a> {
 }
 
 impl<'a> RuleRun<'a> {
-    pub(crate) fn new(g: usize, r: usize, group: &Group, rule: &'a Rule, offset_ms: i64) -> Self {
+    pub(crate) fn new(id: RuleId, group: &Group, rule: &'a Rule, offset_ms: i64) -> Self {
         Self {
-            id: 0,
+            number: 0,
             rule,
             offset_ms,
             limit: group.limit,
             alerts: Alerts::default(),
             previous: HashSet::new(),
-            summary: RuleSummary { group: g, rule: r, ..RuleSummary::default() },
+            summary: RuleSummary { id, ..RuleSummary::default() },
             errors: Vec::new(),
             annotations: Vec::new(),
             renamed: HashMap::new(),
@@ -93,8 +93,7 @@ impl<'a> RuleRun<'a> {
     pub(crate) fn note(&mut self, annotations: Vec<Annotation>) {
         for annotation in annotations {
             if !self.annotations.iter().any(|a| a.annotation == annotation) {
-                let (group, rule) = (self.summary.group, self.summary.rule);
-                self.annotations.push(RuleAnnotation { group, rule, annotation });
+                self.annotations.push(RuleAnnotation { id: self.summary.id, annotation });
             }
         }
     }
@@ -128,7 +127,7 @@ impl<'a> RuleRun<'a> {
         }
         let mut returned = HashSet::new();
         for (labels, at_ms, value) in written {
-            match overlay.append_by(self.id, &labels, at_ms, &value) {
+            match overlay.append_by(self.number, &labels, at_ms, &value) {
                 Ok(()) => {
                     self.summary.samples += 1;
                     returned.insert(labels);
@@ -138,7 +137,7 @@ impl<'a> RuleRun<'a> {
         }
         for gone in self.previous.difference(&returned) {
             // Another rule may write the series by now; then no marker is due.
-            let _ = overlay.append_by(self.id, gone, t_ms - self.offset_ms, &Value::Float(stale_nan()));
+            let _ = overlay.append_by(self.number, gone, t_ms - self.offset_ms, &Value::Float(stale_nan()));
         }
         self.previous = returned;
     }
@@ -155,8 +154,8 @@ impl<'a> RuleRun<'a> {
                 last.count += 1;
             }
             _ => {
-                let (group, rule) = (self.summary.group, self.summary.rule);
-                self.errors.push(RuleError { group, rule, first_ms: t_ms, last_ms: t_ms, count: 1, message });
+                let id = self.summary.id;
+                self.errors.push(RuleError { id, first_ms: t_ms, last_ms: t_ms, count: 1, message });
             }
         }
     }
@@ -228,8 +227,7 @@ impl<'a> RuleRun<'a> {
             elements.push(Element { labels, value: float(&sample.value), index });
         }
         let terms = Terms {
-            group: self.summary.group,
-            rule: self.summary.rule,
+            id: self.summary.id,
             name: &self.rule.name,
             labels: &self.rule.labels,
             for_ms: alerting.for_ms,

@@ -5,13 +5,13 @@
 use std::{cmp::Reverse, collections::BinaryHeap};
 
 use super::{Environment, State};
-use crate::overlay::View;
+use crate::{file::RuleId, overlay::View};
 
-/// Replays the rules for which `chosen` is true, by the indexes of their group and of the rule in it.
-pub(super) fn run(state: &mut State<'_>, chosen: &dyn Fn(usize, usize) -> bool) {
+/// Replays the rules for which `chosen` is true, by their places.
+pub(super) fn run(state: &mut State<'_>, chosen: &dyn Fn(RuleId) -> bool) {
     let mut due: BinaryHeap<Reverse<(i64, usize)>> = BinaryHeap::new();
     for (g, slots) in state.groups.iter().enumerate() {
-        if slots.len() > 0 && (0..state.runs[g].len()).any(|r| chosen(g, r)) {
+        if slots.len() > 0 && (0..state.runs[g].len()).any(|r| chosen(RuleId { group: g, rule: r })) {
             due.push(Reverse((slots.first_ms, g)));
         }
     }
@@ -25,9 +25,9 @@ pub(super) fn run(state: &mut State<'_>, chosen: &dyn Fn(usize, usize) -> bool) 
 }
 
 /// Evaluates the rules of one group at one slot.
-fn group(state: &mut State<'_>, g: usize, t_ms: i64, chosen: &dyn Fn(usize, usize) -> bool) {
+fn group(state: &mut State<'_>, g: usize, t_ms: i64, chosen: &dyn Fn(RuleId) -> bool) {
     for (r, run) in state.runs[g].iter_mut().enumerate() {
-        if !chosen(g, r) {
+        if !chosen(RuleId { group: g, rule: r }) {
             continue;
         }
         let view = View { source: state.source, overlay: &state.overlay, hidden: &state.hidden };

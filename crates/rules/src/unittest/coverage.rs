@@ -6,7 +6,7 @@ use assay_model::METRIC_NAME;
 use assay_promql::Expr;
 
 use crate::{
-    file::{RuleFiles, RuleKind},
+    file::{RuleFiles, RuleId, RuleKind},
     replay::RuleSummary,
 };
 
@@ -54,13 +54,13 @@ impl Coverage {
     /// Takes in the evaluations of one test.
     pub(super) fn evaluated<'s>(&mut self, summaries: impl Iterator<Item = &'s RuleSummary>) {
         for summary in summaries {
-            self.rules[summary.group][summary.rule].had_result |= summary.with_result > 0;
+            self.rules[summary.id.group][summary.id.rule].had_result |= summary.with_result > 0;
         }
     }
 
     /// An alert test names a rule.
-    pub(super) fn asserted(&mut self, group: usize, rule: usize, fires: bool) {
-        let seen = &mut self.rules[group][rule];
+    pub(super) fn asserted(&mut self, id: RuleId, fires: bool) {
+        let seen = &mut self.rules[id.group][id.rule];
         seen.asserted = true;
         seen.expected_to_fire |= fires;
     }

@@ -19,7 +19,7 @@ use super::{
     read::{self, AlertTest, ExpectedAlert, ExprTest, TestFile, TestGroup},
 };
 use crate::{
-    file::RuleFiles,
+    file::{RuleFiles, RuleId},
     glob,
     overlay::Overlay,
     replay::{Environment, RuleRun, instant},
@@ -140,7 +140,11 @@ fn groups<'a>(rules: &'a RuleFiles, file: &TestFile) -> Vec<(Option<i64>, Vec<Ru
     let runs = |g: usize| {
         let group = &rules.groups[g];
         let offset_ms = group.query_offset_ms.unwrap_or(0);
-        let runs = group.rules.iter().enumerate().map(|(r, rule)| RuleRun::new(g, r, group, rule, offset_ms));
+        let runs = group
+            .rules
+            .iter()
+            .enumerate()
+            .map(|(r, rule)| RuleRun::new(RuleId { group: g, rule: r }, group, rule, offset_ms));
         (group.interval_ms, runs.collect())
     };
     order.into_iter().map(runs).collect()
@@ -319,7 +323,7 @@ impl<'a> Case<'a> {
             if run.rule.alerting().is_none() || run.rule.name != test.alertname {
                 continue;
             }
-            coverage.asserted(run.summary.group, run.summary.rule, !test.expected.is_empty());
+            coverage.asserted(run.summary.id, !test.expected.is_empty());
             got.extend(firing_of(run));
         }
         let mut expected = test.expected.clone();

@@ -7,12 +7,10 @@
 use std::{fmt, fs::File, io::BufReader, path::Path};
 
 use assay_model::sample::NORMAL_NAN_BITS;
+use assay_prom_api::read::{JsonError, MetricLabels};
 use serde::{Deserialize, Deserializer, de::Visitor};
 
-use super::{
-    ImportError, Store,
-    api::{MetricLabels, json_error},
-};
+use super::{ImportError, Store};
 
 #[derive(Deserialize)]
 struct ExportLine {
@@ -25,7 +23,7 @@ struct ExportLine {
 pub(super) fn read(path: &Path, file: File, store: &mut Store) -> Result<(), ImportError> {
     let json = serde_json::Deserializer::from_reader(BufReader::with_capacity(1 << 18, file));
     for (line, number) in json.into_iter::<ExportLine>().zip(1..) {
-        let line = line.map_err(|e| json_error(path, &e))?;
+        let line = line.map_err(|e| ImportError::json(path, JsonError::from(&e)))?;
         if line.values.len() != line.timestamps.len() {
             let (values, times) = (line.values.len(), line.timestamps.len());
             let message = format!("{} has {values} values and {times} timestamps", line.metric.0);

@@ -3,9 +3,10 @@
 //! Invariant: a body is read to its end or refused; its size is bounded.
 
 use assay_model::expo::{Format, Scrape, read_scrape};
+use assay_prom_api::http::describe;
 use reqwest::{Client, header};
 
-use super::{http::whole, target::Target};
+use super::target::Target;
 
 /// More than any exposition that one would want to scrape once a second.
 const MOST_BYTES: usize = 256 << 20;
@@ -27,7 +28,7 @@ pub(super) async fn fetch(client: &Client, target: &Target) -> Result<Scrape, St
         .timeout(target.timeout)
         .header(header::ACCEPT, ACCEPT)
         .header("X-Prometheus-Scrape-Timeout-Seconds", target.timeout.as_secs_f64().to_string());
-    let mut response = target.auth.apply(request).send().await.map_err(|e| whole(&e))?;
+    let mut response = target.auth.apply(request).send().await.map_err(|e| describe(&e))?;
     if !response.status().is_success() {
         return Err(format!("the answer is {}", response.status()));
     }
@@ -37,7 +38,7 @@ pub(super) async fn fetch(client: &Client, target: &Target) -> Result<Scrape, St
         .and_then(|v| v.to_str().ok())
         .map_or(String::new(), str::to_owned);
     let mut body = Vec::new();
-    while let Some(part) = response.chunk().await.map_err(|e| whole(&e))? {
+    while let Some(part) = response.chunk().await.map_err(|e| describe(&e))? {
         if body.len() + part.len() > MOST_BYTES {
             return Err(format!("the answer is longer than {MOST_BYTES} bytes"));
         }

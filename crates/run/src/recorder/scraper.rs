@@ -6,6 +6,7 @@
 
 use std::{io, thread::JoinHandle, time::Instant};
 
+use assay_prom_api::http::direct_client;
 use reqwest::Client;
 use tokio::{
     sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
@@ -15,7 +16,6 @@ use tokio::{
 use super::{
     Sink,
     fetch::fetch,
-    http::direct_client,
     target::{History, Target},
 };
 use crate::time::now_ms;

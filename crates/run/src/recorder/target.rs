@@ -10,6 +10,7 @@ use assay_model::{
     expo::{Scrape, ScrapeSample},
     stale_nan,
 };
+use assay_prom_api::Auth;
 use reqwest::Url;
 
 use super::{RecordError, Row, RowValue};
@@ -31,29 +32,6 @@ pub struct Target {
     pub labels: Vec<(String, String)>,
     /// How to log in.
     pub auth: Auth,
-}
-
-/// How a server knows who asks.
-#[derive(Clone, Default, PartialEq, Eq)]
-pub enum Auth {
-    /// It does not.
-    #[default]
-    None,
-    /// `Authorization: Bearer …`.
-    Bearer(String),
-    /// `Authorization: Basic …` of a user and a password.
-    Basic(String, String),
-}
-
-impl std::fmt::Debug for Auth {
-    /// The kind alone: secrets do not go to logs.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::None => "None",
-            Self::Bearer(_) => "Bearer(…)",
-            Self::Basic(..) => "Basic(…)",
-        })
-    }
 }
 
 impl Target {

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 
-use crate::{
+use assay_verdict::{
     units,
     verdict::{AlertRow, ObjectiveRow, Status, Verdict},
 };
@@ -130,7 +130,7 @@ fn paint(text: &str, status: Status, options: TerminalOptions) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing;
+    use assay_verdict::testing;
 
     #[test]
     fn plain_text_says_all() {

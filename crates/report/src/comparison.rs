@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 
-use crate::{
+use assay_verdict::{
     compare::{Change, CompareRow, Comparison},
     units,
 };

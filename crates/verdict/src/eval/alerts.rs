@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use assay_model::Labels;
 use assay_rules::{
-    file::{Rule, RuleFiles},
+    file::{Rule, RuleFiles, RuleId},
     replay::{AlertInstance as Replayed, ReplayResult, RuleError},
 };
 
@@ -89,8 +89,9 @@ pub(super) fn rows(
     let mut rows = Vec::new();
     for (g, group) in files.groups.iter().enumerate() {
         for (r, rule) in group.rules.iter().enumerate() {
+            let id = RuleId { group: g, rule: r };
             let Some(alerting) = rule.alerting() else { continue };
-            let own = |i: &&Replayed| i.group == g && i.rule == r;
+            let own = |i: &&Replayed| i.id == id;
             let instances: Vec<_> = replayed.alerts.iter().filter(own).map(|i| instance(i, terms)).collect();
             let severity = rule.labels.iter().find(|(n, _)| n == "severity").map_or("", |(_, v)| v);
             let mut row = AlertRow {
@@ -105,7 +106,7 @@ pub(super) fn rows(
                 for_ms: alerting.for_ms,
                 instances,
             };
-            settle(&mut row, rule, (g, r), replayed, source, terms)?;
+            settle(&mut row, rule, id, replayed, source, terms)?;
             rows.push(row);
         }
     }
@@ -128,7 +129,7 @@ pub(super) fn failed_evaluations(files: &RuleFiles, replayed: &ReplayResult) -> 
 }
 
 fn failures(files: &RuleFiles, replayed: &ReplayResult, wanted: &dyn Fn(&Rule) -> bool) -> Vec<String> {
-    let rule_of = |e: &RuleError| files.groups.get(e.group)?.rules.get(e.rule);
+    let rule_of = |e: &RuleError| files.rule(e.id);
     let found = replayed.errors.iter().filter_map(|e| Some((rule_of(e)?, e)));
     found
         .filter(|(rule, _)| wanted(rule))
@@ -149,7 +150,7 @@ fn failures(files: &RuleFiles, replayed: &ReplayResult, wanted: &dyn Fn(&Rule) -
 fn settle(
     row: &mut AlertRow,
     rule: &Rule,
-    at: (usize, usize),
+    id: RuleId,
     replayed: &ReplayResult,
     source: &dyn Source,
     terms: &Terms<'_>,
@@ -160,12 +161,12 @@ fn settle(
         row.reason = format!("fired in {}", failed.join(", "));
         return Ok(());
     }
-    if let Some(error) = replayed.errors.iter().find(|e| (e.group, e.rule) == at) {
+    if let Some(error) = replayed.errors.iter().find(|e| e.id == id) {
         row.status = Status::Inconclusive;
         row.reason = format!("{} evaluations failed: {}", error.count, error.message);
         return Ok(());
     }
-    let seen = replayed.rules.iter().any(|s| (s.group, s.rule) == at && s.with_result > 0);
+    let seen = replayed.rules.iter().any(|s| s.id == id && s.with_result > 0);
     if !seen && let Some(absent) = missing(rule, source, terms)? {
         row.status = Status::Inconclusive;
         row.reason = format!("the run has no series of {}", absent.join(", "));

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::{
+use assay_verdict::{
     units,
     verdict::{AlertInstance, AlertRow, RunInfo},
 };
@@ -112,7 +112,7 @@ impl Scale<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{testing, verdict::Status};
+    use assay_verdict::{testing, verdict::Status};
 
     #[test]
     fn bars_line_up_with_phases() {

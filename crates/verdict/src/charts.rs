@@ -212,9 +212,9 @@ fn fill_legend(legend: &str, labels: &assay_model::Labels) -> String {
     }
 }
 
-#[cfg(test)]
+#[cfg(any(test, feature = "testing"))]
 impl Trend {
-    /// A trend for the tests of the report.
+    /// A trend for the tests of what draws it.
     pub(crate) fn new(row: &ObjectiveRow, points: Vec<(i64, f64)>) -> Self {
         Self { sla: row.sla.clone(), objective: row.name.clone(), labels: row.labels.clone(), points }
     }

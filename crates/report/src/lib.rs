@@ -1,7 +1,7 @@
 //! Reports, one format a file. Invariant: a report is a function of the verdict (and, for HTML, the charts):
 //! none of them measures anything.
 
-use crate::verdict::{ObjectiveRow, Status, Verdict};
+use assay_verdict::verdict::{ObjectiveRow, Status, Verdict};
 
 pub mod comparison;
 pub mod github;
@@ -31,12 +31,12 @@ fn headline(verdict: &Verdict) -> String {
 
 /// The measured value, or a dash.
 fn measured(row: &ObjectiveRow) -> String {
-    row.value.map_or_else(|| "—".to_owned(), |v| crate::units::quantity(v, &row.unit))
+    row.value.map_or_else(|| "—".to_owned(), |v| assay_verdict::units::quantity(v, &row.unit))
 }
 
 /// The comparison with its limit, `< 5 s`.
 fn required(row: &ObjectiveRow) -> String {
-    let limit = row.limit.map_or_else(|| "—".to_owned(), |v| crate::units::quantity(v, &row.unit));
+    let limit = row.limit.map_or_else(|| "—".to_owned(), |v| assay_verdict::units::quantity(v, &row.unit));
     let comparison = match row.comparison.as_str() {
         "<=" => "≤",
         ">=" => "≥",
@@ -57,19 +57,19 @@ fn cut_short(verdict: &Verdict) -> Option<String> {
     let at = verdict.run.cut_short_ms?;
     Some(format!(
         "The run was cut short: its last sample is of {}. What is judged ends there.",
-        crate::units::timestamp(at)
+        assay_verdict::units::timestamp(at)
     ))
 }
 
 /// What is left of an error budget, in a few words.
 fn budget_text(row: &ObjectiveRow) -> Option<String> {
     let budget = row.budget?;
-    let spent = crate::units::quantity(budget.burn_rate, "ratio");
+    let spent = assay_verdict::units::quantity(budget.burn_rate, "ratio");
     let peak = budget.peak_burn_rate.map_or_else(String::new, |p| {
         format!(
             ", worst {} at {} times the allowed rate",
-            crate::units::length(budget.peak_window_ms),
-            crate::units::digits(p)
+            assay_verdict::units::length(budget.peak_window_ms),
+            assay_verdict::units::digits(p)
         )
     });
     Some(format!("error budget spent: {spent}{peak}"))

@@ -8,7 +8,7 @@ use quick_xml::{
     events::{BytesEnd, BytesStart, BytesText, Event},
 };
 
-use crate::verdict::{AlertRow, Counts, ObjectiveRow, Status, Verdict};
+use assay_verdict::verdict::{AlertRow, Counts, ObjectiveRow, Status, Verdict};
 
 /// One test case, whatever it came from.
 struct Case {
@@ -72,7 +72,7 @@ fn write_suite(
     suite.push_attribute(("skipped", counts.skipped.to_string().as_str()));
     let seconds = (verdict.run.end_ms - verdict.run.start_ms) as f64 / 1e3;
     suite.push_attribute(("time", seconds.to_string().as_str()));
-    let stamp = crate::units::timestamp(verdict.run.start_ms);
+    let stamp = assay_verdict::units::timestamp(verdict.run.start_ms);
     suite.push_attribute(("timestamp", stamp.trim_end_matches('Z')));
     writer.write_event(Event::Start(suite))?;
     for case in own() {
@@ -161,7 +161,7 @@ fn alert(row: &AlertRow) -> Case {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing;
+    use assay_verdict::testing;
 
     #[test]
     fn one_case_for_each_row_and_rule() {

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use minijinja::{Value, context};
 
 use super::plot::{Frame, path};
-use crate::{
+use assay_verdict::{
     charts::Line,
     units,
     verdict::{AlertInstance, ObjectiveRow},

@@ -4,12 +4,13 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
 use assay_model::{Labels, METRIC_NAME};
+use assay_prom_api::ClientOptions;
 
 use crate::{
     charts::{self, Charts},
     eval::{EvalError, Evaluation, alerts::Terms, blank_verdict, judge_objectives},
     sla,
-    source::{RemoteOptions, RemoteSource, Source, SourceError, series},
+    source::{RemoteSource, Source, SourceError, series},
     units,
     verdict::{AlertInstance, AlertRow, RunInfo, Status},
 };
@@ -18,7 +19,7 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct ServerOptions {
     /// The server.
-    pub server: RemoteOptions,
+    pub server: ClientOptions,
     /// The start of what is judged, in milliseconds since the Unix epoch; itself not in.
     pub start_ms: i64,
     /// Its end, itself in.

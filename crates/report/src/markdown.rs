@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use crate::{
+use assay_verdict::{
     units,
     verdict::{Status, Verdict},
 };
@@ -132,7 +132,7 @@ fn escape(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing;
+    use assay_verdict::testing;
 
     #[test]
     fn a_table_a_reason_and_the_alerts() {

@@ -1,21 +1,24 @@
-//! What all our requests share.
-//!
-//! Invariant: secrets are in headers and never in messages.
+//! What all HTTP clients of this workspace share. Invariant: an address, which may hold credentials, is never in a
+//! message.
 
 use std::time::Duration;
 
-use reqwest::{Client, ClientBuilder, RequestBuilder};
-
-use super::Auth;
+use reqwest::{Client, ClientBuilder};
 
 /// A client for scrapes, which go to the target itself whatever proxies the environment names, as
 /// Prometheus' do.
-pub(crate) fn direct_client() -> Result<Client, String> {
+///
+/// # Errors
+/// If it cannot be set up.
+pub fn direct_client() -> Result<Client, String> {
     build(|| builder().no_proxy())
 }
 
 /// A client for servers that may be far away.
-pub(crate) fn client() -> Result<Client, String> {
+///
+/// # Errors
+/// If it cannot be set up.
+pub fn client() -> Result<Client, String> {
     build(builder)
 }
 
@@ -32,18 +35,9 @@ fn build(builder: impl Fn() -> ClientBuilder) -> Result<Client, String> {
     builder().build().or_else(|_| builder().tls_certs_only([]).build()).map_err(|e| e.to_string())
 }
 
-impl Auth {
-    pub(crate) fn apply(&self, request: RequestBuilder) -> RequestBuilder {
-        match self {
-            Self::None => request,
-            Self::Bearer(token) => request.bearer_auth(token),
-            Self::Basic(user, password) => request.basic_auth(user, Some(password)),
-        }
-    }
-}
-
-/// An error with its causes, the address left out.
-pub(crate) fn whole(error: &reqwest::Error) -> String {
+/// An error with its innermost cause, the address left out.
+#[must_use]
+pub fn describe(error: &reqwest::Error) -> String {
     use std::error::Error as _;
     let what = match error {
         e if e.is_timeout() => "timed out",

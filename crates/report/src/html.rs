@@ -4,7 +4,7 @@
 use minijinja::{AutoEscape, Environment, Value, context, value::Serde};
 use serde::Serialize;
 
-use crate::{
+use assay_verdict::{
     charts::{Chart, Charts},
     units,
     verdict::{AlertInstance, AlertRow, ObjectiveRow, PhaseInfo, Status, Verdict},
@@ -264,7 +264,7 @@ fn scalar(value: &serde_json::Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing;
+    use assay_verdict::testing;
 
     #[test]
     fn one_file_without_the_network() {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::{
+use assay_verdict::{
     charts::{Chart, Line},
     units,
     verdict::PhaseInfo,

@@ -9,7 +9,7 @@ use crate::verdict::{
 const T0_MS: i64 = 1_700_000_000_000;
 
 /// A settled verdict with this status.
-pub(crate) fn verdict(status: Status) -> Verdict {
+pub fn verdict(status: Status) -> Verdict {
     let failed = status == Status::Fail;
     let phase = |name: &str, start_s: i64, end_s: i64, warmup| PhaseInfo {
         name: name.to_owned(),
@@ -115,7 +115,7 @@ fn alert(fired: bool) -> AlertRow {
 }
 
 /// Charts that fit [`verdict`].
-pub(crate) fn charts() -> Charts {
+pub fn charts() -> Charts {
     let wave = |level: f64, height: f64| {
         (0..70_i64)
             .map(|s| (T0_MS + s * 1000, level + height * (s as f64 / 9.0).sin().abs()))

@@ -140,6 +140,12 @@ pub fn labels(of: &Labels) -> Value {
     Value::Object(of.iter().map(|(n, v)| (n.to_owned(), Value::String(v.to_owned()))).collect())
 }
 
+/// A time in seconds as a parameter: `1700000000.500`.
+#[must_use]
+pub fn time_text(t_ms: i64) -> String {
+    format!("{}{}.{:03}", if t_ms < 0 { "-" } else { "" }, t_ms.abs() / 1000, t_ms.abs() % 1000)
+}
+
 /// A time in seconds; whole seconds without a fraction, as Prometheus writes them.
 #[must_use]
 pub fn seconds(t_ms: i64) -> Value {

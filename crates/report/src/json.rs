@@ -1,6 +1,6 @@
 //! The verdict as JSON. Invariant: it satisfies `docs/verdict.schema.json` and reads back as the same verdict.
 
-use crate::verdict::Verdict;
+use assay_verdict::verdict::Verdict;
 
 /// The verdict, indented, with a newline at the end.
 #[must_use]

@@ -7,7 +7,7 @@ mod recorded;
 mod remote;
 
 pub use recorded::RecordedSource;
-pub use remote::{RemoteOptions, RemoteSource};
+pub use remote::RemoteSource;
 
 /// Why a source gave no answer.
 #[derive(Debug, Clone, thiserror::Error)]

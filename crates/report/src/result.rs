@@ -4,7 +4,7 @@ use assay_model::{Column, Labels, Value, number::format_f};
 use assay_promql::QueryValue;
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 
-use crate::units;
+use assay_verdict::units;
 
 /// How to print a result.
 #[derive(Clone, Copy, Debug)]
@@ -118,7 +118,7 @@ fn csv(value: &QueryValue) -> String {
 }
 
 fn api_time(t_ms: i64) -> String {
-    crate::api::seconds(t_ms).to_string()
+    assay_prom_api::json::seconds(t_ms).to_string()
 }
 
 fn quoted(text: &str) -> String {

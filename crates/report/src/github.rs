@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use crate::verdict::{Status, Verdict};
+use assay_verdict::verdict::{Status, Verdict};
 
 /// One `::error` for each row or alert that failed, one `::warning` for each without data. The file and line
 /// are those of the objective or rule, so that the annotation appears beside it.
@@ -48,7 +48,7 @@ fn property(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing;
+    use assay_verdict::testing;
 
     #[test]
     fn one_line_each_and_escaped() {

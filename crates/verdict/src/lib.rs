@@ -1,0 +1,21 @@
+//! Verdicts over recorded runs: SLA objectives and alerting rules against a run's series.
+//!
+//! The way of a run through this crate: [`sla`] reads what must hold, [`windows`] picks what is judged,
+//! [`judge`] measures it over a [`source`] and fills a [`verdict`]; [`charts`] fetches what is drawn beside it.
+//! Nothing here prints: `assay-report` has one renderer for each format.
+//!
+//! Invariant: no data is never a pass.
+
+pub mod backtest;
+pub mod charts;
+pub mod compare;
+pub mod eval;
+pub mod judge;
+pub mod sla;
+pub mod source;
+pub mod units;
+pub mod verdict;
+pub mod windows;
+
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;

@@ -1,0 +1,67 @@
+//! A Prometheus-compatible server as a source: Prometheus itself, Thanos, Mimir, VictoriaMetrics.
+
+use assay_prom_api::{ApiError, Blocking, ClientOptions, Request, json::time_text, read::read_query};
+use assay_promql::QueryResult;
+
+use super::{Source, SourceError};
+
+/// Evaluates on a server.
+pub struct RemoteSource {
+    server: Blocking,
+}
+
+impl RemoteSource {
+    /// A source; nothing is asked yet.
+    ///
+    /// # Errors
+    /// If the address is not that of a server.
+    pub fn new(options: ClientOptions) -> Result<Self, SourceError> {
+        Ok(Self { server: Blocking::new(options)? })
+    }
+
+    fn query(&self, request: &Request) -> Result<QueryResult, SourceError> {
+        let answer = self.server.call(request)?;
+        read_query(&answer).map_err(|e| {
+            SourceError::new(format!(
+                "{}: the answer is not that of a query: {e}",
+                self.server.client().shown()
+            ))
+        })
+    }
+}
+
+impl From<ApiError> for SourceError {
+    fn from(error: ApiError) -> Self {
+        Self::new(error)
+    }
+}
+
+impl Source for RemoteSource {
+    fn instant(&self, expression: &str, t_ms: i64) -> Result<QueryResult, SourceError> {
+        self.query(&Request::new("query").with("query", expression).with("time", time_text(t_ms)))
+    }
+
+    fn range(
+        &self,
+        expression: &str,
+        start_ms: i64,
+        end_ms: i64,
+        step_ms: i64,
+    ) -> Result<QueryResult, SourceError> {
+        self.query(
+            &Request::new("query_range")
+                .with("query", expression)
+                .with("start", time_text(start_ms))
+                .with("end", time_text(end_ms))
+                .with("step", time_text(step_ms)),
+        )
+    }
+
+    fn has_metric(&self, name: &str) -> Result<bool, SourceError> {
+        let selector = format!("{{__name__={name:?}}}");
+        let answer =
+            self.server.call(&Request::new("series").with("match[]", selector).with("limit", "1"))?;
+        let answer: serde_json::Value = serde_json::from_slice(&answer).map_err(SourceError::new)?;
+        Ok(answer["data"].as_array().is_some_and(|list| !list.is_empty()))
+    }
+}
