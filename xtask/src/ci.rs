@@ -1,22 +1,31 @@
-//! The gate. Invariant: it installs what it needs itself and leaves no test out.
+//! The gate. Invariants: it works on the tree that it is called in; a step installs what it needs, and one that cannot
+//! be run here is reported as left out, or fails with `--strict`; the first step that fails ends it.
 
+mod dependencies;
+mod fuzz;
+mod prose;
 mod readme;
 mod the_loop;
+mod upstream;
 
-use std::{fs, path::Path, process::Command};
+use std::{fs, path::Path, process::Command, time::Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 
 use crate::{generate, peers, shell, stack};
 
-/// A part of the gate.
+/// A part of the gate, the cheapest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Step {
-    /// Formatting, and drift of generated files
+    /// Formatting, drift of generated files, links, wording, and the code map of ARCHITECTURE.md
     Format,
     /// Lints, with warnings as errors
     Lints,
-    /// All tests, with the peers and upstream's test data present
+    /// The documentation of all items, with warnings as errors
+    Docs,
+    /// Licences, sources and duplicates of dependencies (cargo-deny); unused ones (cargo-machete)
+    Dependencies,
+    /// All tests, with peers and upstream's test data where they can be had
     Tests,
     /// promtool over the shipped rules and their unit tests
     Configuration,
@@ -26,37 +35,135 @@ pub(crate) enum Step {
     Readme,
     /// The stack without containers, every dashboard expression asked of Prometheus
     Stack,
+    /// Every fuzz target built, and run for ten seconds
+    Fuzz,
 }
 
-/// Runs one step, or all of them, the cheapest first; the first that fails ends it.
-pub(crate) fn run(only: Option<Step>) -> Result<()> {
-    let all = <Step as clap::ValueEnum>::value_variants();
-    let bin = peers::install()?;
-    for step in all.iter().filter(|step| only.is_none_or(|o| o == **step)) {
-        match step {
-            Step::Format => {
-                shell::run(&mut shell::cargo(&["fmt", "--all", "--check"]))?;
-                generate::run(true)?;
+/// Which parts run, and what happens if one cannot.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    /// These steps only
+    #[arg(long, value_enum, value_delimiter = ',')]
+    only: Vec<Step>,
+    /// All steps but these
+    #[arg(long, value_enum, value_delimiter = ',', conflicts_with = "only")]
+    skip: Vec<Step>,
+    /// What is quick once it is built: formatting, lints, and the tests that need nothing installed
+    #[arg(long, conflicts_with_all = ["only", "skip", "strict"])]
+    quick: bool,
+    /// A step, or a test, that cannot be run here is a failure
+    #[arg(long)]
+    strict: bool,
+}
+
+impl Options {
+    fn steps(&self) -> Vec<Step> {
+        let wanted = |step: &Step| match (self.quick, self.only.is_empty()) {
+            (true, _) => matches!(step, Step::Format | Step::Lints | Step::Tests),
+            (false, false) => self.only.contains(step),
+            (false, true) => !self.skip.contains(step),
+        };
+        <Step as clap::ValueEnum>::value_variants().iter().copied().filter(wanted).collect()
+    }
+}
+
+/// How a step ended.
+enum Outcome {
+    Passed,
+    LeftOut(String),
+    Failed(anyhow::Error),
+}
+
+/// Runs the steps in order and prints how long each took.
+pub(crate) fn run(options: &Options) -> Result<()> {
+    let mut table = Vec::new();
+    let mut failure = None;
+    for step in options.steps() {
+        let begun = Instant::now();
+        let outcome = match run_step(step, options) {
+            Ok(Some(reason)) if options.strict => Outcome::Failed(anyhow::anyhow!("left out: {reason}")),
+            Ok(Some(reason)) => Outcome::LeftOut(reason),
+            Ok(None) => Outcome::Passed,
+            Err(e) => Outcome::Failed(e),
+        };
+        let seconds = begun.elapsed().as_secs();
+        let row = |what: &str| format!("{:<14}{:>3}:{:02}  {what}", name(step), seconds / 60, seconds % 60);
+        match outcome {
+            Outcome::Passed => table.push(row("passed")),
+            Outcome::LeftOut(reason) => table.push(row(&format!("left out: {reason}"))),
+            Outcome::Failed(e) => {
+                table.push(row("FAILED"));
+                failure = Some(e.context(format!("step {}", name(step))));
+                break;
             }
-            Step::Lints => {
-                let lints = ["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"];
-                shell::run(&mut shell::cargo(&lints))?;
-            }
-            Step::Tests => tests(&bin)?,
-            Step::Configuration => configuration(&bin)?,
-            Step::Loop => the_loop::run(&bin)?,
-            Step::Readme => readme::run(&bin)?,
-            Step::Stack => stack::run(&stack::Options::check("dev"))?,
         }
     }
-    Ok(())
+    eprintln!("\n{:<14}{:>6}", "step", "m:s");
+    for row in table {
+        eprintln!("{row}");
+    }
+    failure.map_or(Ok(()), Err)
 }
 
-fn tests(bin: &Path) -> Result<()> {
-    let data = shell::root().join("../shared/data");
-    let data = data.canonicalize().with_context(|| format!("{}: the test data", data.display()))?;
+fn name(step: Step) -> String {
+    clap::ValueEnum::to_possible_value(&step).map(|v| v.get_name().to_owned()).unwrap_or_default()
+}
+
+/// Runs one step; yields why it was left out, if it was.
+fn run_step(step: Step, options: &Options) -> Result<Option<String>> {
+    let with_peers = |run: &dyn Fn(&Path) -> Result<()>| match peers::install() {
+        Ok(bin) => run(&bin).map(|()| None),
+        Err(e) => Ok(Some(format!("no peers: {e:#}"))),
+    };
+    match step {
+        Step::Format => {
+            shell::run(&mut shell::cargo(&["fmt", "--all", "--check"]))?;
+            generate::run(true)?;
+            prose::check()?;
+            Ok(None)
+        }
+        Step::Lints => {
+            let lints = ["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"];
+            shell::run(&mut shell::cargo(&lints)).map(|()| None)
+        }
+        Step::Docs => {
+            let mut doc = shell::cargo(&["doc", "--workspace", "--no-deps", "--document-private-items"]);
+            shell::run(doc.env("RUSTDOCFLAGS", "-D warnings")).map(|()| None)
+        }
+        Step::Dependencies => dependencies::run(),
+        Step::Tests => tests(options).map(|()| None),
+        Step::Configuration => with_peers(&configuration),
+        Step::Loop => with_peers(&the_loop::run),
+        Step::Readme => with_peers(&readme::run),
+        Step::Stack => with_peers(&|_| stack::run(&stack::Options::check("dev"))),
+        Step::Fuzz => fuzz::run(),
+    }
+}
+
+/// All tests. What is not there, the tests that need it report; with `--strict` they fail instead.
+fn tests(options: &Options) -> Result<()> {
     let mut command = shell::cargo(&["test", "--workspace"]);
-    shell::run(command.env("CI", "true").env("ASSAY_PEERS", bin).env("ASSAY_DATA", data))
+    if !options.quick {
+        let optional = |what: &str, found: Result<std::path::PathBuf>| match found {
+            Ok(path) => Ok(Some(path)),
+            Err(e) if options.strict => Err(e.context(format!("{what} cannot be had"))),
+            Err(e) => {
+                eprintln!("left out: tests that need {what}: {e:#}");
+                Ok(None)
+            }
+        };
+        if let Some(bin) = optional("peers", peers::install())? {
+            command.env("ASSAY_PEERS", bin);
+        }
+        if let Some(data) = optional("upstream's test data", upstream::data())? {
+            command.env("ASSAY_DATA", data);
+        }
+    }
+    match options.strict {
+        true => command.env("CI", "true"),
+        false => command.env_remove("CI"),
+    };
+    shell::run(&mut command)
 }
 
 /// Prometheus' own tool accepts the rules and passes their unit tests.
@@ -78,4 +185,22 @@ fn yaml_files(folder: &str) -> Result<Vec<String>> {
     files.sort();
     ensure!(!files.is_empty(), "{folder} holds no .yml file");
     Ok(files)
+}
+
+/// A program of cargo's that a step needs: the installed one, or one installed below `target/tools`.
+fn tool(name: &str) -> Result<std::path::PathBuf> {
+    let local = shell::root().join("target/tools");
+    let program = local.join("bin").join(name);
+    if program.is_file() {
+        return Ok(program);
+    }
+    if Command::new(name).arg("--version").output().is_ok_and(|o| o.status.success()) {
+        return Ok(name.into());
+    }
+    let root = local.to_string_lossy().into_owned();
+    shell::run(&mut shell::cargo(&["install", "--quiet", "--locked", "--root", &root, name]))?;
+    if !program.is_file() {
+        bail!("{name} was installed and is not at {}", program.display());
+    }
+    Ok(program)
 }

@@ -17,12 +17,8 @@ mod stack;
 #[derive(Parser)]
 #[command(name = "cargo xtask")]
 enum Chore {
-    /// The gate: peers, formatting, lints, tests with the peers present, drift, and the loop in a short form.
-    Ci {
-        /// One step of it only.
-        #[arg(long, value_enum)]
-        only: Option<ci::Step>,
-    },
+    /// The gate: formatting, lints, documentation, dependencies, tests, the loop, the stack, fuzz targets
+    Ci(ci::Options),
     /// Puts the peers (Prometheus, promtool, Alertmanager, node_exporter, VictoriaMetrics) into .peers/.
     Peers,
     /// Writes the generated files: Grafana's dashboards and provisioning.
@@ -46,7 +42,7 @@ enum Chore {
 
 fn main() -> ExitCode {
     let done = match Chore::parse() {
-        Chore::Ci { only } => ci::run(only),
+        Chore::Ci(options) => ci::run(&options),
         Chore::Peers => peers::install().map(|dir| println!("{}", dir.display())),
         Chore::Generate { check } => generate::run(check),
         Chore::Stack(options) => stack::run(&options),

@@ -8,9 +8,16 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-/// The repository's root.
+/// The root of the workspace that this was called in; cargo says where when it runs this program.
 pub(crate) fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_path_buf).unwrap_or_default()
+    let manifest = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
+    let called_in = || std::env::current_dir().ok().and_then(|dir| workspace_above(&dir));
+    manifest.as_deref().and_then(Path::parent).map(Path::to_path_buf).or_else(called_in).unwrap_or_default()
+}
+
+/// The nearest folder upwards that has a lock file.
+fn workspace_above(dir: &Path) -> Option<PathBuf> {
+    dir.ancestors().find(|d| d.join("Cargo.lock").is_file()).map(Path::to_path_buf)
 }
 
 /// Runs a program in the repository's root, its output shown, and says how long it took.

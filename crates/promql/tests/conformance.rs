@@ -35,7 +35,7 @@ fn run(files: &[PathBuf]) -> usize {
 
 #[test]
 fn all_cases_of_prometheus_pass() {
-    let Some(data) = assay_testkit::peers::directory("ASSAY_DATA") else { return };
+    let Some(data) = assay_testkit::data("promqltest") else { return };
     assert_eq!(run(&peers::test_files(&data)), EVALUATIONS);
 }
 

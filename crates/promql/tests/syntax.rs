@@ -27,7 +27,7 @@ fn an_offset_of_zero_is_none_whatever_its_signs() {
 
 #[test]
 fn every_expression_of_the_cases_survives_print_and_parse() {
-    let Some(data) = assay_testkit::peers::directory("ASSAY_DATA") else { return };
+    let Some(data) = assay_testkit::data("promqltest") else { return };
     let expressions = peers::expressions(&data);
     assert!(expressions.len() > 1_000, "only {} expressions found", expressions.len());
     let mut bad = Vec::new();
@@ -66,8 +66,7 @@ fn formatted(server: &peers::Prometheus, text: &str) -> Result<String, String> {
 
 #[test]
 fn prints_as_prometheus_does() {
-    let (Some(server), Some(data)) =
-        (peers::Prometheus::start(None), assay_testkit::peers::directory("ASSAY_DATA"))
+    let (Some(server), Some(data)) = (peers::Prometheus::start(None), assay_testkit::data("promqltest"))
     else {
         return;
     };

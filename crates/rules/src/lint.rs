@@ -170,7 +170,7 @@ pub const LINTS: &[Lint] = &[
     Lint {
         code: "regex-literal",
         severity: LintSeverity::Info,
-        about: "a regular expression that is none, or that anchors what is anchored already",
+        about: "not a valid regular expression, or one that repeats the anchors that Prometheus adds",
         needs_run: false,
         check: regex::check,
     },

@@ -82,8 +82,8 @@ pub enum ImportError {
         /// What is wrong.
         message: String,
     },
-    /// The destination is there already.
-    #[error("{}: is there already; choose a new directory", path.display())]
+    /// The destination already exists.
+    #[error("{}: already exists; choose a new directory", path.display())]
     Exists {
         /// The destination.
         path: PathBuf,

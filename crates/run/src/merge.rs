@@ -75,7 +75,7 @@ type OfPart<'r> = (usize, Box<dyn Series + 'r>);
 ///
 /// # Errors
 /// Where a run cannot be read, where the runs are not parts of one load, or where `out` cannot be written or
-/// is there already. Nothing is left behind then.
+/// already exists. Nothing is left behind then.
 pub fn merge(runs: &[PathBuf], out: &Path) -> Result<Merged, MergeError> {
     let opened = runs.iter().map(|path| Run::open(path)).collect::<Result<Vec<_>, _>>()?;
     let (manifest, warnings) = description::merged(&opened)?;

@@ -65,8 +65,8 @@ pub enum RecordError {
         /// The refusal.
         source: io::Error,
     },
-    /// The directory is there already and not empty.
-    #[error("{}: is there already; a run needs a new or an empty directory", path.display())]
+    /// The directory exists and is not empty.
+    #[error("{}: already exists; a run needs a new or empty directory", path.display())]
     Exists {
         /// The directory.
         path: PathBuf,

@@ -14,7 +14,7 @@ use crate::{
 mod advice;
 mod budget;
 
-/// The rows of one SLA, with what kept something from being judged and what should be known beside.
+/// The rows of one SLA, with why something was not judged, and notes.
 #[derive(Debug, Default)]
 pub struct Judged {
     /// By objective, then window, then labels.

@@ -64,7 +64,7 @@ pub struct Verdict {
     pub objectives: Vec<ObjectiveRow>,
     /// One entry for each alerting rule, in the order of the files.
     pub alerts: Vec<AlertRow>,
-    /// What kept something from being judged; each makes the verdict inconclusive.
+    /// Why something was not judged; each makes the verdict inconclusive.
     pub problems: Vec<String>,
     /// What a reader should know beside.
     pub notes: Vec<String>,

@@ -17,7 +17,7 @@ use assay_verdict::sla;
 
 /// Check rule files and SLA files, and lint rules.
 ///
-/// Exit codes: 0 fine, 1 findings of --fail-on or graver, 2 a file that is wrong.
+/// Exit codes: 0 fine, 1 findings of --fail-on or higher, 2 a file that is wrong.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Rule files and SLA files

@@ -137,7 +137,7 @@ fn a_run_goes_out_as_text_and_comes_back() {
     assert_eq!(of(&back).lines().count(), 22);
     let again = ruleseval(&["import", &om, "--out", &back]);
     assert_eq!(again.status.code(), Some(2));
-    assert!(text(&again.stderr).contains("is there already"), "{}", text(&again.stderr));
+    assert!(text(&again.stderr).contains("already exists"), "{}", text(&again.stderr));
 }
 
 #[test]

@@ -8,9 +8,8 @@ use std::path::{Path, PathBuf};
 use assay_testkit::http;
 
 /// Every `.test` file of the conformance cases, sorted.
-pub(crate) fn test_files(data: &Path) -> Vec<PathBuf> {
-    let dir = data.join("promqltest");
-    let entries = std::fs::read_dir(&dir).unwrap_or_else(|e| panic!("{}: {e}", dir.display()));
+pub(crate) fn test_files(dir: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(dir).unwrap_or_else(|e| panic!("{}: {e}", dir.display()));
     let mut files: Vec<_> = entries.map(|e| e.expect("a directory entry").path()).collect();
     files.retain(|f| f.extension().is_some_and(|e| e == "test"));
     files.sort();
@@ -18,9 +17,9 @@ pub(crate) fn test_files(data: &Path) -> Vec<PathBuf> {
 }
 
 /// The expressions of all `eval` lines, each once.
-pub(crate) fn expressions(data: &Path) -> Vec<String> {
+pub(crate) fn expressions(dir: &Path) -> Vec<String> {
     let mut found = std::collections::BTreeSet::new();
-    for file in test_files(data) {
+    for file in test_files(dir) {
         let text = std::fs::read_to_string(&file).expect("a readable case file");
         found.extend(text.lines().filter_map(|l| expression(l.trim())).map(str::to_owned));
     }

@@ -55,7 +55,7 @@ pub(super) fn request(selector: &[Matcher], start_ms: i64, end_ms: i64) -> Resul
 pub(super) fn decode(body: &[u8]) -> Result<Vec<ReadSeries>, String> {
     let length = snap::raw::decompress_len(body).map_err(|e| e.to_string())?;
     if length > MOST_BYTES {
-        return Err(format!("the answer is {length} bytes long"));
+        return Err(format!("the response is {length} bytes long"));
     }
     let message = snap::raw::Decoder::new().decompress_vec(body).map_err(|e| e.to_string())?;
     let mut all = Vec::new();

@@ -30,7 +30,7 @@ pub(super) async fn fetch(client: &Client, target: &Target) -> Result<Scrape, St
         .header("X-Prometheus-Scrape-Timeout-Seconds", target.timeout.as_secs_f64().to_string());
     let mut response = target.auth.apply(request).send().await.map_err(|e| describe(&e))?;
     if !response.status().is_success() {
-        return Err(format!("the answer is {}", response.status()));
+        return Err(format!("the server returned {}", response.status()));
     }
     let content_type = response
         .headers()

@@ -311,7 +311,7 @@ impl<'o> Builder<'o> {
         Ok(Selector { selection, shift, mode: v.mode, stats })
     }
 
-    /// The selection that has these series over the needed range: one that is there already is widened
+    /// The selection that has these series over the needed range: an existing one is widened
     /// where that reads little that nobody needs.
     fn selection(
         &mut self,

@@ -1,0 +1,73 @@
+//! The fuzz targets, built by the project's own toolchain and run for seconds each. Invariant: a target that finds
+//! something fails the step and leaves the input below `target/fuzz`.
+
+use std::{fs, path::PathBuf, process::Command};
+
+use anyhow::{Context, Result, ensure};
+
+use crate::shell;
+
+/// What libFuzzer needs of the compiler; a stable one has all but the address sanitizer.
+const FLAGS: [&str; 8] = [
+    "--cfg=fuzzing",
+    "-Cpasses=sancov-module",
+    "-Cllvm-args=-sanitizer-coverage-level=4",
+    "-Cllvm-args=-sanitizer-coverage-inline-8bit-counters",
+    "-Cllvm-args=-sanitizer-coverage-pc-table",
+    "-Cllvm-args=-sanitizer-coverage-trace-compares",
+    "-Cllvm-args=-simplifycfg-branch-fold-threshold=0",
+    "-Cdebug-assertions",
+];
+
+/// How long each target runs.
+const SECONDS: u32 = 10;
+
+/// Builds and runs every target of every `fuzz` folder; yields why it was left out where there is no C++ compiler.
+pub(super) fn run() -> Result<Option<String>> {
+    if Command::new("c++").arg("--version").output().is_err() {
+        return Ok(Some("no C++ compiler, which libFuzzer is built with".to_owned()));
+    }
+    let mut count = 0;
+    for folder in folders()? {
+        let target = shell::root().join("target/fuzz");
+        let manifest = folder.join("Cargo.toml").to_string_lossy().into_owned();
+        let mut build = shell::cargo(&["build", "--release", "--bins", "--manifest-path", &manifest]);
+        shell::run(build.env("RUSTFLAGS", FLAGS.join(" ")).env("CARGO_TARGET_DIR", &target))?;
+        for entry in fs::read_dir(folder.join("fuzz_targets"))? {
+            let path = entry?.path();
+            let Some(name) = path.file_stem() else { continue };
+            // What was found before is tried first, and nothing is written next to the sources.
+            let corpus = target.join("corpus").join(name);
+            fs::create_dir_all(&corpus)?;
+            let mut fuzz = Command::new(target.join("release").join(name));
+            fuzz.arg(&corpus)
+                .arg(format!("-max_total_time={SECONDS}"))
+                .args(["-rss_limit_mb=2048", "-timeout=20", "-print_final_stats=0", "-verbosity=0"])
+                .arg(format!("-artifact_prefix={}/{}-", target.display(), name.to_string_lossy()));
+            let seeds = folder.join("seeds").join(name);
+            if seeds.is_dir() {
+                fuzz.arg(seeds);
+            }
+            shell::run(&mut fuzz)?;
+            count += 1;
+        }
+    }
+    ensure!(count > 0, "there is no fuzz target");
+    eprintln!("{count} fuzz targets, {SECONDS} s each, found nothing");
+    Ok(None)
+}
+
+/// Every package of fuzz targets.
+fn folders() -> Result<Vec<PathBuf>> {
+    let mut folders = Vec::new();
+    for parent in [shell::root(), shell::root().join("crates")] {
+        for entry in fs::read_dir(&parent).with_context(|| parent.display().to_string())? {
+            let fuzz = entry?.path().join("fuzz");
+            if fuzz.join("Cargo.toml").is_file() {
+                folders.push(fuzz);
+            }
+        }
+    }
+    folders.sort();
+    Ok(folders)
+}
