@@ -1,13 +1,18 @@
 //! The command line. Invariant: arguments become options here and nowhere else.
 
-use std::{future::Future, path::PathBuf};
+mod serve;
+
+use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
-use demo::service::{self, ServiceOptions};
 use tokio::net::TcpListener;
 
-use crate::whole_loop::{self, LoopOptions};
+use self::serve::ServeArguments;
+use crate::{
+    telemetry,
+    whole_loop::{self, LoopOptions},
+};
 
 /// The exit code for bad input: a port in use, a file that can't be read.
 pub(crate) const BAD_INPUT: u8 = 2;
@@ -28,7 +33,7 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Serves the clinical RAG service alone, until Ctrl-C.
-    Serve(ServeArguments),
+    Serve(Box<ServeArguments>),
 }
 
 #[derive(Debug, clap::Args)]
@@ -56,30 +61,17 @@ struct LoopArguments {
     plain: bool,
 }
 
-#[derive(Debug, clap::Args)]
-struct ServeArguments {
-    /// Where to listen
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8000")]
-    listen: String,
-    /// The password of the users nurse, resident and attending
-    #[arg(long, env = "RAG_PASSWORD", hide_env_values = true, default_value = "demo")]
-    password: String,
-    /// Show classic histogram buckets beside the native ones
-    #[arg(long)]
-    classic_buckets: bool,
-    /// The share of queries that fail on purpose, 0 to 1
-    #[arg(long, value_name = "SHARE", default_value_t = 0.0, value_parser = share)]
-    error_rate: f64,
-}
-
 /// Parses the arguments, does what they ask for, and yields the exit code.
 pub(crate) fn run() -> Result<u8> {
     let arguments = Arguments::parse();
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "warn".into());
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let otlp = match &arguments.command {
+        Some(Command::Serve(serve)) => serve.otlp(),
+        None => None,
+    };
+    let _telemetry = telemetry::start(otlp)?;
     let runtime = tokio::runtime::Runtime::new().context("cannot start")?;
     match arguments.command {
-        Some(Command::Serve(serve)) => runtime.block_on(serve_alone(&serve)),
+        Some(Command::Serve(arguments)) => runtime.block_on(serve::run(&arguments)),
         None => {
             let a = arguments.whole_loop;
             let options = LoopOptions {
@@ -96,16 +88,6 @@ pub(crate) fn run() -> Result<u8> {
     }
 }
 
-async fn serve_alone(arguments: &ServeArguments) -> Result<u8> {
-    let mut options = ServiceOptions::with_password(&arguments.password);
-    options.classic_buckets = arguments.classic_buckets;
-    options.faults.error_rate = arguments.error_rate;
-    let listener = bind(&arguments.listen).await?;
-    eprintln!("listening on http://{}", listener.local_addr()?);
-    service::serve(listener, options, stopped()).await?;
-    Ok(0)
-}
-
 /// A listener, or an error that names the address.
 pub(crate) async fn bind(address: &str) -> Result<TcpListener> {
     TcpListener::bind(address)
@@ -113,23 +95,26 @@ pub(crate) async fn bind(address: &str) -> Result<TcpListener> {
         .with_context(|| format!("cannot listen on {address}; give another address with --listen"))
 }
 
-fn share(text: &str) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(x) if (0.0..=1.0).contains(&x) => Ok(x),
-        _ => Err("expected a number from 0 to 1".to_owned()),
+/// Completes on Ctrl-C, and on SIGTERM where there is such a thing.
+pub(crate) async fn stopped() {
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        () = terminated() => {}
     }
 }
 
-/// Completes on Ctrl-C or SIGTERM.
-pub(crate) fn stopped() -> impl Future<Output = ()> + Send + 'static {
+#[cfg(unix)]
+async fn terminated() {
     use tokio::signal::unix::{SignalKind, signal};
-    async {
-        let Ok(mut terminate) = signal(SignalKind::terminate()) else {
-            return std::future::pending().await;
-        };
-        tokio::select! {
-            _ = tokio::signal::ctrl_c() => {}
-            _ = terminate.recv() => {}
+    match signal(SignalKind::terminate()) {
+        Ok(mut terminate) => {
+            terminate.recv().await;
         }
+        Err(_) => std::future::pending().await,
     }
+}
+
+#[cfg(not(unix))]
+async fn terminated() {
+    std::future::pending().await
 }

@@ -2,6 +2,7 @@
 
 mod cli;
 mod contract;
+mod telemetry;
 mod whole_loop;
 
 use std::process::ExitCode;

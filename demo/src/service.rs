@@ -1,24 +1,39 @@
 //! A service to put load on: the back end of a clinical assistant that answers questions from passages it found
 //! (retrieval-augmented generation).
 //!
-//! Every stage does its work while it is measured. A question is embedded as hashed n-grams on a bounded pool, all
-//! passages that the user may read are compared with it, and the answer is drawn from the best of them. Only the
-//! language model's arithmetic is left out: [`llm`] keeps its queue, its batch and its pace, and takes the time
-//! that they cost.
+//! Every stage does its work while it is measured. A question is embedded, by feature hashing or by MiniLM; the passages
+//! that the user may read are compared with it, in process or in CyborgDB; the answer is written by a language model
+//! elsewhere, or drawn from the best passages at the pace of a simulated one, whose queue and batch are real.
 //!
-//! Invariant: whatever a request waits for is a slot that another request holds; no latency is made up, except
-//! where [`Faults`] ask for it.
+//! Invariant: whatever a request waits for is a slot that another request holds; no latency is made up, except as a
+//! [`Profile`] or a planted [`Fault`] says.
 
-pub mod auth;
+mod auth;
+mod cache;
 pub mod corpus;
 pub mod embed;
+mod failure;
+mod faults;
+mod gate;
 mod http;
-pub mod llm;
+mod llm;
 pub mod metrics;
 mod options;
+mod parts;
+mod patients;
 mod pipeline;
+mod profile;
 mod prompt;
+mod role;
 mod search;
 
-pub use http::{Service, serve};
-pub use options::{Faults, LlmOptions, Role, ServiceOptions, User};
+pub use self::{
+    embed::EmbedderKind,
+    faults::{Fault, Kind as FaultKind},
+    http::{Service, serve},
+    llm::RemoteOptions,
+    options::{CacheOptions, Limits, LlmOptions, ServiceOptions, Timeouts, User},
+    profile::{Delay, Draw, Profile, StageSlots},
+    role::{Right, Role},
+    search::cyborgdb::CyborgDbOptions,
+};

@@ -84,7 +84,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 
     let listen = |port: u16| format!("127.0.0.1:{port}");
     let mut demo = Command::new(bin.join("demo"));
-    demo.args(["serve", "--listen", &listen(ports.demo)]);
+    demo.args(["serve", "--profile", "laptop", "--listen", &listen(ports.demo)]);
     let mut exporter = Command::new(bin.join("exporter"));
     exporter.args(["--web.listen-address", &listen(ports.exporter)]);
     let alertmanager = peers.join("prometheus-alertmanager");

@@ -1,194 +1,204 @@
-//! The passages that answers are drawn from: made up, the same for the same seed.
+//! The passages that answers are drawn from: one for each topic and aspect of `data/topics-*.yml`.
 //!
-//! Invariant: nothing here is medical advice, nor is it of a real patient; the words are plausible and the facts
-//! are drawn at random.
+//! Invariant: everything here is synthetic: no passage is about a real patient, and none is medical advice.
 
-use rand::{RngExt as _, SeedableRng as _, rngs::SmallRng, seq::IndexedRandom as _};
+use assay_yaml::{Document, Node};
 
-use super::options::Role;
+use super::role::Role;
 
 /// A passage.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Passage {
-    /// As in `guideline-0042`.
+    /// As in `sepsis:monitor`.
     pub id: String,
     /// What it is about.
     pub title: String,
-    /// A few sentences.
+    /// Two sentences.
     pub text: String,
     /// The least role that may read it.
     pub access: Role,
 }
 
-const CONDITIONS: [&str; 24] = [
-    "sepsis",
-    "community-acquired pneumonia",
-    "atrial fibrillation",
-    "heart failure",
-    "acute kidney injury",
-    "diabetic ketoacidosis",
-    "type 2 diabetes",
-    "hypertension",
-    "chronic obstructive pulmonary disease",
-    "asthma",
-    "deep vein thrombosis",
-    "pulmonary embolism",
-    "ischaemic stroke",
-    "acute coronary syndrome",
-    "cirrhosis",
-    "upper gastrointestinal bleeding",
-    "urinary tract infection",
-    "cellulitis",
-    "anaemia",
-    "hyponatraemia",
-    "hyperkalaemia",
-    "epilepsy",
-    "delirium",
-    "pressure ulcer",
-];
-const DRUGS: [&str; 24] = [
-    "metoprolol",
-    "apixaban",
-    "warfarin",
-    "heparin",
-    "furosemide",
-    "lisinopril",
-    "amlodipine",
-    "metformin",
-    "insulin glargine",
-    "salbutamol",
-    "prednisolone",
-    "ceftriaxone",
-    "piperacillin-tazobactam",
-    "vancomycin",
-    "amoxicillin",
-    "paracetamol",
-    "morphine",
-    "ondansetron",
-    "omeprazole",
-    "levetiracetam",
-    "haloperidol",
-    "potassium chloride",
-    "spironolactone",
-    "atorvastatin",
-];
-const TESTS: [&str; 12] = [
-    "serum lactate",
-    "serum creatinine",
-    "potassium",
-    "troponin",
-    "blood cultures",
-    "arterial blood gas",
-    "chest radiograph",
-    "electrocardiogram",
-    "HbA1c",
-    "D-dimer",
-    "full blood count",
-    "liver function tests",
-];
-const WARDS: [&str; 6] = [
-    "emergency department",
-    "medical ward",
-    "surgical ward",
-    "intensive care unit",
-    "clinic",
-    "high-dependency unit",
+impl Passage {
+    /// What is embedded of it.
+    #[must_use]
+    pub fn full_text(&self) -> String {
+        format!("{}. {}", self.title, self.text)
+    }
+}
+
+const TOPICS: [(&str, &str); 2] = [
+    ("topics-1.yml", include_str!("../../data/topics-1.yml")),
+    ("topics-2.yml", include_str!("../../data/topics-2.yml")),
 ];
 
-/// What kinds of passage there are, who may read them, and their sentences. `{c}` is a condition, `{d}` and `{e}`
-/// are drugs, `{t}` a test, `{w}` a ward and `{n}` a number.
-const KINDS: [(&str, Role, &str, [&str; 5]); 4] = [
-    (
-        "procedure",
+/// A side of a topic: its key, who may read it, its title, and the sentence that follows the topic's own. `{}` is
+/// the topic.
+struct Aspect {
+    key: &'static str,
+    access: Role,
+    title: &'static str,
+    context: &'static str,
+}
+
+const fn aspect(key: &'static str, access: Role, title: &'static str, context: &'static str) -> Aspect {
+    Aspect { key, access, title, context }
+}
+
+const ASPECTS: [Aspect; 18] = [
+    aspect(
+        "observe",
         Role::Nurse,
-        "Care of patients with {c} on the {w}",
-        [
-            "Record vital signs every {n} minutes while {c} is suspected, and hourly afterwards.",
-            "Tell the doctor on call when {t} is outside the range agreed for this patient.",
-            "On the {w}, check the line and the pump before {d} is given.",
-            "Explain to the patient why {d} was started and which effects to report.",
-            "Document fluid balance at the end of every shift and compare it with the day before.",
-        ],
+        "Observations: {}",
+        "Record the readings with the time, and compare them with the shift before.",
     ),
-    (
-        "guideline",
+    aspect(
+        "care",
+        Role::Nurse,
+        "Nursing care: {}",
+        "The care plan is reviewed at each handover and signed by the nurse in charge.",
+    ),
+    aspect(
+        "teach",
+        Role::Nurse,
+        "Patient and family teaching: {}",
+        "Ask them to repeat it in their own words, and leave the leaflet at the bedside.",
+    ),
+    aspect(
+        "escalate",
+        Role::Nurse,
+        "When to call for help: {}",
+        "State the early warning score, what was done so far, and what you need.",
+    ),
+    aspect(
+        "discharge",
+        Role::Nurse,
+        "Discharge: {}",
+        "The checklist is complete only when the follow-up is booked and the family informed.",
+    ),
+    aspect("presents", Role::Resident, "How {} presents", "Ask when it began and what was new that week."),
+    aspect(
+        "diagnose",
         Role::Resident,
-        "Guideline: {c} in adults",
-        [
-            "In adults with {c}, order {t} on arrival and repeat it after {n} hours.",
-            "Start {d} within {n} hours unless there is a contraindication; {e} is the alternative.",
-            "Reduce the dose of {d} where renal function is impaired and monitor {t}.",
-            "Patients with {c} who do not improve within {n} hours are discussed with a senior.",
-            "Stop {d} before {e} is started, because the two together raise the risk of bleeding.",
-        ],
+        "Diagnosis of {}",
+        "Write the result and the reasoning in the notes before the ward round.",
     ),
-    (
-        "medication",
+    aspect(
+        "treat",
         Role::Resident,
-        "{d}: dosing and interactions",
-        [
-            "{d} is given every {n} hours; the first dose is halved in patients above eighty.",
-            "{d} interacts with {e}: monitor {t} for {n} days after both are given.",
-            "In {c}, {d} is continued on the {w} unless blood pressure falls.",
-            "The commonest adverse effects of {d} are nausea, dizziness and a rise in {t}.",
-            "Check {t} before the first dose of {d} and again after {n} days.",
-        ],
+        "First-line treatment and dosing: {}",
+        "Check allergies, weight and current medicines before prescribing.",
     ),
-    (
-        "case",
-        Role::Attending,
-        "Case discussion: {c} treated with {d}",
-        [
-            "A patient of {n} years was admitted to the {w} with {c} and a raised {t}.",
-            "The team chose {d} over {e} because of a reaction two years earlier.",
-            "After {n} hours {t} had normalised and {d} was reduced.",
-            "In hindsight {c} should have been considered when {t} came back.",
-            "The family was informed, and follow-up in the clinic was arranged after {n} days.",
-        ],
+    aspect(
+        "alternative",
+        Role::Resident,
+        "Second-line treatment: {}",
+        "Document why the first choice was not used.",
+    ),
+    aspect(
+        "renal",
+        Role::Resident,
+        "Dosing in kidney impairment: {}",
+        "Use the clearance of today, and recalculate when creatinine moves by a fifth.",
+    ),
+    aspect(
+        "monitor",
+        Role::Resident,
+        "Laboratory and follow-up monitoring: {}",
+        "Whoever orders the test is the one who acts on the result.",
+    ),
+    aspect(
+        "avoid",
+        Role::Resident,
+        "Contraindications and what to avoid: {}",
+        "An exception needs a consultant's name in the notes.",
+    ),
+    aspect(
+        "interact",
+        Role::Resident,
+        "Drug interactions: {}",
+        "Ask the ward pharmacist before the two are given together.",
+    ),
+    aspect(
+        "adverse",
+        Role::Resident,
+        "Adverse effects: {}",
+        "Serious reactions are reported the same day and added to the allergy record.",
+    ),
+    aspect(
+        "elderly",
+        Role::Resident,
+        "Older adults: {}",
+        "Goals of care and frailty come before numbers in this group.",
+    ),
+    aspect(
+        "pregnancy",
+        Role::Resident,
+        "Pregnancy and breast-feeding: {}",
+        "Obstetrics is informed of every admission.",
+    ),
+    aspect(
+        "incident",
+        Role::Admin,
+        "Incident review: {}",
+        "The review found a fault of the system and not of a person, and closed with one change.",
+    ),
+    aspect(
+        "audit",
+        Role::Admin,
+        "Clinical audit: {}",
+        "The next cycle is due in six months and reports to the board.",
     ),
 ];
 
-/// `n` passages, the same for the same seed.
-#[must_use]
-pub fn passages(n: usize, seed: u64) -> Vec<Passage> {
-    let mut rng = SmallRng::seed_from_u64(seed);
-    (0..n).map(|i| passage(i, &mut rng)).collect()
+/// All passages, always the same.
+///
+/// # Errors
+/// When a topic file lacks an aspect, which the tests rule out.
+pub fn passages() -> Result<Vec<Passage>, String> {
+    let mut out = Vec::with_capacity(TOPICS.len() * 14 * ASPECTS.len());
+    for (name, text) in TOPICS {
+        let document = Document::parse(name, text).map_err(|problems| problems.to_string())?;
+        for topic in document.root().as_seq().ok_or_else(|| format!("{name}: expected a list of topics"))? {
+            for aspect in &ASPECTS {
+                out.push(passage(topic, aspect).map_err(|missing| format!("{name}: {missing}"))?);
+            }
+        }
+    }
+    Ok(out)
 }
 
-fn passage(number: usize, rng: &mut SmallRng) -> Passage {
-    let (kind, access, title, sentences) = &KINDS[number % KINDS.len()];
-    let mut pick = |words: &[&'static str]| words.choose(rng).copied().unwrap_or_default();
-    let (condition, drug, other) = (pick(&CONDITIONS), pick(&DRUGS), pick(&DRUGS));
-    let (test, ward) = (pick(&TESTS), pick(&WARDS));
-    let mut fill = |template: &str| {
-        template
-            .replace("{c}", condition)
-            .replace("{d}", drug)
-            .replace("{e}", other)
-            .replace("{t}", test)
-            .replace("{w}", ward)
-            .replace("{n}", &rng.random_range(2..72).to_string())
+fn passage(topic: &Node, aspect: &Aspect) -> Result<Passage, String> {
+    let text = |key: &str| {
+        topic.get(key).and_then(Node::as_str).ok_or_else(|| format!("{} has no {key}", topic.describe()))
     };
-    let text = sentences.iter().map(|s| capitalize(&fill(s))).collect::<Vec<_>>().join(" ");
-    Passage { id: format!("{kind}-{number:04}"), title: capitalize(&fill(title)), text, access: *access }
-}
-
-fn capitalize(text: &str) -> String {
-    let mut characters = text.chars();
-    characters.next().map_or_else(String::new, |first| first.to_uppercase().chain(characters).collect())
+    let name = text("topic")?;
+    let slug: String = name.chars().map(|c| if c == ' ' { '-' } else { c }).collect();
+    Ok(Passage {
+        id: format!("{slug}:{}", aspect.key),
+        title: aspect.title.replace("{}", name),
+        text: format!("{} {}", text(aspect.key)?, aspect.context),
+        access: aspect.access,
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
 
     #[test]
-    fn the_same_seed_makes_the_same_passages() {
-        assert_eq!(passages(50, 7), passages(50, 7));
-        assert_ne!(passages(50, 7), passages(50, 8));
-        assert_eq!(passages(50, 7)[..20], passages(20, 7)[..]);
-        for passage in passages(200, 1) {
-            assert!(!passage.text.contains('{') && !passage.title.contains('{'), "{passage:?}");
+    fn there_are_five_hundred_distinct_passages() {
+        let passages = passages().unwrap();
+        assert!(passages.len() >= 500, "{}", passages.len());
+        let distinct = |part: fn(&Passage) -> &str| passages.iter().map(part).collect::<HashSet<_>>().len();
+        assert_eq!((distinct(|p| &p.id), distinct(|p| &p.text)), (passages.len(), passages.len()));
+        for role in Role::ALL {
+            assert!(passages.iter().filter(|p| p.access == role).count() >= 50, "{role:?}");
+        }
+        for passage in &passages {
+            assert!(passage.text.len() > 80 && !passage.title.contains('{'), "{passage:?}");
         }
     }
 }

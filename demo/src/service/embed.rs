@@ -1,150 +1,158 @@
-//! Text as a vector: hashed n-grams, projected.
+//! Text as a vector: a model, and the queue before it that joins what waits into one batch.
 //!
-//! Invariant: the same text has the same vector on every machine, and every vector has length 1 (or 0, for text
-//! without a word), so that a dot product is a cosine.
+//! Invariant: every vector has length 1 (or 0, for text without a word), so that a dot product is a cosine; one
+//! batch is computed at a time, on a blocking thread.
 
-use std::collections::HashMap;
+pub(crate) mod hashing;
+#[cfg(feature = "minilm")]
+pub mod minilm;
+
+use std::{path::PathBuf, sync::Arc};
+
+use tokio::sync::{mpsc, oneshot};
 
 /// How many dimensions a vector has.
 pub const DIMENSIONS: usize = 384;
 
-const BITS: usize = u64::BITS as usize;
-
-/// Words count for more than what they are made of and stand beside.
-const WORD_WEIGHT: f32 = 1.0;
-const PAIR_WEIGHT: f32 = 0.5;
-const TRIGRAM_WEIGHT: f32 = 0.25;
-
 /// A vector.
 pub type Vector = Box<[f32; DIMENSIONS]>;
 
-/// Embeds many texts and keeps the words' vectors, which repeat.
-#[derive(Default)]
-pub struct Embedder {
-    words: HashMap<String, Vector>,
+/// Why a text has no vector.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct EmbedError(pub(crate) String);
+
+/// Which model embeds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum EmbedderKind {
+    /// Feature hashing, which needs nothing.
+    #[default]
+    Hashing,
+    /// MiniLM-L6-v2 from a directory with `model.safetensors`, `tokenizer.json` and `config.json`.
+    MiniLm(PathBuf),
+}
+
+/// A model that embeds.
+pub(crate) trait Model: Send + Sync {
+    /// Its name in answers, spans and metrics.
+    fn name(&self) -> &str;
+    /// The least cosine at which a passage is about a question.
+    fn threshold(&self) -> f32;
+    /// One vector for each text, in order.
+    fn embed(&self, texts: &[&str]) -> Result<Vec<Vector>, EmbedError>;
+    /// How many tokens the text is for this model.
+    fn tokens(&self, text: &str) -> usize;
+}
+
+impl EmbedderKind {
+    /// Loads the model; this may take a second.
+    pub(crate) fn load(&self) -> Result<Arc<dyn Model>, EmbedError> {
+        match self {
+            Self::Hashing => Ok(Arc::new(hashing::Hashing)),
+            #[cfg(feature = "minilm")]
+            Self::MiniLm(dir) => Ok(Arc::new(minilm::MiniLm::load(dir)?)),
+            #[cfg(not(feature = "minilm"))]
+            Self::MiniLm(_) => Err(EmbedError(
+                "this build has no MiniLM; build it with `cargo build --features minilm`".to_owned(),
+            )),
+        }
+    }
+}
+
+/// Texts computed together at most.
+const LARGEST_BATCH: usize = 32;
+
+/// A handle to the model's queue.
+#[derive(Clone)]
+pub(crate) struct Embedder {
+    pub(crate) model: Arc<dyn Model>,
+    jobs: mpsc::Sender<Job>,
+}
+
+struct Job {
+    texts: Vec<String>,
+    reply: oneshot::Sender<Result<Vec<Vector>, EmbedError>>,
 }
 
 impl Embedder {
-    /// The vector of `text`, remembering its words.
-    pub fn embed(&mut self, text: &str) -> Vector {
-        let mut sum = zeros();
-        let words = words(text);
-        for word in &words {
-            if !self.words.contains_key(word) {
-                self.words.insert(word.clone(), word_vector(word));
-            }
-            if let Some(vector) = self.words.get(word) {
-                sum.iter_mut().zip(vector.iter()).for_each(|(s, v)| *s += v);
-            }
+    /// Starts the queue's task on the current Tokio runtime.
+    pub(crate) fn start(model: Arc<dyn Model>, max_waiting: usize) -> Self {
+        let (jobs, queue) = mpsc::channel(max_waiting.max(1));
+        tokio::spawn(work(Arc::clone(&model), queue));
+        Self { model, jobs }
+    }
+
+    /// The vectors of the texts, in order.
+    ///
+    /// # Errors
+    /// When the model fails.
+    pub(crate) async fn embed(&self, texts: Vec<String>) -> Result<Vec<Vector>, EmbedError> {
+        let (reply, answer) = oneshot::channel();
+        let stopped = || EmbedError("the embedding model has stopped".to_owned());
+        self.jobs.send(Job { texts, reply }).await.map_err(|_| stopped())?;
+        answer.await.map_err(|_| stopped())?
+    }
+
+    /// The vector of one text.
+    ///
+    /// # Errors
+    /// When the model fails.
+    pub(crate) async fn embed_one(&self, text: &str) -> Result<Vector, EmbedError> {
+        let mut vectors = self.embed(vec![text.to_owned()]).await?;
+        vectors.pop().ok_or_else(|| EmbedError("the embedding model returned no vector".to_owned()))
+    }
+}
+
+async fn work(model: Arc<dyn Model>, mut queue: mpsc::Receiver<Job>) {
+    while let Some(first) = queue.recv().await {
+        let mut batch = vec![first];
+        let mut size = batch[0].texts.len();
+        while size < LARGEST_BATCH
+            && let Ok(next) = queue.try_recv()
+        {
+            size += next.texts.len();
+            batch.push(next);
         }
-        add_pairs(&mut sum, &words);
-        normalize(sum)
-    }
-}
-
-/// The vector of `text`.
-#[must_use]
-pub fn embed(text: &str) -> Vector {
-    let words = words(text);
-    let mut sum = zeros();
-    for word in &words {
-        sum.iter_mut().zip(word_vector(word).iter()).for_each(|(s, v)| *s += v);
-    }
-    add_pairs(&mut sum, &words);
-    normalize(sum)
-}
-
-fn zeros() -> Vector {
-    Box::new([0.0; DIMENSIONS])
-}
-
-/// Lower case, letters and digits only.
-fn words(text: &str) -> Vec<String> {
-    text.split(|c: char| !c.is_alphanumeric()).filter(|w| !w.is_empty()).map(str::to_lowercase).collect()
-}
-
-/// A word with its trigrams, so that "creatinine" is near "creatinines".
-fn word_vector(word: &str) -> Vector {
-    let mut sum = zeros();
-    add(&mut sum, hash(&[word]), WORD_WEIGHT);
-    let characters: Vec<char> = format!("^{word}$").chars().collect();
-    for trigram in characters.windows(3) {
-        let text: String = trigram.iter().collect();
-        add(&mut sum, hash(&["#", &text]), TRIGRAM_WEIGHT);
-    }
-    sum
-}
-
-fn add_pairs(sum: &mut Vector, words: &[String]) {
-    for pair in words.windows(2) {
-        add(sum, hash(&[&pair[0], " ", &pair[1]]), PAIR_WEIGHT);
-    }
-}
-
-/// Adds a feature: a vector of plus and minus `weight`, drawn from the feature's hash. Any two such vectors are
-/// almost at right angles, which keeps features apart without a table of them.
-fn add(sum: &mut Vector, feature: u64, weight: f32) {
-    let mut state = feature;
-    for chunk in sum.chunks_mut(BITS) {
-        let signs = split_mix(&mut state);
-        for (i, value) in chunk.iter_mut().enumerate() {
-            *value += if signs >> i & 1 == 1 { weight } else { -weight };
+        // Nobody waits for the vectors of a client that has left.
+        batch.retain(|job| !job.reply.is_closed());
+        let model = Arc::clone(&model);
+        let computed = tokio::task::spawn_blocking(move || compute(&*model, batch));
+        if let Err(cause) = computed.await {
+            tracing::error!("embedding failed: {cause}");
         }
     }
 }
 
-fn normalize(mut sum: Vector) -> Vector {
-    let length = sum.iter().map(|v| v * v).sum::<f32>().sqrt();
-    if length > 0.0 {
-        sum.iter_mut().for_each(|v| *v /= length);
+fn compute(model: &dyn Model, batch: Vec<Job>) {
+    let texts: Vec<&str> = batch.iter().flat_map(|job| job.texts.iter().map(String::as_str)).collect();
+    let mut vectors = model.embed(&texts).map(Vec::into_iter);
+    for job in batch {
+        let result = match &mut vectors {
+            Ok(vectors) => Ok(vectors.by_ref().take(job.texts.len()).collect()),
+            Err(cause) => Err(cause.clone()),
+        };
+        // A client that has left needs no vectors.
+        let _ = job.reply.send(result);
     }
-    sum
-}
-
-/// FNV-1a, 64 bits.
-fn hash(parts: &[&str]) -> u64 {
-    parts
-        .iter()
-        .flat_map(|part| part.bytes())
-        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
-}
-
-/// SplitMix64 (Steele, Lea and Flood, 2014).
-fn split_mix(state: &mut u64) -> u64 {
-    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let mut z = *state;
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{hashing::embed, *};
 
-    fn cosine(a: &str, b: &str) -> f32 {
-        embed(a).iter().zip(embed(b).iter()).map(|(x, y)| x * y).sum()
-    }
-
-    #[test]
-    fn likeness_follows_words() {
-        assert!((cosine("Serum potassium", "serum, POTASSIUM!") - 1.0).abs() < 1e-5);
-        let (near, far) = (
-            cosine("dose of metoprolol", "metoprolol dosing"),
-            cosine("dose of metoprolol", "chest radiograph"),
-        );
-        assert!(near > 0.4 && far.abs() < 0.25, "near {near}, far {far}");
-        assert!(cosine("creatinine", "creatinines") > cosine("creatinine", "potassium") + 0.2);
-        assert_eq!(embed(" ?! ")[0], 0.0);
-    }
-
-    #[test]
-    fn remembering_words_changes_nothing() {
-        let mut embedder = Embedder::default();
-        for text in ["heart failure", "failure of the heart", ""] {
-            let apart: f32 =
-                embedder.embed(text).iter().zip(embed(text).iter()).map(|(a, b)| (a - b).abs()).sum();
-            assert!(apart < 1e-4, "{text}: {apart}");
+    #[tokio::test]
+    async fn a_batch_gives_each_request_its_own_vectors() {
+        let embedder = Embedder::start(EmbedderKind::Hashing.load().unwrap(), 100);
+        let requests = (0..50).map(|i| {
+            let embedder = embedder.clone();
+            tokio::spawn(async move {
+                let texts: Vec<_> = (0..i % 4).map(|j| format!("question {i} part {j}")).collect();
+                let vectors = embedder.embed(texts.clone()).await.unwrap();
+                assert_eq!(vectors, texts.iter().map(|t| embed(t)).collect::<Vec<_>>());
+            })
+        });
+        for request in requests.collect::<Vec<_>>() {
+            request.await.unwrap();
         }
     }
 }

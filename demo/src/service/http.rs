@@ -1,40 +1,50 @@
-//! The service's routes: `POST /login`, `POST /query`, `GET /health`, `GET /metrics`.
+//! The service over HTTP: its routes, and its life from the first passage to the last answer.
 //!
-//! Invariant: every error is JSON, `{"error": …}`, and says what would be right.
+//! Invariant: every error is JSON, `{"error": {"message", "type", "code", …}}`, and says what would be right.
 
+mod admin;
 mod answer;
-mod timing;
+mod body;
+mod error;
+mod login;
+mod observe;
+mod openai;
+mod query;
+mod server;
+mod status;
 
 use std::{
+    collections::HashMap,
     future::Future,
     io,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Instant,
+    pin::pin,
+    sync::{Arc, Mutex, PoisonError},
 };
 
-use assay_model::expo::negotiate;
 use axum::{
-    Json, Router,
-    body::Bytes,
-    extract::State,
-    http::{HeaderMap, StatusCode, header},
+    Router,
+    http::HeaderMap,
     middleware,
-    response::{IntoResponse, Response},
     routing::{get, post},
 };
-use serde::{Deserialize, de::DeserializeOwned};
-use serde_json::json;
-use tokio::net::TcpListener;
+use tokio::{
+    net::TcpListener,
+    sync::watch,
+    task::JoinSet,
+    time::{Instant, sleep},
+};
+use tracing::{field::Empty, info_span};
 
-use self::answer::Run;
+use self::error::ApiError;
 use super::{
-    auth::Auth,
-    metrics::{MODEL, Metrics, Outcome, Stage},
+    auth::{Auth, Caller},
+    cache::Cache,
+    faults,
+    metrics::{Stage, Trace},
     options::ServiceOptions,
-    pipeline::{Failed, Pipeline},
+    patients::Patients,
+    pipeline::Pipeline,
+    role::Right,
 };
 
 /// The service. Cloning it shares it.
@@ -45,201 +55,188 @@ pub struct Service {
 
 struct Shared {
     auth: Auth,
-    metrics: Metrics,
-    pipeline: Pipeline,
-    queries: AtomicU64,
+    cache: Cache,
+    patients: Patients,
+    pipeline: Arc<Pipeline>,
+    options: Arc<ServiceOptions>,
+    under_way: Mutex<HashMap<Arc<str>, usize>>,
+    opened: watch::Receiver<Option<Result<(), String>>>,
+    /// What goes on behind the requests; it ends with the service.
+    _tasks: JoinSet<()>,
 }
 
-/// Answers requests until `shutdown` completes and the answers under way are done.
+/// Answers requests until `shutdown` completes and the answers under way are done. It listens at once, and is ready when
+/// its parts are.
 ///
 /// # Errors
-/// Where the listener fails.
+/// When the options are wrong, the listener fails, or the embedding model cannot be loaded.
 pub async fn serve(
     listener: TcpListener,
     options: ServiceOptions,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
-    // Connections wait in the listener until all passages are embedded.
-    let service = Service::prepare(options).await?;
-    service.serve(listener, shutdown).await
+    Service::start(options)?.serve(listener, shutdown).await
 }
 
 impl Service {
-    /// A service, ready, made without holding the runtime up: embedding all passages takes a while.
+    /// A service whose parts are being opened on the current Tokio runtime.
     ///
     /// # Errors
-    /// Where the runtime is shutting down.
-    pub async fn prepare(options: ServiceOptions) -> io::Result<Self> {
-        let handle = tokio::runtime::Handle::current();
-        let made = tokio::task::spawn_blocking(move || {
-            let _runtime = handle.enter();
-            Self::new(options)
+    /// When the options are wrong.
+    pub fn start(options: ServiceOptions) -> io::Result<Self> {
+        let options = Arc::new(options);
+        let pipeline = Arc::new(Pipeline::new(Arc::clone(&options)).map_err(io::Error::other)?);
+        let (report, opened) = watch::channel(None);
+        let mut tasks = JoinSet::new();
+        let open = (Arc::clone(&pipeline), Arc::clone(&options));
+        tasks.spawn(async move {
+            let done = open.0.parts.open(&open.1).await;
+            report.send_replace(Some(done.map_err(|cause| cause.to_string())));
+            // The sender lives as long as the service, so that its end is not mistaken for a failure.
+            report.closed().await;
         });
-        Ok(made.await?)
+        let watched = Arc::clone(&pipeline);
+        tasks.spawn(async move { watched.parts.watch(&watched.llm).await });
+        tasks.spawn(faults::effects::run(Arc::clone(&pipeline.faults)));
+        let shared = Shared {
+            auth: Auth::new(&options),
+            cache: Cache::new(options.cache),
+            patients: Patients::load(),
+            pipeline,
+            options,
+            under_way: Mutex::default(),
+            opened,
+            _tasks: tasks,
+        };
+        Ok(Self { shared: Arc::new(shared) })
     }
 
-    /// Answers requests until `shutdown` completes and the answers under way are done.
+    /// A service that is ready.
     ///
     /// # Errors
-    /// Where the listener fails.
+    /// When the options are wrong, or the embedding model cannot be loaded.
+    pub async fn prepare(options: ServiceOptions) -> io::Result<Self> {
+        let service = Self::start(options)?;
+        service.open().await?;
+        Ok(service)
+    }
+
+    /// Completes when the parts are open.
+    async fn open(&self) -> io::Result<()> {
+        let mut opened = self.shared.opened.clone();
+        let done = opened.wait_for(Option::is_some).await.map_err(io::Error::other)?;
+        done.clone().unwrap_or(Ok(())).map_err(io::Error::other)
+    }
+
+    /// Answers requests until `shutdown` completes and the answers under way are done. A planted restart begins anew in
+    /// the same process: connections break, tokens and counts are lost, and the port is closed for a while.
+    ///
+    /// # Errors
+    /// When the listener fails, or the embedding model cannot be loaded.
     pub async fn serve(
-        self,
-        listener: TcpListener,
+        mut self,
+        mut listener: TcpListener,
         shutdown: impl Future<Output = ()> + Send + 'static,
     ) -> io::Result<()> {
-        axum::serve(listener, self.router()).with_graceful_shutdown(shutdown).await
+        let address = listener.local_addr()?;
+        let mut shutdown = pin!(shutdown);
+        loop {
+            let faults = Arc::clone(&self.shared.pipeline.faults);
+            let away = tokio::select! {
+                served = server::run(listener, self.router(), &self.shared.options, shutdown.as_mut()) => {
+                    return served;
+                }
+                failed = self.failed_to_open() => return Err(failed),
+                away = faults.restart_asked() => away,
+            };
+            tracing::warn!(?away, "restarting, because a fault is planted");
+            let options =
+                ServiceOptions { faults: Vec::new(), ..ServiceOptions::clone(&self.shared.options) };
+            drop(self);
+            drop(faults);
+            tokio::select! {
+                () = sleep(away) => {}
+                () = shutdown.as_mut() => return Ok(()),
+            }
+            listener = TcpListener::bind(address).await?;
+            self = Self::start(options)?;
+        }
     }
 
-    /// A service, ready: its passages are embedded. The model starts on the current Tokio runtime.
-    ///
-    /// # Panics
-    /// Outside a Tokio runtime.
-    #[must_use]
-    pub fn new(options: ServiceOptions) -> Self {
-        let shared = Shared {
-            auth: Auth::new(options.users.clone(), options.token_lifetime),
-            metrics: Metrics::new(options.classic_buckets),
-            pipeline: Pipeline::new(options),
-            queries: AtomicU64::new(0),
-        };
-        Self { shared: Arc::new(shared) }
+    async fn failed_to_open(&self) -> io::Error {
+        match self.open().await {
+            Err(failed) => failed,
+            Ok(()) => std::future::pending().await,
+        }
     }
 
-    /// The routes, to be served or nested.
+    /// The routes, to be served or nested. Faults can only be planted through [`Service::serve`], which knows whether a
+    /// client is on this machine.
     pub fn router(&self) -> Router {
         Router::new()
-            .route("/health", get(health))
-            .route("/metrics", get(metrics))
-            .route("/login", post(login))
-            .route("/query", post(query))
-            .fallback(not_found)
-            .method_not_allowed_fallback(wrong_method)
-            .layer(middleware::from_fn_with_state(Arc::clone(&self.shared), timing::time))
+            .route("/health", get(status::health))
+            .route("/ready", get(status::ready))
+            .route("/metrics", get(status::metrics))
+            .route("/login", post(login::login))
+            .route("/query", post(query::query))
+            .route("/v1/models", get(openai::models))
+            .route("/v1/embeddings", post(openai::embeddings))
+            .route("/v1/chat/completions", post(openai::chat))
+            .route("/v1/search", post(query::search))
+            .route("/admin/fault", get(admin::list).post(admin::plant).delete(admin::clear))
+            .fallback(error::not_found)
+            .method_not_allowed_fallback(error::wrong_method)
+            .layer(middleware::from_fn_with_state(Arc::clone(&self.shared), observe::observe))
             .with_state(Arc::clone(&self.shared))
     }
 }
 
-async fn health(State(shared): State<Arc<Shared>>) -> Response {
-    Json(json!({"status": "ok", "passages": shared.pipeline.gauges().passages})).into_response()
+/// A user's request under way; over when dropped.
+struct UnderWay {
+    shared: Arc<Shared>,
+    name: Arc<str>,
 }
 
-async fn metrics(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
-    let format = negotiate(text(&headers, header::ACCEPT).unwrap_or_default());
-    let body = format.encode(&shared.metrics.families(shared.pipeline.gauges()));
-    ([(header::CONTENT_TYPE, format.content_type())], body).into_response()
-}
-
-#[derive(Deserialize)]
-struct Login {
-    username: String,
-    password: String,
-}
-
-async fn login(State(shared): State<Arc<Shared>>, body: Bytes) -> Response {
-    let login: Login = match parse(&body, r#"{"username": "resident", "password": "…"}"#) {
-        Ok(login) => login,
-        Err(problem) => return error(StatusCode::BAD_REQUEST, &problem),
-    };
-    let start = Instant::now();
-    let token = shared.auth.log_in(&login.username, &login.password, start);
-    shared.metrics.stage(Stage::Auth, start.elapsed());
-    match token {
-        Some((token, role)) => Json(json!({
-            "access_token": token,
-            "token_type": "Bearer",
-            "expires_in": shared.auth.lifetime().as_secs(),
-            "role": role.as_str(),
-        }))
-        .into_response(),
-        None => unauthorized("there is no such user, or the password is not theirs"),
-    }
-}
-
-#[derive(Deserialize)]
-struct Query {
-    question: String,
-    patient_id: String,
-    #[serde(default)]
-    stream: bool,
-}
-
-/// Longer ones are refused: a question is a sentence or two.
-const LONGEST_QUESTION_BYTES: usize = 8192;
-
-impl Query {
-    fn problem(&self) -> Option<&'static str> {
-        if self.question.trim().is_empty() {
-            Some("question is empty: ask something")
-        } else if self.question.len() > LONGEST_QUESTION_BYTES {
-            Some("question is longer than 8192 bytes: ask something shorter")
-        } else if self.patient_id.trim().is_empty() {
-            Some("patient_id is empty: say which patient the question is about")
-        } else {
-            None
-        }
-    }
-}
-
-async fn query(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Bytes) -> Response {
-    let start = Instant::now();
-    let role = shared.auth.check(text(&headers, header::AUTHORIZATION), start);
-    shared.metrics.stage(Stage::Auth, start.elapsed());
-    let role = match role {
-        Ok(role) => role,
-        Err(refused) => return unauthorized(&refused.to_string()),
-    };
-    let query: Query = match parse(&body, r#"{"question": "…", "patient_id": "P001", "stream": false}"#) {
-        Ok(query) => query,
-        Err(problem) => return error(StatusCode::BAD_REQUEST, &problem),
-    };
-    if let Some(problem) = query.problem() {
-        return error(StatusCode::BAD_REQUEST, problem);
-    }
-    let wants_stream =
-        query.stream || text(&headers, header::ACCEPT).is_some_and(|a| a.contains("text/event-stream"));
-    let id = format!("query-{}", shared.queries.fetch_add(1, Ordering::Relaxed));
-    // From here on a client that leaves is counted.
-    let mut run = Run::new(Arc::clone(&shared), role, id);
-    match shared.pipeline.ask(&shared.metrics, role, &query.question, &query.patient_id).await {
-        Ok(answer) if wants_stream => run.stream(answer),
-        Ok(answer) => run.whole(answer).await,
-        Err(failed) => {
-            let (outcome, status) = match failed {
-                Failed::Overloaded(_) => (Outcome::Rejected, StatusCode::SERVICE_UNAVAILABLE),
-                Failed::Fault | Failed::Internal(_) => (Outcome::Error, StatusCode::INTERNAL_SERVER_ERROR),
-            };
-            run.end(outcome);
-            let mut response = error(status, &failed.to_string());
-            if outcome == Outcome::Rejected {
-                response.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from_static("1"));
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        let mut under_way = self.shared.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(n) = under_way.get_mut(&self.name) {
+            *n -= 1;
+            if *n == 0 {
+                under_way.remove(&self.name);
             }
-            response
         }
     }
 }
 
-async fn not_found() -> Response {
-    error(StatusCode::NOT_FOUND, "there are POST /login, POST /query, GET /health and GET /metrics")
-}
+impl Shared {
+    /// Who asks, if they have the right.
+    fn authorize(&self, headers: &HeaderMap, right: Right, trace: &Trace) -> Result<Caller, ApiError> {
+        let start = Instant::now();
+        let span = info_span!("auth", "rag.stage" = "auth", otel.status_code = Empty, error.type = Empty);
+        let checked = span.in_scope(|| self.auth.check(error::text(headers, "authorization")));
+        self.pipeline.metrics.stage(Stage::Auth, start.elapsed(), trace);
+        if checked.is_err() {
+            span.record("error.type", "unauthorized");
+        }
+        let caller = checked?;
+        if caller.role.may(right) {
+            Ok(caller)
+        } else {
+            span.record("error.type", "forbidden");
+            Err(ApiError::forbidden(caller.role, right))
+        }
+    }
 
-async fn wrong_method() -> Response {
-    error(StatusCode::METHOD_NOT_ALLOWED, "there are POST /login, POST /query, GET /health and GET /metrics")
-}
-
-fn parse<T: DeserializeOwned>(body: &[u8], example: &str) -> Result<T, String> {
-    serde_json::from_slice(body).map_err(|cause| format!("{cause}; send JSON such as {example}"))
-}
-
-fn unauthorized(message: &str) -> Response {
-    let mut response = error(StatusCode::UNAUTHORIZED, message);
-    response.headers_mut().insert(header::WWW_AUTHENTICATE, header::HeaderValue::from_static("Bearer"));
-    response
-}
-
-fn error(status: StatusCode, message: &str) -> Response {
-    (status, Json(json!({"error": message}))).into_response()
-}
-
-fn text(headers: &HeaderMap, name: header::HeaderName) -> Option<&str> {
-    headers.get(name)?.to_str().ok()
+    /// Counts a request of a user until the result is dropped.
+    fn begin(self: &Arc<Self>, caller: &Caller) -> Result<UnderWay, super::failure::Failure> {
+        let limit = self.options.limits.per_user;
+        let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+        let n = under_way.entry(Arc::clone(&caller.name)).or_default();
+        if *n >= limit {
+            return Err(super::failure::Failure::TooMany { limit });
+        }
+        *n += 1;
+        Ok(UnderWay { shared: Arc::clone(self), name: Arc::clone(&caller.name) })
+    }
 }

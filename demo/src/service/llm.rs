@@ -1,241 +1,130 @@
-//! The language model: a queue, a batch, and a pace, as a server with continuous batching has them.
+//! The language model: simulated, or a server elsewhere that speaks OpenAI's chat completions.
 //!
-//! Invariant: one task owns the batch. At every step it takes in what there are free slots for, first come first
-//! served, and every answer in the batch gets one token; an answer that nobody reads any more loses its slot.
+//! Invariant: an answer is a channel of events that ends with [`Event::End`] or an error; dropping the receiver gives
+//! up the slot, or the place in the queue.
 
-use std::{
-    collections::VecDeque,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
-};
+mod remote;
+mod simulated;
 
-use rand::{RngExt as _, SeedableRng as _, rngs::SmallRng};
-use tokio::{
-    sync::mpsc,
-    time::{Instant, sleep_until},
-};
+use std::{sync::Arc, time::Duration};
 
-use super::options::LlmOptions;
+use tokio::sync::mpsc;
 
-/// A handle to the model. The model stops when the last handle is dropped and the last answer is done.
+pub use self::remote::RemoteOptions;
+use self::{remote::Remote, simulated::Simulated};
+use super::{failure::Failure, faults::Faults, options::LlmOptions};
+
+/// What comes of an answer, in order.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Event {
+    /// The next piece of text.
+    Token(String),
+    /// The end.
+    End(Usage),
+}
+
+/// How an answer ended, in the model's own tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Usage {
+    pub(crate) prompt_tokens: u32,
+    pub(crate) output_tokens: u32,
+    /// Whether it ended because it was as long as allowed.
+    pub(crate) cut: bool,
+}
+
+/// An answer on its way.
+pub(crate) type Events = mpsc::Receiver<Result<Event, Failure>>;
+
+/// What a model is asked.
+#[derive(Clone, Debug)]
+pub(crate) struct Request {
+    /// The conversation, for a model that reads: role and text.
+    pub(crate) messages: Vec<(String, String)>,
+    /// The prompt's length in tokens, for a model that does not.
+    pub(crate) prompt_tokens: u32,
+    /// The answer of a model that does not read, token by token.
+    pub(crate) answer: Vec<String>,
+    /// The longest answer, in tokens.
+    pub(crate) max_tokens: Option<u32>,
+    /// What generation takes when nothing else runs; by the model's pace when absent.
+    pub(crate) time: Option<Duration>,
+}
+
+/// A handle to the model.
 #[derive(Clone)]
-pub struct Llm {
-    jobs: mpsc::UnboundedSender<Job>,
-    load: Arc<Load>,
-    max_queue: usize,
+pub(crate) enum Llm {
+    Simulated(Simulated),
+    Remote(Arc<Remote>),
 }
 
-/// How many answers the model is at, and how many wait.
-#[derive(Debug, Default)]
-struct Load {
-    active: AtomicUsize,
-    queued: AtomicUsize,
-}
-
-/// So many wait already that one more is turned away.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{queued} questions are waiting for the model; try again later")]
-pub struct Overloaded {
-    /// How many wait.
-    pub queued: usize,
-}
-
-struct Job {
-    prompt_tokens: u32,
-    answer: std::vec::IntoIter<String>,
-    tokens: mpsc::UnboundedSender<String>,
+/// How many answers a model is at, and how many wait, as far as the service knows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct LlmLoad {
+    pub(crate) active: usize,
+    pub(crate) queued: usize,
+    pub(crate) slots: usize,
 }
 
 impl Llm {
     /// Starts the model on the current Tokio runtime.
-    #[must_use]
-    pub fn start(options: LlmOptions, seed: u64) -> Self {
-        let (jobs, queue) = mpsc::unbounded_channel();
-        let load = Arc::new(Load::default());
-        let max_queue = options.max_queue;
-        let engine = Engine {
-            options,
-            queue,
-            waiting: VecDeque::new(),
-            active: Vec::new(),
-            load: Arc::clone(&load),
-            rng: SmallRng::seed_from_u64(seed),
-        };
-        tokio::spawn(engine.run());
-        Self { jobs, load, max_queue }
-    }
-
-    /// Asks for an answer. Its tokens arrive one by one; the channel closes after the last. Dropping the receiver
-    /// gives up the slot, or the place in the queue.
     ///
     /// # Errors
-    /// [`Overloaded`] where the queue is full.
-    pub fn generate(
-        &self,
-        prompt_tokens: u32,
-        answer: Vec<String>,
-    ) -> Result<mpsc::UnboundedReceiver<String>, Overloaded> {
-        let queued = self.load.queued.load(Ordering::Relaxed);
-        if queued >= self.max_queue {
-            return Err(Overloaded { queued });
-        }
-        let (tokens, receiver) = mpsc::unbounded_channel();
-        self.load.queued.fetch_add(1, Ordering::Relaxed);
-        // The engine outlives the handles, so that this cannot fail; if it did, the answer would be empty.
-        let _ = self.jobs.send(Job { prompt_tokens, answer: answer.into_iter(), tokens });
-        Ok(receiver)
+    /// When the options of a model elsewhere make no client.
+    pub(crate) fn start(
+        simulated: &LlmOptions,
+        remote: Option<&RemoteOptions>,
+        faults: &Arc<Faults>,
+        seed: u64,
+    ) -> Result<Self, String> {
+        Ok(match remote {
+            None => Self::Simulated(Simulated::start(simulated.clone(), Arc::clone(faults), seed)),
+            Some(options) => Self::Remote(Arc::new(Remote::new(options)?)),
+        })
     }
 
-    /// Answers being generated now.
-    #[must_use]
-    pub fn active(&self) -> usize {
-        self.load.active.load(Ordering::Relaxed)
-    }
-
-    /// Answers that wait for a slot now.
-    #[must_use]
-    pub fn queued(&self) -> usize {
-        self.load.queued.load(Ordering::Relaxed)
-    }
-}
-
-struct Engine {
-    options: LlmOptions,
-    queue: mpsc::UnboundedReceiver<Job>,
-    waiting: VecDeque<Job>,
-    active: Vec<Job>,
-    load: Arc<Load>,
-    rng: SmallRng,
-}
-
-impl Engine {
-    async fn run(mut self) {
-        let mut next = Instant::now();
-        loop {
-            if self.active.is_empty() && self.waiting.is_empty() {
-                match self.queue.recv().await {
-                    Some(job) => self.waiting.push_back(job),
-                    None => return,
-                }
-                next = Instant::now();
-            }
-            while let Ok(job) = self.queue.try_recv() {
-                self.waiting.push_back(job);
-            }
-            let step = self.admit() + self.step();
-            // Steps follow each other without a gap, unless this task itself was held up.
-            next = (next + step).max(Instant::now());
-            sleep_until(next).await;
-            self.emit();
+    /// The model's name in answers, spans and metrics.
+    pub(crate) fn name(&self) -> &str {
+        match self {
+            Self::Simulated(_) => simulated::MODEL,
+            Self::Remote(remote) => remote.model(),
         }
     }
 
-    /// Fills the free slots, and says how long reading the prompts takes.
-    fn admit(&mut self) -> Duration {
-        let before = self.waiting.len();
-        self.waiting.retain(|job| !job.tokens.is_closed());
-        let free = self.options.slots.saturating_sub(self.active.len()).min(self.waiting.len());
-        let admitted = self.waiting.drain(..free);
-        let mut prompt_tokens = 0;
-        for job in admitted {
-            prompt_tokens += job.prompt_tokens;
-            self.active.push(job);
-        }
-        self.load.queued.fetch_sub(before - self.waiting.len(), Ordering::Relaxed);
-        self.load.active.store(self.active.len(), Ordering::Relaxed);
-        self.options.prefill_per_token * prompt_tokens
-    }
-
-    fn step(&mut self) -> Duration {
-        let step = self.options.step + self.options.step_per_sequence * self.active.len() as u32;
-        let jitter = self.options.jitter.clamp(0.0, 1.0);
-        step.mul_f64(1.0 + jitter * self.rng.random_range(-1.0..=1.0))
-    }
-
-    fn emit(&mut self) {
-        self.active.retain_mut(|job| match job.answer.next() {
-            // The slot is free with the last token, not one step later.
-            Some(token) => job.tokens.send(token).is_ok() && job.answer.len() > 0,
-            None => false,
-        });
-        self.load.active.store(self.active.len(), Ordering::Relaxed);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const STEP: Duration = Duration::from_millis(10);
-
-    fn options(slots: usize) -> LlmOptions {
-        LlmOptions {
-            slots,
-            max_queue: 3,
-            step: STEP,
-            step_per_sequence: Duration::from_millis(2),
-            prefill_per_token: Duration::from_millis(1),
-            jitter: 0.0,
+    /// Who provides it, as `gen_ai.provider.name` has it.
+    pub(crate) fn provider(&self) -> &'static str {
+        match self {
+            Self::Simulated(_) => "assay",
+            Self::Remote(_) => "openai",
         }
     }
 
-    fn answer(tokens: usize) -> Vec<String> {
-        (0..tokens).map(|i| format!(" {i}")).collect()
-    }
-
-    /// When each token came, in milliseconds after `start`.
-    async fn times(mut tokens: mpsc::UnboundedReceiver<String>, start: Instant) -> Vec<u128> {
-        let mut times = Vec::new();
-        while tokens.recv().await.is_some() {
-            times.push(start.elapsed().as_millis());
+    /// Asks for an answer.
+    ///
+    /// # Errors
+    /// When the queue is full, or the server is away or refuses.
+    pub(crate) async fn generate(&self, request: Request) -> Result<Events, Failure> {
+        match self {
+            Self::Simulated(model) => model.generate(request),
+            Self::Remote(server) => Arc::clone(server).generate(request).await,
         }
-        times
     }
 
-    // The clock of these tests stands still until every task waits for it.
-    #[tokio::test(start_paused = true)]
-    async fn prompts_are_read_then_tokens_come_at_the_batchs_pace() {
-        let llm = Llm::start(options(4), 1);
-        let start = Instant::now();
-        let one = llm.generate(8, answer(3)).unwrap();
-        assert_eq!(times(one, start).await, [20, 32, 44], "8 ms to read, then 12 ms for a batch of one");
-        let start = Instant::now();
-        let (a, b) = (llm.generate(3, answer(2)).unwrap(), llm.generate(3, answer(3)).unwrap());
-        let (a, b) = tokio::join!(times(a, start), times(b, start));
-        assert_eq!((a, b), (vec![20, 34], vec![20, 34, 46]), "a batch of two is slower");
+    /// What it is at now.
+    pub(crate) fn load(&self) -> LlmLoad {
+        match self {
+            Self::Simulated(model) => model.load(),
+            Self::Remote(server) => LlmLoad { active: server.active(), ..LlmLoad::default() },
+        }
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn who_finds_no_slot_waits_and_who_finds_no_place_is_turned_away() {
-        let llm = Llm::start(options(1), 1);
-        let start = Instant::now();
-        let first = llm.generate(0, answer(5)).unwrap();
-        tokio::task::yield_now().await;
-        assert_eq!((llm.active(), llm.queued()), (1, 0));
-        let second = llm.generate(0, answer(1)).unwrap();
-        let third = llm.generate(0, answer(1)).unwrap();
-        let fourth = llm.generate(0, answer(1)).unwrap();
-        assert_eq!(llm.generate(0, answer(1)).unwrap_err(), Overloaded { queued: 3 });
-        // Whoever leaves the queue holds up nobody.
-        drop(second);
-        let (first, third, fourth) =
-            tokio::join!(times(first, start), times(third, start), times(fourth, start));
-        assert_eq!(first, [12, 24, 36, 48, 60]);
-        assert_eq!((third, fourth), (vec![72], vec![84]));
-        assert_eq!((llm.active(), llm.queued()), (0, 0));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_reader_who_leaves_gives_up_the_slot() {
-        let llm = Llm::start(options(1), 1);
-        let start = Instant::now();
-        let mut first = llm.generate(0, answer(1000)).unwrap();
-        first.recv().await.unwrap();
-        drop(first);
-        let second = llm.generate(0, answer(1)).unwrap();
-        assert_eq!(times(second, start).await, [36], "the step under way is done, then comes the next");
+    /// Whether the model answers at all.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub(crate) async fn probe(&self) -> Result<(), String> {
+        match self {
+            Self::Simulated(_) => Ok(()),
+            Self::Remote(server) => server.probe().await,
+        }
     }
 }

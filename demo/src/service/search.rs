@@ -1,91 +1,98 @@
-//! The passages nearest to a question.
+//! The passages nearest to a question: in process, or in CyborgDB.
 //!
-//! Invariant: every passage that the role may read is compared, and the result does not depend on anything else.
+//! Invariant: whatever answers, a hit is a passage that the role may read.
 
-use super::{
-    corpus::Passage,
-    embed::{DIMENSIONS, Embedder},
-    options::Role,
+pub(crate) mod cyborgdb;
+pub(crate) mod exact;
+
+use std::sync::Arc;
+
+use self::{
+    cyborgdb::{CyborgDb, CyborgDbOptions},
+    exact::Exact,
 };
-
-/// The passages with their vectors, one after the other.
-pub(super) struct Index {
-    passages: Vec<Passage>,
-    vectors: Vec<f32>,
-}
+use super::{corpus::Passage, embed::Vector, role::Role};
 
 /// A passage that was found, by its number, and its cosine to the question.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Hit {
-    pub(super) passage: usize,
-    pub(super) score: f32,
+pub(crate) struct Hit {
+    pub(crate) passage: usize,
+    pub(crate) score: f32,
 }
 
-impl Index {
-    pub(super) fn new(passages: Vec<Passage>) -> Self {
-        let mut embedder = Embedder::default();
-        let mut vectors = Vec::with_capacity(passages.len() * DIMENSIONS);
-        for passage in &passages {
-            vectors.extend_from_slice(&embedder.embed(&format!("{} {}", passage.title, passage.text))[..]);
-        }
-        Self { passages, vectors }
-    }
+/// Why a search failed: the store is away, slow, or answers nonsense.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct SearchError(pub(crate) String);
 
-    pub(super) fn passage(&self, number: usize) -> &Passage {
-        &self.passages[number]
-    }
+/// Where passages are searched.
+#[derive(Clone)]
+pub(crate) enum Search {
+    /// In this process.
+    Exact(Arc<Exact>),
+    /// In CyborgDB.
+    CyborgDb(Arc<CyborgDb>),
+}
 
-    pub(super) fn len(&self) -> usize {
-        self.passages.len()
-    }
-
-    /// The `k` nearest passages that `role` may read, the nearest first, and of equals the first.
-    pub(super) fn nearest(&self, question: &[f32; DIMENSIONS], role: Role, k: usize) -> Vec<Hit> {
-        let mut best: Vec<Hit> = Vec::with_capacity(k + 1);
-        let rows = self.passages.iter().zip(self.vectors.chunks_exact(DIMENSIONS));
-        for (passage, (known, vector)) in rows.enumerate() {
-            if known.access > role {
-                continue;
+impl Search {
+    /// An index over `passages`, filled.
+    ///
+    /// # Errors
+    /// When CyborgDB can't be reached or refuses.
+    pub(crate) async fn open(
+        passages: &[Passage],
+        vectors: &[Vector],
+        cyborgdb: Option<&CyborgDbOptions>,
+    ) -> Result<Self, SearchError> {
+        match cyborgdb {
+            None => {
+                let access = passages.iter().map(|p| p.access).collect();
+                Ok(Self::Exact(Arc::new(Exact::new(access, vectors))))
             }
-            let score = dot(question, vector);
-            if best.len() < k || best.last().is_some_and(|worst| score > worst.score) {
-                let at = best.partition_point(|hit| hit.score >= score);
-                best.insert(at, Hit { passage, score });
-                best.truncate(k);
+            Some(options) => {
+                let store = CyborgDb::connect(options)?;
+                store.fill(passages, vectors).await?;
+                Ok(Self::CyborgDb(Arc::new(store)))
             }
         }
-        best
     }
-}
 
-/// Eight sums at once, which the compiler keeps in one vector register.
-fn dot(a: &[f32], b: &[f32]) -> f32 {
-    let mut sums = [0.0f32; 8];
-    for (a, b) in a.chunks_exact(8).zip(b.chunks_exact(8)) {
-        for (sum, (a, b)) in sums.iter_mut().zip(a.iter().zip(b)) {
-            *sum += a * b;
+    /// The store's name, as `db.system.name` has it.
+    pub(crate) fn system(&self) -> &'static str {
+        match self {
+            Self::Exact(_) => "in-process",
+            Self::CyborgDb(_) => "cyborgdb",
         }
     }
-    sums.iter().sum()
-}
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::service::{corpus::passages, embed::embed};
-
-    #[test]
-    fn finds_what_was_asked_about_and_may_be_read() {
-        let index = Index::new(passages(400, 3));
-        let target = index.passages.iter().position(|p| p.access == Role::Attending).unwrap();
-        let question = embed(&index.passage(target).text.clone());
-        let found = index.nearest(&question, Role::Attending, 3);
-        assert_eq!((found.len(), found[0].passage), (3, target));
-        assert!(found[0].score > found[1].score && found[1].score >= found[2].score);
-        for role in Role::ALL {
-            let hits = index.nearest(&question, role, 50);
-            assert!(hits.iter().all(|hit| index.passage(hit.passage).access <= role));
+    /// The `k` nearest passages that `role` may read, the nearest first.
+    ///
+    /// # Errors
+    /// When the store is away or answers nonsense.
+    pub(crate) async fn nearest(
+        &self,
+        question: Vector,
+        role: Role,
+        k: usize,
+    ) -> Result<Vec<Hit>, SearchError> {
+        match self {
+            Self::Exact(index) => {
+                let index = Arc::clone(index);
+                let work = tokio::task::spawn_blocking(move || index.nearest(&question, role, k));
+                work.await.map_err(|cause| SearchError(cause.to_string()))
+            }
+            Self::CyborgDb(store) => store.nearest(&question, role, k).await,
         }
-        assert!(index.nearest(&question, Role::Nurse, 0).is_empty());
+    }
+
+    /// Whether the store answers at all.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub(crate) async fn probe(&self) -> Result<(), SearchError> {
+        match self {
+            Self::Exact(_) => Ok(()),
+            Self::CyborgDb(store) => store.probe().await,
+        }
     }
 }

@@ -1,0 +1,13 @@
+//! The service over real HTTP.
+
+#![allow(clippy::unwrap_used)]
+
+mod bounds;
+mod client;
+mod failures;
+mod faults;
+mod openai;
+mod parts;
+mod queries;
+mod rights;
+mod traces;
