@@ -12,15 +12,14 @@ use std::{
 
 use anyhow::{Context, Result, anyhow};
 use assay_report::{html, json, terminal};
-use assay_run::{
-    Manifest, Outcome, Recorder, RecorderOptions, Target, recorder::run_directory, time::now_ms,
-};
+use assay_run::Target;
 use assay_verdict::eval::{EvalOptions, Evaluation, eval};
 use demo::service::{Service, ServiceOptions};
 use exporter::Exporter;
 use loadgen::{
     Control, RunOptions, Scenario, Summary,
-    sink::recorder::{RecorderSink, default_instance},
+    recorded::{INTERRUPTED, RecordOptions, RecordedRun, stop_on_signals},
+    sink::recorder::default_instance,
     view::{View, lines::Lines, terminal::Terminal},
 };
 use tokio::runtime::Runtime;
@@ -44,9 +43,6 @@ pub(crate) struct LoopOptions {
     /// Whether progress comes in lines, on a terminal too.
     pub(crate) plain: bool,
 }
-
-/// The exit code of an interrupted run.
-const INTERRUPTED: u8 = 130;
 
 /// Runs the loop and yields the exit code: the verdict's, or that of an interruption.
 pub(crate) fn run(runtime: &Runtime, options: &LoopOptions) -> Result<u8> {
@@ -83,48 +79,28 @@ async fn drive(options: &LoopOptions) -> Result<(PathBuf, Summary)> {
     ];
 
     let mut run = RunOptions::new(Arc::clone(&scenario));
-    run.phases = scenario.mode(&options.mode).map_err(|e| anyhow!("{e}"))?;
+    run.phases = scenario.mode(&options.mode)?;
     run.target = Some(service_url.clone());
     run.seed = options.seed;
     run.time_scale = options.time_scale;
-    run.check().await?;
-
-    let recorder = record(options, &scenario, &service_url, &exporter_url)?;
-    let dir = recorder.dir().to_path_buf();
-    run.sinks.push(Box::new(RecorderSink::new(Arc::clone(&recorder), default_instance())));
+    let record = RecordOptions {
+        parent: options.runs.clone(),
+        instance: default_instance(),
+        mode: Some(options.mode.clone()),
+        scrape: vec![Target::new("demo", &service_url)?, Target::new("exporter", &exporter_url)?],
+        abort: None,
+    };
+    let mut run = RecordedRun::begin(run.check().await?, record)?;
     let control = run.control();
-    run.view = view(options.plain, &control);
-    stop_on_signal(control);
-    let result = loadgen::run(run).await;
+    run.show(view(options.plain, &control));
+    stop_on_signals(control)?;
+    let ended = run.drive().await;
     for server in servers {
         server.abort();
     }
-    let outcome = match &result {
-        Ok(s) if s.outcome == loadgen::summary::Outcome::Completed => Outcome::Finished,
-        Ok(_) => Outcome::Interrupted,
-        Err(e) => Outcome::Aborted { reason: e.to_string() },
-    };
-    let recorder = Arc::try_unwrap(recorder).map_err(|_| anyhow!("the recording is still in use"))?;
-    recorder.finish(outcome)?;
-    Ok((dir, result?))
-}
-
-fn record(
-    options: &LoopOptions,
-    scenario: &Scenario,
-    service: &str,
-    exporter: &str,
-) -> Result<Arc<Recorder>> {
-    let start_ms = now_ms();
-    let dir = run_directory(&options.runs, &scenario.name, start_ms)?;
-    let mut manifest = Manifest::new(&scenario.name, start_ms).with_surroundings();
-    manifest.mode = Some(options.mode.clone());
-    manifest.target = Some(service.to_owned());
-    manifest.seed = Some(options.seed);
-    let recorder = Recorder::create(&dir, manifest, &RecorderOptions::default())?;
-    recorder.scrape(Target::new("demo", service)?)?;
-    recorder.scrape(Target::new("exporter", exporter)?)?;
-    Ok(Arc::new(recorder))
+    let summary = ended.result?;
+    let recorded = ended.record.transpose()?.context("the run was not recorded")?;
+    Ok((recorded.dir, summary))
 }
 
 fn view(plain: bool, control: &Control) -> Box<dyn View> {
@@ -139,13 +115,6 @@ fn view(plain: bool, control: &Control) -> Box<dyn View> {
             Box::new(Lines::stderr())
         }
     }
-}
-
-fn stop_on_signal(control: Control) {
-    tokio::spawn(async move {
-        cli::stopped().await;
-        control.stop();
-    });
 }
 
 /// Judges the run and writes the verdict and the report into its directory.

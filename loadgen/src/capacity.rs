@@ -11,90 +11,14 @@ mod report;
 mod search;
 mod window;
 
-use std::time::Duration;
-
 use serde::Serialize;
 
-pub(crate) use limits::PERCENTILES;
-pub use limits::{Limits, Measure, PercentileLimit};
-pub use search::{SearchEnd, SearchPlan, SearchResult};
+pub use search::{SearchEnd, SearchResult};
 pub use window::Window;
 
-use crate::scenario::{Arrivals, Executor, Phase};
+use crate::scenario::Phase;
+pub use crate::scenario::capacity::{Capacity, Limits, Measure, PercentileLimit, Plan, SearchPlan, Shape};
 use search::Trials;
-
-/// A search or a sweep, as a scenario's mode describes it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Capacity {
-    /// Which rates are tried.
-    pub plan: Plan,
-    /// What a window has to keep.
-    pub limits: Limits,
-    /// What all windows have in common.
-    pub shape: Shape,
-}
-
-/// Which rates are tried.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Plan {
-    /// Rates that depend on what the windows before have shown.
-    Search(SearchPlan),
-    /// These rates in this order, in iterations each second.
-    Sweep(Vec<f64>),
-}
-
-/// What all windows have in common.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Shape {
-    /// How long iterations are started in each.
-    pub window: Duration,
-    /// How long the target is left alone before each.
-    pub rest: Duration,
-    /// Users that are there from the start.
-    pub vus: u32,
-    /// Users that there may be at most.
-    pub max_vus: u32,
-    /// How the gaps between starts are drawn.
-    pub arrivals: Arrivals,
-    /// How long iterations may take to end after the window's time.
-    pub graceful_stop: Duration,
-    /// What think times are multiplied by.
-    pub think: f64,
-}
-
-impl Capacity {
-    /// The same with windows and rests multiplied by `scale`; rates stay.
-    #[must_use]
-    pub fn scaled(&self, scale: f64) -> Self {
-        let mut scaled = self.clone();
-        scaled.shape.window = self.shape.window.mul_f64(scale);
-        scaled.shape.rest = self.shape.rest.mul_f64(scale);
-        scaled
-    }
-
-    /// The phase of the window with this number, from 1, at this rate.
-    #[must_use]
-    pub fn phase(&self, number: usize, rate_per_s: f64) -> Phase {
-        let kind = match self.plan {
-            Plan::Search(_) => "search",
-            Plan::Sweep(_) => "sweep",
-        };
-        let executor = Executor::ConstantArrivalRate {
-            rate_per_s,
-            duration: self.shape.window,
-            vus: self.shape.vus,
-            max_vus: self.shape.max_vus,
-            arrivals: self.shape.arrivals,
-        };
-        Phase {
-            name: format!("{kind}-{number:02}-{rate_per_s}/s"),
-            executor,
-            warmup: false,
-            graceful_stop: self.shape.graceful_stop,
-            think: self.shape.think,
-        }
-    }
-}
 
 /// What a search or a sweep came to.
 #[derive(Clone, Debug, Serialize)]
@@ -133,7 +57,7 @@ impl Campaign {
 
     /// Takes a window in that ran to its end.
     pub(crate) fn take(&mut self, mut window: Window) {
-        window.missed = self.capacity.limits.missed(&window);
+        window.missed = limits::missed(&self.capacity.limits, &window);
         self.trials.note(window.rate_per_s, window.missed.is_empty());
         self.windows.push(window);
     }
@@ -143,7 +67,7 @@ impl Campaign {
             Plan::Search(plan) => Some(self.trials.result(plan)),
             Plan::Sweep(_) => None,
         };
-        let objectives = self.capacity.limits.describe();
+        let objectives = limits::describe(&self.capacity.limits);
         CapacitySummary { search, objectives, windows: self.windows.clone() }
     }
 }

@@ -23,7 +23,7 @@ pub(crate) mod exit {
     pub(crate) const FAILED: u8 = 1;
     pub(crate) const BAD_INPUT: u8 = 2;
     pub(crate) const UNHEALTHY: u8 = 3;
-    pub(crate) const INTERRUPTED: u8 = 130;
+    pub(crate) use loadgen::recorded::INTERRUPTED;
 }
 
 /// Drives load at an HTTP service as a scenario describes it, and measures it from the schedule.

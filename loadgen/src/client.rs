@@ -8,7 +8,7 @@ mod arrival;
 pub(crate) mod connect;
 pub(crate) mod connection;
 mod error;
-pub(crate) mod exchange;
+
 mod http1;
 mod http2;
 pub(crate) mod origin;
@@ -16,6 +16,7 @@ pub(crate) mod outgoing;
 pub(crate) mod probe;
 pub(crate) mod protocol;
 pub(crate) mod proxy;
+pub(crate) mod reply;
 pub(crate) mod sse;
 pub(crate) mod stamped;
 pub(crate) mod tls;

@@ -5,8 +5,8 @@
 //! not grow with the run: the samples are shared with the recording, and rules keep what they can look back at.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt, io,
+    collections::BTreeSet,
+    io,
     sync::{
         Arc, Condvar, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -21,16 +21,16 @@ use assay_rules::{
     live::{FiringAlert, Live},
 };
 use assay_run::time::now_ms;
-use serde::Serialize;
 
 use crate::{
-    engine::options::Control,
+    control::Control,
     scenario::Phase,
     sink::{MetricsSink, SinkError},
+    summary::AbortingAlert,
 };
 
-/// The most different failures of rules that are told.
-const MAX_TOLD: usize = 50;
+/// The most different failures of rules that are logged.
+const MAX_LOGGED: usize = 50;
 
 /// What ends a load.
 #[derive(Clone, Debug)]
@@ -41,41 +41,6 @@ pub struct GuardOptions {
     pub interval_ms: i64,
     /// When the run began, in milliseconds since the Unix epoch: the first evaluation of every group.
     pub start_ms: i64,
-}
-
-/// The alert that ended a load.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct AbortingAlert {
-    /// Its name.
-    pub name: String,
-    /// Its labels.
-    pub labels: BTreeMap<String, String>,
-    /// Its value.
-    pub value: f64,
-    /// Its annotations.
-    pub annotations: BTreeMap<String, String>,
-    /// When it was seen to fire, in milliseconds since the Unix epoch.
-    pub at_ms: i64,
-}
-
-impl fmt::Display for AbortingAlert {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the alert {} fires", self.name)?;
-        let labels: Vec<_> = self
-            .labels
-            .iter()
-            .filter(|(n, _)| *n != "alertname")
-            .map(|(n, v)| format!("{n}={v:?}"))
-            .collect();
-        if !labels.is_empty() {
-            write!(f, " with {}", labels.join(", "))?;
-        }
-        write!(f, "; its value is {}", self.value)?;
-        match self.annotations.get("summary") {
-            Some(summary) => write!(f, " ({summary})"),
-            None => Ok(()),
-        }
-    }
 }
 
 /// Watches a recording. Dropped, it stops.
@@ -90,7 +55,7 @@ struct Shared {
     changed: Condvar,
     /// Whether a phase is on that verdicts look at.
     is_judged: AtomicBool,
-    found: Mutex<Option<AbortingAlert>>,
+    alert: Mutex<Option<AbortingAlert>>,
 }
 
 impl Guard {
@@ -133,7 +98,7 @@ impl Guard {
     #[must_use]
     pub fn finish(mut self) -> Option<AbortingAlert> {
         self.stop();
-        self.shared.found.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.shared.alert.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     fn stop(&mut self) {
@@ -178,7 +143,7 @@ fn watch(
     let replay =
         ReplayOptions { interval_ms: options.interval_ms, ..ReplayOptions::new(options.start_ms, 0) };
     let mut live = Live::new(files, replay);
-    let mut told = BTreeSet::new();
+    let mut logged = BTreeSet::new();
     while let Some(next_ms) = live.next_ms() {
         if !shared.wait_until(next_ms) {
             return;
@@ -189,22 +154,22 @@ fn watch(
         live.advance(&snapshot, at_ms);
         drop(snapshot);
         for failure in live.failures() {
-            if told.len() < MAX_TOLD && told.insert(failure.clone()) {
+            if logged.len() < MAX_LOGGED && logged.insert(failure.clone()) {
                 tracing::warn!("a rule could not be evaluated: {failure}");
             }
         }
         if !shared.is_judged.load(Ordering::Relaxed) {
             continue;
         }
-        if let Some(alert) = live.firing().into_iter().find(|a| is_meant(a, &options.severities)) {
-            *shared.found.lock().unwrap_or_else(PoisonError::into_inner) = Some(aborting(alert, at_ms));
+        if let Some(alert) = live.firing().into_iter().find(|a| ends_load(a, &options.severities)) {
+            *shared.alert.lock().unwrap_or_else(PoisonError::into_inner) = Some(aborting(alert, at_ms));
             control.stop();
             return;
         }
     }
 }
 
-fn is_meant(alert: &FiringAlert, severities: &[String]) -> bool {
+fn ends_load(alert: &FiringAlert, severities: &[String]) -> bool {
     alert.labels.get("severity").is_some_and(|s| severities.iter().any(|wanted| wanted == s))
 }
 

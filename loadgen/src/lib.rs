@@ -13,23 +13,42 @@
 
 pub mod capacity;
 mod client;
+mod control;
 mod engine;
 pub mod guard;
 pub mod import;
 pub mod measure;
 pub mod progress;
+pub mod recorded;
 mod scenario;
+mod seed;
 pub mod sink;
 pub mod summary;
+mod timer;
 mod trace;
 pub mod view;
 
-pub use client::{ErrorClass, Failure};
-pub use engine::{
-    options::{Control, RunError, RunOptions},
-    run::run,
-    shard::Shard,
+pub use client::{
+    ErrorClass, Failure, origin::OriginError, probe::ProbeError, proxy::ProxyError, tls::TlsError,
 };
-pub use scenario::{Arrivals, Executor, Mode, PACKS, Pack, Phase, Scenario, Stage, UserKind};
+pub use control::Control;
+pub use engine::{
+    check::Checked,
+    error::{OptionsError, RunError},
+    options::{Outputs, RunOptions},
+    shard::{Shard, ShardError},
+};
+pub use scenario::{
+    Arrivals, ConstantArrivalRate, ConstantVus, Executor, Mode, PACKS, Pack, PerVuIterations, Phase,
+    RampingArrivalRate, RampingVus, Scenario, SharedIterations, Stage, UnknownName, UserKind,
+};
 pub use summary::Summary;
 pub use trace::Tracer;
+
+/// Checks the options, runs the phases, and gives the summary, also if the run was stopped early.
+///
+/// # Errors
+/// See [`RunError`].
+pub async fn run(options: RunOptions) -> Result<Summary, RunError> {
+    options.check().await?.run().await
+}

@@ -5,4 +5,5 @@
 
 pub(crate) mod families;
 pub mod names;
+pub(crate) mod percentiles;
 pub(crate) mod tally;

@@ -8,10 +8,28 @@ use assay_model::histogram::ExponentialHistogram;
 use crate::{
     measure::{families::PhaseTotals, tally::histogram},
     scenario::Scenario,
+    summary::Summary,
 };
 
 /// How many seconds back the figures called "now" go.
 const NOW: usize = 5;
+
+/// Shows a run.
+pub trait View: Send {
+    /// About once a second, and when a phase begins or ends.
+    fn update(&mut self, progress: &Progress);
+
+    /// The run is over; a view that took the terminal gives it back.
+    fn finish(&mut self, _summary: &Summary) {}
+}
+
+/// Shows nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Quiet;
+
+impl View for Quiet {
+    fn update(&mut self, _progress: &Progress) {}
+}
 
 /// A run as it stands.
 #[derive(Clone, Debug)]

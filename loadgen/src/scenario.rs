@@ -3,10 +3,11 @@
 //! Invariant: a [`Scenario`] that exists is complete: its templates compile, its data files are read, its
 //! names resolve. Whatever is wrong with a file is said before the first request, all of it at once.
 
+pub(crate) mod capacity;
 mod capture;
 mod check;
 mod data;
-mod executor;
+pub(crate) mod executor;
 mod flow;
 pub(crate) mod jsonpath;
 pub(crate) mod multipart;
@@ -20,15 +21,18 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use assay_yaml::{Diagnostics, Document};
 
-use crate::capacity::Capacity;
+pub(crate) use capacity::Capacity;
 pub(crate) use capture::{Capture, Source};
 pub(crate) use check::{Check, Condition, Expectation};
 pub(crate) use data::DataSet;
-pub use executor::{Arrivals, Executor, Stage};
+pub use executor::{
+    Arrivals, ConstantArrivalRate, ConstantVus, Executor, PerVuIterations, RampingArrivalRate, RampingVus,
+    SharedIterations, Stage,
+};
 pub(crate) use flow::{Alternative, Body, Item, Objectives, Step};
 pub use pack::{PACKS, Pack};
 pub(crate) use stream::{StreamEvent, StreamSpec};
-pub(crate) use template::{Text, environment_names};
+pub(crate) use template::{RenderError, Text, environment_names};
 pub(crate) use think::Think;
 
 /// A scenario, ready to run.
@@ -56,7 +60,7 @@ pub struct Scenario {
     pub(crate) checks: Vec<CheckName>,
     /// Statuses after which a user goes through `setup` again before the next iteration.
     pub(crate) renew_on: Vec<u16>,
-    pub(crate) tls: TlsFiles,
+    pub(crate) tls: crate::client::tls::TlsFiles,
     pub(crate) version: crate::client::protocol::Version,
     pub(crate) proxy: Option<crate::client::proxy::Proxy>,
 }
@@ -116,15 +120,6 @@ pub(crate) struct CheckName {
     pub(crate) name: String,
 }
 
-/// Files for TLS.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct TlsFiles {
-    /// PEM certificates to trust beside the system's.
-    pub(crate) ca: Option<std::path::PathBuf>,
-    /// PEM certificate chain and key of the client.
-    pub(crate) client: Option<(std::path::PathBuf, std::path::PathBuf)>,
-}
-
 impl Scenario {
     /// Reads a scenario from a file, or a shipped pack by its name. A directory stands for the
     /// `scenario.yml` in it.
@@ -165,14 +160,13 @@ impl Scenario {
     ///
     /// # Errors
     /// Where there is neither, with the nearest name there is.
-    pub fn mode(&self, name: &str) -> Result<Vec<Phase>, String> {
+    pub fn mode(&self, name: &str) -> Result<Vec<Phase>, UnknownName> {
         if let Some(mode) = self.modes.iter().find(|m| m.name == name) {
             return Ok(mode.phases.clone());
         }
         self.phase(name).map(|p| vec![p]).map_err(|_| {
             let known = self.modes.iter().map(|m| m.name.as_str());
-            let known: Vec<_> = known.chain(self.phases.iter().map(|p| p.name.as_str())).collect();
-            unknown("mode", name, &known)
+            UnknownName::new("mode", name, known.chain(self.phases.iter().map(|p| p.name.as_str())))
         })
     }
 
@@ -188,11 +182,9 @@ impl Scenario {
     ///
     /// # Errors
     /// Where there is none, with the nearest name there is.
-    pub fn phase(&self, name: &str) -> Result<Phase, String> {
+    pub fn phase(&self, name: &str) -> Result<Phase, UnknownName> {
         let found = self.phases.iter().find(|p| p.name == name).cloned();
-        found.ok_or_else(|| {
-            unknown("phase", name, &self.phases.iter().map(|p| p.name.as_str()).collect::<Vec<_>>())
-        })
+        found.ok_or_else(|| UnknownName::new("phase", name, self.phases.iter().map(|p| p.name.as_str())))
     }
 
     /// The phases of a run that names neither a mode nor phases: those of the mode `default`, or all.
@@ -208,9 +200,31 @@ impl Scenario {
     }
 }
 
-fn unknown(what: &str, name: &str, known: &[&str]) -> String {
-    match assay_yaml::nearest(name, known.iter().copied()) {
-        Some(near) => format!("there is no {what} {name:?}; did you mean {near:?}?"),
-        None => format!("there is no {what} {name:?}; there are: {}", known.join(", ")),
+/// A name that a scenario does not have.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("there is no {what} {name:?}{}", hint(.near.as_deref(), .known))]
+pub struct UnknownName {
+    /// What was looked for: a mode, a phase, an executor.
+    pub what: &'static str,
+    /// The name that was given.
+    pub name: String,
+    /// The nearest name that there is.
+    pub near: Option<String>,
+    /// All names that there are.
+    pub known: Vec<String>,
+}
+
+impl UnknownName {
+    fn new<'k>(what: &'static str, name: &str, known: impl IntoIterator<Item = &'k str>) -> Self {
+        let known: Vec<String> = known.into_iter().map(str::to_owned).collect();
+        let near = assay_yaml::nearest(name, known.iter().map(String::as_str)).map(str::to_owned);
+        Self { what, name: name.to_owned(), near, known }
+    }
+}
+
+fn hint(near: Option<&str>, known: &[String]) -> String {
+    match near {
+        Some(near) => format!("; did you mean {near:?}?"),
+        None => format!("; there are: {}", known.join(", ")),
     }
 }

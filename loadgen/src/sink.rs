@@ -53,8 +53,8 @@ pub trait MetricsSink: Send {
         0
     }
 
-    /// What a reader of the summary should know, each one line: a receiver that was away, say.
-    fn remarks(&self) -> Vec<String> {
+    /// What a reader of the summary should know, each one line: that a receiver was away, say.
+    fn notes(&self) -> Vec<String> {
         Vec::new()
     }
 

@@ -5,29 +5,27 @@
 //! with its `steps`, `notes` and `warnings`; times are seconds, percentiles are of the time from the first byte sent
 //! (`duration`) and from the scheduled instant (`latency`). `docs/summary.schema.json` documents all of it.
 
+mod alert;
 pub(crate) mod hgrm;
 mod text;
 
 use std::time::Duration;
 
-use assay_model::histogram::ExponentialHistogram;
-pub use hgrm::prepare as prepare_hgrm;
+pub use hgrm::{PercentileFileError, prepare as prepare_hgrm};
 use serde::Serialize;
-pub use text::seconds;
 
+pub use self::alert::AbortingAlert;
+pub use crate::measure::percentiles::{Percentiles, seconds};
 use crate::{
     capacity::CapacitySummary,
-    guard::AbortingAlert,
     measure::{
         families::{PhaseTotals, RunFacts},
+        percentiles::is_late,
         tally::{StepTally, histogram},
     },
     scenario::Scenario,
 };
 
-/// Lag beyond this share of the median latency, or this long, makes the generator suspect.
-pub(crate) const LAG_SHARE: f64 = 0.1;
-pub(crate) const LAG_S: f64 = 0.002;
 /// A worker this busy cannot send on time.
 const BUSY: f64 = 0.9;
 
@@ -159,47 +157,6 @@ pub struct CheckSummary {
     pub failed: u64,
 }
 
-/// A distribution, in seconds; all zero where there is nothing.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
-pub struct Percentiles {
-    /// The least.
-    pub min: f64,
-    /// The mean.
-    pub mean: f64,
-    /// The median.
-    pub p50: f64,
-    /// The 90th percentile.
-    pub p90: f64,
-    /// The 95th percentile.
-    pub p95: f64,
-    /// The 99th percentile.
-    pub p99: f64,
-    /// The 99.9th percentile.
-    #[serde(rename = "p99.9")]
-    pub p999: f64,
-    /// The greatest.
-    pub max: f64,
-}
-
-impl Percentiles {
-    /// The percentiles of a histogram.
-    #[must_use]
-    pub fn of(h: &ExponentialHistogram) -> Self {
-        let (Some(min), Some(max)) = (h.min(), h.max()) else { return Self::default() };
-        let q = |q: f64| h.quantile(q);
-        Self {
-            min,
-            mean: h.sum() / h.count() as f64,
-            p50: q(0.5),
-            p90: q(0.9),
-            p95: q(0.95),
-            p99: q(0.99),
-            p999: q(0.999),
-            max,
-        }
-    }
-}
-
 pub(crate) fn summarise(
     scenario: &Scenario,
     facts: &RunFacts,
@@ -316,7 +273,7 @@ fn warnings(phases: &[PhaseSummary], facts: &RunFacts, busiest: f64) -> Vec<Stri
     for p in phases {
         let median = p.steps.iter().max_by_key(|s| s.requests).map_or(0.0, |s| s.latency.p50);
         let lag = p.schedule_lag.p99;
-        if lag > LAG_S && lag > LAG_SHARE * median {
+        if is_late(lag, median) {
             warnings.push(format!(
                 "{}: the generator itself was late (99 % of starts within {}): its times are upper bounds; give it more --workers or a machine of its own",
                 p.name,

@@ -12,12 +12,12 @@ use std::{fs, path::Path, process::Command, time::Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::{generate, peers, shell, stack};
+use crate::{generate, peers, rooms, shell, stack};
 
 /// A part of the gate, the cheapest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Step {
-    /// Formatting, drift of generated files, links, wording, and the code map of ARCHITECTURE.md
+    /// Formatting, drift of generated files, circles of modules, links, wording, and the code map of ARCHITECTURE.md
     Format,
     /// Lints, with warnings as errors
     Lints,
@@ -119,6 +119,7 @@ fn run_step(step: Step, options: &Options) -> Result<Option<String>> {
         Step::Format => {
             shell::run(&mut shell::cargo(&["fmt", "--all", "--check"]))?;
             generate::run(true)?;
+            rooms::run()?;
             prose::check()?;
             Ok(None)
         }

@@ -9,6 +9,7 @@ mod ci;
 mod generate;
 mod peers;
 mod process;
+mod rooms;
 mod server;
 mod shell;
 mod stack;
@@ -27,6 +28,8 @@ enum Chore {
         #[arg(long)]
         check: bool,
     },
+    /// Says how the modules of loadgen depend on each other; fails if they do in a circle.
+    Rooms,
     /// Starts the stack without containers: Prometheus, Alertmanager, demo, exporter, and loadgen against it.
     Stack(stack::Options),
     /// Measures against the peers, side by side, and prints the table.
@@ -45,6 +48,7 @@ fn main() -> ExitCode {
         Chore::Ci(options) => ci::run(&options),
         Chore::Peers => peers::install().map(|dir| println!("{}", dir.display())),
         Chore::Generate { check } => generate::run(check),
+        Chore::Rooms => rooms::run(),
         Chore::Stack(options) => stack::run(&options),
         Chore::Bench(what) => bench::run(&what),
         Chore::Measure(command) => bench::measure(&command),

@@ -5,12 +5,12 @@
 //! kill, and after a failure (a full disk, say) nothing is written any more, everything before it stays
 //! readable, and every further call tells the failure.
 
-mod births;
 mod fetch;
 mod owner;
 mod row;
 mod scraper;
 mod target;
+mod zeros;
 
 use std::{
     fs, io,

@@ -21,6 +21,7 @@ use assay_model::{Exemplar, FloatHistogram, Histogram, Labels, MetricMetadata};
 use crate::{
     chunk::{Stored, layout::bucket_count},
     error::{Context, Error, Result},
+    import::SeriesRef,
     wal::{Compression, encode, record::RefSample, segments, writer::LogWriter},
 };
 use series::{GrowingSeries, Placed};
@@ -80,7 +81,7 @@ pub struct Head {
     wbl: Option<LogWriter>,
     synced: Instant,
     series: Vec<HeadSeries>,
-    by_labels: HashMap<Labels, usize>,
+    by_labels: HashMap<Labels, SeriesRef>,
     by_name: HashMap<String, Vec<usize>>,
     metadata: BTreeMap<String, MetricMetadata>,
     stats: HeadStats,
@@ -141,7 +142,14 @@ impl Head {
     /// # Errors
     /// Where the label set is empty.
     pub fn append(&mut self, labels: &Labels, t_ms: i64, value: f64) -> Result<()> {
-        self.push(labels, t_ms, Stored::Float(value))
+        let series = self.series(labels)?;
+        self.append_to(series, t_ms, value);
+        Ok(())
+    }
+
+    /// Appends a float to a series that is known: no labels are hashed or compared.
+    pub fn append_to(&mut self, series: SeriesRef, t_ms: i64, value: f64) {
+        self.push(series, t_ms, Stored::Float(value));
     }
 
     /// Appends an integer histogram, likewise.
@@ -149,8 +157,18 @@ impl Head {
     /// # Errors
     /// Where the label set is empty, or spans and buckets do not agree.
     pub fn append_histogram(&mut self, labels: &Labels, t_ms: i64, histogram: &Histogram) -> Result<()> {
-        check_histogram(labels, histogram)?;
-        self.push(labels, t_ms, Stored::Histogram(Arc::new(histogram.clone())))
+        let series = self.series(labels)?;
+        self.append_histogram_to(series, t_ms, histogram)
+    }
+
+    /// Appends an integer histogram to a series that is known.
+    ///
+    /// # Errors
+    /// Where spans and buckets do not agree.
+    pub fn append_histogram_to(&mut self, series: SeriesRef, t_ms: i64, histogram: &Histogram) -> Result<()> {
+        check_histogram(&self.series[series.0 as usize].labels, histogram)?;
+        self.push(series, t_ms, Stored::Histogram(Arc::new(histogram.clone())));
+        Ok(())
     }
 
     /// Appends a float histogram, likewise.
@@ -163,8 +181,23 @@ impl Head {
         t_ms: i64,
         histogram: &FloatHistogram,
     ) -> Result<()> {
-        check_float_histogram(labels, histogram)?;
-        self.push(labels, t_ms, Stored::FloatHistogram(Arc::new(histogram.clone())))
+        let series = self.series(labels)?;
+        self.append_float_histogram_to(series, t_ms, histogram)
+    }
+
+    /// Appends a float histogram to a series that is known.
+    ///
+    /// # Errors
+    /// Where spans and buckets do not agree.
+    pub fn append_float_histogram_to(
+        &mut self,
+        series: SeriesRef,
+        t_ms: i64,
+        histogram: &FloatHistogram,
+    ) -> Result<()> {
+        check_float_histogram(&self.series[series.0 as usize].labels, histogram)?;
+        self.push(series, t_ms, Stored::FloatHistogram(Arc::new(histogram.clone())));
+        Ok(())
     }
 
     /// Appends an exemplar of a series. Without a time of its own it gets that of the series' last sample.
@@ -172,11 +205,20 @@ impl Head {
     /// # Errors
     /// Where the label set is empty, or there is no time.
     pub fn append_exemplar(&mut self, labels: &Labels, exemplar: &Exemplar) -> Result<()> {
-        let i = self.series_index(labels)?;
+        let series = self.series(labels)?;
+        self.append_exemplar_to(series, exemplar)
+    }
+
+    /// Appends an exemplar of a series that is known.
+    ///
+    /// # Errors
+    /// Where there is no time.
+    pub fn append_exemplar_to(&mut self, series: SeriesRef, exemplar: &Exemplar) -> Result<()> {
+        let i = series.0 as usize;
         let t_ms = exemplar.t_ms.or(self.series[i].samples.in_order.last_t());
         if t_ms.is_none() {
             let what = "an exemplar without a time for a series without samples";
-            return Err(Error::Sample { series: labels.to_string(), what: what.into() });
+            return Err(Error::Sample { series: self.series[i].labels.to_string(), what: what.into() });
         }
         let exemplar = Exemplar { t_ms, ..exemplar.clone() };
         self.batch.exemplars.push((i as u64 + 1, exemplar.clone()));
@@ -197,13 +239,13 @@ impl Head {
         }
     }
 
-    fn push(&mut self, labels: &Labels, t: i64, value: Stored) -> Result<()> {
-        let i = self.series_index(labels)?;
+    fn push(&mut self, series: SeriesRef, t: i64, value: Stored) {
+        let i = series.0 as usize;
         let series = i as u64 + 1;
         match self.series[i].samples.push(t, &value) {
             Placed::Duplicate => {
                 self.stats.duplicates += 1;
-                return Ok(());
+                return;
             }
             Placed::InOrder => self.batch.samples.push(RefSample { series, t, value }),
             Placed::Late => {
@@ -212,28 +254,34 @@ impl Head {
             }
         }
         self.stats.samples += 1;
-        Ok(())
     }
 
-    fn series_index(&mut self, labels: &Labels) -> Result<usize> {
-        if let Some(i) = self.by_labels.get(labels) {
-            return Ok(*i);
+    /// The series with these labels, made if there is none; valid for this recording alone.
+    ///
+    /// # Errors
+    /// Where the label set is empty, and beyond 2^32 series.
+    pub fn series(&mut self, labels: &Labels) -> Result<SeriesRef> {
+        if let Some(series) = self.by_labels.get(labels) {
+            return Ok(*series);
         }
         if labels.is_empty() {
             return Err(Error::Sample { series: "{}".to_owned(), what: "a series without labels".into() });
         }
         let i = self.series.len();
-        let id = i as u64 + 1;
+        let Ok(n) = u32::try_from(i) else {
+            return Err(Error::Sample { series: labels.to_string(), what: "more than 2^32 series".into() });
+        };
+        let (series, id) = (SeriesRef(n), i as u64 + 1);
         self.batch.series.push((id, labels.clone()));
         let name = labels.metric_name();
         if let Some(meta) = families_of_name(name).find_map(|family| self.metadata.get(family)) {
             self.batch.metadata.push((id, meta.clone()));
         }
         self.by_name.entry(name.to_owned()).or_default().push(i);
-        self.by_labels.insert(labels.clone(), i);
+        self.by_labels.insert(labels.clone(), series);
         self.series.push(HeadSeries { labels: labels.clone(), ..HeadSeries::default() });
         self.stats.series += 1;
-        Ok(i)
+        Ok(series)
     }
 
     /// Writes everything since the last commit to the log, in one write: from here on it survives the end of

@@ -28,7 +28,7 @@ use spool::{Spool, Spooled};
 
 /// A series of a [`BlockWriter`], for appending without looking its labels up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct SeriesRef(u32);
+pub struct SeriesRef(pub(crate) u32);
 
 /// Writes one block from samples in any order, for imports.
 ///

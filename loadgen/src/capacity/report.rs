@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 use super::{CapacitySummary, SearchEnd, SearchResult};
-use crate::summary::seconds;
+use crate::measure::percentiles::seconds;
 
 impl CapacitySummary {
     /// A table of the windows, ascending by rate, and what the search found.

@@ -6,26 +6,10 @@
 
 use serde::Serialize;
 
+use crate::scenario::capacity::SearchPlan;
+
 /// Windows that break until their rate counts as broken.
 const BREAKS: u32 = 2;
-
-/// The plan of a search. Rates are iterations each second.
-#[derive(Clone, Debug, PartialEq)]
-pub struct SearchPlan {
-    /// The first rate.
-    pub from_per_s: f64,
-    /// The highest rate that is tried.
-    pub to_per_s: f64,
-    /// What the rate is multiplied by until it breaks; above 1.
-    pub factor: f64,
-    /// The search is over when the gap between the highest rate that held and the lowest that broke is at most
-    /// this share of the latter.
-    pub precision: f64,
-    /// How many windows have to hold at the rate that is reported.
-    pub confirm: u32,
-    /// The most windows.
-    pub max_windows: u32,
-}
 
 /// What a search found. Rates are iterations each second.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -239,8 +223,7 @@ mod tests {
         assert_eq!(found.highest_held_per_s, Some(80.0));
         // Chance alone never keeps a search going.
         for seed in 0u64..200 {
-            let noise =
-                |_: f64, n: u32| crate::engine::user::mix(seed * 1000 + u64::from(n)).is_multiple_of(2);
+            let noise = |_: f64, n: u32| crate::seed::mix(seed * 1000 + u64::from(n)).is_multiple_of(2);
             assert!(search(&plan(0.01), noise).1.len() <= 60);
         }
     }

@@ -3,9 +3,10 @@
 
 use serde::Serialize;
 
-use crate::{
-    measure::{families::PhaseTotals, tally::histogram},
-    summary::{LAG_S, LAG_SHARE, Percentiles},
+use crate::measure::{
+    families::PhaseTotals,
+    percentiles::{Percentiles, is_late},
+    tally::histogram,
 };
 
 /// A window: one rate, held for a while. Rates are per second, times are seconds, shares between 0 and 1.
@@ -91,7 +92,7 @@ impl Window {
             latency,
             output_tokens_per_s: first_chunk.is_some().then(|| per_s(tokens)),
             first_chunk: first_chunk.as_ref().map(Percentiles::of),
-            is_generator_late: lag.p99 > LAG_S && lag.p99 > LAG_SHARE * latency.p50,
+            is_generator_late: is_late(lag.p99, latency.p50),
             missed: Vec::new(),
         }
     }

@@ -1,13 +1,9 @@
-//! `--abort-on`: reads the rules before the run, watches while it is on.
+//! `--abort-on`: the rules that may end the run, read before it.
 
 use std::collections::BTreeSet;
 
 use assay_rules::RuleFiles;
-use assay_run::Recorder;
-use loadgen::{
-    Control,
-    guard::{Guard, GuardOptions},
-};
+use loadgen::recorded::AbortRules;
 
 use super::RunArguments;
 
@@ -15,7 +11,7 @@ use super::RunArguments;
 ///
 /// # Errors
 /// All that is wrong with the files, and where no alert has such a severity: it could never end the run.
-pub(super) fn rules(arguments: &RunArguments) -> Result<Option<RuleFiles>, String> {
+pub(super) fn rules(arguments: &RunArguments) -> Result<Option<AbortRules>, String> {
     if arguments.abort_on.is_empty() {
         return Ok(None);
     }
@@ -32,7 +28,8 @@ pub(super) fn rules(arguments: &RunArguments) -> Result<Option<RuleFiles>, Strin
             "--abort-on {severity}: no alert of the rules has severity {severity:?}; there are: {there}"
         ));
     }
-    Ok(Some(files))
+    let (severities, interval_ms) = (arguments.abort_on.clone(), arguments.rules_interval);
+    Ok(Some(AbortRules { files, severities, interval_ms }))
 }
 
 /// The severities of all alerts, sorted.
@@ -41,22 +38,4 @@ fn severities(files: &RuleFiles) -> Vec<&str> {
     let labels = alerts.flat_map(|(_, rule)| &rule.labels).filter(|(name, _)| name == "severity");
     let known: BTreeSet<&str> = labels.map(|(_, severity)| severity.as_str()).collect();
     known.into_iter().collect()
-}
-
-/// Begins to watch a recording.
-///
-/// # Errors
-/// Where the system gives no threads.
-pub(super) fn watch(
-    files: RuleFiles,
-    recorder: &Recorder,
-    arguments: &RunArguments,
-    control: Control,
-) -> std::io::Result<Guard> {
-    let options = GuardOptions {
-        severities: arguments.abort_on.clone(),
-        interval_ms: arguments.rules_interval,
-        start_ms: recorder.manifest().start_ms,
-    };
-    Guard::start(recorder.sink(), files, options, control)
 }

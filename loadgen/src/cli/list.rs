@@ -2,7 +2,7 @@
 
 use assay_model::duration::format_ms;
 use loadgen::{
-    Executor, PACKS, Phase,
+    PACKS, Phase,
     capacity::{Capacity, Plan},
 };
 
@@ -44,15 +44,6 @@ fn plan(capacity: &Capacity) -> &'static str {
 }
 
 fn describe(phase: &Phase) -> String {
-    let length = format_ms(i64::try_from(phase.executor.duration().as_millis()).unwrap_or(i64::MAX));
-    let size = match &phase.executor {
-        Executor::ConstantArrivalRate { rate_per_s, .. } => format!("{rate_per_s} iterations/s"),
-        Executor::RampingArrivalRate { stages, .. } => {
-            let most = stages.iter().map(|s| s.target).fold(0.0, f64::max);
-            format!("up to {most} iterations/s")
-        }
-        other => format!("{} users", other.max_users()),
-    };
     let warmup = if phase.warmup { ", warm-up" } else { "" };
-    format!("{}, {size}, {length}{warmup}", phase.executor.name())
+    format!("{}, {}{warmup}", phase.executor.name(), phase.executor.describe())
 }

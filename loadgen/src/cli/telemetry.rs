@@ -2,7 +2,7 @@
 //! wrong with them is said before the load starts.
 
 use loadgen::{
-    RunOptions, Tracer,
+    Outputs, Tracer,
     sink::otlp::{Given, OtlpSink, Settings, Signal, SpanSink},
     summary,
 };
@@ -10,33 +10,29 @@ use loadgen::{
 use super::RunArguments;
 
 /// Adds the sinks that were asked for.
-pub(super) fn start(
-    arguments: &RunArguments,
-    instance: &str,
-    options: &mut RunOptions,
-) -> Result<(), String> {
+pub(super) fn start(arguments: &RunArguments, instance: &str, outputs: &mut Outputs) -> Result<(), String> {
     let given = Given {
         endpoint: arguments.otlp.clone(),
         traces_endpoint: arguments.otlp_traces.clone(),
         protocol: arguments.otlp_protocol,
     };
     let variable = |name: &str| std::env::var(name).ok();
-    if let Some(settings) = Settings::resolve(Signal::Metrics, &given, variable)? {
+    if let Some(settings) = Settings::resolve(Signal::Metrics, &given, variable).map_err(|e| e.to_string())? {
         let sink = OtlpSink::start(&settings, instance).map_err(|e| e.to_string())?;
-        options.sinks.push(Box::new(sink));
+        outputs.sinks.push(Box::new(sink));
     }
     if let Some(ratio) = arguments.trace_sample {
-        let settings = Settings::resolve(Signal::Traces, &given, variable)?.ok_or(
+        let settings = Settings::resolve(Signal::Traces, &given, variable).map_err(|e| e.to_string())?.ok_or(
             "--trace-sample: there is no place for the traces; give --otlp or --otlp-traces, or set OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
         )?;
         let tracer = Tracer::new(ratio);
         let sink = SpanSink::start(&settings, tracer.clone(), instance).map_err(|e| e.to_string())?;
-        options.sinks.push(Box::new(sink));
-        options.tracer = Some(tracer);
+        outputs.sinks.push(Box::new(sink));
+        outputs.tracer = Some(tracer);
     }
     if let Some(directory) = &arguments.hgrm {
-        summary::prepare_hgrm(directory)?;
-        options.hgrm = Some(directory.clone());
+        summary::prepare_hgrm(directory).map_err(|e| format!("--hgrm {}: {e}", directory.display()))?;
+        outputs.hgrm = Some(directory.clone());
     }
     Ok(())
 }

@@ -11,14 +11,14 @@ use std::{
 use super::{
     ErrorClass, Failure,
     connect::{ConnectTimes, connect},
-    exchange::Intake,
     origin::Origin,
     outgoing::Outgoing,
     protocol::{Version, Wire},
     proxy::Proxy,
+    reply::Intake,
     stamped::Stamps,
 };
-use crate::engine::timer::Slot;
+use crate::timer::Slot;
 
 /// How connections are made.
 #[derive(Clone, Debug)]
@@ -71,7 +71,7 @@ impl Connection {
     }
 
     /// Sends a request and hands the response to `intake` as it comes.
-    pub(super) async fn exchange(
+    pub(super) async fn transfer(
         &mut self,
         request: &Outgoing<'_>,
         origin: &Origin,
@@ -79,6 +79,6 @@ impl Connection {
         intake: &mut impl Intake,
     ) -> Result<(), Failure> {
         self.stamps.reset();
-        self.wire.exchange(request, origin, &self.stamps, deadline, intake).await
+        self.wire.round_trip(request, origin, &self.stamps, deadline, intake).await
     }
 }

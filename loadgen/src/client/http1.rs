@@ -1,8 +1,8 @@
 //! HTTP/1.1, the part of it that a client needs (RFC 9112), over one connection.
 //!
 //! Of our own because of what it costs: a general client hands each request through two channels, a second task
-//! and several allocations, which is a third of what a tiny request costs in all. Invariant: whoever awaits the
-//! exchange moves the bytes; what has been read is parsed where it lies, and only an unfinished head is copied.
+//! and several allocations, which is a third of what a tiny request costs in all. Invariant: the task that awaits the
+//! response moves the bytes; what has been read is parsed where it lies, and only an unfinished head is copied.
 
 mod chunked;
 mod encode;
@@ -22,8 +22,8 @@ use self::{
     chunked::Chunked,
     head::{Found, Framing},
 };
-use super::{ErrorClass, Failure, connect::Transport, exchange::Intake, outgoing::Outgoing, stamped::Stamps};
-use crate::engine::timer::Slot;
+use super::{ErrorClass, Failure, connect::Transport, outgoing::Outgoing, reply::Intake, stamped::Stamps};
+use crate::timer::Slot;
 
 /// The most that is read at a time.
 const READ_BYTES: usize = 64 * 1024;
@@ -43,7 +43,7 @@ pub(super) struct Http1 {
     is_open: bool,
 }
 
-/// Where an exchange stands.
+/// How far a round trip has come.
 enum State {
     Head,
     Body(Body),
@@ -57,8 +57,8 @@ enum Body {
     UntilClose,
 }
 
-/// One exchange.
-struct Exchange<'e, I> {
+/// One trip.
+struct RoundTrip<'e, I> {
     state: State,
     written: usize,
     is_head_request: bool,
@@ -84,7 +84,7 @@ impl Http1 {
     }
 
     /// Sends a request and hands the response to `intake` as it comes.
-    pub(super) async fn exchange(
+    pub(super) async fn http1_round_trip(
         &mut self,
         request: &Outgoing<'_>,
         stamps: &Stamps,
@@ -94,18 +94,18 @@ impl Http1 {
         encode::encode(request, &mut self.request);
         self.unfinished.clear();
         let is_head_request = request.method == http::Method::HEAD;
-        let mut exchange = Exchange { state: State::Head, written: 0, is_head_request, stamps, intake };
+        let mut trip = RoundTrip { state: State::Head, written: 0, is_head_request, stamps, intake };
         let mut polls = 0u32;
         let result = poll_fn(|cx| {
             polls += 1;
             // A response takes a few polls; a peer that never stops sending takes any number.
             if deadline.poll(cx).is_ready() || (polls > 2 && deadline.has_passed()) {
-                return Poll::Ready(Err(exchange.timed_out()));
+                return Poll::Ready(Err(trip.timed_out()));
             }
-            self.poll(cx, &mut exchange)
+            self.poll(cx, &mut trip)
         })
         .await;
-        if result.is_err() || exchange.written < self.request.len() {
+        if result.is_err() || trip.written < self.request.len() {
             self.is_open = false;
         }
         result
@@ -114,15 +114,15 @@ impl Http1 {
     fn poll<I: Intake>(
         &mut self,
         cx: &mut Context<'_>,
-        exchange: &mut Exchange<'_, I>,
+        trip: &mut RoundTrip<'_, I>,
     ) -> Poll<Result<(), Failure>> {
-        while exchange.written < self.request.len() {
-            match Pin::new(&mut self.transport).poll_write(cx, &self.request[exchange.written..]) {
+        while trip.written < self.request.len() {
+            match Pin::new(&mut self.transport).poll_write(cx, &self.request[trip.written..]) {
                 Poll::Ready(Ok(0)) => {
-                    return Poll::Ready(Err(exchange.failed(&io::ErrorKind::WriteZero.into())));
+                    return Poll::Ready(Err(trip.failed(&io::ErrorKind::WriteZero.into())));
                 }
-                Poll::Ready(Ok(n)) => exchange.written += n,
-                Poll::Ready(Err(e)) => return Poll::Ready(Err(exchange.failed(&e))),
+                Poll::Ready(Ok(n)) => trip.written += n,
+                Poll::Ready(Err(e)) => return Poll::Ready(Err(trip.failed(&e))),
                 // A server may answer before it has all of the request.
                 Poll::Pending => break,
             }
@@ -130,21 +130,21 @@ impl Http1 {
         if matches!(self.transport, Transport::Tls(_))
             && let Poll::Ready(Err(e)) = Pin::new(&mut self.transport).poll_flush(cx)
         {
-            return Poll::Ready(Err(exchange.failed(&e)));
+            return Poll::Ready(Err(trip.failed(&e)));
         }
         SCRATCH.with_borrow_mut(|scratch| {
             loop {
                 let mut read = ReadBuf::new(scratch);
                 match Pin::new(&mut self.transport).poll_read(cx, &mut read) {
                     Poll::Pending => return Poll::Pending,
-                    Poll::Ready(Err(e)) => return Poll::Ready(Err(exchange.failed(&e))),
+                    Poll::Ready(Err(e)) => return Poll::Ready(Err(trip.failed(&e))),
                     Poll::Ready(Ok(())) => {}
                 }
                 let result = match read.filled() {
-                    [] => self.ended(exchange),
-                    bytes => self.received(bytes, exchange),
+                    [] => self.ended(trip),
+                    bytes => self.received(bytes, trip),
                 };
-                if result.is_err() || matches!(exchange.state, State::Done) {
+                if result.is_err() || matches!(trip.state, State::Done) {
                     return Poll::Ready(result);
                 }
             }
@@ -152,22 +152,22 @@ impl Http1 {
     }
 
     /// The peer has closed.
-    fn ended<I: Intake>(&mut self, exchange: &mut Exchange<'_, I>) -> Result<(), Failure> {
+    fn ended<I: Intake>(&mut self, trip: &mut RoundTrip<'_, I>) -> Result<(), Failure> {
         self.is_open = false;
-        match exchange.state {
+        match trip.state {
             State::Body(Body::UntilClose) => {
-                exchange.state = State::Done;
+                trip.state = State::Done;
                 Ok(())
             }
-            _ => Err(exchange.failed(&io::ErrorKind::UnexpectedEof.into())),
+            _ => Err(trip.failed(&io::ErrorKind::UnexpectedEof.into())),
         }
     }
 
-    fn received<I: Intake>(&mut self, bytes: &[u8], exchange: &mut Exchange<'_, I>) -> Result<(), Failure> {
+    fn received<I: Intake>(&mut self, bytes: &[u8], trip: &mut RoundTrip<'_, I>) -> Result<(), Failure> {
         let mut rest = bytes;
-        while matches!(exchange.state, State::Head) {
+        while matches!(trip.state, State::Head) {
             if self.unfinished.is_empty() {
-                match self.head(rest, exchange)? {
+                match self.head(rest, trip)? {
                     Some(used) => rest = &rest[used..],
                     None => {
                         self.unfinished.extend_from_slice(rest);
@@ -181,7 +181,7 @@ impl Http1 {
                     return head::check_length(self.unfinished.len());
                 }
                 let whole = std::mem::take(&mut self.unfinished);
-                match self.head(&whole, exchange)? {
+                match self.head(&whole, trip)? {
                     // What belongs to the head that was unfinished is no longer among the rest.
                     Some(used) => rest = &rest[used.saturating_sub(before)..],
                     None => {
@@ -191,7 +191,7 @@ impl Http1 {
                 }
             }
         }
-        let rest = exchange.body(rest)?;
+        let rest = trip.body(rest)?;
         if !rest.is_empty() {
             // More than the response: what follows cannot be told apart from the next one.
             self.is_open = false;
@@ -203,10 +203,10 @@ impl Http1 {
     fn head<I: Intake>(
         &mut self,
         bytes: &[u8],
-        exchange: &mut Exchange<'_, I>,
+        trip: &mut RoundTrip<'_, I>,
     ) -> Result<Option<usize>, Failure> {
         let Some(Found { length, status, framing, is_kept }) =
-            head::parse(bytes, exchange.is_head_request, exchange.intake)?
+            head::parse(bytes, trip.is_head_request, trip.intake)?
         else {
             return Ok(None);
         };
@@ -215,7 +215,7 @@ impl Http1 {
             return Ok(Some(length));
         }
         self.is_open &= is_kept && framing != Framing::UntilClose;
-        exchange.state = match framing {
+        trip.state = match framing {
             Framing::None | Framing::Length(0) => State::Done,
             Framing::Length(n) => State::Body(Body::Bytes(n)),
             Framing::Chunked => State::Body(Body::Chunks(Chunked::default())),
@@ -225,7 +225,7 @@ impl Http1 {
     }
 }
 
-impl<I: Intake> Exchange<'_, I> {
+impl<I: Intake> RoundTrip<'_, I> {
     /// Takes what belongs to the body and gives what does not.
     fn body<'b>(&mut self, bytes: &'b [u8]) -> Result<&'b [u8], Failure> {
         match &mut self.state {

@@ -15,10 +15,10 @@ use hyper::{body::Incoming, client::conn::http2};
 use hyper_util::rt::TokioIo;
 
 use super::{
-    ErrorClass, Failure, connect::Transport, exchange::Intake, origin::Origin, outgoing::Outgoing,
-    protocol::Version, stamped::Stamps,
+    ErrorClass, Failure, connect::Transport, origin::Origin, outgoing::Outgoing, protocol::Version,
+    reply::Intake, stamped::Stamps,
 };
-use crate::engine::timer::Slot;
+use crate::timer::Slot;
 
 /// The most bytes that the headers of a response may have.
 const MAX_HEADER_LIST: u32 = 64 * 1024;
@@ -64,7 +64,7 @@ impl Http2 {
     }
 
     /// Sends a request and hands the response to `intake` as it comes.
-    pub(super) async fn exchange(
+    pub(super) async fn http2_round_trip(
         &mut self,
         request: &Outgoing<'_>,
         origin: &Origin,

@@ -18,25 +18,42 @@ pub(crate) struct Origin {
     pub(crate) authority: HeaderValue,
 }
 
+/// Why a URL names no server that this client can connect to.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OriginError {
+    /// A scheme other than http and https.
+    #[error("the scheme {0:?} is not supported; use http or https")]
+    Scheme(String),
+    /// There is no host.
+    #[error("the URL has no host")]
+    NoHost,
+    /// There is no port, and the scheme has no default.
+    #[error("the URL has no port")]
+    NoPort,
+    /// The host cannot be sent as a header.
+    #[error("{0:?} cannot be sent as the header Host")]
+    Host(String),
+}
+
 impl Origin {
     /// The origin of a URL.
     ///
     /// # Errors
     /// Where the scheme is neither http nor https, or there is no host.
-    pub(crate) fn of(url: &Url) -> Result<Self, String> {
+    pub(crate) fn of(url: &Url) -> Result<Self, OriginError> {
         let is_tls = match url.scheme() {
             "http" => false,
             "https" => true,
-            other => return Err(format!("the scheme {other:?} is not supported; use http or https")),
+            other => return Err(OriginError::Scheme(other.to_owned())),
         };
-        let shown = url.host_str().ok_or("the URL has no host")?;
-        let port = url.port_or_known_default().ok_or("the URL has no port")?;
+        let shown = url.host_str().ok_or(OriginError::NoHost)?;
+        let port = url.port_or_known_default().ok_or(OriginError::NoPort)?;
         let authority = match url.port() {
             Some(port) => format!("{shown}:{port}"),
             None => shown.to_owned(),
         };
         let host = shown.trim_start_matches('[').trim_end_matches(']').to_owned();
-        let authority = HeaderValue::from_str(&authority).map_err(|e| e.to_string())?;
+        let authority = HeaderValue::from_str(&authority).map_err(|_| OriginError::Host(authority))?;
         Ok(Self { is_tls, host, port, authority })
     }
 

@@ -1,4 +1,4 @@
-//! HTTP/1.1 and HTTP/2 behind one face. Invariant: whoever awaits an exchange moves the bytes; nothing runs on
+//! HTTP/1.1 and HTTP/2 behind one interface. Invariant: the task that awaits a response moves the bytes; nothing runs on
 //! another thread.
 
 use std::task::Context;
@@ -9,10 +9,10 @@ use http::{
 };
 
 use super::{
-    Failure, connect::Transport, exchange::Intake, http1::Http1, http2::Http2, origin::Origin,
-    outgoing::Outgoing, stamped::Stamps,
+    Failure, connect::Transport, http1::Http1, http2::Http2, origin::Origin, outgoing::Outgoing,
+    reply::Intake, stamped::Stamps,
 };
-use crate::engine::timer::Slot;
+use crate::timer::Slot;
 
 /// The version of HTTP that a scenario speaks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -63,7 +63,7 @@ impl Wire {
         }
     }
 
-    pub(super) async fn exchange(
+    pub(super) async fn round_trip(
         &mut self,
         request: &Outgoing<'_>,
         origin: &Origin,
@@ -72,9 +72,11 @@ impl Wire {
         intake: &mut impl Intake,
     ) -> Result<(), Failure> {
         match self {
-            Self::Http1(wire) => wire.exchange(request, stamps, deadline, intake).await,
-            // Its state is large; most exchanges need not carry it.
-            Self::Http2(wire) => Box::pin(wire.exchange(request, origin, stamps, deadline, intake)).await,
+            Self::Http1(wire) => wire.http1_round_trip(request, stamps, deadline, intake).await,
+            // Its state is large; most round trips need not carry it.
+            Self::Http2(wire) => {
+                Box::pin(wire.http2_round_trip(request, origin, stamps, deadline, intake)).await
+            }
         }
     }
 }

@@ -10,7 +10,10 @@ use tokio::{
     net::TcpStream,
 };
 
-use super::{ErrorClass, Failure, origin::Origin};
+use super::{
+    ErrorClass, Failure,
+    origin::{Origin, OriginError},
+};
 
 /// The most bytes of a proxy's answer.
 const MAX_ANSWER: usize = 16 * 1024;
@@ -24,6 +27,20 @@ pub(crate) struct Proxy {
     credentials: Option<String>,
 }
 
+/// Why a text names no proxy that can be used. The messages leave the text out, for it may hold a password.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ProxyError {
+    /// It is not a URL.
+    #[error("the proxy is not a URL: {0}; write for example http://127.0.0.1:3128")]
+    Url(#[from] url::ParseError),
+    /// It is a proxy of another kind.
+    #[error("a proxy of the kind {0:?} is not supported; use an http:// one")]
+    Scheme(String),
+    /// It names no server.
+    #[error("the proxy: {0}")]
+    Origin(#[from] OriginError),
+}
+
 impl std::fmt::Debug for Proxy {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Proxy({}:{})", self.host, self.port)
@@ -35,14 +52,10 @@ impl Proxy {
     ///
     /// # Errors
     /// Where it is no URL of an HTTP proxy. The message leaves the URL out, for it may hold a password.
-    pub(crate) fn parse(text: &str) -> Result<Self, String> {
-        let url = url::Url::parse(text)
-            .map_err(|e| format!("the proxy is not a URL: {e}; write for example http://127.0.0.1:3128"))?;
+    pub(crate) fn parse(text: &str) -> Result<Self, ProxyError> {
+        let url = url::Url::parse(text)?;
         if url.scheme() != "http" {
-            return Err(format!(
-                "a proxy of the kind {:?} is not supported; use an http:// one",
-                url.scheme()
-            ));
+            return Err(ProxyError::Scheme(url.scheme().to_owned()));
         }
         let origin = Origin::of(&url)?;
         let decode = |part: &str| percent_decoded(part);
@@ -105,7 +118,7 @@ mod tests {
         assert_eq!(proxy.credentials.as_deref(), Some("Basic bWU6cEBzcysx"));
         assert_eq!(format!("{proxy:?}"), "Proxy(127.0.0.1:3128)");
         for (text, want) in [("socks5://s3cret@x:1", "\"socks5\" is not supported"), ("x", "is not a URL")] {
-            let e = Proxy::parse(text).expect_err(text);
+            let e = Proxy::parse(text).expect_err(text).to_string();
             assert!(e.contains(want) && !e.contains("s3cret"), "{e}");
         }
     }

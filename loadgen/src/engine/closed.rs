@@ -14,16 +14,16 @@ use std::{
 };
 
 use super::{
-    control::PhaseState,
     iteration::iterate,
+    phase_state::PhaseState,
     pool::{Lease, Pool},
     request::WorkerCx,
 };
-use crate::scenario::Executor;
+use crate::scenario::executor::Budget;
 
-/// How many iterations may start.
+/// How many iterations a user may still start.
 #[derive(Clone, Debug)]
-pub(crate) enum Budget {
+pub(crate) enum IterationsLeft {
     /// As many as there is time for.
     Unlimited,
     /// So many of this user.
@@ -32,13 +32,13 @@ pub(crate) enum Budget {
     Shared(Arc<AtomicU64>),
 }
 
-impl Budget {
-    /// The budget of each user of an executor; `shared` is the count that the workers share.
-    pub(crate) fn of(executor: &Executor, shared: &Arc<AtomicU64>) -> Self {
-        match executor {
-            Executor::PerVuIterations { iterations, .. } => Self::Own(*iterations),
-            Executor::SharedIterations { .. } => Self::Shared(Arc::clone(shared)),
-            _ => Self::Unlimited,
+impl IterationsLeft {
+    /// What a budget leaves each user; `shared` is the count that the workers share.
+    pub(crate) fn of(budget: Budget, shared: &Arc<AtomicU64>) -> Self {
+        match budget {
+            Budget::Unlimited => Self::Unlimited,
+            Budget::PerUser(iterations) => Self::Own(iterations),
+            Budget::Shared(_) => Self::Shared(Arc::clone(shared)),
         }
     }
 
@@ -61,7 +61,7 @@ impl Budget {
 pub(crate) struct Assignment {
     pub(crate) start: Instant,
     pub(crate) active: Vec<Range<Duration>>,
-    pub(crate) budget: Budget,
+    pub(crate) left: IterationsLeft,
     /// What think times are multiplied by.
     pub(crate) think: f64,
 }
@@ -88,7 +88,7 @@ pub(crate) async fn drive(
                 due = due.max(Instant::now());
                 continue;
             }
-            if !assignment.budget.take() {
+            if !assignment.left.take() {
                 return;
             }
             cx.tally(|t| t.lag.record(due.elapsed().as_secs_f64()));

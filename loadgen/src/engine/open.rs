@@ -17,12 +17,12 @@ use tokio::{sync::Notify, task::JoinSet};
 
 use self::mailbox::Mailbox;
 use super::{
-    control::PhaseState,
     iteration::iterate,
+    phase_state::PhaseState,
     pool::{Lease, Pool},
     request::WorkerCx,
-    timer::Slot,
 };
+use crate::timer::Slot;
 
 /// A worker's share of an open phase.
 pub(crate) struct Share<S> {

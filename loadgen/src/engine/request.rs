@@ -20,22 +20,23 @@ use std::{
 use http::header;
 
 pub(crate) use self::render::Fixed;
-use self::{judge::Judge, render::Rendered, stream::Stream};
-use super::{
-    timer::Timer,
-    user::{SharedData, User},
+use self::{
+    judge::{Judge, Problem},
+    render::Rendered,
+    stream::Stream,
 };
+use super::user::{SharedData, User};
 use crate::{
     client::{
         ErrorClass, Failure,
-        connect::ConnectTimes,
         connection::{Connection, Settings},
-        exchange::{Reply, Want, exchange},
         origin::Origin,
         outgoing::Outgoing,
+        reply::{Reply, Want, fetch_reply},
     },
-    measure::tally::{Generation, Measured, Outcome, Tally},
+    measure::tally::{Generation, Measured, Outcome, Parts, Tally},
     scenario::{Scenario, Step},
+    timer::Timer,
     trace::{RequestSpan, WorkerTracer},
 };
 
@@ -60,6 +61,12 @@ pub(crate) struct Target {
     pub(crate) prefix: String,
 }
 
+impl std::fmt::Display for Target {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}{}", self.origin, self.prefix)
+    }
+}
+
 /// How a step ended.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ended {
@@ -76,20 +83,15 @@ impl WorkerCx {
 
     /// Performs a step that was due at `due`, with its retries.
     pub(crate) async fn perform(&self, user: &mut User, step: &Step, due: Instant) -> Ended {
-        let mut due = due;
-        for attempt in 0.. {
-            let ended = self.attempt(user, step, due, attempt).await;
-            if ended.error.is_none() || attempt >= step.retries {
-                return ended;
+        let mut ended = self.attempt(user, step, due, 0).await;
+        for attempt in 1..=step.retries {
+            if ended.error.is_none() {
+                break;
             }
-            self.tally(|t| {
-                if let Some(s) = t.steps.get_mut(step.id) {
-                    s.retries += 1;
-                }
-            });
-            due = ended.at;
+            self.tally(|t| t.retry(step.id));
+            ended = self.attempt(user, step, ended.at, attempt).await;
         }
-        unreachable!("the loop returns")
+        ended
     }
 
     async fn attempt(&self, user: &mut User, step: &Step, due: Instant, resent: u32) -> Ended {
@@ -117,9 +119,9 @@ struct Attempt<'c> {
     started: Instant,
     sent: Option<Instant>,
     status: Option<u16>,
-    connect: Option<(ConnectTimes, bool, bool)>,
-    parts: [Option<Duration>; 6],
-    bytes: (u64, u64),
+    parts: Parts,
+    received: u64,
+    written: u64,
     stamps: Option<Rc<crate::client::stamped::Stamps>>,
     stream: Option<Stream<'c>>,
     judge: Judge<'c>,
@@ -136,9 +138,9 @@ impl<'c> Attempt<'c> {
             started: Instant::now(),
             sent: None,
             status: None,
-            connect: None,
-            parts: [None; 6],
-            bytes: (0, 0),
+            parts: Parts::default(),
+            received: 0,
+            written: 0,
             stamps: None,
             stream: step.stream.as_ref().map(|spec| Stream::new(spec, step.id)),
             judge: Judge::new(step),
@@ -179,7 +181,7 @@ impl<'c> Attempt<'c> {
         if let Some(mut connection) = user.take_connection(&rendered.origin)
             && connection.is_ready().await
         {
-            let result = self.exchange(user, &mut connection, rendered).await;
+            let result = self.request_once(user, &mut connection, rendered).await;
             let is_stale = matches!(&result, Err(f) if f.class == ErrorClass::Reset);
             if !is_stale {
                 return self.give_back(user, rendered, connection, result);
@@ -190,8 +192,11 @@ impl<'c> Attempt<'c> {
         }
         let (mut connection, times) =
             Connection::open(&rendered.origin, &self.cx.settings, &user.slot).await?;
-        self.connect = Some((times, rendered.origin.address().is_none(), rendered.origin.is_tls));
-        let result = self.exchange(user, &mut connection, rendered).await;
+        // An address needs no lookup, and plain HTTP no handshake of TLS.
+        self.parts.lookup = rendered.origin.address().is_none().then_some(times.lookup);
+        self.parts.connecting = Some(times.tcp);
+        self.parts.tls = rendered.origin.is_tls.then_some(times.tls);
+        let result = self.request_once(user, &mut connection, rendered).await;
         self.give_back(user, rendered, connection, result)
     }
 
@@ -208,7 +213,7 @@ impl<'c> Attempt<'c> {
         result
     }
 
-    async fn exchange(
+    async fn request_once(
         &mut self,
         user: &mut User,
         connection: &mut Connection,
@@ -232,7 +237,7 @@ impl<'c> Attempt<'c> {
         };
         let (cx, context, needs_json) = (self.cx, &user.context, self.judge.needs_json());
         let (stream, judge, status) = (&mut self.stream, &mut self.judge, &mut self.status);
-        let result = exchange(
+        let result = fetch_reply(
             connection,
             &request,
             &rendered.origin,
@@ -257,12 +262,13 @@ impl<'c> Attempt<'c> {
         let sent = stamps.first_write();
         self.sent = self.sent.or(sent);
         let (received, written) = stamps.bytes();
-        self.bytes = (self.bytes.0 + received, self.bytes.1 + written);
+        self.received += received;
+        self.written += written;
         if let (Some(sent), Some(last)) = (sent, stamps.last_write()) {
-            self.parts[3] = Some(last.saturating_duration_since(sent));
+            self.parts.sending = Some(last.saturating_duration_since(sent));
             if let (Some(first), Some(end)) = (stamps.first_read(), stamps.last_read()) {
-                self.parts[4] = Some(first.saturating_duration_since(last));
-                self.parts[5] = Some(end.saturating_duration_since(first));
+                self.parts.waiting = Some(first.saturating_duration_since(last));
+                self.parts.receiving = Some(end.saturating_duration_since(first));
             }
         }
     }
@@ -305,8 +311,15 @@ impl<'c> Attempt<'c> {
         };
         let verdict = self.judge.reply(&reply.headers, &body, took, &user.context);
         self.cx.tally(|t| verdict.checks.iter().for_each(|(check, passed)| t.check(*check, *passed)));
-        if let Some(problem) = &verdict.problem {
-            tracing::debug!(step = self.name(), "{problem}");
+        match &verdict.problem {
+            Some(Problem::Check(id)) => {
+                let check = self.cx.scenario.checks.get(*id).map_or("", |c| c.name.as_str());
+                tracing::debug!(step = self.name(), "failed check: {check}");
+            }
+            Some(Problem::Capture(name)) => {
+                tracing::debug!(step = self.name(), "nothing to capture as {name:?}");
+            }
+            None => {}
         }
         verdict.problem.map(|_| ErrorClass::Check)
     }
@@ -316,11 +329,6 @@ impl<'c> Attempt<'c> {
         let sent = self.sent.unwrap_or(self.started);
         let since_sent = |at: Instant| at.saturating_duration_since(sent);
         let (duration, latency) = (since_sent(end), end.saturating_duration_since(self.due));
-        if let Some((times, has_name, has_tls)) = self.connect {
-            self.parts[0] = has_name.then_some(times.lookup);
-            self.parts[1] = Some(times.tcp);
-            self.parts[2] = has_tls.then_some(times.tls);
-        }
         let generation = self.stream.as_ref().map(|s| Generation {
             duration: s.last.map_or(duration, since_sent),
             first_chunk: s.first.map(since_sent),
@@ -345,8 +353,8 @@ impl<'c> Attempt<'c> {
             latency,
             parts: self.parts,
             is_good,
-            received: self.bytes.0,
-            sent: self.bytes.1,
+            received: self.received,
+            sent: self.written,
             generation,
         };
         self.cx.tally(|t| t.request(&measured));

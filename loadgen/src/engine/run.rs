@@ -6,6 +6,7 @@
 mod windows;
 
 use std::{
+    path::PathBuf,
     sync::{Arc, PoisonError, atomic::AtomicU64},
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
@@ -16,65 +17,37 @@ use tokio::{
 };
 
 use super::{
-    options::{Checked, Control, RunError, RunOptions, Signal, checked, default_workers, most_users},
+    check::Checked,
+    error::RunError,
+    options::Outputs,
+    publisher::Publisher,
     request::Target,
     second::SecondTally,
     shard::Shard,
-    user::{SharedData, mix},
+    user::SharedData,
     worker::{Command, Order, Worker, WorkerSetup},
 };
 use crate::{
     capacity::Campaign,
+    control::{Control, Signal, Signals},
     measure::{
         families::{PhaseTotals, RunFacts, families},
         tally::Tally,
     },
-    progress::{PhaseState, Progress, Second},
-    scenario::{Executor, Phase, Scenario},
-    sink::{MetricsSink, SinkError},
+    progress::{PhaseState, Progress, Second, View},
+    scenario::{
+        Phase, Scenario,
+        executor::{Budget, Plan},
+    },
+    seed::mix,
     summary::{self, Outcome, Summary},
-    view::View,
 };
-
-/// Runs the phases and gives the summary, also where the run was stopped early.
-///
-/// # Errors
-/// See [`RunError`].
-pub async fn run(options: RunOptions) -> Result<Summary, RunError> {
-    let hgrm = options.hgrm.clone();
-    let mut run = Run::prepare(options).await?;
-    let result = run.all_phases().await;
-    // The sinks are finished in any case: a record that was begun is completed.
-    let (sinks, finished) = finish_sinks(std::mem::take(&mut run.sinks)).await;
-    run.sinks = sinks;
-    let outcome = result?;
-    finished?;
-    if let Some(directory) = hgrm {
-        summary::hgrm::write_all(&directory, &run.scenario, &run.totals)?;
-    }
-    run.facts.export_failures = run.sinks.iter().map(|s| s.failures()).sum();
-    let mut summary =
-        summary::summarise(&run.scenario, &run.facts, &run.totals, &run.lengths(), outcome, run.busiest);
-    summary.notes = run.sinks.iter().flat_map(|s| s.remarks()).collect();
-    summary.capacity = run.campaign.as_ref().map(Campaign::summary);
-    run.view.finish(&summary);
-    Ok(summary)
-}
-
-async fn finish_sinks(
-    mut sinks: Vec<Box<dyn MetricsSink>>,
-) -> (Vec<Box<dyn MetricsSink>>, Result<(), SinkError>) {
-    let task = tokio::task::spawn_blocking(move || {
-        let results: Vec<_> = sinks.iter_mut().map(|s| s.finish()).collect();
-        (sinks, results.into_iter().collect())
-    });
-    task.await.unwrap_or_else(|e| (Vec::new(), Err(SinkError::new(e))))
-}
 
 /// How many seconds the live view looks back.
 const HISTORY: usize = 120;
 
-struct Run {
+/// A run that has its workers.
+pub(super) struct Run {
     scenario: Arc<Scenario>,
     target: Target,
     facts: RunFacts,
@@ -89,10 +62,11 @@ struct Run {
     times: Vec<(Duration, Option<Duration>)>,
     workers: Vec<Worker>,
     done: UnboundedReceiver<u32>,
-    signals: UnboundedReceiver<Signal>,
+    signals: Signals,
     /// Keeps the channel open while nobody else holds a control.
     _control: Control,
-    sinks: Vec<Box<dyn MetricsSink>>,
+    publisher: Publisher,
+    hgrm: Option<PathBuf>,
     view: Box<dyn View>,
     started: Instant,
     last_ms: i64,
@@ -103,6 +77,9 @@ struct Run {
     busiest: f64,
 }
 
+/// A sink has failed; the publisher knows why.
+struct SinkFailed;
+
 /// What the last second saw, and those before it.
 struct Window {
     history: std::collections::VecDeque<Second>,
@@ -111,35 +88,30 @@ struct Window {
 }
 
 impl Run {
-    async fn prepare(mut options: RunOptions) -> Result<Self, RunError> {
-        let Checked { target, phases, settings } = match options.checked.take() {
-            Some(checked) => checked,
-            None => checked(&options).await?,
-        };
-        let scenario = options.scenario;
-        let capacity = options.capacity.take().map(|c| c.scaled(options.time_scale));
-        let users = options.shard.of_users(most_users(&phases, capacity.as_ref())).max(1);
+    /// Starts the workers and the publisher.
+    pub(super) fn prepare(checked: Checked) -> Result<Self, RunError> {
+        let Checked { scenario, target, settings, phases, shard, .. } = checked;
+        let Outputs { sinks, tracer, hgrm, view } = checked.outputs;
         let (done_sender, done) = unbounded_channel();
-        let count = options.workers.unwrap_or_else(default_workers).clamp(1, users as usize);
-        let data = SharedData::new(&scenario, &options.environment, options.seed, options.shard);
+        let count = checked.workers;
+        let data = SharedData::new(&scenario, &checked.environment, checked.seed, shard);
         let workers = (0..count as u32)
             .map(|index| {
                 Worker::start(WorkerSetup {
                     index,
                     count: count as u32,
-                    shard: options.shard,
+                    shard,
                     scenario: Arc::clone(&scenario),
                     target: target.clone(),
                     settings: settings.clone(),
                     data: Arc::clone(&data),
-                    tracer: options.tracer.clone(),
+                    tracer: tracer.clone(),
                     done: done_sender.clone(),
                 })
             })
             .collect::<Result<Vec<_>, _>>()?;
         let now_ms = unix_ms();
         let streams: Vec<bool> = scenario.steps.iter().map(|s| s.is_stream).collect();
-        let (control, signals) = options.control;
         Ok(Self {
             facts: RunFacts {
                 address: target.origin.host.clone(),
@@ -149,12 +121,12 @@ impl Run {
                 cpu_s: 0.0,
             },
             totals: phases.iter().map(|p| PhaseTotals::new(&scenario, p.clone(), now_ms)).collect(),
-            campaign: capacity.map(Campaign::new),
+            campaign: checked.capacity.map(Campaign::new),
             times: Vec::new(),
             target,
-            seed: options.seed,
-            shard: options.shard,
-            start_at_ms: options.start_at_ms,
+            seed: checked.seed,
+            shard,
+            start_at_ms: checked.start_at_ms,
             phases,
             window: Window {
                 history: std::collections::VecDeque::new(),
@@ -163,10 +135,11 @@ impl Run {
             },
             workers,
             done,
-            signals,
-            _control: control,
-            sinks: options.sinks,
-            view: options.view,
+            signals: checked.signals,
+            _control: checked.control,
+            publisher: Publisher::start(sinks)?,
+            hgrm,
+            view,
             started: Instant::now(),
             last_ms: now_ms - 1,
             spare: Tally::new(&streams, scenario.checks.len()),
@@ -176,11 +149,33 @@ impl Run {
         })
     }
 
-    async fn all_phases(&mut self) -> Result<Outcome, SinkError> {
+    /// Runs the phases and gives the summary, also if the run was stopped early.
+    pub(super) async fn drive(mut self) -> Result<Summary, RunError> {
+        let outcome = self.all_phases().await;
+        let lengths = self.lengths();
+        // After a failure they still send; nothing of that would be on record.
+        self.workers.clear();
+        let Self { scenario, mut facts, totals, campaign, busiest, publisher, hgrm, mut view, .. } = self;
+        let published = publisher.finish().await;
+        published.result?;
+        // What failed is what the publisher has just said.
+        let outcome = outcome.unwrap_or(Outcome::Interrupted);
+        if let Some(directory) = hgrm {
+            summary::hgrm::write_all(&directory, &scenario, &totals)?;
+        }
+        facts.export_failures = published.export_failures;
+        let mut summary = summary::summarise(&scenario, &facts, &totals, &lengths, outcome, busiest);
+        summary.notes = published.notes;
+        summary.capacity = campaign.as_ref().map(Campaign::summary);
+        view.finish(&summary);
+        Ok(summary)
+    }
+
+    async fn all_phases(&mut self) -> Result<Outcome, SinkFailed> {
         if !self.wait_for_the_start().await {
             return Ok(Outcome::Interrupted);
         }
-        self.publish()?;
+        self.publish(false);
         for index in 0..self.phases.len() {
             if self.one_phase(index).await? == Outcome::Interrupted {
                 return Ok(Outcome::Interrupted);
@@ -192,29 +187,27 @@ impl Run {
         outcome
     }
 
-    async fn one_phase(&mut self, index: usize) -> Result<Outcome, SinkError> {
+    async fn one_phase(&mut self, index: usize) -> Result<Outcome, SinkFailed> {
         let phase = self.phases[index].clone();
         let t_ms = self.next_ms();
-        for sink in &mut self.sinks {
-            sink.phase_started(&phase, t_ms)?;
-        }
+        self.publisher.phase_started(&phase, t_ms);
         // The phase's window is open at its start, so the zeros go just inside it.
-        self.publish()?;
+        self.publish(false);
         self.times.push((self.started.elapsed(), None));
         let start = Instant::now() + Duration::from_millis(5);
         let order = Order {
-            iterations_left: Arc::new(AtomicU64::new(match phase.executor {
-                Executor::SharedIterations { iterations, vus, .. } => {
-                    self.shard.of_iterations(iterations, vus)
+            iterations_left: Arc::new(AtomicU64::new(match phase.executor.plan() {
+                Plan::Users { budget: Budget::Shared(iterations), .. } => {
+                    self.shard.of_iterations(iterations, phase.executor.max_users())
                 }
-                _ => 0,
+                Plan::Users { budget: Budget::Unlimited | Budget::PerUser(_), .. } | Plan::Schedule(_) => 0,
             })),
             seed: mix(self.seed ^ mix(index as u64 + 1)),
             start,
             phase: phase.clone(),
         };
         for worker in &self.workers {
-            worker.tell(Command::Phase(order.clone()));
+            worker.send(Command::Phase(order.clone()));
         }
         let outcome = self.watch(index, start).await?;
         if let Some(times) = self.times.last_mut() {
@@ -224,10 +217,8 @@ impl Run {
         let totals = &mut self.totals[index];
         totals.users = 0;
         totals.rate_target = totals.rate_target.map(|_| 0.0);
-        let t_ms = self.publish()?;
-        for sink in &mut self.sinks {
-            sink.phase_ended(&phase, t_ms)?;
-        }
+        let t_ms = self.publish(false);
+        self.publisher.phase_ended(&phase, t_ms);
         self.show(index, start);
         Ok(outcome)
     }
@@ -239,11 +230,14 @@ impl Run {
         if wait_ms < 0 {
             tracing::warn!("the start is {} s late", -wait_ms as f64 / 1e3);
         }
-        self.rest(Duration::from_millis(u64::try_from(wait_ms).unwrap_or(0))).await
+        let is_on = self.rest(Duration::from_millis(u64::try_from(wait_ms).unwrap_or(0))).await;
+        // The two clocks are read at different moments; nothing of the run is stamped before its start.
+        self.last_ms = self.last_ms.max(at_ms - 1);
+        is_on
     }
 
     /// Collects each second until all workers have ended the phase.
-    async fn watch(&mut self, index: usize, start: Instant) -> Result<Outcome, SinkError> {
+    async fn watch(&mut self, index: usize, start: Instant) -> Result<Outcome, SinkFailed> {
         let mut tick =
             tokio::time::interval_at((start + Duration::from_secs(1)).into(), Duration::from_secs(1));
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -256,9 +250,10 @@ impl Run {
                 done = self.done.recv() => left -= usize::from(done.is_some()),
                 _ = tick.tick() => {
                     self.collect(index, start);
-                    self.publish()?;
+                    self.publish(true);
                     self.show(index, start);
                 }
+                () = self.publisher.failed() => return Err(SinkFailed),
                 Some(signal) = self.signals.recv() => {
                     let command = match signal {
                         Signal::Stop => {
@@ -272,7 +267,7 @@ impl Run {
                     if let Signal::Pause(paused) = signal {
                         self.is_paused = paused;
                     }
-                    self.workers.iter().for_each(|w| w.tell(command()));
+                    self.workers.iter().for_each(|w| w.send(command()));
                     self.show(index, start);
                 }
             }
@@ -328,18 +323,17 @@ impl Run {
             last.requests += second.requests as f64;
         }
         self.facts.cpu_s = cpu.iter().map(Duration::as_secs_f64).sum();
-        self.facts.export_failures = self.sinks.iter().map(|s| s.failures()).sum();
+        self.facts.export_failures = self.publisher.export_failures();
     }
 
-    fn publish(&mut self) -> Result<i64, SinkError> {
+    /// Publishes all series as they stand; gives the time that they have.
+    fn publish(&mut self, may_be_left_out: bool) -> i64 {
         let t_ms = self.next_ms();
-        if !self.sinks.is_empty() {
+        if self.publisher.has_sinks() {
             let families = families(&self.scenario, &self.facts, &self.totals);
-            for sink in &mut self.sinks {
-                sink.push(t_ms, &families)?;
-            }
+            self.publisher.values(t_ms, families, may_be_left_out);
         }
-        Ok(t_ms)
+        t_ms
     }
 
     fn show(&mut self, index: usize, start: Instant) {
@@ -385,6 +379,6 @@ impl Run {
     }
 }
 
-pub(super) fn unix_ms() -> i64 {
+fn unix_ms() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| i64::try_from(d.as_millis()).unwrap_or(0))
 }

@@ -10,6 +10,20 @@ pub struct Shard {
     count: u32,
 }
 
+/// Why a text names no shard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ShardError {
+    /// The number is beyond the last shard's.
+    #[error("shards count from 0: of {count} they are 0/{count} to {}/{count}", count - 1)]
+    OutOfRange {
+        /// How many shards there are.
+        count: u32,
+    },
+    /// It is not of the form `index/count`.
+    #[error("expected a shard such as 0/3, the first of three")]
+    Malformed,
+}
+
 impl Default for Shard {
     fn default() -> Self {
         Self { index: 0, count: 1 }
@@ -67,16 +81,14 @@ impl Shard {
 }
 
 impl FromStr for Shard {
-    type Err = String;
+    type Err = ShardError;
 
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, ShardError> {
         let parsed = text.split_once('/').and_then(|(i, n)| Some((i.parse().ok()?, n.parse().ok()?)));
         match parsed {
             Some((index, count)) if index < count => Ok(Self { index, count }),
-            Some((_, count)) if count > 0 => {
-                Err(format!("shards count from 0: of {count} they are 0/{count} to {}/{count}", count - 1))
-            }
-            _ => Err("expected a shard such as 0/3, the first of three".to_owned()),
+            Some((_, count)) if count > 0 => Err(ShardError::OutOfRange { count }),
+            _ => Err(ShardError::Malformed),
         }
     }
 }
@@ -133,7 +145,7 @@ mod tests {
         for (text, want) in
             [("3/3", "count from 0"), ("0/0", "such as 0/3"), ("1", "such as 0/3"), ("a/b", "0/3")]
         {
-            assert!(text.parse::<Shard>().expect_err(text).contains(want), "{text}");
+            assert!(text.parse::<Shard>().expect_err(text).to_string().contains(want), "{text}");
         }
     }
 }

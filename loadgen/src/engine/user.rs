@@ -11,14 +11,12 @@ use std::sync::{
 use minijinja::value::{Object, Value};
 use rand::{SeedableRng, rngs::SmallRng};
 
-use super::{
-    request::cookies::Jar,
-    shard::Shard,
-    timer::{Slot, Timer},
-};
+use super::{request::cookies::Jar, shard::Shard};
 use crate::{
     client::{connection::Connection, origin::Origin},
-    scenario::{DataSet, Scenario},
+    scenario::{DataSet, RenderError, Scenario},
+    seed::mix,
+    timer::{Slot, Timer},
 };
 
 /// A virtual user.
@@ -67,7 +65,7 @@ impl User {
         scenario: &Scenario,
         shared: &Arc<SharedData>,
         timer: &Timer,
-    ) -> Result<Self, String> {
+    ) -> Result<Self, RenderError> {
         let seed = mix(shared.seed ^ mix(u64::from(index) + 1));
         let context = Arc::new(Context {
             number: index + 1,
@@ -211,11 +209,4 @@ impl Object for EnvironmentVariables {
         let own = self.own.iter().find(|(n, _)| n == name).map(|(_, v)| v.clone());
         own.or_else(|| std::env::var(name).ok()).map(Value::from)
     }
-}
-
-/// The mixing step of SplitMix64.
-pub(crate) fn mix(mut x: u64) -> u64 {
-    x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    x ^ (x >> 31)
 }

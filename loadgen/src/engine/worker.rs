@@ -21,27 +21,26 @@ use tokio::{
 };
 
 use super::{
-    arrivals::Starts,
-    closed::{self, Assignment, Budget},
-    control::PhaseState,
-    open, plan,
+    closed::{self, Assignment, IterationsLeft},
+    open,
+    phase_state::PhaseState,
     pool::Pool,
     request::{Fixed, Target, WorkerCx},
     shard::Shard,
-    timer::Timer,
     user::SharedData,
 };
 use crate::{
     client::connection::Settings,
     measure::tally::Tally,
-    scenario::{Phase, Scenario},
+    scenario::{Phase, Scenario, executor::Plan},
+    timer::Timer,
     trace::Tracer,
 };
 
 /// How long requests may still take after the user asked to stop.
 const STOP_GRACE: Duration = Duration::from_secs(1);
 
-/// What a worker is told.
+/// What a worker is asked to do.
 pub(crate) enum Command {
     /// Run a phase.
     Phase(Order),
@@ -107,8 +106,8 @@ impl Worker {
         Ok(Self { commands: Some(commands), tally, active, cpu_ns, thread: Some(thread) })
     }
 
-    /// Tells the worker something.
-    pub(crate) fn tell(&self, command: Command) {
+    /// Asks the worker to do something.
+    pub(crate) fn send(&self, command: Command) {
         if let Some(commands) = &self.commands {
             // A worker that is gone has said why.
             let _ = commands.send(command);
@@ -254,27 +253,27 @@ fn spawn(
     let executor = &order.phase.executor;
     let Some((index, count)) = shard.place(worker, workers, executor.max_users()) else { return };
     let own = |n: u32| (index..n).step_by(count as usize);
-    if let Some(starts) = Starts::new(executor, order.seed) {
-        let from_start = match executor {
-            crate::scenario::Executor::ConstantArrivalRate { vus, .. }
-            | crate::scenario::Executor::RampingArrivalRate { vus, .. } => *vus,
-            _ => 0,
-        };
-        let users: Vec<u32> = own(from_start).collect();
-        let spare: VecDeque<u32> = own(executor.max_users()).filter(|i| *i >= from_start).collect();
-        let starts = starts.skip(index as usize).step_by(count as usize);
-        let share = open::Share { start: order.start, starts, users, spare, think: order.phase.think };
-        tasks.spawn_local(open::drive(Rc::clone(cx), pool.clone(), state.clone(), share));
-        return;
-    }
-    for user in own(executor.max_users()) {
-        let Some(lease) = pool.lend(cx, user) else { continue };
-        let assignment = Assignment {
-            start: order.start,
-            active: plan::active(executor, user),
-            budget: Budget::of(executor, &order.iterations_left),
-            think: order.phase.think,
-        };
-        tasks.spawn_local(closed::drive(Rc::clone(cx), lease, pool.clone(), state.clone(), assignment));
+    match executor.plan() {
+        Plan::Schedule(schedule) => {
+            let from_start = schedule.users;
+            let users: Vec<u32> = own(from_start).collect();
+            let spare: VecDeque<u32> = own(executor.max_users()).filter(|i| *i >= from_start).collect();
+            let starts = schedule.starts(order.seed).skip(index as usize).step_by(count as usize);
+            let share = open::Share { start: order.start, starts, users, spare, think: order.phase.think };
+            tasks.spawn_local(open::drive(Rc::clone(cx), pool.clone(), state.clone(), share));
+        }
+        Plan::Users { active, budget } => {
+            for user in own(executor.max_users()) {
+                let Some(lease) = pool.lend(cx, user) else { continue };
+                let assignment = Assignment {
+                    start: order.start,
+                    active: active(user),
+                    left: IterationsLeft::of(budget, &order.iterations_left),
+                    think: order.phase.think,
+                };
+                let (cx, pool, state) = (Rc::clone(cx), pool.clone(), state.clone());
+                tasks.spawn_local(closed::drive(cx, lease, pool, state, assignment));
+            }
+        }
     }
 }

@@ -269,7 +269,7 @@ impl Command {
             if word.text.contains("://") { word.text.clone() } else { format!("http://{}", word.text) };
         let mut url =
             url::Url::parse(&text).map_err(|e| word.error(&format!("{:?} is not a URL: {e}", word.text)))?;
-        let origin = crate::client::origin::Origin::of(&url).map_err(|e| word.error(&e))?;
+        let origin = crate::client::origin::Origin::of(&url).map_err(|e| word.error(&e.to_string()))?;
         if self.user.is_none() && !url.username().is_empty() {
             self.user = Some(format!("{}:{}", url.username(), url.password().unwrap_or_default()));
         }

@@ -9,7 +9,7 @@ use assay_model::{
 
 use super::{
     names::{self, Instrument},
-    tally::{Outcome, PARTS, Tally},
+    tally::{Outcome, Tally},
 };
 use crate::scenario::{Phase, Scenario};
 
@@ -134,7 +134,7 @@ impl Output {
             self.histogram(&names::REQUEST_DURATION, labels.clone(), &outcome.duration, outcome.born_ms);
             self.histogram(&names::REQUEST_LATENCY, labels, &outcome.latency, outcome.born_ms);
         }
-        for (part, histogram) in PARTS.into_iter().zip(&step.parts) {
+        for (part, histogram) in step.parts() {
             self.histogram(&names::REQUEST_PART, with(base, &[("part", part)]), histogram, start_ms);
         }
         self.counter(&names::REQUESTS_GOOD, base.build(), step.good as f64);

@@ -19,8 +19,39 @@ pub(crate) struct Outcome {
     pub(crate) error: Option<ErrorClass>,
 }
 
-/// The parts of a request that are timed, in order.
-pub(crate) const PARTS: [&str; 6] = ["lookup", "connecting", "tls", "sending", "waiting", "receiving"];
+/// How long the parts of a request took; `None` for a part that did not take place.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Parts {
+    /// Looking up the name.
+    pub(crate) lookup: Option<Duration>,
+    /// The TCP handshake, through a proxy to its end.
+    pub(crate) connecting: Option<Duration>,
+    /// The TLS handshake.
+    pub(crate) tls: Option<Duration>,
+    /// From the first byte written to the last.
+    pub(crate) sending: Option<Duration>,
+    /// From the last byte written to the first read.
+    pub(crate) waiting: Option<Duration>,
+    /// From the first byte read to the last.
+    pub(crate) receiving: Option<Duration>,
+}
+
+/// How many parts there are.
+const PARTS: usize = 6;
+
+impl Parts {
+    /// The parts with the values of the label `part`, in order.
+    fn all(&self) -> [(&'static str, Option<Duration>); PARTS] {
+        [
+            ("lookup", self.lookup),
+            ("connecting", self.connecting),
+            ("tls", self.tls),
+            ("sending", self.sending),
+            ("waiting", self.waiting),
+            ("receiving", self.receiving),
+        ]
+    }
+}
 
 /// One request, measured.
 #[derive(Clone, Debug)]
@@ -31,8 +62,7 @@ pub(crate) struct Measured {
     pub(crate) duration: Duration,
     /// From the scheduled instant to the end.
     pub(crate) latency: Duration,
-    /// By [`PARTS`]; `None` for a part that did not take place.
-    pub(crate) parts: [Option<Duration>; 6],
+    pub(crate) parts: Parts,
     pub(crate) is_good: bool,
     pub(crate) received: u64,
     pub(crate) sent: u64,
@@ -73,7 +103,7 @@ pub(crate) struct Tally {
 #[derive(Clone, Debug)]
 pub(crate) struct StepTally {
     pub(crate) outcomes: Vec<OutcomeTally>,
-    pub(crate) parts: [ExponentialHistogram; 6],
+    parts: [ExponentialHistogram; PARTS],
     pub(crate) good: u64,
     pub(crate) retries: u64,
     pub(crate) received: u64,
@@ -122,7 +152,7 @@ impl Tally {
         let tally = step.outcome(m.outcome, 0);
         tally.duration.record(m.duration.as_secs_f64());
         tally.latency.record(m.latency.as_secs_f64());
-        for (histogram, part) in step.parts.iter_mut().zip(m.parts) {
+        for (histogram, (_, part)) in step.parts.iter_mut().zip(m.parts.all()) {
             if let Some(part) = part {
                 histogram.record(part.as_secs_f64());
             }
@@ -139,6 +169,13 @@ impl Tally {
     pub(crate) fn chunk_gap(&mut self, step: usize, gap: Duration) {
         if let Some(stream) = self.steps.get_mut(step).and_then(|s| s.stream.as_mut()) {
             stream.per_chunk.record(gap.as_secs_f64());
+        }
+    }
+
+    /// Counts a request that is sent again.
+    pub(crate) fn retry(&mut self, step: usize) {
+        if let Some(step) = self.steps.get_mut(step) {
+            step.retries += 1;
         }
     }
 
@@ -202,6 +239,11 @@ impl StepTally {
             }
         };
         &mut self.outcomes[at]
+    }
+
+    /// The times of the parts of requests, with the values of the label `part`.
+    pub(crate) fn parts(&self) -> impl Iterator<Item = (&'static str, &ExponentialHistogram)> {
+        Parts::default().all().into_iter().map(|(name, _)| name).zip(&self.parts)
     }
 
     /// All requests and those that failed.
@@ -312,7 +354,7 @@ mod tests {
             outcome: Outcome { status: Some(200), error },
             duration,
             latency: duration * 2,
-            parts: [None, None, None, Some(duration), None, None],
+            parts: Parts { sending: Some(duration), ..Parts::default() },
             is_good: error.is_none(),
             received: 10,
             sent: 1,

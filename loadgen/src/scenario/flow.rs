@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{HeaderName, Method};
 use minijinja::Value;
 
-use super::{Capture, Check, Expectation, StreamSpec, Text, Think};
+use super::{Capture, Check, Expectation, RenderError, StreamSpec, Text, Think};
 
 /// One item of a flow.
 #[derive(Debug)]
@@ -98,7 +98,7 @@ pub(crate) enum JsonPart {
 
 impl Body {
     /// The body's bytes.
-    pub(crate) fn render(&self, context: &Value) -> Result<Bytes, String> {
+    pub(crate) fn render(&self, context: &Value) -> Result<Bytes, RenderError> {
         match self {
             Self::Fixed(bytes) => Ok(bytes.clone()),
             Self::Text(text) => text.render(context).map(|t| Bytes::from(t.into_owned())),
@@ -109,7 +109,7 @@ impl Body {
                         JsonPart::Literal(text) => out.extend_from_slice(text.as_bytes()),
                         JsonPart::Value(text) => {
                             let value = text.value(context)?;
-                            serde_json::to_writer(&mut out, &value).map_err(|e| e.to_string())?;
+                            serde_json::to_writer(&mut out, &value).map_err(RenderError::new)?;
                         }
                     }
                 }

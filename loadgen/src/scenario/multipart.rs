@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use minijinja::Value;
 
-use super::Text;
+use super::{RenderError, Text};
 
 /// What stands between parts.
 const BOUNDARY: &str = "assay-5c0e8f1d7a934b26";
@@ -46,7 +46,7 @@ pub(crate) fn holds_boundary(bytes: &[u8]) -> bool {
 }
 
 /// The body of a form.
-pub(crate) fn render(parts: &[Part], context: &Value) -> Result<Bytes, String> {
+pub(crate) fn render(parts: &[Part], context: &Value) -> Result<Bytes, RenderError> {
     let mut out = Vec::new();
     for part in parts {
         out.extend_from_slice(format!("--{BOUNDARY}\r\ncontent-disposition: form-data; name=\"").as_bytes());
@@ -65,7 +65,10 @@ pub(crate) fn render(parts: &[Part], context: &Value) -> Result<Bytes, String> {
             Content::Text(text) => {
                 let value = text.render(context)?;
                 if holds_boundary(value.as_bytes()) {
-                    return Err(format!("the part {:?} holds the boundary between parts", part.name));
+                    return Err(RenderError::new(format!(
+                        "the part {:?} holds the boundary between parts",
+                        part.name
+                    )));
                 }
                 out.extend_from_slice(value.as_bytes());
             }
@@ -111,7 +114,7 @@ mod tests {
         want.extend_from_slice(format!("{BOUNDARY}--\r\n").as_bytes());
         assert_eq!(got, want);
         assert!(CONTENT_TYPE.ends_with(BOUNDARY));
-        let e = render(&parts, &context! { n => format!("x{BOUNDARY}") }).expect_err("refused");
+        let e = render(&parts, &context! { n => format!("x{BOUNDARY}") }).expect_err("refused").to_string();
         assert!(e.contains("holds the boundary"), "{e}");
     }
 }

@@ -14,9 +14,9 @@ use std::{path::Path, sync::Arc, time::Duration};
 use assay_yaml::{Cx, Diagnostics, Document, MapReader, Node};
 
 use self::names::Names;
-use crate::client::{protocol::Version, proxy::Proxy};
+use crate::client::{protocol::Version, proxy::Proxy, tls::TlsFiles};
 
-use super::{CheckName, DataSet, Mode, Phase, Scenario, StepName, Text, TlsFiles, UserKind};
+use super::{CheckName, DataSet, Mode, Phase, Scenario, StepName, Text, UserKind};
 
 /// How long a request may take where the scenario does not say.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -25,8 +25,8 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 pub(super) type ReadFile<'f> = &'f dyn Fn(&str) -> Result<Vec<u8>, String>;
 
 /// What parsing gathers on the way.
-struct Parser<'d> {
-    cx: Cx<'d>,
+pub(super) struct Parser<'d> {
+    pub(super) cx: Cx<'d>,
     names: Names,
     steps: Vec<StepName>,
     checks: Vec<CheckName>,
@@ -263,7 +263,7 @@ fn everyone() -> UserKind {
 /// Whether a text is a URL that load can go to.
 pub(crate) fn check_url(text: &str) -> Result<(), String> {
     let url = url::Url::parse(text).map_err(|e| format!("{e}; write for example http://127.0.0.1:8000"))?;
-    crate::client::origin::Origin::of(&url).map(drop)
+    crate::client::origin::Origin::of(&url).map(drop).map_err(|e| e.to_string())
 }
 
 #[cfg(test)]

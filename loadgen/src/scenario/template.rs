@@ -95,7 +95,7 @@ impl Text {
     }
 
     /// The text with its expressions computed.
-    pub(crate) fn render(&self, context: &Value) -> Result<Cow<'_, str>, String> {
+    pub(crate) fn render(&self, context: &Value) -> Result<Cow<'_, str>, RenderError> {
         if let Some(text) = self.literal() {
             return Ok(Cow::Borrowed(text));
         }
@@ -116,7 +116,7 @@ impl Text {
     }
 
     /// The value, typed where the text is one expression alone.
-    pub(crate) fn value(&self, context: &Value) -> Result<Value, String> {
+    pub(crate) fn value(&self, context: &Value) -> Result<Value, RenderError> {
         match self.parts.as_slice() {
             [Part::Computed { source, expression, .. }] => compute(source, expression, context),
             _ => self.render(context).map(|text| Value::from(text.into_owned())),
@@ -137,17 +137,29 @@ impl fmt::Debug for Text {
     }
 }
 
+/// A request or a value that templates could not make. The message names expressions, never the values in them.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct RenderError(String);
+
+impl RenderError {
+    pub(crate) fn new(cause: impl fmt::Display) -> Self {
+        Self(cause.to_string())
+    }
+}
+
 /// The environment variable that a name such as `env.RAG_PASSWORD` reads.
 pub(crate) fn environment_names(name: &str) -> Option<&str> {
     name.strip_prefix("env.").map(|n| n.split('.').next().unwrap_or(n))
 }
 
-fn compute(source: &str, expression: &Expression<'_, '_>, context: &Value) -> Result<Value, String> {
+fn compute(source: &str, expression: &Expression<'_, '_>, context: &Value) -> Result<Value, RenderError> {
     // The message names the expression, never the values in it: some are secret.
-    let value =
-        expression.eval(context.clone()).map_err(|e| format!("{{{{ {source} }}}}: {}", detail(&e)))?;
+    let value = expression
+        .eval(context.clone())
+        .map_err(|e| RenderError::new(format!("{{{{ {source} }}}}: {}", detail(&e))))?;
     if value.is_undefined() {
-        return Err(format!("{{{{ {source} }}}} is not defined here"));
+        return Err(RenderError::new(format!("{{{{ {source} }}}} is not defined here")));
     }
     Ok(value)
 }
@@ -201,7 +213,7 @@ mod tests {
         assert_eq!(at("ab {{ }}"), 3);
         assert_eq!(at("ab {{ 1 + }}"), 6);
         let text = Text::parse("x {{ token }}").expect("compiles");
-        let e = text.render(&context! {}).expect_err("undefined");
+        let e = text.render(&context! {}).expect_err("undefined").to_string();
         assert!(e.contains("{{ token }}"), "{e}");
         assert_eq!(text.names(), [("token".to_owned(), 5)]);
     }

@@ -19,7 +19,7 @@ use assay_model::expo::MetricFamily;
 
 use self::exporter::Exporter;
 pub use self::{
-    settings::{Given, Protocol, Settings, Signal},
+    settings::{Given, Protocol, Settings, SettingsError, Signal},
     spans::SpanSink,
 };
 use super::{MetricsSink, SinkError};
@@ -50,8 +50,8 @@ impl MetricsSink for OtlpSink {
         self.exporter.failures()
     }
 
-    fn remarks(&self) -> Vec<String> {
-        self.exporter.remarks()
+    fn notes(&self) -> Vec<String> {
+        self.exporter.notes()
     }
 
     fn finish(&mut self) -> Result<(), SinkError> {

@@ -16,19 +16,28 @@ use assay_model::histogram::ExponentialHistogram;
 use crate::{
     measure::{families::PhaseTotals, tally::histogram},
     scenario::Scenario,
-    sink::SinkError,
 };
 
 const TICKS_PER_HALF_DISTANCE: f64 = 5.0;
 const MS_PER_S: f64 = 1e3;
 
+/// A percentile file, or its directory, that cannot be written.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {source}", path.display())]
+pub struct PercentileFileError {
+    /// The file or directory.
+    pub path: PathBuf,
+    /// Why.
+    pub source: std::io::Error,
+}
+
 /// Makes sure, before the load starts, that files can be written into `directory`, which is made where it is
 /// not there.
 ///
 /// # Errors
-/// One line that says what cannot be done, and where.
-pub fn prepare(directory: &Path) -> Result<(), String> {
-    let failed = |e: std::io::Error| format!("--hgrm {}: {e}", directory.display());
+/// Where the directory cannot be made or written to.
+pub fn prepare(directory: &Path) -> Result<(), PercentileFileError> {
+    let failed = |source| PercentileFileError { path: directory.to_owned(), source };
     fs::create_dir_all(directory).map_err(failed)?;
     let probe = directory.join(format!(".probe-{}", std::process::id()));
     fs::write(&probe, "").and_then(|()| fs::remove_file(&probe)).map_err(failed)
@@ -40,7 +49,7 @@ pub(crate) fn write_all(
     directory: &Path,
     scenario: &Scenario,
     totals: &[PhaseTotals],
-) -> Result<(), SinkError> {
+) -> Result<(), PercentileFileError> {
     let mut taken: Vec<PathBuf> = Vec::new();
     for phase in totals {
         for (name, step) in scenario.steps.iter().zip(&phase.tally.steps) {
@@ -55,7 +64,7 @@ pub(crate) fn write_all(
             for (kind, histogram) in [("duration", &duration), ("latency", &latency)] {
                 let path = file(directory, &[&phase.phase.name, &name.name, kind], &taken);
                 fs::write(&path, distribution(histogram))
-                    .map_err(|e| SinkError::new(format!("{}: {e}", path.display())))?;
+                    .map_err(|source| PercentileFileError { path: path.clone(), source })?;
                 taken.push(path);
             }
         }
@@ -183,7 +192,7 @@ mod tests {
         let mut x = 7u64;
         let mut values: Vec<f64> = (0..50_000)
             .map(|_| {
-                x = crate::engine::user::mix(x);
+                x = crate::seed::mix(x);
                 // A long tail: 1 ms to 1 s.
                 0.001 * 1000f64.powf((x >> 11) as f64 / (1u64 << 53) as f64)
             })

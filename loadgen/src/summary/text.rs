@@ -5,19 +5,7 @@ use std::fmt::Write as _;
 
 use assay_model::duration;
 
-use super::{Outcome, Percentiles, Summary};
-
-/// Seconds for a person to read.
-#[must_use]
-pub fn seconds(s: f64) -> String {
-    match s {
-        s if s >= 10.0 => format!("{s:.1} s"),
-        s if s >= 1.0 => format!("{s:.2} s"),
-        s if s >= 0.1 => format!("{:.0} ms", s * 1e3),
-        s if s >= 0.001 => format!("{:.1} ms", s * 1e3),
-        s => format!("{:.0} µs", s * 1e6),
-    }
-}
+use super::{Outcome, Percentiles, Summary, seconds};
 
 impl Summary {
     /// The summary as a table for a terminal.

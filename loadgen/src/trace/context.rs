@@ -52,7 +52,7 @@ mod tests {
         let mut x = 0x9e37_79b9_7f4a_7c15u64;
         let ids: Vec<u128> = (0..20_000)
             .map(|_| {
-                x = crate::engine::user::mix(x);
+                x = crate::seed::mix(x);
                 u128::from(x)
             })
             .collect();

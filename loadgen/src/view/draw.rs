@@ -10,8 +10,8 @@ use ratatui::{
 };
 
 use crate::{
+    measure::percentiles::seconds,
     progress::{PhaseState, Progress},
-    summary::seconds,
 };
 
 const GOOD: Color = Color::Green;

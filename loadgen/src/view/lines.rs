@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::View;
-use crate::{progress::Progress, summary::seconds};
+use crate::{measure::percentiles::seconds, progress::Progress};
 
 /// How often a line is written.
 const EVERY: Duration = Duration::from_secs(5);

@@ -20,7 +20,7 @@ use crossterm::{
 use ratatui::{Terminal as Screen, backend::CrosstermBackend};
 
 use super::{View, draw::draw};
-use crate::{engine::options::Control, progress::Progress, summary::Summary};
+use crate::{control::Control, progress::Progress, summary::Summary};
 
 /// How often the keyboard is looked at.
 const KEYS_EVERY: Duration = Duration::from_millis(100);

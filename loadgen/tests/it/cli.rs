@@ -88,7 +88,7 @@ fn an_unhealthy_target_ends_with_3_and_one_line() {
     let server = Server::start(|_| respond(503, "", "starting"));
     let (code, _, err) = run(&["run", &scenario, "--target", &server.url()]);
     assert_eq!((code, err.lines().count()), (3, 1), "{err}");
-    assert!(err.contains("/health answers 503; a healthy target answers below 400"), "{err}");
+    assert!(err.contains("/health returned 503; a healthy target returns a status below 400"), "{err}");
 }
 
 #[test]

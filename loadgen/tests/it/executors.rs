@@ -2,7 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use crate::server::{Do, Seen, Server, ok, run, run_with};
+use crate::{
+    server::{Do, Seen, Server, ok, run, run_with},
+    stalls::Stalls,
+};
 
 /// Requests as seconds after the first.
 fn times(seen: &[Seen]) -> Vec<f64> {
@@ -10,10 +13,11 @@ fn times(seen: &[Seen]) -> Vec<f64> {
     seen.iter().map(|s| (s.at - first).as_secs_f64()).collect()
 }
 
-/// Half of the instants are within 20 ms of a schedule, wherever its origin is: a machine that others use, too,
-/// stalls now and then, and a wrong schedule is wrong all along.
+/// Half of the instants are within 20 ms of a schedule, wherever its origin is, and on a machine that others use
+/// too, within twice the time for which a thread of this test was kept from running: a wrong schedule is wrong all
+/// along.
 #[track_caller]
-fn assert_follows(got: &[f64], want: impl Fn(usize) -> f64) {
+fn assert_follows(got: &[f64], stalls: &Stalls, want: impl Fn(usize) -> f64) {
     let median = |mut values: Vec<f64>| {
         values.sort_by(f64::total_cmp);
         values[values.len() / 2]
@@ -21,7 +25,8 @@ fn assert_follows(got: &[f64], want: impl Fn(usize) -> f64) {
     let off: Vec<f64> = got.iter().enumerate().map(|(i, t)| t - want(i)).collect();
     let origin = median(off.clone());
     let deviation = median(off.iter().map(|o| (o - origin).abs()).collect());
-    assert!(deviation < 0.02, "{deviation} s off: {got:?}");
+    let most = 0.02 + 2.0 * stalls.longest_s();
+    assert!(deviation < most, "{deviation} s off, {most} s is allowed: {got:?}");
 }
 
 fn scenario(phase: &str) -> String {
@@ -30,12 +35,13 @@ fn scenario(phase: &str) -> String {
 
 #[test]
 fn constant_vus_start_at_their_ramp() {
+    let stalls = Stalls::watch();
     let server = Server::start(|_| vec![Do::Wait(Duration::from_secs(5))]);
     let text = scenario("executor: constant-vus, vus: 5, duration: 500ms, ramp: 20/s, graceful_stop: 0s");
     let summary = run(&server, &text);
     let got = times(&server.seen());
     assert_eq!(got.len(), 5, "each user has one request in flight");
-    assert_follows(&got, |i| i as f64 * 0.05);
+    assert_follows(&got, &stalls, |i| i as f64 * 0.05);
     // What was cut short is on record with its time.
     let step = &summary.phases[0].steps[0];
     assert_eq!(step.error_types, [("interrupted".to_owned(), 5)]);
@@ -44,6 +50,7 @@ fn constant_vus_start_at_their_ramp() {
 
 #[test]
 fn constant_arrival_rate_is_even_though_answers_are_slow() {
+    let stalls = Stalls::watch();
     let server = Server::start(|_| {
         let mut actions = vec![Do::Wait(Duration::from_millis(150))];
         actions.extend(ok());
@@ -53,7 +60,7 @@ fn constant_arrival_rate_is_even_though_answers_are_slow() {
     let summary = run(&server, &text);
     let got = times(&server.seen());
     assert_eq!(got.len(), 100);
-    assert_follows(&got, |i| i as f64 * 0.01);
+    assert_follows(&got, &stalls, |i| i as f64 * 0.01);
     assert_eq!((summary.requests, summary.errors, summary.dropped_iterations), (100, 0, 0));
 }
 
@@ -101,13 +108,14 @@ fn poisson_arrivals_do_not_depend_on_the_number_of_workers() {
 
 #[test]
 fn ramping_arrivals_follow_the_line() {
+    let stalls = Stalls::watch();
     let server = Server::start(|_| ok());
     let stages = "stages: [{duration: 1s, target: 100}, {duration: 500ms, target: 0}]";
     run(&server, &scenario(&format!("executor: ramping-arrival-rate, start_rate: 0, {stages}")));
     let got = times(&server.seen());
     assert!((73..=75).contains(&got.len()), "{}", got.len());
     // The n-th start of the rise is at sqrt(n / 50).
-    assert_follows(&got[..50], |i| ((i + 1) as f64 / 50.0).sqrt());
+    assert_follows(&got[..50], &stalls, |i| ((i + 1) as f64 / 50.0).sqrt());
 }
 
 #[test]
@@ -126,6 +134,7 @@ fn iterations_are_counted_out() {
 
 #[test]
 fn ramping_vus_come_and_go() {
+    let stalls = Stalls::watch();
     let server = Server::start(|_| {
         let mut actions = vec![Do::Wait(Duration::from_millis(10))];
         actions.extend(ok());
@@ -145,8 +154,8 @@ fn ramping_vus_come_and_go() {
     lives.sort_by(|a, b| a.0.total_cmp(&b.0));
     // User i comes at (i + 1) tenths and goes when the line is down at i; the first request is the origin.
     let (came, went): (Vec<f64>, Vec<f64>) = lives.into_iter().unzip();
-    assert_follows(&came, |i| i as f64 * 0.1);
-    assert_follows(&went, |i| 0.7 - i as f64 * 0.1);
+    assert_follows(&came, &stalls, |i| i as f64 * 0.1);
+    assert_follows(&went, &stalls, |i| 0.7 - i as f64 * 0.1);
 }
 
 #[test]
@@ -183,4 +192,42 @@ fn a_stop_ends_the_run_and_the_rest_of_the_phases() {
     assert_eq!(summary.outcome, loadgen::summary::Outcome::Interrupted);
     assert_eq!(summary.phases.len(), 1);
     assert!(summary.requests > 10 && summary.errors == 0);
+}
+
+/// A sink that holds on to the values of the first second until it is let go.
+struct Slow {
+    let_go: std::sync::mpsc::Receiver<()>,
+    pushes: u32,
+}
+
+impl loadgen::sink::MetricsSink for Slow {
+    fn push(
+        &mut self,
+        _t_ms: i64,
+        _families: &[assay_model::expo::MetricFamily],
+    ) -> Result<(), loadgen::sink::SinkError> {
+        self.pushes += 1;
+        if self.pushes == 2 {
+            let waited = self.let_go.recv_timeout(Duration::from_secs(60));
+            return waited.map_err(|_| loadgen::sink::SinkError::new("the load waited for the sink"));
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn a_slow_sink_holds_up_no_phase() {
+    let (let_go, held) = std::sync::mpsc::channel();
+    // It is let go when the second phase is on, to which a load that waits for it never comes.
+    let server = Server::start(move |seen| {
+        if seen.line() == "GET /second" {
+            let _ = let_go.send(());
+        }
+        ok()
+    });
+    let text = "scenario: t\nusers: [{name: u, vars: {path: first}}]\nflow:\n  - {name: step, get: '/{{ path }}'}\n  - set: {path: second}\nphases:\n  p: {executor: per-vu-iterations, iterations: 1}\n  q: {executor: per-vu-iterations, iterations: 1}\n";
+    let summary = run_with(&server, text, |o| {
+        o.outputs.sinks.push(Box::new(Slow { let_go: held, pushes: 0 }));
+    });
+    assert_eq!((summary.requests, summary.errors), (2, 0));
 }

@@ -15,6 +15,7 @@ mod receiver;
 mod record;
 mod server;
 mod shards;
+mod stalls;
 mod summary;
 mod telemetry;
 mod three_ways;

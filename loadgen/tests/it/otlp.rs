@@ -54,7 +54,7 @@ fn run_against(protocol: Protocol, receiver: &Receiver) -> (Summary, usize) {
     let text = "scenario: t\nflow: [{name: q, get: /}, {think: 20ms}]\nphases: {p: {executor: constant-vus, vus: 2, duration: 3s}}\n";
     let pushes = Arc::new(AtomicUsize::new(0));
     let summary = run_with(&server, text, |o| {
-        o.sinks = vec![Box::new(sink(protocol, receiver)), Box::new(Pushes(Arc::clone(&pushes)))];
+        o.outputs.sinks = vec![Box::new(sink(protocol, receiver)), Box::new(Pushes(Arc::clone(&pushes)))];
     });
     (summary, pushes.load(Ordering::Relaxed))
 }
@@ -132,7 +132,7 @@ fn what_is_refused_for_good_is_counted_and_not_tried_again() {
     let mut refused = sink(Protocol::HttpProtobuf, &receiver);
     push(&mut refused, 3);
     assert_eq!((refused.failures(), receiver.attempts().len()), (3, 3));
-    assert!(refused.remarks()[0].contains("400") && refused.remarks()[0].ends_with("3 were lost"));
+    assert!(refused.notes()[0].contains("400") && refused.notes()[0].ends_with("3 were lost"));
 
     let receiver = Receiver::grpc(|n| {
         // Without a word of when, a receiver without resources is one that refuses.
@@ -156,8 +156,8 @@ fn a_receiver_that_never_comes_is_given_up_in_bounded_time() {
         // Ten seconds for all of them, not for each.
         assert!(began.elapsed() < Duration::from_secs(40), "{:?}", began.elapsed());
         assert_eq!(sink.failures(), 50);
-        let remark = sink.remarks().concat();
-        assert!(remark.contains("50 were lost") && remark.contains("refused"), "{remark}");
+        let note = sink.notes().concat();
+        assert!(note.contains("50 were lost") && note.contains("refused"), "{note}");
     }
 }
 
@@ -196,7 +196,7 @@ fn what_a_receiver_throws_away_is_said() {
     let mut sink = sink(Protocol::HttpProtobuf, &receiver);
     push(&mut sink, 2);
     assert_eq!((sink.failures(), receiver.attempts().len()), (0, 2));
-    assert!(sink.remarks().concat().contains("threw away 14 data points"), "{:?}", sink.remarks());
+    assert!(sink.notes().concat().contains("threw away 14 data points"), "{:?}", sink.notes());
 }
 
 #[test]
@@ -252,12 +252,12 @@ fn http_over_tls_trusts_the_certificate_it_is_given_and_no_other() {
     };
     let mut trusting = OtlpSink::start(&resolved(Some(&ca)), "here").expect("a sender");
     push(&mut trusting, 1);
-    assert_eq!((trusting.failures(), server.seen().len()), (0, 1), "{:?}", trusting.remarks());
+    assert_eq!((trusting.failures(), server.seen().len()), (0, 1), "{:?}", trusting.notes());
     assert_eq!(server.seen()[0].line(), "POST /v1/metrics");
     let mut doubting = OtlpSink::start(&resolved(None), "here").expect("a sender");
     push(&mut doubting, 1);
     assert_eq!((doubting.failures(), server.seen().len()), (1, 1));
-    assert!(doubting.remarks()[0].contains("certificate"), "{:?}", doubting.remarks());
+    assert!(doubting.notes()[0].contains("certificate"), "{:?}", doubting.notes());
 }
 
 #[test]
@@ -279,7 +279,7 @@ fn grpc_over_tls_trusts_the_certificate_it_is_given() {
     let settings = settings.unwrap_or_else(|e| panic!("{e}")).expect("an endpoint");
     let mut sink = OtlpSink::start(&settings, "here").expect("a sender");
     push(&mut sink, 1);
-    assert_eq!((sink.failures(), receiver.metrics().len()), (0, 1), "{:?}", sink.remarks());
+    assert_eq!((sink.failures(), receiver.metrics().len()), (0, 1), "{:?}", sink.notes());
     std::fs::remove_file(&ca).expect("removed");
     let e = OtlpSink::start(&settings, "here").map(drop).expect_err("the file is gone");
     assert!(e.to_string().contains("ca.pem"), "{e}");

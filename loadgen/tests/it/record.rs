@@ -51,7 +51,7 @@ pub(crate) fn finish(recorder: Arc<Recorder>) {
 fn record(dir: &Path) -> (loadgen::Summary, Vec<(Labels, Column)>) {
     let server = Server::start(|seen| respond(if seen.line() == "GET /bad" { 503 } else { 200 }, "", "ok"));
     let (recorder, sink) = recorder(dir);
-    let summary = run_with(&server, SCENARIO, |o| o.sinks.push(Box::new(sink)));
+    let summary = run_with(&server, SCENARIO, |o| o.outputs.sinks.push(Box::new(sink)));
     finish(recorder);
     (summary, recorded(dir))
 }

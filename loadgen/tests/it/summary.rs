@@ -79,7 +79,7 @@ fn every_key_of_a_summary_is_documented() {
         _ => ok(),
     });
     let mut summary = run(&server, SCENARIO);
-    summary.aborted_by = Some(loadgen::guard::AbortingAlert {
+    summary.aborted_by = Some(loadgen::summary::AbortingAlert {
         name: "A".to_owned(),
         labels: [("l".to_owned(), "v".to_owned())].into(),
         value: f64::NAN,

@@ -169,7 +169,7 @@ fn the_record_a_scrape_and_otlp_have_the_same_series() {
     let (recorder, sink) = recorder(&dir.path().join("run"));
     let server = server();
     let summary = run_with(&server, SCENARIO, |o| {
-        o.sinks = vec![Box::new(sink), Box::new(exposition), Box::new(otlp)];
+        o.outputs.sinks = vec![Box::new(sink), Box::new(exposition), Box::new(otlp)];
     });
     finish(recorder);
     assert!(summary.errors > 0 && summary.dropped_iterations > 0 && summary.export_failures == 0);

@@ -22,8 +22,11 @@ use crate::{
 fn trace(options: &mut RunOptions, protocol: Protocol, receiver: &Receiver, ratio: f64) {
     let settings = Settings::new(Signal::Traces, protocol, &receiver.url()).unwrap_or_else(|e| panic!("{e}"));
     let tracer = Tracer::new(ratio);
-    options.sinks.push(Box::new(SpanSink::start(&settings, tracer.clone(), "here").expect("a sender")));
-    options.tracer = Some(tracer);
+    options
+        .outputs
+        .sinks
+        .push(Box::new(SpanSink::start(&settings, tracer.clone(), "here").expect("a sender")));
+    options.outputs.tracer = Some(tracer);
 }
 
 fn spans(receiver: &Receiver) -> Vec<Span> {

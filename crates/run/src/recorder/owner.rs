@@ -4,6 +4,7 @@
 //! other error ends the recording, and what is on disk then is left as it is.
 
 use std::{
+    collections::HashMap,
     path::Path,
     sync::{
         OnceLock,
@@ -13,9 +14,9 @@ use std::{
 };
 
 use assay_model::{Labels, MetricMetadata};
-use assay_tsdb::{Head, HeadOptions, HeadSnapshot};
+use assay_tsdb::{Head, HeadOptions, HeadSnapshot, SeriesRef};
 
-use super::{RecordError, Row, RowValue, births::Births};
+use super::{RecordError, Row, RowValue, zeros::Began};
 
 /// What other threads ask for.
 #[derive(Debug)]
@@ -42,17 +43,25 @@ pub struct RecordStats {
 
 pub(super) struct Owner {
     head: Head,
-    births: Births,
+    run_start_ms: i64,
+    /// The series so far, so that a row's labels are hashed once.
+    series: HashMap<Labels, RecordedSeries>,
     stats: RecordStats,
 }
 
+#[derive(Clone, Copy)]
+struct RecordedSeries {
+    place: SeriesRef,
+    began: Began,
+}
+
 /// After so many refusals the log says no more about them.
-const REFUSALS_TOLD: u64 = 5;
+const LOGGED_REFUSALS: u64 = 5;
 
 impl Owner {
     pub(super) fn create(data: &Path, run_start_ms: i64) -> Result<Self, RecordError> {
         let head = Head::create(data, HeadOptions::default())?;
-        Ok(Self { head, births: Births::new(run_start_ms), stats: RecordStats::default() })
+        Ok(Self { head, run_start_ms, series: HashMap::new(), stats: RecordStats::default() })
     }
 
     /// Serves until told to finish, or until no one can send any more.
@@ -107,23 +116,37 @@ impl Owner {
     }
 
     fn take(&mut self, row: Row) -> Result<(), RecordError> {
-        if let Some((t_ms, zero)) = self.births.zero_before(&row) {
-            self.append(&row.labels, t_ms, &zero)?;
+        let series = match self.series.get_mut(&row.labels) {
+            Some(series) => series,
+            None => match self.head.series(&row.labels) {
+                Ok(place) => {
+                    let new = RecordedSeries { place, began: Began::default() };
+                    self.series.entry(row.labels.clone()).or_insert(new)
+                }
+                Err(error) => return self.refused(Err(error)).map(drop),
+            },
+        };
+        let (place, zero) = (series.place, series.began.zero_before(&row, self.run_start_ms));
+        if let Some((t_ms, zero)) = zero {
+            self.append(place, t_ms, &zero)?;
         }
-        self.append(&row.labels, row.t_ms, &row.value)?;
+        self.append(place, row.t_ms, &row.value)?;
         for mut exemplar in row.exemplars {
             exemplar.t_ms = exemplar.t_ms.or(Some(row.t_ms));
-            let result = self.head.append_exemplar(&row.labels, &exemplar);
+            let result = self.head.append_exemplar_to(place, &exemplar);
             self.refused(result)?;
         }
         Ok(())
     }
 
-    fn append(&mut self, labels: &Labels, t_ms: i64, value: &RowValue) -> Result<(), RecordError> {
+    fn append(&mut self, series: SeriesRef, t_ms: i64, value: &RowValue) -> Result<(), RecordError> {
         let result = match value {
-            RowValue::Float(v) => self.head.append(labels, t_ms, *v),
-            RowValue::Histogram(h) => self.head.append_histogram(labels, t_ms, h),
-            RowValue::FloatHistogram(h) => self.head.append_float_histogram(labels, t_ms, h),
+            RowValue::Float(v) => {
+                self.head.append_to(series, t_ms, *v);
+                Ok(())
+            }
+            RowValue::Histogram(h) => self.head.append_histogram_to(series, t_ms, h),
+            RowValue::FloatHistogram(h) => self.head.append_float_histogram_to(series, t_ms, h),
         };
         if self.refused(result)? {
             return Ok(());
@@ -138,7 +161,7 @@ impl Owner {
             Ok(()) => Ok(false),
             Err(error @ assay_tsdb::Error::Sample { .. }) => {
                 self.stats.refused += 1;
-                if self.stats.refused <= REFUSALS_TOLD {
+                if self.stats.refused <= LOGGED_REFUSALS {
                     tracing::warn!("a sample is not on record: {error}");
                 }
                 Ok(true)

@@ -4,7 +4,7 @@
 
 use httparse::{EMPTY_HEADER, Error, Header, Response, Status};
 
-use crate::client::{ErrorClass, Failure, exchange::Intake};
+use crate::client::{ErrorClass, Failure, reply::Intake};
 
 /// The most headers that a response may have.
 const MAX_HEADERS: usize = 256;

@@ -4,7 +4,7 @@ use std::{borrow::Cow, io::Read};
 
 use http::{HeaderMap, header};
 
-use crate::client::{ErrorClass, Failure, exchange::MAX_KEPT_BYTES};
+use crate::client::{ErrorClass, Failure, reply::MAX_KEPT_BYTES};
 
 /// The body as text, unpacked where it is compressed; what is not UTF-8 is replaced.
 pub(super) fn decode<'b>(headers: &HeaderMap, body: &'b [u8]) -> Result<Cow<'b, str>, Failure> {

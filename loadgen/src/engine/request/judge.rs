@@ -20,10 +20,19 @@ pub(super) struct Judge<'s> {
 }
 
 /// What came of a response.
-pub(super) struct Verdict {
+pub(super) struct Verdict<'s> {
+    /// The checks, by their ids, and whether they passed.
     pub(super) checks: Vec<(usize, bool)>,
     /// The first check that failed or capture that found nothing.
-    pub(super) problem: Option<String>,
+    pub(super) problem: Option<Problem<'s>>,
+}
+
+/// Why a response of the expected status is a failure.
+pub(super) enum Problem<'s> {
+    /// A check failed, by its id.
+    Check(usize),
+    /// There was nothing to capture under this name.
+    Capture(&'s str),
 }
 
 impl<'s> Judge<'s> {
@@ -77,7 +86,7 @@ impl<'s> Judge<'s> {
         body: &str,
         took: Duration,
         context: &Context,
-    ) -> Verdict {
+    ) -> Verdict<'s> {
         if self.needs_json() && !body.is_empty() {
             self.json(serde_json::from_str(body).ok().as_ref(), context);
         }
@@ -89,7 +98,7 @@ impl<'s> Judge<'s> {
             };
             verdict.checks.push((check.id, passed));
             if !passed && verdict.problem.is_none() {
-                verdict.problem = Some(format!("check {:?} failed", check.condition));
+                verdict.problem = Some(Problem::Check(check.id));
             }
         }
         for (found, capture) in self.found.iter_mut().zip(&self.step.captures) {
@@ -98,7 +107,7 @@ impl<'s> Judge<'s> {
                 *found = true;
             }
             if !*found && verdict.problem.is_none() {
-                verdict.problem = Some(format!("nothing to capture as {:?}", capture.name));
+                verdict.problem = Some(Problem::Capture(&capture.name));
             }
         }
         verdict

@@ -11,7 +11,7 @@ use super::Target;
 use crate::{
     client::{ErrorClass, Failure, origin::Origin},
     engine::user::User,
-    scenario::Step,
+    scenario::{RenderError, Step},
 };
 
 /// How the generator names itself, unless a step says otherwise.
@@ -40,27 +40,28 @@ pub(super) fn render(
     target: &Target,
     user: &User,
     fixed: &Fixed,
-) -> Result<Rc<Rendered>, String> {
+) -> Result<Rc<Rendered>, RenderError> {
     if !step.is_fixed() || !user.cookies.is_empty() {
-        return render_anew(step, target, user).map(Rc::new);
+        return render_for(step, target, user).map(Rc::new);
     }
     if let Some(known) = fixed.by_step.borrow().get(&step.id) {
         return Ok(Rc::clone(known));
     }
-    let rendered = Rc::new(render_anew(step, target, user)?);
+    let rendered = Rc::new(render_for(step, target, user)?);
     fixed.by_step.borrow_mut().insert(step.id, Rc::clone(&rendered));
     Ok(rendered)
 }
 
-fn render_anew(step: &Step, target: &Target, user: &User) -> Result<Rendered, String> {
+fn render_for(step: &Step, target: &Target, user: &User) -> Result<Rendered, RenderError> {
     let context = Value::from_dyn_object(Arc::clone(&user.context));
     let url = step.url.render(&context)?;
     let (origin, mut path) = if url.starts_with('/') {
         (Arc::clone(&target.origin), format!("{}{url}", target.prefix))
     } else {
         // The message has the template, never what came of it: a URL may carry a secret.
-        let url = Url::parse(&url).map_err(|e| format!("{:?} is not a URL: {e}", step.url))?;
-        (Arc::new(Origin::of(&url)?), path_of(&url))
+        let url =
+            Url::parse(&url).map_err(|e| RenderError::new(format!("{:?} is not a URL: {e}", step.url)))?;
+        (Arc::new(Origin::of(&url).map_err(RenderError::new)?), path_of(&url))
     };
     if !step.query.is_empty() {
         let mut query = url::form_urlencoded::Serializer::new(String::new());
@@ -77,12 +78,12 @@ fn render_anew(step: &Step, target: &Target, user: &User) -> Result<Rendered, St
         let value = value.render(&context)?;
         // The message leaves the value out: headers carry secrets.
         let value = HeaderValue::from_str(&value)
-            .map_err(|_| format!("the value of the header {name} is not valid in HTTP"))?;
+            .map_err(|_| RenderError::new(format!("the value of the header {name} is not valid in HTTP")))?;
         headers.insert(name.clone(), value);
     }
     user.cookies.send(&origin, &path, &mut headers);
     let body = step.body.render(&context)?;
-    let path = uri(&path).map_err(|e| format!("{:?}: {e}", step.url))?;
+    let path = uri(&path).map_err(|e| RenderError::new(format!("{:?}: {e}", step.url)))?;
     Ok(Rendered { path, origin, method: step.method.clone(), headers, body })
 }
 
@@ -93,13 +94,22 @@ fn path_of(url: &Url) -> String {
     }
 }
 
+/// A path that cannot be made valid.
+#[derive(Debug, thiserror::Error)]
+enum UriError {
+    #[error(transparent)]
+    Url(#[from] url::ParseError),
+    #[error(transparent)]
+    Uri(#[from] http::uri::InvalidUri),
+}
+
 /// A path as a URI; what may not stand in one is percent-encoded.
-fn uri(path: &str) -> Result<Uri, String> {
+fn uri(path: &str) -> Result<Uri, UriError> {
     if let Ok(uri) = Uri::try_from(path) {
         return Ok(uri);
     }
-    let url = Url::parse("http://x").and_then(|base| base.join(path)).map_err(|e| e.to_string())?;
-    Uri::try_from(path_of(&url)).map_err(|e| e.to_string())
+    let url = Url::parse("http://x").and_then(|base| base.join(path))?;
+    Ok(Uri::try_from(path_of(&url))?)
 }
 
 impl Rendered {
@@ -113,7 +123,7 @@ impl Rendered {
             .and_then(|base| base.join(location))
             .map_err(|e| fail(format!("a redirect to {location:?}: {e}")))?;
         let origin = Origin::of(&url).map_err(|e| fail(format!("a redirect to {location:?}: {e}")))?;
-        let mut next = Self { path: uri(&path_of(&url)).map_err(fail)?, ..self.clone() };
+        let mut next = Self { path: uri(&path_of(&url)).map_err(|e| fail(e.to_string()))?, ..self.clone() };
         if origin != *next.origin {
             next.headers.remove(header::AUTHORIZATION);
             next.headers.insert(header::HOST, origin.authority.clone());

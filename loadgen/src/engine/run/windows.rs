@@ -3,16 +3,15 @@
 
 use std::time::{Duration, Instant};
 
-use super::{PhaseTotals, Run, Signal};
+use super::{PhaseTotals, Run, Signal, SinkFailed};
 use crate::{
     capacity::{Campaign, Window},
-    sink::SinkError,
     summary::Outcome,
 };
 
 impl Run {
     /// Runs windows until the campaign has what it wants.
-    pub(super) async fn windows(&mut self, campaign: &mut Campaign) -> Result<Outcome, SinkError> {
+    pub(super) async fn windows(&mut self, campaign: &mut Campaign) -> Result<Outcome, SinkFailed> {
         while let Some((phase, rate_per_s)) = campaign.next() {
             if !self.rest(campaign.capacity.shape.rest).await {
                 return Ok(Outcome::Interrupted);

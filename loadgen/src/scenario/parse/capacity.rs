@@ -6,9 +6,9 @@ use std::time::Duration;
 use assay_yaml::{MapReader, Node};
 
 use super::{Parser, phase::GRACEFUL_STOP};
-use crate::{
+use crate::scenario::{
+    Mode, Phase,
     capacity::{Capacity, Limits, Measure, PERCENTILES, PercentileLimit, Plan, SearchPlan, Shape},
-    scenario::{Mode, Phase},
 };
 
 /// How long a rate is held where the mode does not say.

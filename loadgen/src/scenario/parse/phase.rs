@@ -6,16 +6,7 @@ use std::time::Duration;
 use assay_yaml::{Kind, MapReader, Node};
 
 use super::Parser;
-use crate::scenario::{Arrivals, Executor, Phase, Stage};
-
-const EXECUTORS: [&str; 6] = [
-    "constant-vus",
-    "ramping-vus",
-    "constant-arrival-rate",
-    "ramping-arrival-rate",
-    "per-vu-iterations",
-    "shared-iterations",
-];
+use crate::scenario::{Arrivals, Executor, Phase, Stage, UnknownName, executor::NAMES};
 
 /// k6's default.
 pub(super) const GRACEFUL_STOP: Duration = Duration::from_secs(30);
@@ -52,8 +43,8 @@ impl<'d> Parser<'d> {
         };
         let name = self.cx.string(name_node)?;
         let Some(base) = phases_node.and_then(|n| n.get(&name)) else {
-            let known: Vec<_> = phases.iter().map(|p| p.name.as_str()).collect();
-            self.cx.error(name_node, super::super::unknown("phase", &name, &known));
+            let known = phases.iter().map(|p| p.name.as_str());
+            self.cx.error(name_node, UnknownName::new("phase", &name, known));
             return None;
         };
         let Some(changes) = node.as_map() else { return phases.iter().find(|p| p.name == name).cloned() };
@@ -70,119 +61,48 @@ impl<'d> Parser<'d> {
         let mut map = self.cx.map(node, "a phase")?;
         let executor = map.require(&mut self.cx, "executor").and_then(|n| {
             let text = self.cx.string(n)?;
-            if EXECUTORS.contains(&text.as_str()) {
+            if NAMES.contains(&text.as_str()) {
                 return Some(text);
             }
-            self.cx.error(n, super::super::unknown("executor", &text, &EXECUTORS));
+            self.cx.error(n, UnknownName::new("executor", &text, NAMES.iter().copied()));
             None
         });
         let warmup = map.get("warmup").and_then(|n| self.cx.boolean(n)).unwrap_or(false);
         let graceful_stop = map.get("graceful_stop").and_then(|n| self.duration(n)).unwrap_or(GRACEFUL_STOP);
         let think = map.get("think").and_then(|n| self.share(n)).unwrap_or(1.0);
-        let executor = match executor?.as_str() {
-            "constant-vus" => self.constant_vus(&mut map),
-            "ramping-vus" => self.ramping_vus(&mut map, node),
-            "constant-arrival-rate" => self.constant_rate(&mut map),
-            "ramping-arrival-rate" => self.ramping_rate(&mut map),
-            "per-vu-iterations" => self.iterations(&mut map).map(|(vus, iterations, max_duration)| {
-                Executor::PerVuIterations { vus, iterations, max_duration }
-            }),
-            _ => self.iterations(&mut map).map(|(vus, iterations, max_duration)| {
-                Executor::SharedIterations { vus, iterations, max_duration }
-            }),
-        };
+        let executor = Executor::read(&executor?, self, &mut map);
         map.finish(&mut self.cx);
         Some(Phase { name, executor: executor?, warmup, graceful_stop, think })
     }
 
-    fn constant_vus(&mut self, map: &mut MapReader<'_>) -> Option<Executor> {
-        let vus = self.count(map, "vus", None);
-        let duration = self.length(map, "duration");
-        let ramp_per_s = map.get("ramp").and_then(|n| self.rate(n));
-        Some(Executor::ConstantVus { vus: vus?, duration: duration?, ramp_per_s })
-    }
-
-    /// k6's stages, or the short form: `vus`, `duration` and a `ramp` in users per second.
-    fn ramping_vus(&mut self, map: &mut MapReader<'_>, node: &Node) -> Option<Executor> {
-        let start_vus = self.count(map, "start_vus", Some(0));
-        if map.get("stages").is_some() {
-            let stages = self.stages(map);
-            return Some(Executor::RampingVus { start_vus: start_vus?, stages: stages? });
-        }
-        let vus = self.count(map, "vus", None);
-        let duration = self.length(map, "duration");
-        let ramp = map.require(&mut self.cx, "ramp").and_then(|n| self.rate(n));
-        let (start_vus, vus, duration, ramp) = (start_vus?, vus?, duration?, ramp?);
-        let rise = Duration::from_secs_f64(f64::from(vus.abs_diff(start_vus)) / ramp);
-        if rise > duration {
-            let message = format!("{vus} users at {ramp} per second take {rise:?}, longer than the phase");
-            self.cx.error(node, message);
-        }
-        let hold = duration.saturating_sub(rise);
-        let target = f64::from(vus);
-        let stages = vec![Stage { duration: rise, target }, Stage { duration: hold, target }];
-        Some(Executor::RampingVus { start_vus, stages })
-    }
-
-    fn constant_rate(&mut self, map: &mut MapReader<'_>) -> Option<Executor> {
-        let rate = map.require(&mut self.cx, "rate").and_then(|n| self.rate(n));
-        let unit = self.time_unit_s(map);
-        let duration = self.length(map, "duration");
-        let (vus, max_vus) = self.allocation(map);
-        let arrivals = self.arrivals(map);
-        Some(Executor::ConstantArrivalRate {
-            rate_per_s: rate? / unit,
-            duration: duration?,
-            vus: vus?,
-            max_vus: max_vus?,
-            arrivals,
-        })
-    }
-
-    fn ramping_rate(&mut self, map: &mut MapReader<'_>) -> Option<Executor> {
-        let start = map.get("start_rate").and_then(|n| self.rate_or_zero(n)).unwrap_or(0.0);
-        let unit = self.time_unit_s(map);
-        let stages = self.stages(map).map(|mut stages| {
-            stages.iter_mut().for_each(|s| s.target /= unit);
-            stages
-        });
-        let (vus, max_vus) = self.allocation(map);
-        let arrivals = self.arrivals(map);
-        Some(Executor::RampingArrivalRate {
-            start_rate_per_s: start / unit,
-            stages: stages?,
-            vus: vus?,
-            max_vus: max_vus?,
-            arrivals,
-        })
-    }
-
-    fn iterations(&mut self, map: &mut MapReader<'_>) -> Option<(u32, u64, Duration)> {
-        let vus = self.count(map, "vus", Some(1));
-        let iterations = match map.get("iterations") {
+    /// Iterations, one where the phase does not say.
+    pub(in crate::scenario) fn iterations(&mut self, map: &mut MapReader<'_>) -> Option<u64> {
+        match map.get("iterations") {
             Some(n) => self.cx.integer::<u64>(n),
             None => Some(1),
-        };
-        let longest = match map.get("max_duration") {
+        }
+    }
+
+    pub(in crate::scenario) fn max_duration(&mut self, map: &mut MapReader<'_>) -> Option<Duration> {
+        match map.get("max_duration") {
             Some(n) => self.duration(n),
             None => Some(MAX_DURATION),
-        };
-        Some((vus?, iterations?, longest?))
+        }
     }
 
     /// k6's `preAllocatedVUs` and `maxVUs`.
-    pub(super) fn allocation(&mut self, map: &mut MapReader<'_>) -> (Option<u32>, Option<u32>) {
+    pub(in crate::scenario) fn allocation(&mut self, map: &mut MapReader<'_>) -> (Option<u32>, Option<u32>) {
         let vus = self.count(map, "pre_allocated_vus", Some(10));
         let most = self.count(map, "max_vus", Some(vus.unwrap_or(10).max(1000)));
         (vus, most)
     }
 
-    fn time_unit_s(&mut self, map: &mut MapReader<'_>) -> f64 {
+    pub(in crate::scenario) fn time_unit_s(&mut self, map: &mut MapReader<'_>) -> f64 {
         let unit = map.get("time_unit").and_then(|n| self.duration(n)).unwrap_or(Duration::from_secs(1));
         unit.as_secs_f64().max(0.001)
     }
 
-    pub(super) fn arrivals(&mut self, map: &mut MapReader<'_>) -> Arrivals {
+    pub(in crate::scenario) fn arrivals(&mut self, map: &mut MapReader<'_>) -> Arrivals {
         let Some(node) = map.get("arrivals") else { return Arrivals::Constant };
         match node.as_str() {
             Some("constant") => Arrivals::Constant,
@@ -197,7 +117,7 @@ impl<'d> Parser<'d> {
         }
     }
 
-    fn stages(&mut self, map: &mut MapReader<'_>) -> Option<Vec<Stage>> {
+    pub(in crate::scenario) fn stages(&mut self, map: &mut MapReader<'_>) -> Option<Vec<Stage>> {
         let node = map.require(&mut self.cx, "stages")?;
         let items = self.cx.seq(node, "stages")?;
         let stages: Vec<_> = items
@@ -216,7 +136,7 @@ impl<'d> Parser<'d> {
         Some(stages)
     }
 
-    pub(super) fn count(
+    pub(in crate::scenario) fn count(
         &mut self,
         map: &mut MapReader<'_>,
         key: &'static str,
@@ -232,12 +152,16 @@ impl<'d> Parser<'d> {
         }
     }
 
-    fn length(&mut self, map: &mut MapReader<'_>, key: &'static str) -> Option<Duration> {
+    pub(in crate::scenario) fn length(
+        &mut self,
+        map: &mut MapReader<'_>,
+        key: &'static str,
+    ) -> Option<Duration> {
         map.require(&mut self.cx, key).and_then(|n| self.duration(n))
     }
 
     /// `10`, `10/s` or `600/m`: a rate above 0, as a number per second.
-    pub(super) fn rate(&mut self, node: &Node) -> Option<f64> {
+    pub(in crate::scenario) fn rate(&mut self, node: &Node) -> Option<f64> {
         let rate = self.rate_or_zero(node)?;
         if rate <= 0.0 {
             self.cx.error(node, "expected a rate above 0, such as 10/s");
@@ -246,7 +170,7 @@ impl<'d> Parser<'d> {
         Some(rate)
     }
 
-    fn rate_or_zero(&mut self, node: &Node) -> Option<f64> {
+    pub(in crate::scenario) fn rate_or_zero(&mut self, node: &Node) -> Option<f64> {
         let text = node.as_str().unwrap_or_default();
         let (number, unit) = text.split_once('/').unwrap_or((text, "s"));
         let per_s = match unit.trim() {
@@ -265,7 +189,7 @@ impl<'d> Parser<'d> {
         }
     }
 
-    pub(super) fn share(&mut self, node: &Node) -> Option<f64> {
+    pub(in crate::scenario) fn share(&mut self, node: &Node) -> Option<f64> {
         let value = self.cx.number(node)?;
         if value < 0.0 {
             self.cx.error(node, "expected a number of at least 0");

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use crate::scenario::{Arrivals, Executor, Scenario, Stage};
+use crate::scenario::{
+    Arrivals, ConstantArrivalRate, ConstantVus, RampingVus, Scenario, SharedIterations, Stage,
+};
 
 /// A valid scenario around some lines.
 fn with(lines: &str) -> String {
@@ -100,26 +102,28 @@ fn executors_take_k6s_options() {
     let s = Duration::from_secs;
     assert_eq!(
         executor("executor: ramping-vus, vus: 50, duration: 5m, ramp: 10/s"),
-        Executor::RampingVus {
+        RampingVus {
             start_vus: 0,
             stages: vec![Stage { duration: s(5), target: 50.0 }, Stage { duration: s(295), target: 50.0 }],
         }
+        .into()
     );
     assert_eq!(
         executor(
             "executor: constant-arrival-rate, rate: 120, time_unit: 1m, duration: 1m, arrivals: {gamma: 0.5}, max_vus: 20"
         ),
-        Executor::ConstantArrivalRate {
+        ConstantArrivalRate {
             rate_per_s: 2.0,
             duration: s(60),
             vus: 10,
             max_vus: 20,
             arrivals: Arrivals::Gamma { shape: 0.5 },
         }
+        .into()
     );
     assert_eq!(
         executor("executor: shared-iterations, vus: 3, iterations: 9"),
-        Executor::SharedIterations { vus: 3, iterations: 9, max_duration: s(600) }
+        SharedIterations { vus: 3, iterations: 9, max_duration: s(600) }.into()
     );
 }
 
@@ -132,16 +136,16 @@ fn a_mode_changes_what_it_says_and_nothing_else() {
     let phase = &scenario.mode("short").expect("a mode")[0];
     assert_eq!(
         phase.executor,
-        Executor::ConstantVus { vus: 9, duration: Duration::from_secs(2), ramp_per_s: None }
+        ConstantVus { vus: 9, duration: Duration::from_secs(2), ramp_per_s: None }.into()
     );
     assert!(phase.warmup && phase.think == 0.5);
     assert_eq!(scenario.mode("p").expect("a phase stands for itself").len(), 1);
-    assert!(scenario.mode("shrt").expect_err("none").contains("did you mean \"short\"?"));
+    assert!(scenario.mode("shrt").expect_err("none").to_string().contains("did you mean \"short\"?"));
 }
 
 #[test]
 fn searches_and_sweeps_are_read_and_checked() {
-    use crate::capacity::{Measure, Plan};
+    use crate::scenario::capacity::{Measure, Plan};
     let mode = |lines: &str| format!("modes:\n  m: {lines}\n");
     let scenario = load(&mode("{phases: [p], search: {rate: {from: 10/s, to: 600/m}, window: 5s}}"));
     assert!(scenario.expect_err("an empty range").contains("the highest rate is not above the lowest"));

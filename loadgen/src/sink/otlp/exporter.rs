@@ -110,26 +110,26 @@ impl Exporter {
     }
 
     /// What a reader of the summary should know.
-    pub(super) fn remarks(&self) -> Vec<String> {
+    pub(super) fn notes(&self) -> Vec<String> {
         let told = self.queue.lock().told.clone();
         let (signal, place, failures) = (self.signal.name(), &self.place, self.failures());
-        let mut remarks = Vec::new();
+        let mut notes = Vec::new();
         if let Some(problem) = told.problem {
             let lost = match failures {
                 0 => "none was lost".to_owned(),
                 1 => "1 was lost".to_owned(),
                 n => format!("{n} were lost"),
             };
-            remarks.push(format!(
+            notes.push(format!(
                 "OTLP {signal}: {place} did not take them for {:.1} s in all ({problem}); {} exports went out late, {lost}",
                 told.away.as_secs_f64(),
                 told.late
             ));
         }
         if told.rejected > 0 {
-            remarks.push(format!("OTLP {signal}: {place} threw away {} data points", told.rejected));
+            notes.push(format!("OTLP {signal}: {place} threw away {} data points", told.rejected));
         }
-        remarks
+        notes
     }
 }
 
@@ -139,18 +139,17 @@ impl Drop for Exporter {
     }
 }
 
-fn run(settings: &Settings, queue: &Queue, ready: &std::sync::mpsc::SyncSender<Result<(), String>>) {
-    let started = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|e| e.to_string())
-        .and_then(|runtime| {
-            let transport = {
-                let _inside = runtime.enter();
-                Transport::new(settings)?
-            };
-            Ok((runtime, transport))
-        });
+fn run(settings: &Settings, queue: &Queue, ready: &std::sync::mpsc::SyncSender<Result<(), SinkError>>) {
+    let started =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(SinkError::new).and_then(
+            |runtime| {
+                let transport = {
+                    let _inside = runtime.enter();
+                    Transport::new(settings)?
+                };
+                Ok((runtime, transport))
+            },
+        );
     // Nobody waits for the answer any more only where the program is ending.
     match started {
         Ok((runtime, mut transport)) => {

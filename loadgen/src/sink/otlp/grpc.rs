@@ -17,6 +17,7 @@ use super::{
     settings::{Settings, Signal},
     transport::Problem,
 };
+use crate::sink::SinkError;
 
 pub(super) struct Grpc {
     client: tonic::client::Grpc<Channel>,
@@ -26,13 +27,13 @@ pub(super) struct Grpc {
 
 impl Grpc {
     /// A channel that connects when the first message is sent, and again whenever it has to.
-    pub(super) fn new(settings: &Settings) -> Result<Self, String> {
+    pub(super) fn new(settings: &Settings) -> Result<Self, SinkError> {
         let mut endpoint = Endpoint::from_shared(settings.url.to_string())
             .and_then(|e| e.user_agent(concat!("assay-loadgen/", env!("CARGO_PKG_VERSION"))))
-            .map_err(|e| e.to_string())?
+            .map_err(SinkError::new)?
             .connect_timeout(settings.timeout);
         if settings.url.scheme() == "https" {
-            endpoint = endpoint.tls_config(tls(settings)?).map_err(|e| e.to_string())?;
+            endpoint = endpoint.tls_config(tls(settings)?).map_err(SinkError::new)?;
         }
         let mut client = tonic::client::Grpc::new(endpoint.connect_lazy());
         if settings.gzip {
@@ -42,11 +43,11 @@ impl Grpc {
             .headers
             .iter()
             .map(|(name, value)| {
-                let key = name.parse().map_err(|_| format!("the header {name} is not valid in gRPC"))?;
-                let value = value.parse().map_err(|_| format!("the header {name} is not valid in gRPC"))?;
+                let key = name.parse().map_err(|_| invalid(name))?;
+                let value = value.parse().map_err(|_| invalid(name))?;
                 Ok((key, value))
             })
-            .collect::<Result<_, String>>()?;
+            .collect::<Result<_, SinkError>>()?;
         Ok(Self { client, path: PathAndQuery::from_static(path(settings.signal)), headers })
     }
 
@@ -78,8 +79,14 @@ fn path(signal: Signal) -> &'static str {
     }
 }
 
-fn tls(settings: &Settings) -> Result<ClientTlsConfig, String> {
-    let read = |path: &Path| std::fs::read(path).map_err(|e| format!("{}: {e}", path.display()));
+/// The message leaves the value out, for headers carry secrets.
+fn invalid(header: &str) -> SinkError {
+    SinkError::new(format!("the header {header} is not valid in gRPC"))
+}
+
+fn tls(settings: &Settings) -> Result<ClientTlsConfig, SinkError> {
+    let read =
+        |path: &Path| std::fs::read(path).map_err(|e| SinkError::new(format!("{}: {e}", path.display())));
     let mut tls = ClientTlsConfig::new().with_native_roots();
     if let Some(ca) = &settings.ca {
         tls = tls.ca_certificate(Certificate::from_pem(read(ca)?));

@@ -16,8 +16,11 @@ use url::Url;
 
 use super::{settings::Settings, transport::Problem};
 use crate::{
-    client::{protocol::Version, tls},
-    scenario::TlsFiles,
+    client::{
+        protocol::Version,
+        tls::{self, TlsFiles},
+    },
+    sink::SinkError,
 };
 
 pub(super) struct Http {
@@ -27,12 +30,12 @@ pub(super) struct Http {
 }
 
 impl Http {
-    pub(super) fn new(settings: &Settings) -> Result<Self, String> {
+    pub(super) fn new(settings: &Settings) -> Result<Self, SinkError> {
         let mut headers = HeaderMap::new();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-protobuf"));
         for (name, value) in &settings.headers {
-            let name = HeaderName::try_from(name).map_err(|e| e.to_string())?;
-            let mut value = HeaderValue::try_from(value).map_err(|e| e.to_string())?;
+            let name = HeaderName::try_from(name).map_err(SinkError::new)?;
+            let mut value = HeaderValue::try_from(value).map_err(SinkError::new)?;
             value.set_sensitive(true);
             headers.insert(name, value);
         }
@@ -40,13 +43,14 @@ impl Http {
             headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
         }
         let files = TlsFiles { ca: settings.ca.clone(), client: settings.client.clone() };
-        let tls = tls::config(&files, Version::Http1, settings.url.scheme() == "https")?;
+        let tls =
+            tls::config(&files, Version::Http1, settings.url.scheme() == "https").map_err(SinkError::new)?;
         let client = Client::builder()
             .tls_backend_preconfigured((*tls).clone())
             .user_agent(concat!("assay-loadgen/", env!("CARGO_PKG_VERSION")))
             .default_headers(headers)
             .build()
-            .map_err(|e| e.to_string())?;
+            .map_err(SinkError::new)?;
         Ok(Self { client, url: settings.url.clone(), gzip: settings.gzip })
     }
 

@@ -53,12 +53,66 @@ pub enum Protocol {
 impl Protocol {
     /// # Errors
     /// Where the name is not one of a protocol that is spoken here.
-    pub fn parse(text: &str) -> Result<Self, String> {
+    pub fn parse(text: &str) -> Result<Self, SettingsError> {
         match text {
             "http/protobuf" => Ok(Self::HttpProtobuf),
             "grpc" => Ok(Self::Grpc),
-            other => Err(format!("{other:?} is not an OTLP protocol of loadgen; use http/protobuf or grpc")),
+            other => Err(SettingsError::Protocol(other.to_owned())),
         }
+    }
+}
+
+/// What is wrong with where or how exports go.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// An option or variable is wrong.
+    #[error("{by}: {error}")]
+    Named {
+        /// The option or variable.
+        by: String,
+        /// What is wrong with it.
+        error: Box<Self>,
+    },
+    /// Not the name of a protocol that loadgen speaks.
+    #[error("{0:?} is not an OTLP protocol of loadgen; use http/protobuf or grpc")]
+    Protocol(String),
+    /// The endpoint is not a URL.
+    #[error("the OTLP endpoint {text:?} is not a URL: {source}; write for example http://127.0.0.1:{port}")]
+    Endpoint {
+        /// The endpoint.
+        text: String,
+        /// What is wrong with it.
+        source: url::ParseError,
+        /// The protocol's usual port.
+        port: u16,
+    },
+    /// The endpoint has another scheme than http and https.
+    #[error(
+        "the OTLP endpoint {text:?} is neither http nor https; write for example http://127.0.0.1:{port}"
+    )]
+    Scheme {
+        /// The endpoint.
+        text: String,
+        /// The protocol's usual port.
+        port: u16,
+    },
+    /// A client certificate without its key, or the other way round.
+    #[error("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE and OTEL_EXPORTER_OTLP_CLIENT_KEY go together; set both")]
+    HalfOfAPair,
+    /// Not a number of milliseconds.
+    #[error("{0:?} is not a number of milliseconds, such as 10000")]
+    Timeout(String),
+    /// Not a compression of OTLP.
+    #[error("{0:?} is not a compression of OTLP; use gzip or none")]
+    Compression(String),
+    /// Not a list of headers. The message leaves the text out, for headers carry secrets.
+    #[error("write key=value, separated by commas, values percent-encoded")]
+    Headers,
+}
+
+impl SettingsError {
+    fn named(self, by: String) -> Self {
+        Self::Named { by, error: Box::new(self) }
     }
 }
 
@@ -105,7 +159,7 @@ impl Settings {
     ///
     /// # Errors
     /// Where the endpoint is not an http or https URL.
-    pub fn new(signal: Signal, protocol: Protocol, endpoint: &str) -> Result<Self, String> {
+    pub fn new(signal: Signal, protocol: Protocol, endpoint: &str) -> Result<Self, SettingsError> {
         Ok(Self {
             signal,
             protocol,
@@ -128,13 +182,13 @@ impl Settings {
         signal: Signal,
         given: &Given,
         variable: impl Fn(&str) -> Option<String>,
-    ) -> Result<Option<Self>, String> {
+    ) -> Result<Option<Self>, SettingsError> {
         let env = Environment { signal, variable: &variable };
         // Without a place to go to, whatever else is set is meant for others.
         let Some(named) = Named::find(given, &env) else { return Ok(None) };
         let protocol = match (given.protocol, env.of("PROTOCOL")) {
             (Some(protocol), _) => protocol,
-            (None, Some((name, text))) => Protocol::parse(&text).map_err(|e| format!("{name}: {e}"))?,
+            (None, Some((name, text))) => Protocol::parse(&text).map_err(|e| e.named(name))?,
             (None, None) => Protocol::default(),
         };
         let url = named.url(&env, protocol)?;
@@ -143,7 +197,7 @@ impl Settings {
             (Some(chain), Some(key)) => Some((chain, key)),
             (None, None) => None,
             _ => {
-                return Err("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE and OTEL_EXPORTER_OTLP_CLIENT_KEY go together; set both".to_owned());
+                return Err(SettingsError::HalfOfAPair);
             }
         };
         Ok(Some(Self {
@@ -153,16 +207,17 @@ impl Settings {
             headers: headers(&env)?,
             timeout: match env.of("TIMEOUT") {
                 None => TIMEOUT,
-                Some((name, text)) => text.parse().map(Duration::from_millis).map_err(|_| {
-                    format!("{name}: {text:?} is not a number of milliseconds, such as 10000")
-                })?,
+                Some((name, text)) => match text.parse() {
+                    Ok(ms) => Duration::from_millis(ms),
+                    Err(_) => return Err(SettingsError::Timeout(text).named(name)),
+                },
             },
             gzip: match env.of("COMPRESSION") {
                 None => false,
                 Some((_, text)) if text == "none" => false,
                 Some((_, text)) if text == "gzip" => true,
                 Some((name, text)) => {
-                    return Err(format!("{name}: {text:?} is not a compression of OTLP; use gzip or none"));
+                    return Err(SettingsError::Compression(text).named(name));
                 }
             },
             ca: file("CERTIFICATE"),
@@ -222,18 +277,18 @@ impl Named {
         named.or_else(|| variable(env.general("ENDPOINT"), true))
     }
 
-    fn url(&self, env: &Environment<'_>, protocol: Protocol) -> Result<Url, String> {
+    fn url(&self, env: &Environment<'_>, protocol: Protocol) -> Result<Url, SettingsError> {
         let insecure = env.of("INSECURE").is_some_and(|(_, text)| text.eq_ignore_ascii_case("true"));
         let url = match self.is_base {
             true => based(&self.text, env.signal, protocol, insecure),
             false => parse(&self.text, protocol, insecure),
         };
-        url.map_err(|e| format!("{}: {e}", self.by))
+        url.map_err(|e| e.named(self.by.clone()))
     }
 }
 
 /// A base endpoint: over HTTP the signal's path follows it, unless it is there.
-fn based(text: &str, signal: Signal, protocol: Protocol, insecure: bool) -> Result<Url, String> {
+fn based(text: &str, signal: Signal, protocol: Protocol, insecure: bool) -> Result<Url, SettingsError> {
     let mut url = parse(text, protocol, insecure)?;
     if protocol == Protocol::HttpProtobuf {
         let base = url.path().trim_end_matches('/');
@@ -244,8 +299,8 @@ fn based(text: &str, signal: Signal, protocol: Protocol, insecure: bool) -> Resu
     Ok(url)
 }
 
-fn parse(text: &str, protocol: Protocol, insecure: bool) -> Result<Url, String> {
-    let port = if protocol == Protocol::Grpc { 4317 } else { 4318 };
+fn parse(text: &str, protocol: Protocol, insecure: bool) -> Result<Url, SettingsError> {
+    let port: u16 = if protocol == Protocol::Grpc { 4317 } else { 4318 };
     let whole = match protocol {
         // gRPC endpoints may come without a scheme, whose place another variable takes.
         Protocol::Grpc if !text.contains("://") => {
@@ -253,24 +308,24 @@ fn parse(text: &str, protocol: Protocol, insecure: bool) -> Result<Url, String> 
         }
         _ => text.to_owned(),
     };
-    let url = Url::parse(&whole).map_err(|e| {
-        format!("the OTLP endpoint {text:?} is not a URL: {e}; write for example http://127.0.0.1:{port}")
+    let url = Url::parse(&whole).map_err(|source| SettingsError::Endpoint {
+        text: text.to_owned(),
+        source,
+        port,
     })?;
     if !matches!(url.scheme(), "http" | "https") {
-        return Err(format!(
-            "the OTLP endpoint {text:?} is neither http nor https; write for example http://127.0.0.1:{port}"
-        ));
+        return Err(SettingsError::Scheme { text: text.to_owned(), port });
     }
     Ok(url)
 }
 
 /// `key=value,key=value` with percent-encoded values; a signal's own replace those for all, name by name.
-fn headers(env: &Environment<'_>) -> Result<Vec<(String, String)>, String> {
+fn headers(env: &Environment<'_>) -> Result<Vec<(String, String)>, SettingsError> {
     let mut out: Vec<(String, String)> = Vec::new();
     for (name, text) in [env.general("HEADERS"), env.own("HEADERS")].into_iter().flatten() {
         for pair in text.split(',').map(str::trim).filter(|p| !p.is_empty()) {
             // The message leaves the text out: headers carry secrets.
-            let wrong = || format!("{name}: write key=value, separated by commas, values percent-encoded");
+            let wrong = || SettingsError::Headers.named(name.clone());
             let (key, value) = pair.split_once('=').ok_or_else(wrong)?;
             let key = key.trim().to_ascii_lowercase();
             let value = percent_decode_str(value.trim()).decode_utf8().map_err(|_| wrong())?.into_owned();

@@ -60,15 +60,15 @@ impl MetricsSink for SpanSink {
         self.exporter.failures()
     }
 
-    fn remarks(&self) -> Vec<String> {
-        let mut remarks = self.exporter.remarks();
+    fn notes(&self) -> Vec<String> {
+        let mut notes = self.exporter.notes();
         let (made, dropped) = self.tracer.counts();
         if dropped > 0 {
-            remarks.push(format!(
+            notes.push(format!(
                 "traces: {dropped} of {made} spans were dropped, for more came within a second than can wait; lower --trace-sample"
             ));
         }
-        remarks
+        notes
     }
 
     fn finish(&mut self) -> Result<(), SinkError> {

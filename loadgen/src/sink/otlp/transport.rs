@@ -12,6 +12,7 @@ use super::{
     http::Http,
     settings::{Protocol, Settings},
 };
+use crate::sink::SinkError;
 
 /// A connection to the receiver, made when it is needed.
 pub(super) enum Transport {
@@ -38,7 +39,7 @@ pub(super) struct Taken {
 
 impl Transport {
     /// A transport for the settings; nothing is connected yet. To be called inside the runtime.
-    pub(super) fn new(settings: &Settings) -> Result<Self, String> {
+    pub(super) fn new(settings: &Settings) -> Result<Self, SinkError> {
         Ok(match settings.protocol {
             Protocol::HttpProtobuf => Self::Http(Box::new(Http::new(settings)?)),
             Protocol::Grpc => Self::Grpc(Box::new(Grpc::new(settings)?)),

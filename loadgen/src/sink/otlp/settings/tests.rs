@@ -2,7 +2,11 @@
 
 use super::*;
 
-fn resolve(signal: Signal, given: &Given, variables: &[(&str, &str)]) -> Result<Option<Settings>, String> {
+fn resolve(
+    signal: Signal,
+    given: &Given,
+    variables: &[(&str, &str)],
+) -> Result<Option<Settings>, SettingsError> {
     Settings::resolve(signal, given, |name| {
         variables.iter().find(|(n, _)| *n == name).map(|(_, v)| (*v).to_owned())
     })
@@ -79,7 +83,8 @@ fn headers_are_decoded_and_never_shown() {
 fn what_is_wrong_is_named() {
     let check = |name: &str, value: &str, want: &str| {
         let variables = [(ALL, "http://a:1"), (name, value)];
-        let got = resolve(Signal::Metrics, &Given::default(), &variables).map(drop).expect_err("wrong");
+        let got =
+            resolve(Signal::Metrics, &Given::default(), &variables).map(drop).expect_err("wrong").to_string();
         assert!(got.starts_with(name) && got.contains(want), "{got}");
         assert!(!got.contains("s3cret"), "{got}");
     };

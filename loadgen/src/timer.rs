@@ -7,6 +7,8 @@
 //! Invariant: a [`Slot`] has at most one live entry in the queue, so a timeout that is moved for each
 //! request costs no memory, however many requests there are.
 
+mod alarm;
+
 use std::{
     cell::{Cell, RefCell},
     cmp::Reverse,
@@ -18,7 +20,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::alarm::Alarm;
+use self::alarm::Alarm;
 
 /// The least time from setting the alarm to its ringing: how late a timer may ring that is due before.
 const SLACK: Duration = Duration::from_micros(100);

@@ -10,7 +10,7 @@ use httparse::Header;
 use super::{
     ErrorClass, Failure, connection::Connection, origin::Origin, outgoing::Outgoing, sse, stamped::Stamps,
 };
-use crate::engine::timer::Slot;
+use crate::timer::Slot;
 
 /// The most bytes of a body that are kept for checks and captures.
 pub(crate) const MAX_KEPT_BYTES: usize = 16 * 1024 * 1024;
@@ -51,7 +51,7 @@ pub(super) trait Intake {
 }
 
 /// Sends `request` and receives the response; events go to `on_event` with the time of their last byte.
-pub(crate) async fn exchange(
+pub(crate) async fn fetch_reply(
     connection: &mut Connection,
     request: &Outgoing<'_>,
     origin: &Origin,
@@ -69,7 +69,7 @@ pub(crate) async fn exchange(
         on_head,
         on_event,
     };
-    connection.exchange(request, origin, deadline, &mut receiver).await?;
+    connection.transfer(request, origin, deadline, &mut receiver).await?;
     let Receiver { status, headers, kept, .. } = receiver;
     connection.served += 1;
     Ok(Reply { status, headers, body: Bytes::from(kept) })

@@ -20,12 +20,12 @@ mod linux {
 
     use super::{Instant, io};
 
-    pub(in crate::engine) struct Alarm {
+    pub(in crate::timer) struct Alarm {
         fd: AsyncFd<OwnedFd>,
     }
 
     impl Alarm {
-        pub(in crate::engine) fn new() -> io::Result<Self> {
+        pub(in crate::timer) fn new() -> io::Result<Self> {
             let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
             let fd = timerfd_create(TimerfdClockId::Monotonic, flags)?;
             // Deprecated for types whose descriptor may change under it; an `OwnedFd` keeps its own.
@@ -35,7 +35,7 @@ mod linux {
         }
 
         /// Rings at `at`, at once where that has passed.
-        pub(in crate::engine) fn set(&self, at: Instant) {
+        pub(in crate::timer) fn set(&self, at: Instant) {
             let wait = at.saturating_duration_since(Instant::now());
             let value = Timespec {
                 tv_sec: i64::try_from(wait.as_secs()).unwrap_or(i64::MAX),
@@ -49,7 +49,7 @@ mod linux {
         }
 
         /// Returns when it has rung.
-        pub(in crate::engine) async fn rang(&self) -> io::Result<()> {
+        pub(in crate::timer) async fn rang(&self) -> io::Result<()> {
             loop {
                 let mut ready = self.fd.readable().await?;
                 let mut count = [0u8; 8];
@@ -70,24 +70,24 @@ mod portable {
 
     use super::{Instant, io};
 
-    pub(in crate::engine) struct Alarm {
+    pub(in crate::timer) struct Alarm {
         at: Cell<Option<Instant>>,
         changed: Notify,
     }
 
     impl Alarm {
-        pub(in crate::engine) fn new() -> io::Result<Self> {
+        pub(in crate::timer) fn new() -> io::Result<Self> {
             Ok(Self { at: Cell::new(None), changed: Notify::new() })
         }
 
         /// Rings at `at`, at once where that has passed.
-        pub(in crate::engine) fn set(&self, at: Instant) {
+        pub(in crate::timer) fn set(&self, at: Instant) {
             self.at.set(Some(at));
             self.changed.notify_one();
         }
 
         /// Returns when it has rung.
-        pub(in crate::engine) async fn rang(&self) -> io::Result<()> {
+        pub(in crate::timer) async fn rang(&self) -> io::Result<()> {
             loop {
                 match self.at.get() {
                     Some(at) => tokio::select! {

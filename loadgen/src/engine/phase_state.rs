@@ -1,11 +1,11 @@
-//! What users of a worker are told while a phase runs. Invariant: a signal never goes back: a phase that is
+//! Whether the users of a worker may start iterations while a phase runs. Invariant: a signal never goes back: a phase that is
 //! to end ends.
 
 use std::{cell::Cell, rc::Rc, time::Instant};
 
 use tokio::sync::Notify;
 
-use super::timer::Slot;
+use crate::timer::Slot;
 
 /// The state of the current phase on one worker; cloning shares it.
 #[derive(Clone)]

@@ -9,7 +9,48 @@ use std::time::Duration;
 use rand::{SeedableRng, rngs::SmallRng};
 use rand_distr::{Distribution, Exp1, Gamma};
 
-use crate::scenario::{Arrivals, Executor, Stage};
+use super::line::{Stage, value_at};
+
+/// A schedule that starts iterations.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Schedule {
+    /// Iterations each second at the start.
+    pub(crate) start_rate_per_s: f64,
+    /// The stages, whose targets are iterations each second.
+    pub(crate) stages: Vec<Stage>,
+    /// How the gaps between starts are drawn.
+    pub(crate) arrivals: Arrivals,
+    /// Whether the first iteration starts with the phase, and not a gap later.
+    pub(crate) starts_at_once: bool,
+    /// Users that are there from the start.
+    pub(crate) users: u32,
+}
+
+/// How the gaps between the starts of iterations are drawn.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Arrivals {
+    /// Even gaps.
+    Constant,
+    /// Exponential gaps: independent users.
+    Poisson,
+    /// Gaps of a gamma distribution: a shape below 1 makes bursts, above 1 evens out.
+    Gamma {
+        /// The shape; 1 is Poisson.
+        shape: f64,
+    },
+}
+
+impl Schedule {
+    /// Iterations each second that are asked for `at` into the phase.
+    pub(crate) fn rate_at(&self, at: Duration) -> f64 {
+        value_at(self.start_rate_per_s, &self.stages, at)
+    }
+
+    /// The starts, as times into the phase.
+    pub(crate) fn starts(self, seed: u64) -> Starts {
+        Starts::new(self, seed)
+    }
+}
 
 /// The starts of a phase, as times into it.
 pub(crate) struct Starts {
@@ -32,17 +73,8 @@ enum Gaps {
 }
 
 impl Starts {
-    /// The starts of an executor; `None` where its users set the pace.
-    pub(crate) fn new(executor: &Executor, seed: u64) -> Option<Self> {
-        let (rate, mut stages, arrivals, is_ramping) = match executor {
-            Executor::ConstantArrivalRate { rate_per_s, duration, arrivals, .. } => {
-                (*rate_per_s, vec![Stage { duration: *duration, target: *rate_per_s }], *arrivals, false)
-            }
-            Executor::RampingArrivalRate { start_rate_per_s, stages, arrivals, .. } => {
-                (*start_rate_per_s, stages.clone(), *arrivals, true)
-            }
-            _ => return None,
-        };
+    fn new(schedule: Schedule, seed: u64) -> Self {
+        let Schedule { start_rate_per_s, mut stages, arrivals, starts_at_once, .. } = schedule;
         stages.reverse();
         let gaps = match arrivals {
             Arrivals::Constant => Gaps::Even,
@@ -52,7 +84,7 @@ impl Starts {
             }
         };
         let mut starts = Self {
-            rate,
+            rate: start_rate_per_s,
             stages,
             stage_at: 0.0,
             integral: 0.0,
@@ -60,11 +92,10 @@ impl Starts {
             gaps,
             rng: SmallRng::seed_from_u64(seed),
         };
-        // At an even rate the first starts at once; random gaps and ramps begin with a gap.
-        if is_ramping || arrivals != Arrivals::Constant {
+        if !starts_at_once {
             starts.next = starts.gap();
         }
-        Some(starts)
+        starts
     }
 
     fn gap(&mut self) -> f64 {
@@ -112,14 +143,16 @@ fn solve(from: f64, slope: f64, area: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scenario::executor::{ConstantArrivalRate, Executor, Plan, RampingArrivalRate};
 
     fn constant(rate_per_s: f64, seconds: u64, arrivals: Arrivals) -> Executor {
         let duration = Duration::from_secs(seconds);
-        Executor::ConstantArrivalRate { rate_per_s, duration, vus: 1, max_vus: 1, arrivals }
+        ConstantArrivalRate { rate_per_s, duration, vus: 1, max_vus: 1, arrivals }.into()
     }
 
     fn starts(executor: &Executor, seed: u64) -> Vec<f64> {
-        Starts::new(executor, seed).expect("an open model").map(|d| d.as_secs_f64()).collect()
+        let Plan::Schedule(schedule) = executor.plan() else { panic!("an open model") };
+        schedule.starts(seed).map(|d| d.as_secs_f64()).collect()
     }
 
     #[test]
@@ -137,14 +170,9 @@ mod tests {
             Stage { duration: Duration::from_secs(10), target: 100.0 },
             Stage { duration: Duration::from_secs(10), target: 0.0 },
         ];
-        let e = Executor::RampingArrivalRate {
-            start_rate_per_s: 0.0,
-            stages,
-            vus: 1,
-            max_vus: 1,
-            arrivals: Arrivals::Constant,
-        };
-        let got = starts(&e, 1);
+        let arrivals = Arrivals::Constant;
+        let e = RampingArrivalRate { start_rate_per_s: 0.0, stages, vus: 1, max_vus: 1, arrivals };
+        let got = starts(&e.into(), 1);
         assert!((999..=1000).contains(&got.len()), "{}", got.len());
         // The n-th start of the rise is at sqrt(n / 5).
         assert!((got[4] - 1.0).abs() < 1e-9 && (got[124] - 5.0).abs() < 1e-9);

@@ -6,39 +6,27 @@
 //! `created-timestamp-zero-ingestion` (`scrape/scrape.go`, v3.5). Invariant: a zero is never written at or
 //! before a sample that the series already has, nor before the run.
 
-use std::collections::HashMap;
-
-use assay_model::{FloatHistogram, Histogram, Labels};
+use assay_model::{FloatHistogram, Histogram};
 
 use super::{Row, RowValue};
 
-/// What is known of the series that have a start.
-#[derive(Debug)]
-pub(super) struct Births {
-    run_start_ms: i64,
-    /// The start that was last seen of each series, and the time of its last sample.
-    seen: HashMap<Labels, (i64, i64)>,
+/// What is known of when a series began.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Began {
+    /// The start that was last seen, and the time of the last sample that had one.
+    seen: Option<(i64, i64)>,
 }
 
-impl Births {
-    pub(super) fn new(run_start_ms: i64) -> Self {
-        Self { run_start_ms, seen: HashMap::new() }
-    }
-
-    /// The time and the zero to write before this row, where there is one. It comes again where a series
-    /// starts anew, after a restart of its target.
-    pub(super) fn zero_before(&mut self, row: &Row) -> Option<(i64, RowValue)> {
+impl Began {
+    /// The time and the zero to write before this row, if there is one. It comes again when a series starts anew,
+    /// after a restart of its target.
+    pub(super) fn zero_before(&mut self, row: &Row, run_start_ms: i64) -> Option<(i64, RowValue)> {
         let start_ms = row.start_ms?;
-        let last = match self.seen.get_mut(&row.labels) {
-            Some(entry) => std::mem::replace(entry, (start_ms, row.t_ms)),
-            None => {
-                self.seen.insert(row.labels.clone(), (start_ms, row.t_ms));
-                (i64::MIN, i64::MIN)
-            }
-        };
-        let is_new = last.0 != start_ms && start_ms > last.1;
-        let inside = start_ms >= self.run_start_ms && start_ms < row.t_ms;
-        if is_new && inside { zero_of(&row.value).map(|zero| (start_ms, zero)) } else { None }
+        let (last_start_ms, last_ms) =
+            self.seen.replace((start_ms, row.t_ms)).unwrap_or((i64::MIN, i64::MIN));
+        let is_new = last_start_ms != start_ms && start_ms > last_ms;
+        let is_inside = start_ms >= run_start_ms && start_ms < row.t_ms;
+        if is_new && is_inside { zero_of(&row.value).map(|zero| (start_ms, zero)) } else { None }
     }
 }
 
@@ -67,14 +55,19 @@ fn zero_of(value: &RowValue) -> Option<RowValue> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
+
+    use assay_model::Labels;
+
     use super::*;
 
     #[test]
     fn a_zero_comes_where_a_series_begins_inside_the_run() {
-        let mut births = Births::new(1000);
+        let mut series: HashMap<String, Began> = HashMap::new();
         let mut check = |name: &str, start_ms: i64, t_ms: i64, v: f64, want: Option<i64>| {
             let labels = Labels::from_pairs([("__name__", name)]);
-            let zero = births.zero_before(&Row::float(labels, t_ms, v).since(start_ms));
+            let row = Row::float(labels, t_ms, v).since(start_ms);
+            let zero = series.entry(name.to_owned()).or_default().zero_before(&row, 1000);
             assert_eq!(zero.map(|(t, _)| t), want, "{name} at {t_ms}");
         };
         check("late", 1500, 2000, 3.0, Some(1500));
@@ -94,6 +87,6 @@ mod tests {
             Histogram { schema: 3, zero_threshold: 0.5, count: 2, zero_count: 2, ..Histogram::default() };
         let row = Row::histogram(Labels::empty(), 20, value).since(10);
         let want = Histogram { schema: 3, zero_threshold: 0.5, ..Histogram::default() };
-        assert_eq!(Births::new(0).zero_before(&row), Some((10, RowValue::Histogram(want))));
+        assert_eq!(Began::default().zero_before(&row, 0), Some((10, RowValue::Histogram(want))));
     }
 }

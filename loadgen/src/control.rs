@@ -1,0 +1,45 @@
+//! Steering a run from outside: from a keyboard, a signal handler, an alert.
+//!
+//! Invariant: a handle never blocks, and steering a run that has ended does nothing.
+
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+/// What a run may be asked to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Signal {
+    Stop,
+    EndPhase,
+    Pause(bool),
+}
+
+/// Steers a run from outside.
+#[derive(Clone, Debug)]
+pub struct Control {
+    signals: UnboundedSender<Signal>,
+}
+
+/// The run's end of its [`Control`]s.
+pub(crate) type Signals = UnboundedReceiver<Signal>;
+
+impl Control {
+    /// A handle, and the end that a run listens at.
+    pub(crate) fn new() -> (Self, Signals) {
+        let (signals, receiver) = unbounded_channel();
+        (Self { signals }, receiver)
+    }
+
+    /// Ends the run: requests in flight get a second, the record is completed.
+    pub fn stop(&self) {
+        let _ = self.signals.send(Signal::Stop);
+    }
+
+    /// Ends the current phase, as if its time were over.
+    pub fn end_phase(&self) {
+        let _ = self.signals.send(Signal::EndPhase);
+    }
+
+    /// Holds new iterations back, or lets them go on.
+    pub fn pause(&self, paused: bool) {
+        let _ = self.signals.send(Signal::Pause(paused));
+    }
+}

@@ -1,0 +1,156 @@
+//! A search or a sweep as a scenario describes it: which rates are tried, and what a window has to keep.
+//!
+//! Invariant: every rate that can be tried is above 0; what the windows showed is not known here.
+
+use std::time::Duration;
+
+use super::{Arrivals, ConstantArrivalRate, Phase};
+
+/// A search or a sweep, as a scenario's mode describes it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Capacity {
+    /// Which rates are tried.
+    pub plan: Plan,
+    /// What a window has to keep.
+    pub limits: Limits,
+    /// What all windows have in common.
+    pub shape: Shape,
+}
+
+/// Which rates are tried.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Plan {
+    /// Rates that depend on what the windows before have shown.
+    Search(SearchPlan),
+    /// These rates in this order, in iterations each second.
+    Sweep(Vec<f64>),
+}
+
+/// What all windows have in common.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Shape {
+    /// How long iterations are started in each.
+    pub window: Duration,
+    /// How long the target is left alone before each.
+    pub rest: Duration,
+    /// Users that are there from the start.
+    pub vus: u32,
+    /// Users that there may be at most.
+    pub max_vus: u32,
+    /// How the gaps between starts are drawn.
+    pub arrivals: Arrivals,
+    /// How long iterations may take to end after the window's time.
+    pub graceful_stop: Duration,
+    /// What think times are multiplied by.
+    pub think: f64,
+}
+
+impl Capacity {
+    /// The same with windows and rests multiplied by `scale`; rates stay.
+    #[must_use]
+    pub fn scaled(&self, scale: f64) -> Self {
+        let mut scaled = self.clone();
+        scaled.shape.window = self.shape.window.mul_f64(scale);
+        scaled.shape.rest = self.shape.rest.mul_f64(scale);
+        scaled
+    }
+
+    /// The phase of the window with this number, from 1, at this rate.
+    #[must_use]
+    pub fn phase(&self, number: usize, rate_per_s: f64) -> Phase {
+        let kind = match self.plan {
+            Plan::Search(_) => "search",
+            Plan::Sweep(_) => "sweep",
+        };
+        let executor = ConstantArrivalRate {
+            rate_per_s,
+            duration: self.shape.window,
+            vus: self.shape.vus,
+            max_vus: self.shape.max_vus,
+            arrivals: self.shape.arrivals,
+        };
+        Phase {
+            name: format!("{kind}-{number:02}-{rate_per_s}/s"),
+            executor: executor.into(),
+            warmup: false,
+            graceful_stop: self.shape.graceful_stop,
+            think: self.shape.think,
+        }
+    }
+}
+
+/// The plan of a search. Rates are iterations each second.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SearchPlan {
+    /// The first rate.
+    pub from_per_s: f64,
+    /// The highest rate that is tried.
+    pub to_per_s: f64,
+    /// What the rate is multiplied by until it breaks; above 1.
+    pub factor: f64,
+    /// The search is over when the gap between the highest rate that held and the lowest that broke is at most
+    /// this share of the latter.
+    pub precision: f64,
+    /// How many windows have to hold at the rate that is reported.
+    pub confirm: u32,
+    /// The most windows.
+    pub max_windows: u32,
+}
+
+/// What a window has to keep. Shares are between 0 and 1.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Limits {
+    /// At least this share of the requests is good: they succeed and meet their steps' objectives.
+    pub good: f64,
+    /// At most this share of the requests fails; `None` for what `good` allows.
+    pub errors: Option<f64>,
+    /// At most this share of the iterations never starts.
+    pub dropped: f64,
+    /// At least this share of the iterations that are due is worked off in time.
+    pub throughput: f64,
+    /// Percentiles of times.
+    pub percentiles: Vec<PercentileLimit>,
+}
+
+/// A percentile of a time and the most that it may be.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PercentileLimit {
+    /// Which time.
+    pub measure: Measure,
+    /// Which percentile, as it is written: `p99`.
+    pub percentile: &'static str,
+    /// The most that it may be.
+    pub at_most: Duration,
+}
+
+/// A time that is measured of every request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Measure {
+    /// From the first byte sent.
+    Duration,
+    /// From the scheduled instant.
+    Latency,
+    /// From the first byte sent to the first content of a stream.
+    FirstChunk,
+}
+
+/// The percentiles that may be limited.
+pub(crate) const PERCENTILES: [&str; 5] = ["p50", "p90", "p95", "p99", "p99.9"];
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { good: 0.99, errors: None, dropped: 0.01, throughput: 0.9, percentiles: Vec::new() }
+    }
+}
+
+impl Measure {
+    /// Its name in a scenario.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Duration => "duration",
+            Self::Latency => "latency",
+            Self::FirstChunk => "first_chunk",
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! `per-vu-iterations`: each user does a number of iterations.
+
+use std::time::Duration;
+
+use assay_yaml::MapReader;
+
+use super::{Budget, Executes, Plan, length, users};
+use crate::scenario::parse::Parser;
+
+/// Each user does a number of iterations.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PerVuIterations {
+    /// How many users.
+    pub vus: u32,
+    /// Iterations of each.
+    pub iterations: u64,
+    /// When the phase ends even if not all are done.
+    pub max_duration: Duration,
+}
+
+impl Executes for PerVuIterations {
+    const NAME: &'static str = "per-vu-iterations";
+
+    fn read(p: &mut Parser<'_>, options: &mut MapReader<'_>) -> Option<Self> {
+        let vus = p.count(options, "vus", Some(1));
+        let iterations = p.iterations(options);
+        let max_duration = p.max_duration(options);
+        Some(Self { vus: vus?, iterations: iterations?, max_duration: max_duration? })
+    }
+
+    fn describe(&self) -> String {
+        format!("{} with {} iterations each, {} at most", users(self.vus), self.iterations, length(self.max_duration))
+    }
+
+    fn duration(&self) -> Duration {
+        self.max_duration
+    }
+
+    fn max_users(&self) -> u32 {
+        self.vus
+    }
+
+    fn scaled(&self, scale: f64) -> Self {
+        Self { max_duration: self.max_duration.mul_f64(scale), ..*self }
+    }
+
+    fn plan(&self) -> Plan<'_> {
+        let whole = Duration::ZERO..self.max_duration;
+        let active = move |index: u32| if index < self.vus { vec![whole.clone()] } else { Vec::new() };
+        Plan::Users { active: Box::new(active), budget: Budget::PerUser(self.iterations) }
+    }
+}
