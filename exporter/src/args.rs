@@ -1,340 +1,315 @@
-//! The command line, in node_exporter's words.
+//! The command line: node_exporter's switches, and ours.
 //!
-//! Invariant: every collector of the registry has `--collector.NAME` and `--no-collector.NAME`, without being
-//! listed here.
+//! Invariant: there is one table of switches, [`GENERAL`] and those of the collectors; parsing, help and defaults come
+//! from it, and every collector has `--collector.NAME` and `--no-collector.NAME` without being listed here.
 
-use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
+mod general;
 
-use clap::{Arg, ArgAction, ArgMatches, Args as ArgsGroup, Command, FromArgMatches, Parser, ValueEnum};
-use exporter::{
-    DISKS_EXCLUDED, FILESYSTEM_TYPES_EXCLUDED, Filter, MOUNT_POINTS_EXCLUDED, NETSTAT_FIELDS, Options, Paths,
-    ServeOptions, VMSTAT_FIELDS, WebConfig, collector,
-};
+use std::{collections::BTreeSet, ffi::OsString, path::PathBuf, sync::Arc, time::Duration};
 
-/// Shows this host's metrics to Prometheus, under node_exporter's names.
-#[derive(Debug, Parser)]
-#[command(name = "exporter", version, max_term_width = 110)]
+use clap::{Arg, ArgAction, ArgMatches, Command, parser::ValueSource};
+use exporter::{Flag, Kind, Options, OptionsError, Paths, ServeOptions, Settings, WebConfig, collector};
+
+use self::general::{EXCLUSIVE, GENERAL, IGNORED};
+
+/// What the command line asks for.
+#[derive(Debug)]
 pub(crate) struct Args {
-    /// Address to listen on; `:9100` is every address of this host. May be repeated.
-    #[arg(long = "web.listen-address", value_name = "ADDRESS", default_value = ":9100")]
+    pub(crate) options: Options,
     pub(crate) listen_addresses: Vec<String>,
-
-    /// Path of the metrics.
-    #[arg(long = "web.telemetry-path", value_name = "PATH", default_value = "/metrics")]
+    pub(crate) systemd_socket: bool,
+    pub(crate) log_level: String,
+    pub(crate) log_format: String,
+    pub(crate) push: Option<exporter::PushOptions>,
     telemetry_path: String,
-
-    /// Scrapes that may run at once; 0 for any number.
-    #[arg(long = "web.max-requests", value_name = "N", default_value_t = 40)]
     max_requests: usize,
-
-    /// TLS, users and headers, in the format of Prometheus' exporters; read anew when it changes.
-    #[arg(long = "web.config.file", value_name = "FILE")]
     web_config: Option<PathBuf>,
-
-    /// Leave out the exporter's own process (`process_*`) and build.
-    #[arg(long = "web.disable-exporter-metrics")]
-    disable_exporter_metrics: bool,
-
-    /// Where /proc is.
-    #[arg(long = "path.procfs", value_name = "DIR", default_value = "/proc")]
-    procfs: PathBuf,
-
-    /// Where /sys is.
-    #[arg(long = "path.sysfs", value_name = "DIR", default_value = "/sys")]
-    sysfs: PathBuf,
-
-    /// Where the host's root is.
-    #[arg(long = "path.rootfs", value_name = "DIR", default_value = "/")]
-    rootfs: PathBuf,
-
-    /// Where udev keeps what it knows of the disks.
-    #[arg(long = "path.udev.data", value_name = "DIR", default_value = "/run/udev/data")]
-    udev_data: PathBuf,
-
-    /// Disks to leave out.
-    #[arg(long = "collector.diskstats.device-exclude", value_name = "REGEX", default_value = DISKS_EXCLUDED)]
-    disks_exclude: String,
-
-    /// The only disks to show.
-    #[arg(long = "collector.diskstats.device-include", value_name = "REGEX", default_value = "")]
-    disks_include: String,
-
-    /// Mount points to leave out.
-    #[arg(
-        long = "collector.filesystem.mount-points-exclude",
-        value_name = "REGEX",
-        default_value = MOUNT_POINTS_EXCLUDED
-    )]
-    mount_points_exclude: String,
-
-    /// The only mount points to show.
-    #[arg(long = "collector.filesystem.mount-points-include", value_name = "REGEX", default_value = "")]
-    mount_points_include: String,
-
-    /// File system types to leave out.
-    #[arg(
-        long = "collector.filesystem.fs-types-exclude",
-        value_name = "REGEX",
-        default_value = FILESYSTEM_TYPES_EXCLUDED
-    )]
-    filesystem_types_exclude: String,
-
-    /// The only file system types to show.
-    #[arg(long = "collector.filesystem.fs-types-include", value_name = "REGEX", default_value = "")]
-    filesystem_types_include: String,
-
-    /// How long a mount may take to answer.
-    #[arg(
-        long = "collector.filesystem.mount-timeout",
-        value_name = "DURATION",
-        default_value = "5s",
-        value_parser = duration
-    )]
-    mount_timeout: Duration,
-
-    /// Network devices whose traffic to leave out.
-    #[arg(long = "collector.netdev.device-exclude", value_name = "REGEX", default_value = "")]
-    network_devices_exclude: String,
-
-    /// The only network devices whose traffic to show.
-    #[arg(long = "collector.netdev.device-include", value_name = "REGEX", default_value = "")]
-    network_devices_include: String,
-
-    /// Network devices whose properties to leave out.
-    #[arg(long = "collector.netclass.ignored-devices", value_name = "REGEX", default_value = "")]
-    network_classes_exclude: String,
-
-    /// Leave out the speed of links whose speed is unknown.
-    #[arg(long = "collector.netclass.ignore-invalid-speed")]
-    ignore_invalid_speed: bool,
-
-    /// Devices whose neighbours to leave out.
-    #[arg(long = "collector.arp.device-exclude", value_name = "REGEX", default_value = "")]
-    arp_devices_exclude: String,
-
-    /// The only devices whose neighbours to show.
-    #[arg(long = "collector.arp.device-include", value_name = "REGEX", default_value = "")]
-    arp_devices_include: String,
-
-    /// Protocols' fields to show.
-    #[arg(long = "collector.netstat.fields", value_name = "REGEX", default_value = NETSTAT_FIELDS)]
-    netstat_fields: String,
-
-    /// Fields of /proc/vmstat to show.
-    #[arg(long = "collector.vmstat.fields", value_name = "REGEX", default_value = VMSTAT_FIELDS)]
-    vmstat_fields: String,
-
-    /// Where other programs leave metrics as `*.prom` files. May be repeated.
-    #[arg(long = "collector.textfile.directory", value_name = "DIR")]
-    textfile_directories: Vec<PathBuf>,
-
-    /// NVML's file, where it is not the one that the driver installs.
-    #[arg(long = "collector.gpu.nvml-library", value_name = "FILE")]
-    nvml_library: Option<PathBuf>,
-
-    /// The label with the host's name on GPU metrics; newer dashboards have `hostname`.
-    #[arg(long = "collector.gpu.hostname-label", value_name = "NAME", default_value = "Hostname")]
-    gpu_hostname_label: String,
-
-    /// Only messages at least as grave.
-    #[arg(long = "log.level", value_name = "LEVEL", default_value = "info")]
-    pub(crate) log_level: LogLevel,
-
-    /// How messages are written, on standard error.
-    #[arg(long = "log.format", value_name = "FORMAT", default_value = "logfmt")]
-    pub(crate) log_format: LogFormat,
-
-    #[command(flatten)]
-    toggles: Toggles,
 }
 
-/// How grave a message is.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub(crate) enum LogLevel {
-    /// Everything.
-    Debug,
-    /// What happens once.
-    Info,
-    /// What may be wrong.
-    Warn,
-    /// What is wrong.
-    Error,
-}
+/// What is wrong with the command line, one problem a line.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", .0.join("\n"))]
+pub(crate) struct ArgsError(Vec<String>);
 
-/// How a message is written.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub(crate) enum LogFormat {
-    /// `time=… level=… msg=…`.
-    Logfmt,
-    /// An object on a line.
-    Json,
-}
+const DISABLE_DEFAULTS: &str = "collector.disable-defaults";
 
 impl Args {
-    /// The exporter's options.
-    ///
-    /// # Errors
-    /// Where a pattern is no regular expression.
-    pub(crate) fn options(&self) -> anyhow::Result<Options> {
-        let filter = |option: &str, include: &str, exclude: &str| -> anyhow::Result<Filter> {
-            Ok(Filter {
-                include: Options::pattern(&format!("--collector.{option}-include"), include)?,
-                exclude: Options::pattern(&format!("--collector.{option}-exclude"), exclude)?,
+    /// Reads the arguments; help, version and what clap refuses end the process.
+    pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, ArgsError> {
+        let arguments = expand_files(arguments)?;
+        Self::from_matches(&command().get_matches_from(arguments))
+    }
+
+    fn from_matches(matches: &ArgMatches) -> Result<Self, ArgsError> {
+        let mut problems = Vec::new();
+        let mut settings = Settings::default();
+        for flag in collector::flags() {
+            if let Some(problem) = set(&mut settings, flag, matches).err() {
+                problems.push(problem.to_string());
+            }
+        }
+        for name in EXCLUSIVE {
+            let (include, exclude) = (format!("{name}-include"), format!("{name}-exclude"));
+            let is_given = |name: &str| {
+                let aliases =
+                    collector::flags().filter(|f| f.kind == Kind::AliasOf(leak(name))).map(|f| f.name);
+                aliases.chain([name]).any(|name| given(matches, name).is_some_and(|v| !v.is_empty()))
+            };
+            if is_given(&include) {
+                if is_given(&exclude) {
+                    problems
+                        .push(format!("--{include} and --{exclude} cannot be combined; give one of them"));
+                }
+                // What is left out by default does not narrow what was asked for.
+                let _ = settings.set(&exclude, &[""]);
+            }
+        }
+        let collectors = collectors(matches, &mut problems);
+        let text = |name: &str| text(matches, name);
+        let number = |name: &str, problems: &mut Vec<String>| {
+            text(name).parse().unwrap_or_else(|_| {
+                problems.push(format!("--{name}: \"{}\" is not a whole number of at least 0", text(name)));
+                0usize
             })
         };
-        let fields = |option: &str, include: &str| -> anyhow::Result<Filter> {
-            Ok(Filter { include: Options::pattern(option, include)?, exclude: None })
-        };
-        let ignored =
-            Options::pattern("--collector.netclass.ignored-devices", &self.network_classes_exclude)?;
-        Ok(Options {
-            paths: Paths {
-                procfs: self.procfs.clone(),
-                sysfs: self.sysfs.clone(),
-                rootfs: self.rootfs.clone(),
-                udev_data: self.udev_data.clone(),
+        let max_requests = number("web.max-requests", &mut problems);
+        number("runtime.gomaxprocs", &mut problems);
+        let telemetry_path = text("web.telemetry-path");
+        if !telemetry_path.starts_with('/') || telemetry_path.contains(['{', '}', '*', '?', '#']) {
+            problems.push(format!(
+                "--web.telemetry-path: \"{telemetry_path}\" is not a plain path such as /metrics"
+            ));
+        }
+        for (name, values) in general::CHOICES {
+            let value = text(name);
+            if !values.contains(&value.as_str()) {
+                problems.push(format!("--{name}: \"{value}\" is none of {}", values.join(", ")));
+            }
+        }
+        let push = push(matches, &mut problems);
+        if !problems.is_empty() {
+            return Err(ArgsError(problems));
+        }
+        let web_config = text("web.config.file");
+        Ok(Self {
+            options: Options {
+                paths: Paths {
+                    procfs: text("path.procfs").into(),
+                    sysfs: text("path.sysfs").into(),
+                    rootfs: text("path.rootfs").into(),
+                    udev_data: text("path.udev.data").into(),
+                },
+                collectors,
+                own_metrics: !is_on(matches, "web.disable-exporter-metrics", false),
+                settings,
             },
-            collectors: self.toggles.collectors.clone(),
-            own_metrics: !self.disable_exporter_metrics,
-            disks: filter("diskstats.device", &self.disks_include, &self.disks_exclude)?,
-            mount_points: filter(
-                "filesystem.mount-points",
-                &self.mount_points_include,
-                &self.mount_points_exclude,
-            )?,
-            filesystem_types: filter(
-                "filesystem.fs-types",
-                &self.filesystem_types_include,
-                &self.filesystem_types_exclude,
-            )?,
-            mount_timeout: self.mount_timeout,
-            network_devices: filter(
-                "netdev.device",
-                &self.network_devices_include,
-                &self.network_devices_exclude,
-            )?,
-            network_classes: Filter { include: None, exclude: ignored },
-            ignore_invalid_speed: self.ignore_invalid_speed,
-            arp_devices: filter("arp.device", &self.arp_devices_include, &self.arp_devices_exclude)?,
-            netstat_fields: fields("--collector.netstat.fields", &self.netstat_fields)?,
-            vmstat_fields: fields("--collector.vmstat.fields", &self.vmstat_fields)?,
-            textfile_directories: self.textfile_directories.clone(),
-            nvml_library: self.nvml_library.clone(),
-            gpu_hostname_label: self.gpu_hostname_label.clone(),
+            listen_addresses: list(matches, "web.listen-address"),
+            systemd_socket: is_on(matches, "web.systemd-socket", false),
+            log_level: text("log.level"),
+            log_format: text("log.format"),
+            push,
+            telemetry_path,
+            max_requests,
+            web_config: (!web_config.is_empty()).then(|| web_config.into()),
         })
+    }
+
+    /// Path of the metrics.
+    pub(crate) fn telemetry_path(&self) -> &str {
+        &self.telemetry_path
     }
 
     /// How to serve.
     ///
     /// # Errors
-    /// Where the path is none, or the web configuration is not valid.
+    /// Where the web configuration is not valid.
     pub(crate) fn serve_options(&self) -> anyhow::Result<ServeOptions> {
-        let path = &self.telemetry_path;
-        if !path.starts_with('/') || path.contains(['{', '}', '*', '?', '#']) {
-            anyhow::bail!("--web.telemetry-path: \"{path}\" is not a plain path such as /metrics");
-        }
         let web_config = self.web_config.as_deref().map(WebConfig::load).transpose()?.map(Arc::new);
-        Ok(ServeOptions { telemetry_path: path.clone(), max_requests: self.max_requests, web_config })
-    }
-}
-
-/// `--collector.NAME` and `--no-collector.NAME`: the collectors that run.
-#[derive(Debug)]
-struct Toggles {
-    collectors: BTreeSet<&'static str>,
-}
-
-const DISABLE_DEFAULTS: &str = "collector.disable-defaults";
-
-impl ArgsGroup for Toggles {
-    fn augment_args(command: Command) -> Command {
-        let command = command.next_help_heading("Collectors").arg(
-            Arg::new(DISABLE_DEFAULTS)
-                .long(DISABLE_DEFAULTS)
-                .action(ArgAction::SetTrue)
-                .help("Run only the collectors that are asked for"),
-        );
-        collector::REGISTRY.iter().fold(command, |command, entry| {
-            let (on, off) = (format!("collector.{}", entry.name), format!("no-collector.{}", entry.name));
-            let state = if entry.default_on { "on" } else { "off" };
-            let about = format!("{} [default: {state}; --{off} turns it off]", entry.about);
-            // Of the two, what is said last holds.
-            let switch = |id: &str| Arg::new(id.to_owned()).long(id.to_owned()).action(ArgAction::SetTrue);
-            command
-                .arg(switch(&on).overrides_with(&off).help(about))
-                .arg(switch(&off).overrides_with(&on).hide(true))
+        Ok(ServeOptions {
+            telemetry_path: self.telemetry_path.clone(),
+            max_requests: self.max_requests,
+            web_config,
         })
     }
+}
 
-    fn augment_args_for_update(command: Command) -> Command {
-        Self::augment_args(command)
+/// A constant for comparison with the table's constants; there are few, once.
+fn leak(name: &str) -> &'static str {
+    collector::flags().find(|flag| flag.name == name).map_or("", |flag| flag.name)
+}
+
+fn set(settings: &mut Settings, flag: &Flag, matches: &ArgMatches) -> Result<(), OptionsError> {
+    match flag.kind {
+        Kind::Switch(default) => {
+            let on = is_on(matches, flag.name, default);
+            settings.set(flag.name, &[if on { "true" } else { "false" }])
+        }
+        Kind::AliasOf(name) => match given(matches, flag.name) {
+            Some(text) => {
+                tracing::warn!("--{} is an old name; use --{name}", flag.name);
+                settings.set(name, &[&text])
+            }
+            None => Ok(()),
+        },
+        Kind::List(_) => match matches.get_many::<String>(flag.name) {
+            Some(values) => settings.set(flag.name, &values.map(String::as_str).collect::<Vec<_>>()),
+            None => Ok(()),
+        },
+        _ => match given(matches, flag.name) {
+            Some(text) => settings.set(flag.name, &[&text]),
+            None => Ok(()),
+        },
     }
 }
 
-impl FromArgMatches for Toggles {
-    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
-        let defaults = !matches.get_flag(DISABLE_DEFAULTS);
-        let collectors = collector::REGISTRY
-            .iter()
-            .filter(|entry| {
-                let asked = matches.get_flag(&format!("collector.{}", entry.name));
-                let refused = matches.get_flag(&format!("no-collector.{}", entry.name));
-                asked || (defaults && entry.default_on && !refused)
-            })
-            .map(|entry| entry.name)
-            .collect();
-        Ok(Self { collectors })
+/// The collectors that run.
+fn collectors(matches: &ArgMatches, problems: &mut Vec<String>) -> BTreeSet<&'static str> {
+    for name in collector::ABSENT {
+        if is_on(matches, &format!("collector.{name}"), false) {
+            problems.push(OptionsError::AbsentCollector((*name).to_owned()).to_string());
+        }
     }
+    let defaults = !is_on(matches, DISABLE_DEFAULTS, false);
+    collector::REGISTRY
+        .iter()
+        .filter(|entry| is_on(matches, &format!("collector.{}", entry.name), defaults && entry.default_on))
+        .map(|entry| entry.name)
+        .collect()
+}
 
-    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
-        *self = Self::from_arg_matches(matches)?;
-        Ok(())
+fn push(matches: &ArgMatches, problems: &mut Vec<String>) -> Option<exporter::PushOptions> {
+    let url = text(matches, "push");
+    if url.is_empty() {
+        return None;
+    }
+    let duration = |name: &str, problems: &mut Vec<String>| {
+        let text = text(matches, name);
+        let parsed = assay_model::duration::parse_ms(&text).ok().and_then(|ms| u64::try_from(ms).ok());
+        Duration::from_millis(parsed.filter(|ms| *ms > 0).unwrap_or_else(|| {
+            problems.push(format!("--{name}: \"{text}\" is not a duration such as 15s"));
+            1
+        }))
+    };
+    let interval = duration("push.interval", problems);
+    let mut labels = Vec::new();
+    for pair in list(matches, "push.label") {
+        match pair.split_once('=') {
+            Some((name, value)) if !name.is_empty() => labels.push((name.to_owned(), value.to_owned())),
+            _ => problems.push(format!("--push.label: \"{pair}\" is not a pair such as zone=eu")),
+        }
+    }
+    match exporter::PushOptions::new(&url, interval, labels) {
+        Ok(options) => Some(options),
+        Err(problem) => {
+            problems.push(format!("--push: {problem}"));
+            None
+        }
     }
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
-    assay_model::duration::parse_ms(text)
-        .map_err(|error| error.to_string())
-        .and_then(|ms| u64::try_from(ms).map_err(|_| "a duration cannot be negative".to_owned()))
-        .map(Duration::from_millis)
+/// Whether a switch is on; of `--x` and `--no-x` the last holds.
+fn is_on(matches: &ArgMatches, name: &str, default: bool) -> bool {
+    let is_given = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
+    if is_given(name) {
+        true
+    } else if is_given(&format!("no-{name}")) {
+        false
+    } else {
+        default
+    }
+}
+
+fn given(matches: &ArgMatches, name: &str) -> Option<String> {
+    matches.get_one::<String>(name).cloned()
+}
+
+fn text(matches: &ArgMatches, name: &str) -> String {
+    given(matches, name).unwrap_or_else(|| {
+        let flag = GENERAL.iter().find(|flag| flag.name == name);
+        match flag.map(|flag| flag.kind) {
+            Some(Kind::Text(text) | Kind::Pattern(text) | Kind::Duration(text)) => text.to_owned(),
+            Some(Kind::Number(n)) => n.to_string(),
+            _ => String::new(),
+        }
+    })
+}
+
+fn list(matches: &ArgMatches, name: &str) -> Vec<String> {
+    let default = GENERAL.iter().find(|flag| flag.name == name).map(|flag| flag.kind);
+    match (matches.get_many::<String>(name), default) {
+        (Some(values), _) => values.cloned().collect(),
+        (None, Some(Kind::List(list))) => list.iter().map(|&text| text.to_owned()).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// `@FILE` is replaced by the lines of the file, an argument each.
+fn expand_files(arguments: impl IntoIterator<Item = OsString>) -> Result<Vec<OsString>, ArgsError> {
+    let mut out = Vec::new();
+    for argument in arguments {
+        let Some(path) = argument.to_str().and_then(|text| text.strip_prefix('@')) else {
+            out.push(argument);
+            continue;
+        };
+        let text =
+            std::fs::read_to_string(path).map_err(|cause| ArgsError(vec![format!("@{path}: {cause}")]))?;
+        out.extend(text.lines().filter(|line| !line.is_empty()).map(OsString::from));
+    }
+    Ok(out)
+}
+
+/// The parser of the whole table.
+pub(crate) fn command() -> Command {
+    let mut command = Command::new("exporter")
+        .version(env!("CARGO_PKG_VERSION"))
+        .max_term_width(110)
+        .about("Shows this host's metrics to Prometheus, under node_exporter's and dcgm-exporter's names.")
+        .after_help(general::AFTER_HELP)
+        .next_help_heading("Exporter");
+    for flag in GENERAL {
+        command = add(command, flag);
+    }
+    command = command.next_help_heading("Collectors");
+    for entry in collector::REGISTRY {
+        let state = if entry.default_on { "on" } else { "off" };
+        let help = format!("{} [default: {state}; --no-collector.{} turns it off]", entry.about, entry.name);
+        command = switch(command, &format!("collector.{}", entry.name), &help);
+    }
+    command = command.next_help_heading("Collectors' options");
+    for flag in collector::flags() {
+        command = add(command, flag);
+    }
+    let absent = collector::ABSENT.iter().map(|name| format!("collector.{name}"));
+    command = absent.fold(command, |command, name| switch(command, &name, ""));
+    IGNORED.iter().fold(command, add)
+}
+
+fn add(command: Command, flag: &Flag) -> Command {
+    let arg = Arg::new(flag.name).long(flag.name).hide(flag.help.is_empty());
+    let help = |default: &str| match default {
+        "" => flag.help.to_owned(),
+        default => format!("{} [default: {default}]", flag.help),
+    };
+    let valued = |name: &'static str, default: &str| arg.clone().value_name(name).help(help(default));
+    match flag.kind {
+        Kind::Switch(on) => switch(command, flag.name, &help(if on { "on" } else { "" })),
+        Kind::Text(default) => command.arg(valued("TEXT", default)),
+        Kind::Pattern(default) => command.arg(valued("REGEX", default)),
+        Kind::Duration(default) => command.arg(valued("DURATION", default)),
+        Kind::Number(default) => command.arg(valued("N", &default.to_string())),
+        Kind::List(default) => command.arg(valued("TEXT", &default.join(" ")).action(ArgAction::Append)),
+        Kind::AliasOf(name) => command.arg(arg.value_name("TEXT").conflicts_with(name)),
+    }
+}
+
+fn switch(command: Command, name: &str, help: &str) -> Command {
+    let (on, off) = (name.to_owned(), format!("no-{name}"));
+    let one = |id: &String| {
+        let overridden = [on.clone(), off.clone()];
+        Arg::new(id.clone()).long(id.clone()).action(ArgAction::SetTrue).overrides_with_all(overridden)
+    };
+    command.arg(one(&on).help(help.to_owned()).hide(help.is_empty())).arg(one(&off).hide(true))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn parse(arguments: &[&str]) -> Args {
-        Args::try_parse_from(["exporter"].iter().chain(arguments)).unwrap()
-    }
-
-    #[test]
-    fn collectors_are_turned_on_and_off() {
-        let has = |arguments: &[&str], name: &str| parse(arguments).toggles.collectors.contains(name);
-        assert!(has(&[], "cpu") && !has(&[], "processes"));
-        assert!(has(&["--collector.processes"], "processes"));
-        assert!(!has(&["--no-collector.cpu"], "cpu"));
-        assert!(has(&["--no-collector.cpu", "--collector.cpu"], "cpu"), "the last one holds");
-        assert!(!has(&["--collector.cpu", "--no-collector.cpu"], "cpu"));
-        let only = parse(&["--collector.disable-defaults", "--collector.loadavg"]);
-        assert_eq!(only.toggles.collectors.into_iter().collect::<Vec<_>>(), ["loadavg"]);
-    }
-
-    #[test]
-    fn defaults_are_the_librarys() {
-        let (mine, library) = (parse(&[]).options().unwrap(), Options::default());
-        assert_eq!(format!("{mine:?}"), format!("{library:?}"));
-    }
-
-    #[test]
-    fn bad_values_are_told() {
-        let message = |arguments: &[&str]| {
-            let args = parse(arguments);
-            args.options().err().or_else(|| args.serve_options().err()).unwrap().to_string()
-        };
-        let text = message(&["--collector.netdev.device-exclude=("]);
-        assert!(text.starts_with("--collector.netdev.device-exclude: regex parse error"), "{text}");
-        let text = message(&["--web.telemetry-path=metrics"]);
-        assert_eq!(text, "--web.telemetry-path: \"metrics\" is not a plain path such as /metrics");
-        assert!(Args::try_parse_from(["exporter", "--collector.filesystem.mount-timeout=5"]).is_err());
-    }
-}
+mod tests;

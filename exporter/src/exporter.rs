@@ -1,34 +1,68 @@
 //! [`Exporter`]: the collectors that were asked for, and a scrape of them.
 //!
-//! Invariant: a scrape always answers. A collector that fails, or that there was no time for, shows in
-//! `node_scrape_collector_success`.
+//! Invariant: a scrape always answers. A collector that fails, that is late, or that there was no time for, shows in
+//! `node_scrape_collector_success`; what may hang runs in a thread of its own ([`crate::worker`]).
 
 use std::{
-    collections::BTreeSet,
-    sync::atomic::{AtomicBool, Ordering},
-    time::Instant,
+    collections::{BTreeSet, HashSet},
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
 };
 
 use assay_model::expo::MetricFamily;
 
 use crate::{
     Failure, Families, Host, Options, OptionsError,
-    collector::{self, Collector},
+    collector::{self, Collector, Entry, Runs},
+    families::Conflict,
+    own::Own,
     process,
+    worker::{Late, Ticket, Worker},
 };
+
+/// How long a collector that may hang is waited for, whatever the scraper's timeout.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Conflicts of which the log has told; a textfile can make any number.
+const MOST_CONFLICTS_LOGGED: usize = 200;
 
 /// The host's metrics, to be gathered as often as one likes and from any thread.
 pub struct Exporter {
     host: Host,
     collectors: Vec<Running>,
     own_metrics: bool,
+    own: Own,
+    conflicts_logged: Mutex<HashSet<(String, String)>>,
 }
 
 struct Running {
-    name: &'static str,
-    collector: Box<dyn Collector>,
-    /// Whether the last scrape failed: a failure is logged when it begins and when it ends.
-    is_failing: AtomicBool,
+    entry: &'static Entry,
+    how: How,
+    /// How the last scrape went: a failure is logged when it begins, when it changes its kind and when it ends.
+    state: Mutex<State>,
+}
+
+enum How {
+    /// In the thread that scrapes.
+    Here(Box<dyn Collector>),
+    /// In a thread of its own.
+    Aside(Worker<Outcome>),
+}
+
+/// What a collector gave.
+#[derive(Debug)]
+struct Outcome {
+    families: Families,
+    result: Result<(), Failure>,
+    seconds: f64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Works,
+    Absent,
+    Fails,
+    Late,
 }
 
 /// Which of the exporter's collectors a scrape asks.
@@ -60,22 +94,37 @@ impl Exporter {
     /// An exporter with the collectors of `options`.
     #[must_use]
     pub fn new(options: Options) -> Self {
-        let collectors = collector::REGISTRY
+        let Options { paths, collectors: asked, own_metrics, settings } = options;
+        let host = Host { paths, deadline: None };
+        let mut collectors: Vec<Running> = collector::REGISTRY
             .iter()
-            .filter(|entry| options.collectors.contains(entry.name))
-            .map(|entry| Running {
-                name: entry.name,
-                collector: (entry.build)(&options),
-                is_failing: AtomicBool::new(false),
-            })
+            .filter(|entry| asked.contains(entry.name))
+            .map(|entry| Running::new(entry, &settings, &host))
             .collect();
-        let host = Host { paths: options.paths, deadline: None };
-        Self { host, collectors, own_metrics: options.own_metrics }
+        // What may wait comes when the rest is there.
+        collectors.sort_by_key(|running| running.entry.runs);
+        Self { host, collectors, own_metrics, own: Own::new(), conflicts_logged: Mutex::default() }
+    }
+
+    /// Adds a collector of the embedding program's own. It is asked after those that are built in.
+    pub fn add(&mut self, entry: &'static Entry, settings: &crate::Settings) {
+        self.collectors.push(Running::new(entry, settings, &self.host));
+        self.collectors.sort_by_key(|running| running.entry.runs);
+    }
+
+    /// From now on the exporter shows how its pushes went.
+    pub fn counts_pushes(&mut self) {
+        self.own.register_push();
     }
 
     /// The names of the collectors that run, sorted.
     pub fn collectors(&self) -> impl Iterator<Item = &'static str> {
-        self.collectors.iter().map(|running| running.name)
+        let names: BTreeSet<_> = self.collectors.iter().map(|running| running.entry.name).collect();
+        names.into_iter()
+    }
+
+    pub(crate) fn own(&self) -> &Own {
+        &self.own
     }
 
     /// Reads everything now. Families are sorted by name, metrics by their labels. This blocks for as long as
@@ -85,36 +134,75 @@ impl Exporter {
         self.gather_selected(&Selection::All, None)
     }
 
-    /// Reads what is selected. Collectors that `deadline` leaves no time for are not asked and count as failed.
+    /// Reads what is selected. Collectors that `deadline` leaves no time for are not asked or not waited for, and
+    /// count as failed.
     #[must_use]
     pub fn gather_selected(&self, selection: &Selection, deadline: Option<Instant>) -> Vec<MetricFamily> {
         let host = Host { deadline, ..self.host.clone() };
+        let selected = || self.collectors.iter().filter(|running| selection.has(running.entry.name));
+        let tickets: Vec<_> = selected()
+            .filter_map(|running| match &running.how {
+                How::Aside(worker) => Some((running, worker, worker.start())),
+                How::Here(_) => None,
+            })
+            .collect();
         let mut out = Families::new();
-        for running in self.collectors.iter().filter(|running| selection.has(running.name)) {
-            let start = Instant::now();
-            let result = match deadline {
-                Some(deadline) if start >= deadline => {
-                    Err(Failure::Other("the scraper's timeout left no time".into()))
-                }
-                _ => running.collector.collect(&host, &mut out),
-            };
-            running.log(result.as_ref().err());
-            let labels = [("collector", running.name)];
-            let seconds = start.elapsed().as_secs_f64();
-            out.gauge(
-                "node_scrape_collector_duration_seconds",
-                "Seconds that the collector took.",
-                &labels,
-                seconds,
-            );
-            let success = f64::from(u8::from(result.is_ok()));
-            out.gauge("node_scrape_collector_success", "1 where the collector succeeded.", &labels, success);
-        }
         if self.own_metrics {
             process::own(&mut out);
             build_info(&mut out);
         }
-        out.finish()
+        for running in selected() {
+            if let How::Here(collector) = &running.how {
+                let start = Instant::now();
+                let result = match deadline {
+                    Some(deadline) if start >= deadline => Err(no_time()),
+                    _ => collector.collect(&host, &mut out),
+                };
+                running.finish(&mut out, result.as_ref().err(), start.elapsed().as_secs_f64());
+            }
+        }
+        for (running, worker, ticket) in tickets {
+            self.join(running, worker, ticket, deadline, &mut out);
+        }
+        if self.own_metrics {
+            self.own.show(&mut out);
+        }
+        let (families, conflicts) = out.finish_with_conflicts();
+        self.report(&conflicts);
+        families
+    }
+
+    fn join(
+        &self,
+        running: &Running,
+        worker: &Worker<Outcome>,
+        ticket: Result<Ticket, Late>,
+        deadline: Option<Instant>,
+        out: &mut Families,
+    ) {
+        match ticket.and_then(|ticket| worker.wait(ticket, deadline)) {
+            Ok(outcome) => {
+                // Nobody else waits for it as a rule; then nothing is copied.
+                match Arc::try_unwrap(outcome) {
+                    Ok(outcome) => {
+                        out.append(outcome.families);
+                        running.finish(out, outcome.result.as_ref().err(), outcome.seconds);
+                    }
+                    Err(shared) => {
+                        out.append(shared.families.clone());
+                        running.finish(out, shared.result.as_ref().err(), shared.seconds);
+                    }
+                }
+            }
+            Err(late) => {
+                self.own.late(running.entry.name);
+                let seconds = match late {
+                    Late::Running(elapsed) => elapsed.as_secs_f64(),
+                    Late::NoThread => 0.0,
+                };
+                running.finish(out, Some(&Failure::Late(late.to_string())), seconds);
+            }
+        }
     }
 
     /// The selection that the query parameters `collect[]` and `exclude[]` ask for.
@@ -127,14 +215,14 @@ impl Exporter {
         }
         for name in collect.iter().chain(exclude) {
             match Options::collector_name(name) {
-                Err(unknown @ OptionsError::UnknownCollector { .. }) => {
-                    return Err(SelectError::Unknown(unknown.to_string()));
-                }
+                // What is excluded need not exist here.
+                Err(OptionsError::AbsentCollector(_)) if collect.is_empty() => {}
+                Err(error) => return Err(SelectError::Unknown(error.to_string())),
                 // What is excluded need not run.
-                _ if exclude.is_empty() && !self.collectors().any(|running| running == name) => {
+                Ok(_) if exclude.is_empty() && !self.collectors().any(|running| running == name) => {
                     return Err(SelectError::Disabled(name.clone()));
                 }
-                _ => {}
+                Ok(_) => {}
             }
         }
         Ok(match (collect, exclude) {
@@ -142,6 +230,19 @@ impl Exporter {
             ([], exclude) => Selection::Without(exclude.iter().cloned().collect()),
             (collect, _) => Selection::Only(collect.iter().cloned().collect()),
         })
+    }
+
+    /// Counts what was left out, and logs each once.
+    fn report(&self, conflicts: &[Conflict]) {
+        for conflict in conflicts {
+            self.own.dropped(conflict.reason);
+            let mut logged = self.conflicts_logged.lock().unwrap_or_else(PoisonError::into_inner);
+            let key = (conflict.name.clone(), conflict.detail.clone());
+            if logged.len() < MOST_CONFLICTS_LOGGED && logged.insert(key) {
+                let (name, reason, detail) = (&conflict.name, conflict.reason, &conflict.detail);
+                tracing::warn!(metric = name, %reason, "a sample was left out: {detail}");
+            }
+        }
     }
 }
 
@@ -155,17 +256,67 @@ impl Selection {
     }
 }
 
+impl std::fmt::Display for Late {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Running(elapsed) => write!(f, "no answer for {:.1} s", elapsed.as_secs_f64()),
+            Self::NoThread => f.write_str("the system gives no more threads"),
+        }
+    }
+}
+
+fn no_time() -> Failure {
+    Failure::Late("the scraper's timeout left no time".into())
+}
+
 impl Running {
+    fn new(entry: &'static Entry, settings: &crate::Settings, host: &Host) -> Self {
+        let collector = (entry.build)(settings);
+        let how = if entry.runs == Runs::Aside {
+            let host = host.clone();
+            How::Aside(Worker::new(entry.name, PATIENCE, move || {
+                let start = Instant::now();
+                let mut families = Families::new();
+                // Its own patience is the only limit here: scrapes with several timeouts share a run.
+                let host = Host { deadline: Some(start + PATIENCE), ..host.clone() };
+                let result = collector.collect(&host, &mut families);
+                Outcome { families, result, seconds: start.elapsed().as_secs_f64() }
+            }))
+        } else {
+            How::Here(collector)
+        };
+        Self { entry, how, state: Mutex::new(State::Works) }
+    }
+
+    fn finish(&self, out: &mut Families, failure: Option<&Failure>, seconds: f64) {
+        self.log(failure);
+        let labels = [("collector", self.entry.name)];
+        let help = "Seconds that the collector took.";
+        out.gauge("node_scrape_collector_duration_seconds", help, &labels, seconds);
+        let success = f64::from(u8::from(failure.is_none()));
+        out.gauge("node_scrape_collector_success", "1 where the collector succeeded.", &labels, success);
+    }
+
     fn log(&self, failure: Option<&Failure>) {
-        let collector = self.name;
-        let was_failing = self.is_failing.swap(failure.is_some(), Ordering::Relaxed);
-        match (was_failing, failure) {
-            (false, Some(failure @ Failure::Absent(_))) => {
+        let collector = self.entry.name;
+        let state = match failure {
+            None => State::Works,
+            Some(Failure::Absent(_)) => State::Absent,
+            Some(Failure::Late(_)) => State::Late,
+            Some(_) => State::Fails,
+        };
+        let before =
+            std::mem::replace(&mut *self.state.lock().unwrap_or_else(PoisonError::into_inner), state);
+        if state == before {
+            return;
+        }
+        match failure {
+            None => tracing::info!(collector, "collector works again"),
+            Some(failure @ Failure::Absent(_)) => {
                 tracing::debug!(collector, "nothing to collect: {failure}");
             }
-            (false, Some(failure)) => tracing::error!(collector, "collector failed: {failure}"),
-            (true, None) => tracing::info!(collector, "collector works again"),
-            _ => {}
+            Some(failure @ Failure::Late(_)) => tracing::warn!(collector, "collector is late: {failure}"),
+            Some(failure) => tracing::error!(collector, "collector failed: {failure}"),
         }
     }
 }

@@ -1,8 +1,9 @@
-//! [`Families`]: where collectors put their samples, in any order.
+//! [`Families`]: the registry of one scrape, in which collectors put their samples in any order.
 //!
-//! Invariant: one family for one name; the type and help that came first stay.
+//! Invariant: one family for one name, with one type, and one sample for one label set. What came first stays; what
+//! does not agree with it is left out and reported.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, fmt};
 
 use assay_model::{
     Labels, MetricType,
@@ -10,10 +11,43 @@ use assay_model::{
 };
 
 /// The metric families of one scrape.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Families {
     list: Vec<MetricFamily>,
     by_name: HashMap<String, usize>,
+    conflicts: Vec<Conflict>,
+}
+
+/// A sample that was left out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Conflict {
+    /// The family's name.
+    pub name: String,
+    /// Why it was left out.
+    pub reason: ConflictReason,
+    /// What is in the way, for the log.
+    pub detail: String,
+}
+
+/// Why a sample was left out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ConflictReason {
+    /// There is a sample with these labels.
+    Duplicate,
+    /// The family has another type.
+    Type,
+    /// The name is one of the series of a histogram or summary.
+    Name,
+}
+
+impl fmt::Display for ConflictReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Duplicate => "duplicate",
+            Self::Type => "type",
+            Self::Name => "name",
+        })
+    }
 }
 
 impl Families {
@@ -53,8 +87,20 @@ impl Families {
 
     /// Adds a metric of any kind.
     pub fn push(&mut self, metric_type: MetricType, name: &str, help: &str, metric: Metric) {
+        let at = self.index(metric_type, name, help);
+        let family = &mut self.list[at];
+        if family.metric_type == metric_type {
+            family.metrics.push(metric);
+        } else {
+            let detail = format!("{} was a {} before", metric_type.as_str(), family.metric_type.as_str());
+            self.conflicts.push(Conflict { name: name.to_owned(), reason: ConflictReason::Type, detail });
+        }
+    }
+
+    /// The family of that name; a new one where there is none.
+    fn index(&mut self, metric_type: MetricType, name: &str, help: &str) -> usize {
         // Collectors mostly add to the family that they added to last.
-        let at = match self.list.last() {
+        match self.list.last() {
             Some(last) if last.name == name => self.list.len() - 1,
             _ => match self.by_name.get(name) {
                 Some(at) => *at,
@@ -64,26 +110,127 @@ impl Families {
                     self.list.len() - 1
                 }
             },
-        };
-        self.list[at].metrics.push(metric);
+        }
     }
 
     /// Everything that `other` holds is added.
     pub fn append(&mut self, other: Self) {
+        self.conflicts.extend(other.conflicts);
         for family in other.list {
-            for metric in family.metrics {
-                self.push(family.metric_type, &family.name, &family.help, metric);
+            if self.by_name.contains_key(&family.name) {
+                for metric in family.metrics {
+                    self.push(family.metric_type, &family.name, &family.help, metric);
+                }
+            } else {
+                self.by_name.insert(family.name.clone(), self.list.len());
+                self.list.push(family);
             }
         }
     }
 
     /// The families sorted by name, the metrics of each by their labels.
     #[must_use]
-    pub fn finish(mut self) -> Vec<MetricFamily> {
+    pub fn finish(self) -> Vec<MetricFamily> {
+        self.finish_with_conflicts().0
+    }
+
+    /// The same, with what was left out.
+    #[must_use]
+    pub fn finish_with_conflicts(mut self) -> (Vec<MetricFamily>, Vec<Conflict>) {
+        let mut conflicts = std::mem::take(&mut self.conflicts);
+        self.drop_names_of_parts(&mut conflicts);
+        self.list.retain(|family| !family.metrics.is_empty());
         self.list.sort_by(|a, b| a.name.cmp(&b.name));
         for family in &mut self.list {
+            if family.metrics.len() == 1 {
+                continue;
+            }
+            // The sort is stable: of two equal ones the first to come stays.
             family.metrics.sort_by(|a, b| a.labels.cmp(&b.labels));
+            let name = &family.name;
+            family.metrics.dedup_by(|later, first| {
+                let is_same = later.labels == first.labels;
+                if is_same {
+                    let detail = format!("there is one with the labels {}", first.labels);
+                    conflicts.push(Conflict {
+                        name: name.clone(),
+                        reason: ConflictReason::Duplicate,
+                        detail,
+                    });
+                }
+                is_same
+            });
         }
-        self.list
+        (self.list, conflicts)
+    }
+
+    /// A histogram `x` has the series `x_count`; a family of that name would show them twice.
+    fn drop_names_of_parts(&mut self, conflicts: &mut Vec<Conflict>) {
+        let mut drop = Vec::new();
+        for (at, family) in self.list.iter().enumerate() {
+            let parts: &[&str] = match family.metric_type {
+                MetricType::Histogram => &["_bucket", "_count", "_sum"],
+                MetricType::Summary => &["_count", "_sum"],
+                _ => continue,
+            };
+            for part in parts {
+                if let Some(other) = self.by_name.get(&format!("{}{part}", family.name)) {
+                    drop.push((at.max(*other), at.min(*other)));
+                }
+            }
+        }
+        for (later, first) in drop {
+            let n = self.list[later].metrics.len();
+            self.list[later].metrics.clear();
+            let detail = format!("its series are those of {} as well", self.list[first].name);
+            let conflict =
+                Conflict { name: self.list[later].name.clone(), reason: ConflictReason::Name, detail };
+            conflicts.extend(std::iter::repeat_n(conflict, n));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use assay_model::expo::{Dialect, parse_families, write_text};
+
+    use super::*;
+
+    /// What is shown of `text`, a family at a time, and what was left out.
+    fn check(texts: &[&str], want: &str, left_out: &[(&str, ConflictReason)]) {
+        let mut all = Families::new();
+        for text in texts {
+            let mut some = Families::new();
+            for family in parse_families(text, Dialect::Text).unwrap() {
+                for metric in family.metrics {
+                    some.push(family.metric_type, &family.name, "", metric);
+                }
+            }
+            all.append(some);
+        }
+        let (families, conflicts) = all.finish_with_conflicts();
+        let mut shown = String::new();
+        write_text(&mut shown, &families);
+        let lines: Vec<&str> = shown.lines().filter(|line| !line.starts_with('#')).collect();
+        assert_eq!(lines.join("\n"), want);
+        let conflicts: Vec<_> = conflicts.iter().map(|c| (c.name.as_str(), c.reason)).collect();
+        assert_eq!(conflicts, left_out);
+    }
+
+    #[test]
+    fn the_first_of_two_stays() {
+        use ConflictReason::{Duplicate, Name, Type};
+        check(
+            &["a{x=\"1\"} 1\n", "a{x=\"1\"} 2\na{x=\"2\"} 3\n"],
+            "a{x=\"1\"} 1\na{x=\"2\"} 3",
+            &[("a", Duplicate)],
+        );
+        check(&["# TYPE a gauge\na 1\n", "# TYPE a counter\na{x=\"1\"} 2\n"], "a 1", &[("a", Type)]);
+        check(
+            &["# TYPE h summary\nh_sum 1\nh_count 2\n", "h_count 7\n"],
+            "h_sum 1\nh_count 2",
+            &[("h_count", Name)],
+        );
+        check(&["h_count 7\n", "# TYPE h summary\nh_sum 1\nh_count 2\n"], "h_count 7", &[("h", Name)]);
     }
 }

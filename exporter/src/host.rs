@@ -3,12 +3,15 @@
 //! Invariant: every error names the file it is about, and a file that does not exist is told apart from one
 //! that cannot be read.
 
+mod files;
+
 use std::{
-    fs,
-    io::{self, Read},
+    fs, io,
     path::{Path, PathBuf},
     time::Instant,
 };
+
+pub use self::files::read;
 
 /// Where the host's file systems are mounted, as this process sees them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,6 +59,9 @@ pub enum Failure {
         /// What is wrong, and what was expected.
         message: String,
     },
+    /// It was not there in time.
+    #[error("{0}")]
+    Late(String),
     /// Anything else.
     #[error("{0}")]
     Other(String),
@@ -83,12 +89,12 @@ impl Host {
         self.paths.sysfs.join(relative)
     }
 
-    /// The text of a file below `/proc`.
+    /// The text of a file below `/proc`. Its descriptor stays open for the next time.
     ///
     /// # Errors
     /// [`Failure::Absent`] or [`Failure::Read`].
     pub fn read_proc(&self, relative: &str) -> Result<String, Failure> {
-        read(&self.proc_path(relative))
+        files::read_kept(&self.proc_path(relative))
     }
 
     /// The one number in a file below `/proc`.
@@ -96,35 +102,20 @@ impl Host {
     /// # Errors
     /// [`Failure::Absent`], [`Failure::Read`], or [`Failure::Layout`] where it is no number.
     pub fn read_proc_number(&self, relative: &str) -> Result<f64, Failure> {
-        let path = self.proc_path(relative);
-        let text = read(&path)?;
-        number(&path, text.trim())
+        number(&self.proc_path(relative), self.read_proc(relative)?.trim())
     }
 }
 
-/// The text of a file; bytes that are not UTF-8 (a mount point's name may have them) become U+FFFD.
-///
-/// # Errors
-/// [`Failure::Absent`] or [`Failure::Read`].
-pub fn read(path: &Path) -> Result<String, Failure> {
-    let attempt = || -> io::Result<Vec<u8>> {
-        // A file of /proc claims a size of zero; one page holds most of them.
-        let mut bytes = Vec::with_capacity(4096);
-        fs::File::open(path)?.read_to_end(&mut bytes)?;
-        Ok(bytes)
-    };
-    match attempt() {
-        Ok(bytes) => Ok(String::from_utf8(bytes)
-            .unwrap_or_else(|not_utf8| String::from_utf8_lossy(not_utf8.as_bytes()).into_owned())),
-        Err(cause) if cause.kind() == io::ErrorKind::NotFound => Err(Failure::Absent(path.to_owned())),
-        Err(cause) => Err(Failure::Read { path: path.to_owned(), cause }),
-    }
+/// This host's name.
+#[must_use]
+pub fn name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
 /// The trimmed text of an attribute that may be missing or, as many in /sys do, refuse to be read.
 #[must_use]
 pub fn read_attribute(path: &Path) -> Option<String> {
-    read(path).ok().map(|text| text.trim().to_owned())
+    files::read_attribute(path).ok()
 }
 
 /// The number in an attribute that may be missing, refuse to be read or hold something else.

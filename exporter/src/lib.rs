@@ -13,26 +13,30 @@
 //! ```
 //!
 //! Invariants: names, labels, types and units are node_exporter 1.11's, so that its dashboards and alerts work
-//! unchanged; the kernel's files are read and parsed here, through the paths given, and nothing is executed.
+//! unchanged; the kernel's files are read and parsed here, through the paths given, and nothing is executed; no scrape
+//! waits for what hangs.
 
-mod adjtimex;
 pub mod collector;
 mod exporter;
 mod families;
 mod filter;
 pub mod host;
 mod options;
+mod own;
 pub mod process;
+mod push;
 mod server;
+mod settings;
+pub mod sys;
 mod web;
+mod worker;
 
 pub use exporter::{Exporter, SelectError, Selection};
-pub use families::Families;
+pub use families::{Conflict, ConflictReason, Families};
 pub use filter::Filter;
 pub use host::{Failure, Host, Paths};
-pub use options::{
-    DISKS_EXCLUDED, FILESYSTEM_TYPES_EXCLUDED, MOUNT_POINTS_EXCLUDED, NETSTAT_FIELDS, Options, OptionsError,
-    VMSTAT_FIELDS,
-};
-pub use server::{ServeOptions, serve};
+pub use options::{Options, OptionsError};
+pub use push::{PushOptions, push};
+pub use server::{ServeOptions, bind, serve};
+pub use settings::{Flag, Kind, Settings};
 pub use web::{WebConfig, WebConfigError};

@@ -8,20 +8,13 @@ use tracing_subscriber::{
     registry::LookupSpan,
 };
 
-use crate::args::{LogFormat, LogLevel};
-
 /// Starts logging, once for the process.
-pub(crate) fn start(level: LogLevel, format: LogFormat) {
-    let level = match level {
-        LogLevel::Debug => LevelFilter::DEBUG,
-        LogLevel::Info => LevelFilter::INFO,
-        LogLevel::Warn => LevelFilter::WARN,
-        LogLevel::Error => LevelFilter::ERROR,
-    };
+pub(crate) fn start(level: &str, format: &str) {
+    let level = level.parse().unwrap_or(LevelFilter::INFO);
     let builder = tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr);
     match format {
-        LogFormat::Json => builder.json().flatten_event(true).with_target(false).init(),
-        LogFormat::Logfmt => builder.event_format(Logfmt).init(),
+        "json" => builder.json().flatten_event(true).with_target(false).init(),
+        _ => builder.event_format(Logfmt).init(),
     }
 }
 

@@ -3,84 +3,111 @@
 mod args;
 mod logging;
 
-use std::{process::ExitCode, sync::Arc};
+use std::{process::ExitCode, sync::Arc, time::Duration};
 
-use anyhow::Context as _;
-use clap::{CommandFactory as _, FromArgMatches as _};
-use exporter::{Exporter, serve};
-use tokio::net::TcpListener;
+use exporter::{Exporter, bind, push, serve, sys};
+use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 
 use crate::args::Args;
 
 /// Bad arguments, or a port that cannot be had.
 const BAD_INPUT: u8 = 2;
 
+/// After the first signal the process ends within two seconds, whatever hangs.
+const GRACE: Duration = Duration::from_millis(1_900);
+
 fn main() -> ExitCode {
-    let matches = Args::command().get_matches();
-    let outcome = Args::from_arg_matches(&matches).map_err(anyhow::Error::from).and_then(|args| {
-        logging::start(args.log_level, args.log_format);
+    let outcome = Args::parse(std::env::args_os()).map_err(anyhow::Error::from).and_then(|args| {
+        logging::start(&args.log_level, &args.log_format);
         // One thread serves; scrapes run on threads that come and go.
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        runtime.block_on(run(&args))
+        runtime.block_on(run(args))
     });
     match outcome {
-        Ok(()) => ExitCode::SUCCESS,
+        // Threads may hang in the kernel or in a driver's library: nothing waits for them.
+        Ok(()) => sys::exit::now(0),
         Err(error) => {
-            eprintln!("exporter: {error:#}");
+            for line in format!("{error:#}").lines() {
+                eprintln!("exporter: {line}");
+            }
             ExitCode::from(BAD_INPUT)
         }
     }
 }
 
-async fn run(args: &Args) -> anyhow::Result<()> {
-    let options = args.options()?;
+async fn run(args: Args) -> anyhow::Result<()> {
     let serve_options = args.serve_options()?;
-    let mut listeners = Vec::with_capacity(args.listen_addresses.len());
-    for address in &args.listen_addresses {
-        listeners.push(bind(address).await?);
+    let mut listeners = Vec::new();
+    if args.systemd_socket {
+        for listener in sys::sockets::take()? {
+            listener.set_nonblocking(true)?;
+            listeners.push(TcpListener::from_std(listener)?);
+        }
+    } else {
+        for address in &args.listen_addresses {
+            listeners.push(bind(address).await?);
+        }
     }
-    let exporter = Arc::new(Exporter::new(options));
+    let mut exporter = Exporter::new(args.options.clone());
+    if args.push.is_some() {
+        exporter.counts_pushes();
+    }
+    let exporter = Arc::new(exporter);
     tracing::info!(collectors = exporter.collectors().collect::<Vec<_>>().join(","), "starting");
-    let mut servers = tokio::task::JoinSet::new();
+    let (stop, stopped) = watch::channel(false);
+    let mut tasks: JoinSet<anyhow::Result<()>> = JoinSet::new();
+    let ended = |mut stopped: watch::Receiver<bool>| async move {
+        // An error means that the sender is gone, which is the end too.
+        let _ = stopped.wait_for(|stopped| *stopped).await;
+    };
     for listener in listeners {
         let address = listener.local_addr()?;
-        tracing::info!(%address, path = serve_options.telemetry_path, "listening");
-        servers.spawn(serve(Arc::clone(&exporter), listener, serve_options.clone(), stopped()));
+        tracing::info!(%address, path = args.telemetry_path(), "listening");
+        let server = serve(Arc::clone(&exporter), listener, serve_options.clone(), ended(stopped.clone()));
+        tasks.spawn(async { Ok(server.await?) });
     }
-    while let Some(finished) = servers.join_next().await {
+    if let Some(options) = args.push {
+        let pushing = push(Arc::clone(&exporter), options, ended(stopped.clone()));
+        tasks.spawn(async {
+            pushing.await;
+            Ok(())
+        });
+    }
+    tokio::spawn(async move {
+        signal().await;
+        tracing::info!("ending; a second signal ends at once");
+        let _ = stop.send(true);
+        tokio::select! {
+            () = signal() => {}
+            () = tokio::time::sleep(GRACE) => {}
+        }
+        sys::exit::now(0)
+    });
+    while let Some(finished) = tasks.join_next().await {
         finished??;
     }
     Ok(())
 }
 
-/// `:9100` is every address of this host, as Go has it.
-async fn bind(address: &str) -> anyhow::Result<TcpListener> {
-    let attempt = match address.strip_prefix(':') {
-        // A kernel without IPv6 has no `[::]`.
-        Some(port) => match TcpListener::bind(format!("[::]:{port}")).await {
-            Err(cause) if cause.kind() != std::io::ErrorKind::AddrInUse => {
-                TcpListener::bind(format!("0.0.0.0:{port}")).await
-            }
-            other => other,
-        },
-        None => TcpListener::bind(address).await,
-    };
-    attempt.with_context(|| {
-        format!("cannot listen on {address}: give another --web.listen-address, as in 127.0.0.1:9100")
-    })
-}
-
 /// Completes when the process is asked to stop.
-async fn stopped() {
-    use tokio::signal::unix::{SignalKind, signal};
-    match (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) {
-        (Ok(mut interrupt), Ok(mut terminate)) => {
+async fn signal() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let (Ok(mut interrupt), Ok(mut terminate)) =
+            (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+        {
             tokio::select! {
                 _ = interrupt.recv() => {}
                 _ = terminate.recv() => {}
             }
+            return;
         }
-        // Without handlers the signals end the process, which is as good.
-        _ => std::future::pending().await,
     }
+    #[cfg(not(unix))]
+    if tokio::signal::ctrl_c().await.is_ok() {
+        return;
+    }
+    // Without handlers the signals end the process, which is as good.
+    std::future::pending::<()>().await;
 }

@@ -1,6 +1,10 @@
 //! The exporter over HTTP: [`serve`].
 //!
-//! Invariant: no more scrapes than `max_requests` run at once; one more is told so with 503 and costs nothing.
+//! Invariant: no more scrapes than `max_requests` run at once; one more is refused with 503 and costs nothing. A scrape
+//! is answered when its time is over, whatever hangs, and gives its place back; a thread that hangs does not.
+
+mod connections;
+mod listen;
 
 use std::{
     future::Future,
@@ -21,6 +25,7 @@ use axum::{
 use flate2::{Compression, write::GzEncoder};
 use tokio::{net::TcpListener, sync::Semaphore};
 
+pub use self::listen::bind;
 use crate::{Exporter, Selection, WebConfig, web};
 
 /// How the exporter is served.
@@ -43,8 +48,19 @@ impl Default for ServeOptions {
 struct Server {
     exporter: Arc<Exporter>,
     permits: Arc<Semaphore>,
+    /// Threads that scrape. One that hangs keeps its place after its scrape was answered.
+    threads: Arc<Semaphore>,
     max_requests: usize,
 }
+
+/// Threads that may scrape at once where any number of requests may.
+const MOST_THREADS: usize = 256;
+
+/// How much later than its deadline a scrape is given up: its collectors keep the deadline themselves.
+const OVERTIME: Duration = Duration::from_millis(300);
+
+/// When a scrape is given up whose scraper did not say how long it waits.
+const LONGEST: Duration = Duration::from_secs(30);
 
 /// Prometheus tells here how long it will wait, in seconds.
 const SCRAPE_TIMEOUT: &str = "x-prometheus-scrape-timeout-seconds";
@@ -70,6 +86,7 @@ pub async fn serve(
     let server = Arc::new(Server {
         exporter,
         permits: Arc::new(Semaphore::new(permits)),
+        threads: Arc::new(Semaphore::new(permits.min(MOST_THREADS))),
         max_requests: options.max_requests,
     });
     let mut router = Router::new().route(&options.telemetry_path, get(metrics));
@@ -78,26 +95,33 @@ pub async fn serve(
         router = router.route("/", get(async || Html(page)));
     }
     let mut router = router.with_state(server);
-    let Some(config) = options.web_config else {
-        return axum::serve(listener, router).with_graceful_shutdown(shutdown).await;
-    };
-    router = router.layer(middleware::from_fn_with_state(Arc::clone(&config), web::guard));
-    if config.has_tls() {
-        let listener = web::TlsListener::start(listener, config)?;
-        axum::serve(listener, router).with_graceful_shutdown(shutdown).await
-    } else {
-        axum::serve(listener, router).with_graceful_shutdown(shutdown).await
+    if let Some(config) = &options.web_config {
+        router = router.layer(middleware::from_fn_with_state(Arc::clone(config), web::guard));
     }
+    connections::serve(listener, router, options.web_config, shutdown).await
 }
 
 async fn metrics(
     State(server): State<Arc<Server>>,
-    Query(parameters): Query<Vec<(String, String)>>,
+    query: Query<Vec<(String, String)>>,
     headers: HeaderMap,
 ) -> Response {
-    let Ok(permit) = Arc::clone(&server.permits).try_acquire_owned() else {
+    let in_flight = server.exporter.own().in_flight().clone();
+    in_flight.inc();
+    let response = answer(&server, &query, &headers).await;
+    in_flight.dec();
+    server.exporter.own().request(response.status().as_u16());
+    response
+}
+
+async fn answer(server: &Arc<Server>, parameters: &[(String, String)], headers: &HeaderMap) -> Response {
+    let Ok(_permit) = server.permits.try_acquire() else {
         let message =
             format!("{} scrapes are running, which is the limit; try again later\n", server.max_requests);
+        return (StatusCode::SERVICE_UNAVAILABLE, message).into_response();
+    };
+    let Ok(thread) = Arc::clone(&server.threads).try_acquire_owned() else {
+        let message = "all threads hang in collectors, of which the log tells\n";
         return (StatusCode::SERVICE_UNAVAILABLE, message).into_response();
     };
     let values = |key: &str| -> Vec<String> {
@@ -107,23 +131,29 @@ async fn metrics(
         Ok(selection) => selection,
         Err(error) => return (StatusCode::BAD_REQUEST, format!("{error}\n")).into_response(),
     };
-    let deadline = header_text(&headers, SCRAPE_TIMEOUT).and_then(|text| deadline(text, Instant::now()));
-    let format = negotiate(header_text(&headers, "accept").unwrap_or_default());
-    let gzip = header_text(&headers, "accept-encoding").is_some_and(accepts_gzip);
-    // Reading the kernel's files blocks, and a scrape's permit ends with it even where the scraper left.
+    let now = Instant::now();
+    let deadline = header_text(headers, SCRAPE_TIMEOUT).and_then(|text| deadline(text, now));
+    let format = negotiate(header_text(headers, "accept").unwrap_or_default());
+    let gzip = header_text(headers, "accept-encoding").is_some_and(accepts_gzip);
+    let exporter = Arc::clone(&server.exporter);
     let scrape = tokio::task::spawn_blocking(move || {
-        let body = scrape(&server.exporter, &selection, deadline, format, gzip);
-        drop(permit);
+        let body = scrape(&exporter, &selection, deadline, format, gzip);
+        drop(thread);
         body
     });
-    match scrape.await {
-        Ok(Ok(body)) if gzip => {
+    let give_up = deadline.unwrap_or(now + LONGEST) + OVERTIME;
+    match tokio::time::timeout_at(give_up.into(), scrape).await {
+        Ok(Ok(Ok(body))) if gzip => {
             let headers = [(header::CONTENT_TYPE, format.content_type()), (header::CONTENT_ENCODING, "gzip")];
             (headers, body).into_response()
         }
-        Ok(Ok(body)) => ([(header::CONTENT_TYPE, format.content_type())], body).into_response(),
+        Ok(Ok(Ok(body))) => ([(header::CONTENT_TYPE, format.content_type())], body).into_response(),
+        Ok(Ok(Err(cause))) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{cause}\n")).into_response(),
         Ok(Err(cause)) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{cause}\n")).into_response(),
-        Err(cause) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{cause}\n")).into_response(),
+        Err(_) => {
+            tracing::error!("a scrape hangs, and was given up");
+            (StatusCode::SERVICE_UNAVAILABLE, "the scrape hangs\n").into_response()
+        }
     }
 }
 

@@ -1,16 +1,17 @@
-//! `--web.config.file`: TLS, passwords and headers, in the format of Prometheus' exporters.
+//! `--web.config.file`: TLS, passwords, headers and a rate limit, in the format of Prometheus' exporters.
 //!
 //! Invariant: what is in force is a file that was valid as a whole. A change is taken up with the next connection;
 //! one that is not valid is logged and changes nothing.
 
 mod auth;
 mod config;
+mod limit;
 mod tls;
 
 use std::{
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
-    time::SystemTime,
+    time::{Instant, SystemTime},
 };
 
 use axum::{
@@ -20,8 +21,9 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-pub(crate) use self::tls::TlsListener;
-use self::{auth::Verified, config::Config};
+use rustls::ServerConfig;
+
+use self::{auth::Verified, config::Config, limit::Limiter};
 
 /// A web configuration file, as it stands.
 #[derive(Debug)]
@@ -29,6 +31,15 @@ pub struct WebConfig {
     path: PathBuf,
     state: Mutex<Loaded>,
     verified: Verified,
+    /// What the file said at the start: these need a restart.
+    fixed: Fixed,
+}
+
+#[derive(Debug)]
+struct Fixed {
+    has_tls: bool,
+    http2: bool,
+    limiter: Option<Limiter>,
 }
 
 /// The file's content, and when it and the files that it names were changed.
@@ -49,23 +60,53 @@ impl WebConfig {
     /// # Errors
     /// Where one of them cannot be read or is not valid.
     pub fn load(path: &Path) -> Result<Self, WebConfigError> {
-        let state = Mutex::new(Loaded::read(path)?);
-        Ok(Self { path: path.to_owned(), state, verified: Verified::default() })
+        let loaded = Loaded::read(path)?;
+        let config = &loaded.config;
+        let fixed = Fixed {
+            has_tls: config.tls.is_some(),
+            http2: config.http2,
+            limiter: config.rate_limit.map(Limiter::new),
+        };
+        Ok(Self { path: path.to_owned(), state: Mutex::new(loaded), verified: Verified::default(), fixed })
     }
 
     /// Whether connections are TLS. This does not change while the exporter runs.
     pub(crate) fn has_tls(&self) -> bool {
-        self.current().tls.is_some()
+        self.fixed.has_tls
     }
 
-    /// What is in force now, read anew where a file was changed.
+    /// Whether HTTP/2 is offered. This does not change while the exporter runs.
+    pub(crate) fn has_http2(&self) -> bool {
+        self.fixed.http2
+    }
+
+    /// The certificates for a new connection.
+    pub(crate) fn tls(&self) -> Option<Arc<ServerConfig>> {
+        self.current().tls.clone()
+    }
+
+    /// Settings of a changed file that wait for a restart.
+    fn need_restart(&self, config: &Config) -> Vec<&'static str> {
+        let rate_limit = self.fixed.limiter.as_ref().map(Limiter::limit);
+        let changed = [
+            ("turning TLS on or off", config.tls.is_some() != self.fixed.has_tls),
+            ("http2", config.http2 != self.fixed.http2),
+            ("rate_limit", config.rate_limit != rate_limit),
+        ];
+        changed.into_iter().filter(|(_, is_changed)| *is_changed).map(|(what, _)| what).collect()
+    }
+
+    /// What is in force now, reloaded where a file was changed.
     fn current(&self) -> Arc<Config> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let stamps: Vec<_> = state.stamps.iter().map(|(path, _)| (path.clone(), changed(path))).collect();
         if stamps != state.stamps {
             match Loaded::read(&self.path) {
                 Ok(loaded) => {
-                    tracing::info!(file = %self.path.display(), "web configuration read anew");
+                    tracing::info!(file = %self.path.display(), "web configuration reloaded");
+                    for setting in self.need_restart(&loaded.config) {
+                        tracing::warn!("web configuration: {setting} takes effect after a restart only");
+                    }
                     *state = loaded;
                 }
                 Err(error) => {
@@ -94,6 +135,11 @@ fn changed(path: &Path) -> Option<SystemTime> {
 
 /// Asks for a password where the file has users, and adds the file's headers.
 pub(crate) async fn guard(State(web): State<Arc<WebConfig>>, request: Request, next: Next) -> Response {
+    if let Some(limiter) = &web.fixed.limiter
+        && !limiter.allows(Instant::now())
+    {
+        return (StatusCode::TOO_MANY_REQUESTS, "too many requests; see rate_limit\n").into_response();
+    }
     let config = web.current();
     let header = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let credentials = header.and_then(auth::credentials);

@@ -9,7 +9,7 @@ use std::{
 };
 
 use assay_model::expo::{MetricFamily, write_text};
-use exporter::{Exporter, Options};
+use exporter::{Exporter, Options, Settings};
 
 fn fake_nvml(directory: &Path) -> PathBuf {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/fake_nvml.c");
@@ -23,11 +23,11 @@ fn fake_nvml(directory: &Path) -> PathBuf {
     library
 }
 
-fn exporter(library: PathBuf) -> Exporter {
+fn exporter(library: &Path) -> Exporter {
     Exporter::new(Options {
         collectors: ["gpu"].into(),
         own_metrics: false,
-        nvml_library: Some(library),
+        settings: Settings::default().with("collector.gpu.nvml-library", &library.to_string_lossy()).unwrap(),
         ..Options::default()
     })
 }
@@ -64,7 +64,7 @@ fn scrape_until(exporter: &Exporter, enough: impl Fn(&[String]) -> bool) -> Vec<
 #[test]
 fn gpus_are_shown_under_dcgm_exporters_names() {
     let directory = tempfile::tempdir().unwrap();
-    let exporter = exporter(fake_nvml(directory.path()));
+    let exporter = exporter(&fake_nvml(directory.path()));
     let is_there = |samples: &[String], start: &str| samples.iter().any(|s| s.starts_with(start));
     let shown = scrape_until(&exporter, |samples| {
         is_there(samples, "DCGM_FI_PROF_SM_ACTIVE")
@@ -123,6 +123,6 @@ fn gpus_are_shown_under_dcgm_exporters_names() {
 
 #[test]
 fn a_host_without_nvml_has_no_gpu_metrics() {
-    let exporter = exporter("/no/such/libnvidia-ml.so.1".into());
+    let exporter = exporter(Path::new("/no/such/libnvidia-ml.so.1"));
     assert_eq!(samples(&exporter.gather()), Vec::<String>::new());
 }

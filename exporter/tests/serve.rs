@@ -119,36 +119,6 @@ async fn a_timeout_too_short_gives_what_there_was_time_for() {
     assert!(status == 200 && text.contains("node_scrape_collector_success{collector=\"cpu\"} 0\n"));
 }
 
-/// A scrape is held up by a file that is a pipe nobody writes to.
-#[cfg(target_os = "linux")]
-#[tokio::test]
-async fn more_scrapes_than_the_limit_are_refused() {
-    let directory = tempfile::tempdir().unwrap();
-    let mut options = common::made_up_host(directory.path());
-    options.collectors = ["loadavg"].into();
-    let pipe = options.paths.procfs.join("loadavg");
-    std::fs::remove_file(&pipe).unwrap();
-    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
-    let running = start(options, ServeOptions { max_requests: 1, ..ServeOptions::default() }).await;
-    let url = format!("{}/metrics", running.url);
-    let first = tokio::spawn({
-        let url = url.clone();
-        async move { get(&url, &[]).await }
-    });
-    // Opening the pipe for writing succeeds when the scrape has opened it for reading.
-    let writer = tokio::task::spawn_blocking(move || std::fs::OpenOptions::new().write(true).open(pipe))
-        .await
-        .unwrap()
-        .unwrap();
-    let (status, _, body) = get(&url, &[]).await;
-    assert_eq!(status, 503);
-    assert_eq!(body, b"1 scrapes are running, which is the limit; try again later\n");
-    std::io::Write::write_all(&mut &writer, b"1 2 3 4/5 6\n").unwrap();
-    drop(writer);
-    let (status, _, body) = first.await.unwrap();
-    assert!(status == 200 && String::from_utf8(body).unwrap().contains("node_load15 3\n"));
-}
-
 fn exporter_binary(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_exporter"));
     command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped());

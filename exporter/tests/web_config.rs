@@ -148,16 +148,82 @@ fn what_is_wrong_is_said_with_its_place() {
         ],
     );
     check(
-        "tls_server_config:\n  cert_file: a\n  key_file: b\n  min_version: TLS10\n",
-        &["4:16: \"TLS10\" is no version offered here: TLS12 and TLS13 are"],
+        "tls_server_config:\n  cert_file: a\n  key_file: b\n  min_version: TLS14\n  max_version: TLS11\n",
+        &[
+            "4:16: unknown version \"TLS14\"; TLS12 and TLS13 are known",
+            "5:16: versions before TLS12 are not offered here: max_version can be TLS12 or TLS13",
+        ],
     );
     check(
-        "tls_server_config:\n  cert_file: a\n  key_file: b\n  client_auth_type: RequireAnyClientCert\n",
+        "tls_server_config:\n  cert_file: a\n  key_file: b\n  cipher_suites: [TLS_RSA_WITH_RC4_128_SHA]\n",
         &[
-            "4:21: RequireAnyClientCert takes certificates without checking them; use RequireAndVerifyClientCert",
+            "4:18: no cipher suite of the list is offered here",
+            "4:19: unknown cipher suite \"TLS_RSA_WITH_RC4_128_SHA\"",
+        ],
+    );
+    check(
+        "tls_server_config:\n  client_auth_type: RequireAndVerifyClientCert\n  client_allowed_sans: [a]\n",
+        &[
+            "2:3: TLS needs a certificate: cert_file or cert is missing",
+            "2:3: TLS needs a private key: key_file or key is missing",
+            "2:21: client_auth_type asks for certificates: client_ca_file must say who signs them",
+        ],
+    );
+    check(
+        "rate_limit: {interval: often, burst: -1}\nhttp_server_config: {headers: {X-Frame-Options: no}}\n",
+        &[
+            "1:24: \"often\" is not a duration such as 100ms",
+            "1:38: \"-1\" is not a number of requests",
+            "2:49: X-Frame-Options may be deny or sameorigin, not \"no\"",
         ],
     );
     fs::write(&file, "tls_server_config: {cert_file: none.pem, key_file: none.pem}\n").unwrap();
     let told = WebConfig::load(&file).unwrap_err().to_string();
     assert!(told.starts_with(&directory.path().join("none.pem").display().to_string()), "{told}");
+}
+
+/// Certificates given in the file itself, and clients that are told apart by their names.
+#[tokio::test]
+async fn certificates_may_be_inline_and_clients_need_one_of_the_names() {
+    let directory = tempfile::tempdir().unwrap();
+    let inline = |file: &str| {
+        let text = fs::read_to_string(format!("{TLS}/{file}.pem")).unwrap();
+        text.lines().map(|line| format!("    {line}\n")).collect::<String>()
+    };
+    let server = format!(
+        "tls_server_config:\n  cert: |\n{}  key: |\n{}  client_ca: |\n{}  client_auth_type: RequireAndVerifyClientCert\n",
+        inline("cert"),
+        inline("key"),
+        inline("cert")
+    );
+    for (sans, is_let_in) in
+        [("[localhost]", true), ("[other.example, localhost]", true), ("[other.example]", false)]
+    {
+        let address = start(directory.path(), &format!("{server}  client_allowed_sans: {sans}\n")).await;
+        let response = encrypted(&address, true).await.unwrap_or_default();
+        assert_eq!(response.contains("node_load1 0.07"), is_let_in, "{sans}: {response}");
+    }
+}
+
+#[tokio::test]
+async fn any_certificate_may_do_and_versions_and_curves_are_kept() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = format!(
+        "tls_server_config:\n  cert_file: {TLS}/cert.pem\n  key_file: {TLS}/key.pem\n  max_version: TLS12\n  \
+         cipher_suites: [TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256]\n  \
+         curve_preferences: [CurveP256]\n  client_auth_type: RequireAnyClientCert\n"
+    );
+    let address = start(directory.path(), &server).await;
+    assert!(encrypted(&address, true).await.unwrap().contains("node_load1 0.07"));
+    let refused = encrypted(&address, false).await.unwrap_or_default();
+    assert!(!refused.contains("node_load1"));
+}
+
+#[tokio::test]
+async fn requests_beyond_the_rate_limit_are_refused_before_passwords_are_checked() {
+    let directory = tempfile::tempdir().unwrap();
+    let address = start(directory.path(), "rate_limit: {interval: 1h, burst: 2}\n").await;
+    assert!(plain(&address, "").await.starts_with("HTTP/1.1 200 "));
+    assert!(plain(&address, "").await.starts_with("HTTP/1.1 200 "));
+    assert!(plain(&address, "").await.starts_with("HTTP/1.1 429 "));
 }

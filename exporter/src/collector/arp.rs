@@ -2,17 +2,31 @@
 
 use std::collections::BTreeMap;
 
-use super::Collector;
-use crate::{Failure, Families, Filter, Host, Options};
+use super::{Collector, Entry};
+use crate::{
+    Failure, Families, Filter, Host, Settings,
+    settings::{Flag, Kind},
+};
+
+pub(super) const ENTRY: Entry =
+    Entry::on("arp", "ARP entries by device", |s| Box::new(Arp::new(s))).flags(&[
+        Flag::new("collector.arp.device-include", Kind::Pattern(""), "The only devices whose neighbours to show"),
+        Flag::new("collector.arp.device-exclude", Kind::Pattern(""), "Devices whose neighbours to leave out"),
+        Flag::new(
+            "collector.arp.netlink",
+            Kind::Switch(true),
+            "Accepted; /proc/net/arp has the same entries and is always read",
+        ),
+    ]);
 
 /// Neighbours that the kernel knows, incomplete entries among them.
-pub(super) struct Arp {
+struct Arp {
     devices: Filter,
 }
 
 impl Arp {
-    pub(super) fn new(options: &Options) -> Self {
-        Self { devices: options.arp_devices.clone() }
+    fn new(settings: &Settings) -> Self {
+        Self { devices: settings.filter("collector.arp.device") }
     }
 }
 

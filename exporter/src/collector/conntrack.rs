@@ -1,7 +1,9 @@
 //! `node_nf_conntrack_*` from `/proc/sys/net/netfilter` and `/proc/net/stat/nf_conntrack`.
 
-use super::Collector;
+use super::{Collector, Entry};
 use crate::{Failure, Families, Host};
+
+pub(super) const ENTRY: Entry = Entry::on("conntrack", "Connection tracking", |_| Box::new(Conntrack));
 
 /// Connection tracking; the statistics are summed over CPUs.
 pub(super) struct Conntrack;

@@ -2,16 +2,19 @@
 //!
 //! Invariant: a counter shown once never runs backwards, unless the CPU was taken out and put back.
 
+mod info;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::Path,
     sync::{Mutex, PoisonError},
 };
 
-use super::Collector;
+use super::{Collector, Entry};
 use crate::{
-    Failure, Families, Host,
+    Failure, Families, Host, Settings,
     host::{list, read_attribute_number},
+    settings::{Flag, Kind},
 };
 
 /// The kernel's unit in `/proc/stat`, for user space, on every Linux architecture.
@@ -26,11 +29,20 @@ const IDLE: usize = 3;
 const GUEST_MODES: [&str; 2] = ["user", "nice"];
 const COLUMNS: usize = MODES.len() + GUEST_MODES.len();
 
+pub(super) const ENTRY: Entry = Entry::on("cpu", "CPU time by mode, throttling, which CPUs are online", |s| Box::new(Cpu::new(s))).flags(&[
+    Flag::new("collector.cpu.guest", Kind::Switch(true), "Show the time spent in guests"),
+    Flag::new("collector.cpu.info", Kind::Switch(false), "Show what /proc/cpuinfo says"),
+    Flag::new("collector.cpu.info.flags-include", Kind::Pattern(""), "Flags of the first CPU to show; turns cpu.info on"),
+    Flag::new("collector.cpu.info.bugs-include", Kind::Pattern(""), "Bugs of the first CPU to show; turns cpu.info on"),
+]);
+
 /// CPU time by mode, throttling, and which CPUs are online or isolated.
 #[derive(Default)]
-pub(super) struct Cpu {
+struct Cpu {
     /// Seconds by column, as they were shown last.
     shown: Mutex<BTreeMap<u32, [f64; COLUMNS]>>,
+    has_guests: bool,
+    info: Option<info::Info>,
 }
 
 impl Collector for Cpu {
@@ -47,13 +59,17 @@ impl Collector for Cpu {
                     s,
                 );
             }
-            for (mode, s) in GUEST_MODES.iter().zip(&seconds[MODES.len()..]) {
+            let guests = if self.has_guests { &GUEST_MODES[..] } else { &[] };
+            for (mode, s) in guests.iter().zip(&seconds[MODES.len()..]) {
                 let labels = [("cpu", cpu.as_str()), ("mode", mode)];
                 let help = "Seconds of user and nice time that the CPUs spent in guests (virtual machines).";
                 out.counter("node_cpu_guest_seconds_total", help, &labels, *s);
             }
         }
         let directory = host.sys_path("devices/system/cpu");
+        if let Some(info) = &self.info {
+            info.show(&host.read_proc("cpuinfo")?, out);
+        }
         isolated(&directory, out);
         let cpus: Vec<u32> = list(&directory)
             .unwrap_or_default()
@@ -67,6 +83,14 @@ impl Collector for Cpu {
 }
 
 impl Cpu {
+    fn new(settings: &Settings) -> Self {
+        Self {
+            shown: Mutex::default(),
+            has_guests: settings.switch("collector.cpu.guest"),
+            info: info::Info::new(settings),
+        }
+    }
+
     fn monotonic(&self, now: BTreeMap<u32, [f64; COLUMNS]>) -> BTreeMap<u32, [f64; COLUMNS]> {
         let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
         shown.retain(|cpu, _| now.contains_key(cpu));

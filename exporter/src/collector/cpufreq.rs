@@ -1,10 +1,12 @@
 //! `node_cpu_{frequency,scaling_frequency}*_hertz` from `/sys/devices/system/cpu/cpu*/cpufreq`.
 
-use super::Collector;
+use super::{Collector, Entry};
 use crate::{
     Failure, Families, Host,
     host::{list, read_attribute, read_attribute_number},
 };
+
+pub(super) const ENTRY: Entry = Entry::on("cpufreq", "CPU frequencies", |_| Box::new(Cpufreq));
 
 /// Frequencies that the kernel asks for and the hardware runs at.
 pub(super) struct Cpufreq;

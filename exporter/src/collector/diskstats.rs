@@ -4,38 +4,49 @@ use std::collections::HashMap;
 
 use assay_model::MetricType::{self, Counter, Gauge};
 
-use super::Collector;
+use super::{Collector, Entry};
 use crate::{
-    Failure, Families, Filter, Host, Options,
+    Failure, Families, Filter, Host, Settings,
     host::{read, read_attribute},
+    settings::{Flag, Kind},
 };
 
 /// The block layer counts in sectors of 512 bytes whatever the device's own are.
 const SECTOR_BYTES: f64 = 512.0;
-const MS_PER_S: f64 = 1000.0;
+const S_PER_MS: f64 = 0.001;
 
 /// The columns after the device's name (kernel `Documentation/admin-guide/iostats.rst`): metric, type, the
-/// factor and divisor that turn it into the metric's unit, and help.
+/// factor that turns it into the metric's unit, and help.
 #[rustfmt::skip]
-const COLUMNS: [(&str, MetricType, f64, f64, &str); 17] = [
-    ("reads_completed_total", Counter, 1.0, 1.0, "Reads completed."),
-    ("reads_merged_total", Counter, 1.0, 1.0, "Reads merged with a neighbour."),
-    ("read_bytes_total", Counter, SECTOR_BYTES, 1.0, "Bytes read."),
-    ("read_time_seconds_total", Counter, 1.0, MS_PER_S, "Seconds spent by all reads."),
-    ("writes_completed_total", Counter, 1.0, 1.0, "Writes completed."),
-    ("writes_merged_total", Counter, 1.0, 1.0, "Writes merged with a neighbour."),
-    ("written_bytes_total", Counter, SECTOR_BYTES, 1.0, "Bytes written."),
-    ("write_time_seconds_total", Counter, 1.0, MS_PER_S, "Seconds spent by all writes."),
-    ("io_now", Gauge, 1.0, 1.0, "Operations in progress."),
-    ("io_time_seconds_total", Counter, 1.0, MS_PER_S, "Seconds in which operations were in progress."),
-    ("io_time_weighted_seconds_total", Counter, 1.0, MS_PER_S, "Seconds times operations in progress."),
-    ("discards_completed_total", Counter, 1.0, 1.0, "Discards completed."),
-    ("discards_merged_total", Counter, 1.0, 1.0, "Discards merged with a neighbour."),
-    ("discarded_sectors_total", Counter, 1.0, 1.0, "Sectors of 512 bytes discarded."),
-    ("discard_time_seconds_total", Counter, 1.0, MS_PER_S, "Seconds spent by all discards."),
-    ("flush_requests_total", Counter, 1.0, 1.0, "Flushes completed."),
-    ("flush_requests_time_seconds_total", Counter, 1.0, MS_PER_S, "Seconds spent by all flushes."),
+const COLUMNS: [(&str, MetricType, f64, &str); 17] = [
+    ("reads_completed_total", Counter, 1.0, "Reads completed."),
+    ("reads_merged_total", Counter, 1.0, "Reads merged with a neighbour."),
+    ("read_bytes_total", Counter, SECTOR_BYTES, "Bytes read."),
+    ("read_time_seconds_total", Counter, S_PER_MS, "Seconds spent by all reads."),
+    ("writes_completed_total", Counter, 1.0, "Writes completed."),
+    ("writes_merged_total", Counter, 1.0, "Writes merged with a neighbour."),
+    ("written_bytes_total", Counter, SECTOR_BYTES, "Bytes written."),
+    ("write_time_seconds_total", Counter, S_PER_MS, "Seconds spent by all writes."),
+    ("io_now", Gauge, 1.0, "Operations in progress."),
+    ("io_time_seconds_total", Counter, S_PER_MS, "Seconds in which operations were in progress."),
+    ("io_time_weighted_seconds_total", Counter, S_PER_MS, "Seconds times operations in progress."),
+    ("discards_completed_total", Counter, 1.0, "Discards completed."),
+    ("discards_merged_total", Counter, 1.0, "Discards merged with a neighbour."),
+    ("discarded_sectors_total", Counter, 1.0, "Sectors of 512 bytes discarded."),
+    ("discard_time_seconds_total", Counter, S_PER_MS, "Seconds spent by all discards."),
+    ("flush_requests_total", Counter, 1.0, "Flushes completed."),
+    ("flush_requests_time_seconds_total", Counter, S_PER_MS, "Seconds spent by all flushes."),
 ];
+
+pub(super) const ENTRY: Entry = Entry::on("diskstats", "Disk I/O", |s| Box::new(Diskstats::new(s))).flags(&[
+    Flag::new(
+        "collector.diskstats.device-exclude",
+        Kind::Pattern(r"^(z?ram|loop|fd|(h|s|v|xv)d[a-z]|nvme\d+n\d+p)\d+$"),
+        "Disks to leave out",
+    ),
+    Flag::new("collector.diskstats.device-include", Kind::Pattern(""), "The only disks to show"),
+    Flag::new("collector.diskstats.ignored-devices", Kind::AliasOf("collector.diskstats.device-exclude"), ""),
+]);
 
 /// Disk I/O, and what udev knows of the disks.
 pub(super) struct Diskstats {
@@ -43,8 +54,8 @@ pub(super) struct Diskstats {
 }
 
 impl Diskstats {
-    pub(super) fn new(options: &Options) -> Self {
-        Self { devices: options.disks.clone() }
+    pub(super) fn new(settings: &Settings) -> Self {
+        Self { devices: settings.filter("collector.diskstats.device") }
     }
 }
 
@@ -58,9 +69,9 @@ impl Collector for Diskstats {
             if columns.len() < 11 || !self.devices.allows(device) {
                 continue;
             }
-            for ((name, metric_type, factor, divisor, help), column) in COLUMNS.iter().zip(columns) {
+            for ((name, metric_type, factor, help), column) in COLUMNS.iter().zip(columns) {
                 if let Ok(n) = column.parse::<u64>() {
-                    let value = n as f64 * factor / divisor;
+                    let value = n as f64 * factor;
                     out.add(*metric_type, &format!("node_disk_{name}"), help, &[("device", device)], value);
                 }
             }
@@ -75,11 +86,10 @@ fn information(host: &Host, out: &mut Families, device: &str, major: &str, minor
     let property = |name: &str| udev.get(name).map_or("", String::as_str);
     // A slash in a device's name is an exclamation mark in its path.
     let block = host.sys_path("block").join(device.replace('/', "!"));
-    let rotational = read_attribute(&block.join("queue/rotational")).unwrap_or_default();
-    let serial = match property("SCSI_IDENT_SERIAL") {
-        "" => property("ID_SERIAL_SHORT"),
-        serial => serial,
-    };
+    // What has no such file does not rotate.
+    let rotational = read_attribute(&block.join("queue/rotational")).unwrap_or_else(|| "0".into());
+    let serials = ["SCSI_IDENT_SERIAL", "ID_SERIAL_SHORT", "ID_SERIAL"].map(property);
+    let serial = serials.into_iter().find(|serial| !serial.is_empty()).unwrap_or_default();
     let labels = [
         ("device", device),
         ("major", major),
@@ -92,6 +102,16 @@ fn information(host: &Host, out: &mut Families, device: &str, major: &str, minor
         ("rotational", &rotational),
     ];
     out.gauge("node_disk_info", "What is known of the disk; always 1.", &labels, 1.0);
+
+    for (key, metric, help) in [
+        ("ID_ATA_WRITE_CACHE", "node_disk_ata_write_cache", "1 where the disk has a write cache."),
+        ("ID_ATA_WRITE_CACHE_ENABLED", "node_disk_ata_write_cache_enabled", "1 where its write cache is on."),
+        ("ID_ATA_ROTATION_RATE_RPM", "node_disk_ata_rotation_rate_rpm", "Rotations a minute; 0 for an SSD."),
+    ] {
+        if let Ok(value) = property(key).parse() {
+            out.gauge(metric, help, &[("device", device)], value);
+        }
+    }
 
     let filesystem_usage = property("ID_FS_USAGE");
     if !filesystem_usage.is_empty() {

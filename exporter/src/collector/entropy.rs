@@ -1,7 +1,9 @@
 //! `node_entropy_*` from `/proc/sys/kernel/random`.
 
-use super::Collector;
+use super::{Collector, Entry};
 use crate::{Failure, Families, Host};
+
+pub(super) const ENTRY: Entry = Entry::on("entropy", "The random number generator's pool", |_| Box::new(Entropy));
 
 /// The random number generator's pool.
 pub(super) struct Entropy;

@@ -1,18 +1,63 @@
 //! `node_filesystem_*`: mounts from `/proc/1/mountinfo`, sizes from `statfs`.
 //!
-//! Invariant: a mount that does not answer (a network file system whose server is gone) costs a scrape at most
-//! the mount timeout once, and one thread until it answers; it is not asked again before that.
+//! Invariant: a mount that does not answer (a network file system whose server is gone) costs a scrape at most the mount
+//! timeout, once, and one thread until it answers ([`prober`]); what was not asked in time is told apart from that.
+
+mod prober;
 
 use std::{
     collections::HashSet,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError, mpsc},
-    thread,
-    time::{Duration, Instant},
+    sync::Arc,
+    time::Duration,
 };
 
-use super::Collector;
-use crate::{Failure, Families, Filter, Host, Options};
+use self::prober::{NoUsage, Prober};
+use super::{Collector, Entry, Runs};
+use crate::{
+    Failure, Families, Filter, Host, Settings,
+    settings::{Flag, Kind},
+};
+
+pub(super) const ENTRY: Entry = Entry::on("filesystem", "Space and inodes of file systems", |s| {
+    Box::new(Filesystem::new(s))
+})
+.runs(Runs::Last)
+.flags(&[
+    Flag::new(
+        "collector.filesystem.mount-points-exclude",
+        Kind::Pattern(
+            r"^/(dev|proc|run/credentials/.+|sys|var/lib/docker/.+|var/lib/containers/storage/.+)($|/)",
+        ),
+        "Mount points to leave out",
+    ),
+    Flag::new("collector.filesystem.mount-points-include", Kind::Pattern(""), "The only mount points to show"),
+    Flag::new(
+        "collector.filesystem.fs-types-exclude",
+        Kind::Pattern(
+            "^(autofs|binfmt_misc|bpf|cgroup2?|configfs|debugfs|devpts|devtmpfs|fusectl|hugetlbfs|iso9660|mqueue|\
+             nsfs|overlay|proc|procfs|pstore|rpc_pipefs|securityfs|selinuxfs|squashfs|erofs|sysfs|tracefs)$",
+        ),
+        "File system types to leave out",
+    ),
+    Flag::new("collector.filesystem.fs-types-include", Kind::Pattern(""), "The only file system types to show"),
+    Flag::new(
+        "collector.filesystem.mount-timeout",
+        Kind::Duration("5s"),
+        "How long a mount may take to answer before it is shown as not responding",
+    ),
+    Flag::new("collector.filesystem.stat-workers", Kind::Number(4), ""),
+    Flag::new(
+        "collector.filesystem.ignored-mount-points",
+        Kind::AliasOf("collector.filesystem.mount-points-exclude"),
+        "",
+    ),
+    Flag::new(
+        "collector.filesystem.ignored-fs-types",
+        Kind::AliasOf("collector.filesystem.fs-types-exclude"),
+        "",
+    ),
+]);
 
 /// What `statfs` says, in bytes and inodes.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -24,17 +69,12 @@ struct Usage {
     files_free: f64,
 }
 
-type Probe = Arc<dyn Fn(&Path) -> Result<Usage, String> + Send + Sync>;
-type Stuck = Arc<Mutex<HashSet<String>>>;
-
 /// Space and inodes of the mounted file systems.
-pub(super) struct Filesystem {
+struct Filesystem {
     mount_points: Filter,
     types: Filter,
     timeout: Duration,
-    probe: Probe,
-    /// The mount points that a thread waits for.
-    stuck: Stuck,
+    prober: Prober<Usage>,
 }
 
 /// A line of mountinfo.
@@ -49,73 +89,13 @@ struct Mount {
 }
 
 impl Filesystem {
-    pub(super) fn new(options: &Options) -> Self {
+    fn new(settings: &Settings) -> Self {
         Self {
-            mount_points: options.mount_points.clone(),
-            types: options.filesystem_types.clone(),
-            timeout: options.mount_timeout,
-            probe: Arc::new(statfs),
-            stuck: Stuck::default(),
+            mount_points: settings.filter("collector.filesystem.mount-points"),
+            types: settings.filter("collector.filesystem.fs-types"),
+            timeout: settings.duration("collector.filesystem.mount-timeout"),
+            prober: Prober::new(Arc::new(statfs)),
         }
-    }
-
-    fn is_stuck(&self, mount: &Mount) -> bool {
-        self.stuck.lock().unwrap_or_else(PoisonError::into_inner).contains(&mount.mount_point)
-    }
-
-    /// The usage of each mount, in order; an error is what `device_error` shows.
-    fn probe_all(&self, host: &Host, mounts: &[Mount]) -> Vec<Result<Usage, String>> {
-        let no_answer = || Err("mountpoint timeout".to_owned());
-        let mut results = Vec::with_capacity(mounts.len());
-        let mut worker = None;
-        for (i, mount) in mounts.iter().enumerate() {
-            if self.is_stuck(mount) {
-                results.push(no_answer());
-                continue;
-            }
-            let answers = worker.take().unwrap_or_else(|| self.start_worker(host, &mounts[i..]));
-            let wait = match host.deadline {
-                Some(deadline) => deadline.saturating_duration_since(Instant::now()).min(self.timeout),
-                None => self.timeout,
-            };
-            match answers.recv_timeout(wait) {
-                Ok(result) => {
-                    results.push(result);
-                    worker = Some(answers);
-                }
-                // The worker is left to its mount, and another one goes on with the rest.
-                Err(_) => {
-                    let mut stuck = self.stuck.lock().unwrap_or_else(PoisonError::into_inner);
-                    stuck.insert(mount.mount_point.clone());
-                    results.push(no_answer());
-                }
-            }
-        }
-        results
-    }
-
-    /// A thread that probes the mounts that are not stuck now, one after the other, until nobody listens.
-    fn start_worker(&self, host: &Host, mounts: &[Mount]) -> mpsc::Receiver<Result<Usage, String>> {
-        let (answer, answers) = mpsc::channel();
-        let targets: Vec<(String, PathBuf)> = mounts
-            .iter()
-            .filter(|mount| !self.is_stuck(mount))
-            .map(|mount| (mount.mount_point.clone(), below(&host.paths.rootfs, &mount.mount_point)))
-            .collect();
-        let (probe, stuck) = (Arc::clone(&self.probe), Arc::clone(&self.stuck));
-        let work = move || {
-            for (mount_point, path) in targets {
-                let result = probe(&path);
-                stuck.lock().unwrap_or_else(PoisonError::into_inner).remove(&mount_point);
-                if answer.send(result).is_err() {
-                    return;
-                }
-            }
-        };
-        if let Err(cause) = thread::Builder::new().name("statfs".into()).spawn(work) {
-            tracing::warn!("no thread for statfs: {cause}");
-        }
-        answers
     }
 }
 
@@ -133,19 +113,31 @@ impl Collector for Filesystem {
             .filter(|m| self.mount_points.allows(&m.mount_point) && self.types.allows(&m.fstype))
             .filter(|m| seen.insert((m.device.clone(), m.mount_point.clone(), m.fstype.clone())))
             .collect();
-        for (mount, result) in mounts.iter().zip(self.probe_all(host, &mounts)) {
-            show(out, mount, &result);
+        let paths: Vec<PathBuf> =
+            mounts.iter().map(|mount| below(&host.paths.rootfs, &mount.mount_point)).collect();
+        let answers = self.prober.ask(&paths, self.timeout, host.deadline);
+        let (mut stuck, mut not_asked) = (0, 0);
+        for (mount, answer) in mounts.iter().zip(&answers) {
+            match answer {
+                Err(NoUsage::TimedOut | NoUsage::NoAnswerYet) => stuck += 1,
+                Err(NoUsage::NotAsked) => not_asked += 1,
+                _ => {}
+            }
+            show(out, mount, answer);
         }
-        Ok(())
+        match not_asked {
+            0 => Ok(()),
+            n => Err(Failure::Late(format!("{n} mounts were not asked in time; {stuck} do not answer"))),
+        }
     }
 }
 
-fn show(out: &mut Families, mount: &Mount, result: &Result<Usage, String>) {
+fn show(out: &mut Families, mount: &Mount, result: &Result<Usage, NoUsage>) {
     let labels = [
         ("device", mount.device.as_str()),
         ("mountpoint", &mount.mount_point),
         ("fstype", &mount.fstype),
-        ("device_error", result.as_ref().err().map_or("", String::as_str)),
+        ("device_error", result.as_ref().err().map_or("", NoUsage::text)),
     ];
     let failed = f64::from(u8::from(result.is_err()));
     out.gauge("node_filesystem_device_error", "1 where the mount could not be asked.", &labels, failed);
@@ -233,14 +225,6 @@ fn statfs(path: &Path) -> Result<Usage, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Paths;
-
-    const USAGE: Usage = Usage { size: 4.0, free: 3.0, available: 2.0, files: 1.0, files_free: 0.0 };
-
-    fn mount(mount_point: &str) -> Mount {
-        let line = format!("27 1 254:0 / {mount_point} rw,relatime shared:1 - ext4 /dev/vda rw,discard");
-        parse(&line, Path::new("/")).unwrap()
-    }
 
     #[test]
     fn mountinfo_is_read_as_seen_from_inside_rootfs() {
@@ -255,37 +239,6 @@ mod tests {
         let nfs = parse(r"1 0 0:45 / /mnt rw - nfs4 srv:/a\040b rw,addr=1", Path::new("/")).unwrap();
         assert_eq!((nfs.device.as_str(), nfs.major.as_str(), nfs.minor.as_str()), ("srv:/a b", "0", "45"));
         assert_eq!(parse("nonsense", Path::new("/")), None);
-    }
-
-    #[test]
-    fn a_mount_that_hangs_is_asked_once_and_comes_back() {
-        let (release, gate) = mpsc::channel::<()>();
-        let gate = Mutex::new(gate);
-        let (asked, asks) = mpsc::channel();
-        let probe: Probe = Arc::new(move |path: &Path| {
-            asked.send(path.to_owned()).unwrap();
-            if path.ends_with("dead") {
-                gate.lock().unwrap().recv().map_err(|e| e.to_string())?;
-            }
-            Ok(USAGE)
-        });
-        let mut collector = Filesystem::new(&Options::default());
-        (collector.probe, collector.timeout) = (probe, Duration::from_millis(20));
-        let host = Host { paths: Paths::default(), deadline: None };
-        let mounts = [mount("/a"), mount("/dead"), mount("/b")];
-        let timeout = Err("mountpoint timeout".to_owned());
-
-        assert_eq!(collector.probe_all(&host, &mounts), [Ok(USAGE), timeout.clone(), Ok(USAGE)]);
-        assert_eq!(collector.probe_all(&host, &mounts), [Ok(USAGE), timeout, Ok(USAGE)]);
-        let asked_dead = asks.try_iter().filter(|path| path.ends_with("dead")).count();
-        assert_eq!(asked_dead, 1, "the dead mount has one thread, however often it is scraped");
-
-        release.send(()).unwrap();
-        release.send(()).unwrap();
-        while collector.is_stuck(&mounts[1]) {
-            thread::yield_now();
-        }
-        assert_eq!(collector.probe_all(&host, &mounts), [Ok(USAGE), Ok(USAGE), Ok(USAGE)]);
     }
 
     #[test]

@@ -12,11 +12,30 @@ use std::{ffi::OsStr, path::PathBuf, sync::OnceLock};
 use nvml_wrapper::{Nvml, error::NvmlError};
 
 use self::{profile::Profiler, xid::XidErrors};
-use super::Collector;
-use crate::{Failure, Families, Host, Options};
+use super::{Collector, Entry, Runs};
+use crate::{
+    Failure, Families, Host, Settings,
+    settings::{Flag, Kind},
+};
 
-/// The name that the driver installs; the one without the number comes with its development files only.
-const LIBRARY: &str = "libnvidia-ml.so.1";
+pub(super) const ENTRY: Entry = Entry::on(
+    "gpu",
+    "NVIDIA GPUs, under dcgm-exporter's names; off by itself where there is no NVML",
+    |s| Box::new(Gpu::new(s)),
+)
+.runs(Runs::Aside)
+.flags(&[
+    Flag::new(
+        "collector.gpu.nvml-library",
+        Kind::Text("libnvidia-ml.so.1"),
+        "NVML's file, where it is not the one that the driver installs",
+    ),
+    Flag::new(
+        "collector.gpu.hostname-label",
+        Kind::Text("Hostname"),
+        "The label with the host's name on GPU metrics; newer dashboards have hostname",
+    ),
+]);
 
 /// NVIDIA GPUs.
 pub(super) struct Gpu {
@@ -36,10 +55,10 @@ struct Driver {
 }
 
 impl Gpu {
-    pub(super) fn new(options: &Options) -> Self {
+    pub(super) fn new(settings: &Settings) -> Self {
         Self {
-            library: options.nvml_library.clone().unwrap_or_else(|| LIBRARY.into()),
-            hostname_label: options.gpu_hostname_label.clone(),
+            library: settings.text("collector.gpu.nvml-library").into(),
+            hostname_label: settings.text("collector.gpu.hostname-label").to_owned(),
             driver: OnceLock::new(),
         }
     }

@@ -10,14 +10,36 @@ use std::{
 
 use assay_model::MetricType::{self, Counter, Gauge};
 
-use super::Collector;
+use super::{Collector, Entry, Runs};
 use crate::{
-    Failure, Families, Host,
+    Failure, Families, Filter, Host, Settings,
     host::{list, read_attribute},
+    settings::{Flag, Kind},
 };
 
+pub(super) const ENTRY: Entry = Entry::on("hwmon", "Temperatures, fans, voltages and power", |s| Box::new(Hwmon::new(s)))
+    .runs(Runs::Aside)
+    .flags(&[
+        Flag::new("collector.hwmon.chip-include", Kind::Pattern(""), "The only chips to show"),
+        Flag::new("collector.hwmon.chip-exclude", Kind::Pattern(""), "Chips to leave out"),
+        Flag::new("collector.hwmon.sensor-include", Kind::Pattern(""), "The only sensors to show, as CHIP;SENSOR"),
+        Flag::new("collector.hwmon.sensor-exclude", Kind::Pattern(""), "Sensors to leave out, as CHIP;SENSOR"),
+    ]);
+
 /// Hardware sensors.
-pub(super) struct Hwmon;
+struct Hwmon {
+    chips: Filter,
+    sensors: Filter,
+}
+
+impl Hwmon {
+    fn new(settings: &Settings) -> Self {
+        Self {
+            chips: settings.filter("collector.hwmon.chip"),
+            sensors: settings.filter("collector.hwmon.sensor"),
+        }
+    }
+}
 
 const KINDS: [&str; 14] = [
     "vrm",
@@ -42,21 +64,59 @@ type Sensor = BTreeMap<String, String>;
 impl Collector for Hwmon {
     fn collect(&self, host: &Host, out: &mut Families) -> Result<(), Failure> {
         let class = host.sys_path("class/hwmon");
-        for entry in list(&class)? {
-            let directory = class.join(entry);
-            let Some(chip) = chip(&directory) else { continue };
+        for (directory, chip) in chips(&class)? {
+            if !self.chips.allows(&chip) {
+                continue;
+            }
             if let Some(name) =
                 read_attribute(&directory.join("name")).map(|n| clean(&n)).filter(|n| !n.is_empty())
             {
                 let labels = [("chip", chip.as_str()), ("chip_name", &name)];
                 out.gauge("node_hwmon_chip_names", "The driver's name of the chip; always 1.", &labels, 1.0);
             }
-            for ((kind, number), sensor) in sensors(&directory) {
-                show(out, &chip, kind, &format!("{kind}{number}"), &sensor);
+            for ((kind, number), elements) in sensors(&directory) {
+                let sensor = format!("{kind}{number}");
+                if self.sensors.allows(&format!("{chip};{sensor}")) {
+                    show(out, &chip, kind, &sensor, &elements);
+                }
             }
         }
         Ok(())
     }
+}
+
+/// The directories of all chips with their names. Chips of one parent are told apart by their drivers' names and, where
+/// these are equal too, by their numbers.
+fn chips(class: &Path) -> Result<Vec<(PathBuf, String)>, Failure> {
+    let entries: Vec<(String, PathBuf, String)> = list(class)?
+        .into_iter()
+        .filter_map(|entry| {
+            let directory = class.join(&entry);
+            let chip = chip(&directory)?;
+            Some((entry, directory, chip))
+        })
+        .collect();
+    let named = |(_, directory, chip): &(String, PathBuf, String)| {
+        let name = read_attribute(&directory.join("name")).map(|name| clean(&name)).unwrap_or_default();
+        format!("{chip}_{name}")
+    };
+    let is_alone = |chip: &str| entries.iter().filter(|(_, _, other)| other == chip).count() < 2;
+    Ok(entries
+        .iter()
+        .map(|entry| {
+            let (number, directory, chip) = entry;
+            let chip = if is_alone(chip) {
+                chip.clone()
+            } else {
+                let with_name = named(entry);
+                match entries.iter().filter(|other| named(other) == with_name).count() {
+                    1 => with_name,
+                    _ => format!("{chip}_{}", clean(number)),
+                }
+            };
+            (directory.clone(), chip)
+        })
+        .collect())
 }
 
 /// A name for the chip that stays when chips are numbered anew: its device's bus and address where it has them.
@@ -118,6 +178,14 @@ fn show(out: &mut Families, chip: &str, kind: &str, sensor: &str, elements: &Sen
     }
     for (element, text) in elements.iter().filter(|(element, _)| *element != "label") {
         let Ok(value) = text.parse::<f64>() else { continue };
+        if (kind, element.as_str()) == ("freq", "input") {
+            // A clock is known by its label alone.
+            if let Some(label) = elements.get("label") {
+                let labels = [("chip", chip), ("sensor", &clean(label))];
+                out.gauge("node_hwmon_freq_freq_mhz", "Hardware clock in MHz.", &labels, value * 1e-6);
+            }
+            continue;
+        }
         let (suffix, factor, metric_type) = unit(kind, element);
         let name = match (kind, element.as_str()) {
             ("beep_enable", _) => "beep_enabled".to_owned(),
@@ -152,7 +220,6 @@ fn unit(kind: &str, element: &str) -> (&'static str, f64, MetricType) {
         ("power", _) => ("_watt", MICRO, Gauge),
         ("humidity", _) => ("", MICRO, Gauge),
         ("fan", "input" | "min" | "max" | "target") => ("_rpm", 1.0, Gauge),
-        ("freq", "input") => ("_freq_mhz", MICRO, Gauge),
         _ => ("", 1.0, Gauge),
     }
 }

@@ -1,10 +1,31 @@
 //! `node_interrupts_total` from `/proc/interrupts`.
 
-use super::Collector;
-use crate::{Failure, Families, Host};
+use super::{Collector, Entry};
+use crate::{
+    Failure, Families, Filter, Host, Settings,
+    settings::{Flag, Kind},
+};
+
+pub(super) const ENTRY: Entry = Entry::off("interrupts", "Interrupts by line and CPU", |s| Box::new(Interrupts::new(s))).flags(&[
+    Flag::new("collector.interrupts.name-include", Kind::Pattern(""), "The only lines to show, as TYPE;INFO;DEVICES"),
+    Flag::new("collector.interrupts.name-exclude", Kind::Pattern(""), "Lines to leave out, as TYPE;INFO;DEVICES"),
+    Flag::new("collector.interrupts.include-zeros", Kind::Switch(true), "Show counts of zero"),
+]);
 
 /// Interrupts by line and CPU. Off unless asked for: it has a series for each of both.
-pub(super) struct Interrupts;
+struct Interrupts {
+    names: Filter,
+    has_zeros: bool,
+}
+
+impl Interrupts {
+    fn new(settings: &Settings) -> Self {
+        Self {
+            names: settings.filter("collector.interrupts.name"),
+            has_zeros: settings.switch("collector.interrupts.include-zeros"),
+        }
+    }
+}
 
 impl Collector for Interrupts {
     fn collect(&self, host: &Host, out: &mut Families) -> Result<(), Failure> {
@@ -27,8 +48,14 @@ impl Collector for Interrupts {
             let is_numbered = kind.bytes().all(|b| b.is_ascii_digit());
             let (info, devices) = details.split_at(if is_numbered { 1 } else { details.len() });
             let (info, devices) = (info.join(" "), devices.join(" "));
+            if !self.names.allows(&format!("{kind};{info};{devices}")) {
+                continue;
+            }
             for (cpu, count) in cpus.iter().zip(counts) {
-                let Ok(count) = count.parse() else { continue };
+                let Ok(count) = count.parse::<f64>() else { continue };
+                if count == 0.0 && !self.has_zeros {
+                    continue;
+                }
                 let labels = [("cpu", *cpu), ("type", kind), ("info", &info), ("devices", &devices)];
                 out.counter("node_interrupts_total", "Interrupts by line and CPU.", &labels, count);
             }

@@ -4,10 +4,11 @@ use std::path::Path;
 
 use assay_model::MetricType::{self, Counter, Gauge};
 
-use super::Collector;
+use super::{Collector, Entry};
 use crate::{
-    Failure, Families, Filter, Host, Options,
+    Failure, Families, Filter, Host, Settings,
     host::{list, read_attribute, read_attribute_number},
+    settings::{Flag, Kind},
 };
 
 /// File below `/sys/class/net/DEVICE`, metric, type and help. A device refuses what it does not have (the
@@ -35,6 +36,17 @@ const PROPERTIES: [(&str, &str, MetricType, &str); 16] = [
 const BYTES_PER_S_OF_MBIT: f64 = 1_000_000.0 / 8.0;
 const FLAG_UP: u64 = 1;
 
+pub(super) const ENTRY: Entry = Entry::on("netclass", "Network devices' properties", |s| Box::new(Netclass::new(s))).flags(&[
+    Flag::new("collector.netclass.ignored-devices", Kind::Pattern("^$"), "Devices whose properties to leave out"),
+    Flag::new(
+        "collector.netclass.ignore-invalid-speed",
+        Kind::Switch(false),
+        "Leave out the speed of links whose speed is unknown",
+    ),
+    Flag::new("collector.netclass.netlink", Kind::Switch(false), "Accepted; /sys/class/net is always read"),
+    Flag::new("collector.netclass_rtnl.with-stats", Kind::Switch(false), "Accepted; traffic is shown by netdev"),
+]);
+
 /// Properties of network devices.
 pub(super) struct Netclass {
     devices: Filter,
@@ -42,8 +54,9 @@ pub(super) struct Netclass {
 }
 
 impl Netclass {
-    pub(super) fn new(options: &Options) -> Self {
-        Self { devices: options.network_classes.clone(), ignore_invalid_speed: options.ignore_invalid_speed }
+    pub(super) fn new(settings: &Settings) -> Self {
+        Self { devices: Filter { include: None, exclude: settings.pattern("collector.netclass.ignored-devices") },
+            ignore_invalid_speed: settings.switch("collector.netclass.ignore-invalid-speed"), }
     }
 
     fn show(&self, out: &mut Families, device: &str, directory: &Path) {

@@ -1,7 +1,23 @@
 //! `node_netstat_*` from `/proc/net/{netstat,snmp,snmp6}`.
 
-use super::Collector;
-use crate::{Failure, Families, Filter, Host, Options};
+use super::{Collector, Entry};
+use crate::{
+    Failure, Families, Filter, Host, Settings,
+    settings::{Flag, Kind},
+};
+
+pub(super) const ENTRY: Entry = Entry::on("netstat", "Protocols' counters", |s| Box::new(Netstat::new(s))).flags(&[
+    Flag::new(
+        "collector.netstat.fields",
+        Kind::Pattern(
+            "^(.*_(InErrors|InErrs)|Ip_Forwarding|Ip(6|Ext)_(InOctets|OutOctets)|Icmp6?_(InMsgs|OutMsgs)|\
+             TcpExt_(Listen.*|Syncookies.*|TCPSynRetrans|TCPTimeouts|TCPOFOQueue|TCPRcvQDrop)|\
+             Tcp_(ActiveOpens|InSegs|OutSegs|OutRsts|PassiveOpens|RetransSegs|CurrEstab)|\
+             Udp6?_(InDatagrams|OutDatagrams|NoPorts|RcvbufErrors|SndbufErrors))$",
+        ),
+        "Protocols' fields to show",
+    ),
+]);
 
 /// Counters of the network protocols. The kernel mixes counters, gauges and settings: all are untyped.
 pub(super) struct Netstat {
@@ -9,8 +25,8 @@ pub(super) struct Netstat {
 }
 
 impl Netstat {
-    pub(super) fn new(options: &Options) -> Self {
-        Self { fields: options.netstat_fields.clone() }
+    pub(super) fn new(settings: &Settings) -> Self {
+        Self { fields: Filter { include: settings.pattern("collector.netstat.fields"), exclude: None } }
     }
 
     fn show(&self, out: &mut Families, protocol: &str, field: &str, value: &str) {

@@ -2,8 +2,10 @@
 
 use std::collections::HashMap;
 
-use super::Collector;
+use super::{Collector, Entry};
 use crate::{Failure, Families, Host, host::read};
+
+pub(super) const ENTRY: Entry = Entry::on("os", "The distribution, from os-release", |_| Box::new(Os));
 
 /// The distribution.
 pub(super) struct Os;

@@ -1,13 +1,20 @@
 //! `node_power_supply_*` from `/sys/class/power_supply`.
 
-use super::Collector;
+use super::{Collector, Entry};
 use crate::{
-    Failure, Families, Host,
+    Failure, Families, Filter, Host,
     host::{list, read_attribute, read_attribute_number},
+    settings::{Flag, Kind},
 };
 
+pub(super) const ENTRY: Entry = Entry::on("powersupplyclass", "Batteries and mains", |s| {
+    let ignored = Filter { include: None, exclude: s.pattern("collector.powersupply.ignored-supplies") };
+    Box::new(PowerSupplyClass(ignored))
+})
+.flags(&[Flag::new("collector.powersupply.ignored-supplies", Kind::Pattern("^$"), "Power supplies to leave out")]);
+
 /// Batteries and mains.
-pub(super) struct PowerSupplyClass;
+struct PowerSupplyClass(Filter);
 
 /// File, metric, and the divisor from the kernel's unit (micro, or tenths of a degree).
 #[rustfmt::skip]
@@ -55,7 +62,7 @@ const TEXTS: [&str; 11] = [
 impl Collector for PowerSupplyClass {
     fn collect(&self, host: &Host, out: &mut Families) -> Result<(), Failure> {
         let class = host.sys_path("class/power_supply");
-        for name in list(&class)? {
+        for name in list(&class)?.into_iter().filter(|name| self.0.allows(name)) {
             let directory = class.join(&name);
             for (file, metric, divisor) in ATTRIBUTES {
                 if let Some(value) = read_attribute_number(&directory.join(file)) {

@@ -1,7 +1,9 @@
 //! `node_pressure_*_seconds_total` from `/proc/pressure`.
 
-use super::Collector;
+use super::{Collector, Entry};
 use crate::{Failure, Families, Host, host::number};
+
+pub(super) const ENTRY: Entry = Entry::on("pressure", "Pressure stall information", |_| Box::new(Pressure));
 
 /// Pressure stall information.
 pub(super) struct Pressure;
@@ -17,13 +19,15 @@ const LINES: [(&str, &str, &str, &str); 6] = [
     ("irq", "full", "stalled", "Seconds in which no task could run for interrupts."),
 ];
 
-const US_PER_S: f64 = 1_000_000.0;
+/// Two divisions, as node_exporter has them, round as it does.
+const US_PER_MS: f64 = 1000.0;
+const MS_PER_S: f64 = 1000.0;
 
 impl Collector for Pressure {
     fn collect(&self, host: &Host, out: &mut Families) -> Result<(), Failure> {
         for (resource, kind, word, help) in LINES {
             let path = host.proc_path("pressure").join(resource);
-            let text = match crate::host::read(&path) {
+            let text = match host.read_proc(&format!("pressure/{resource}")) {
                 // Older kernels have no file for interrupts.
                 Err(Failure::Absent(_)) if resource == "irq" => continue,
                 // A kernel booted with psi=0 has the files and refuses to read them.
@@ -37,7 +41,7 @@ impl Collector for Pressure {
                 .filter_map(|line| line.strip_prefix(kind))
                 .find_map(|line| line.split_ascii_whitespace().find_map(|w| w.strip_prefix("total=")));
             if let Some(total) = total {
-                let seconds = number(&path, total)? / US_PER_S;
+                let seconds = number(&path, total)? / MS_PER_S / US_PER_MS;
                 out.counter(&format!("node_pressure_{resource}_{word}_seconds_total"), help, &[], seconds);
             }
         }

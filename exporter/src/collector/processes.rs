@@ -5,11 +5,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::Collector;
+use super::{Collector, Entry, Runs};
 use crate::{
     Failure, Families, Host,
     host::{list, read},
 };
+
+pub(super) const ENTRY: Entry = Entry::off("processes", "Processes and threads by state", |_| Box::new(Processes)).runs(Runs::Aside);
 
 /// Processes and threads by state. Off unless asked for: it reads a file for each thread of the host.
 pub(super) struct Processes;
@@ -17,12 +19,14 @@ pub(super) struct Processes;
 impl Collector for Processes {
     fn collect(&self, host: &Host, out: &mut Families) -> Result<(), Failure> {
         let (mut processes, mut threads) = (BTreeMap::<char, u32>::new(), BTreeMap::<char, u32>::new());
+        let mut all_threads = 0.0;
         for process in numbered(&host.paths.procfs)? {
-            let Some(state) = state(&process) else { continue };
+            let Some((state, n)) = state(&process) else { continue };
             *processes.entry(state).or_default() += 1;
+            all_threads += n;
             // A process may end between being listed and being read; then it has no threads either.
             for thread in numbered(&process.join("task")).unwrap_or_default() {
-                if let Some(state) = self::state(&thread) {
+                if let Some((state, _)) = self::state(&thread) {
                     *threads.entry(state).or_default() += 1;
                 }
             }
@@ -37,7 +41,7 @@ impl Collector for Processes {
         }
         let sum = |states: &BTreeMap<char, u32>| states.values().map(|n| f64::from(*n)).sum();
         out.gauge("node_processes_pids", "Processes.", &[], sum(&processes));
-        out.gauge("node_processes_threads", "Threads.", &[], sum(&threads));
+        out.gauge("node_processes_threads", "Threads.", &[], all_threads);
         let most = host.read_proc_number("sys/kernel/threads-max")?;
         out.gauge("node_processes_max_threads", "Threads that there can be.", &[], most);
         let most = host.read_proc_number("sys/kernel/pid_max")?;
@@ -51,8 +55,10 @@ fn numbered(directory: &Path) -> Result<Vec<PathBuf>, Failure> {
     Ok(names.iter().filter(|n| n.bytes().all(|b| b.is_ascii_digit())).map(|n| directory.join(n)).collect())
 }
 
-/// The letter after the command, which is in parentheses and may hold anything.
-fn state(process: &Path) -> Option<char> {
+/// State and number of threads: the first and the eighteenth word after the command, which is in parentheses and may
+/// hold anything.
+fn state(process: &Path) -> Option<(char, f64)> {
     let stat = read(&process.join("stat")).ok()?;
-    stat.rsplit_once(')')?.1.trim_start().chars().next()
+    let mut words = stat.rsplit_once(')')?.1.split_ascii_whitespace();
+    Some((words.next()?.chars().next()?, words.nth(16)?.parse().ok()?))
 }

@@ -1,7 +1,9 @@
 //! `node_schedstat_*` from `/proc/schedstat`.
 
-use super::Collector;
+use super::{Collector, Entry};
 use crate::{Failure, Families, Host};
+
+pub(super) const ENTRY: Entry = Entry::on("schedstat", "The scheduler's statistics", |_| Box::new(Schedstat));
 
 /// What the scheduler did on each CPU.
 pub(super) struct Schedstat;

@@ -1,7 +1,9 @@
 //! `node_selinux_*` from `/sys/fs/selinux`.
 
-use super::Collector;
+use super::{Collector, Entry};
 use crate::{Failure, Families, Host, host::read_attribute_number};
+
+pub(super) const ENTRY: Entry = Entry::on("selinux", "Whether SELinux is enabled", |_| Box::new(Selinux));
 
 /// Whether SELinux is enabled and enforcing.
 pub(super) struct Selinux;

@@ -1,7 +1,9 @@
 //! `node_sockstat_*` from `/proc/net/sockstat` and `sockstat6`.
 
-use super::Collector;
+use super::{Collector, Entry};
 use crate::{Failure, Families, Host};
+
+pub(super) const ENTRY: Entry = Entry::on("sockstat", "Sockets in use", |_| Box::new(Sockstat));
 
 /// Sockets in use.
 pub(super) struct Sockstat;

@@ -2,8 +2,10 @@
 
 use assay_model::MetricType::{self, Counter, Gauge};
 
-use super::Collector;
+use super::{Collector, Entry};
 use crate::{Failure, Families, Host};
+
+pub(super) const ENTRY: Entry = Entry::on("softnet", "Packet processing by CPU", |_| Box::new(Softnet));
 
 /// Packet processing by CPU.
 pub(super) struct Softnet;
@@ -29,10 +31,10 @@ impl Collector for Softnet {
             // Kernels before 5.14 do not say which CPU a line is about: the nth line is the nth online.
             let cpu = words.get(CPU).map_or(line_number as u32, |cpu| *cpu).to_string();
             for (column, name, metric_type, help) in COLUMNS {
-                if let Some(value) = words.get(column) {
-                    let metric = format!("node_softnet_{name}");
-                    out.add(metric_type, &metric, help, &[("cpu", &cpu)], f64::from(*value));
-                }
+                // Older kernels have fewer columns; node_exporter shows zeros for the others.
+                let value = words.get(column).copied().unwrap_or(0);
+                let metric = format!("node_softnet_{name}");
+                out.add(metric_type, &metric, help, &[("cpu", &cpu)], f64::from(value));
             }
         }
         Ok(())

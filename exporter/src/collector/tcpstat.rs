@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::Collector;
+use super::{Collector, Entry};
 use crate::{Failure, Families, Host};
+
+pub(super) const ENTRY: Entry = Entry::off("tcpstat", "TCP connections by state", |_| Box::new(Tcpstat));
 
 /// TCP connections by state. Off unless asked for: the kernel writes a line for each of them.
 pub(super) struct Tcpstat;

@@ -1,10 +1,12 @@
 //! `node_thermal_zone_temp` and `node_cooling_device_*` from `/sys/class/thermal`.
 
-use super::Collector;
+use super::{Collector, Entry};
 use crate::{
     Failure, Families, Host,
     host::{list, read_attribute, read_attribute_number},
 };
+
+pub(super) const ENTRY: Entry = Entry::on("thermal_zone", "Temperatures of zones, and what cools them", |_| Box::new(ThermalZone));
 
 /// Temperatures of zones, and what cools them.
 pub(super) struct ThermalZone;

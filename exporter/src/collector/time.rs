@@ -2,11 +2,13 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::Collector;
+use super::{Collector, Entry};
 use crate::{
     Failure, Families, Host,
     host::{list, read_attribute},
 };
+
+pub(super) const ENTRY: Entry = Entry::on("time", "The clock, its source and time zone", |_| Box::new(Time));
 
 /// The clock, its source and its time zone.
 pub(super) struct Time;

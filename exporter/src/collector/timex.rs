@@ -4,8 +4,10 @@ use std::io::ErrorKind;
 
 use assay_model::MetricType::{self, Counter, Gauge};
 
-use super::Collector;
-use crate::{Failure, Families, Host, adjtimex};
+use super::{Collector, Entry};
+use crate::{Failure, Families, Host, sys};
+
+pub(super) const ENTRY: Entry = Entry::on("timex", "How the clock is disciplined", |_| Box::new(Timex));
 
 /// How the clock is disciplined.
 pub(super) struct Timex;
@@ -19,7 +21,7 @@ const SCALED_PPM: f64 = 1e6 * 65536.0;
 
 impl Collector for Timex {
     fn collect(&self, _host: &Host, out: &mut Families) -> Result<(), Failure> {
-        let (t, status) = match adjtimex::read() {
+        let (t, status) = match sys::adjtimex::read() {
             Ok(read) => read,
             Err(cause) if cause.kind() == ErrorKind::PermissionDenied => {
                 return Err(Failure::Absent("adjtimex".into()));

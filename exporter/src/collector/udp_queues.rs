@@ -1,7 +1,9 @@
 //! `node_udp_queues{ip,queue}` from `/proc/net/udp` and `udp6`.
 
-use super::Collector;
+use super::{Collector, Entry};
 use crate::{Failure, Families, Host};
+
+pub(super) const ENTRY: Entry = Entry::on("udp_queues", "Bytes in UDP queues", |_| Box::new(UdpQueues));
 
 /// Bytes that wait in the queues of UDP sockets.
 pub(super) struct UdpQueues;

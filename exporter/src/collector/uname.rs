@@ -1,7 +1,9 @@
 //! `node_uname_info` from `uname(2)`.
 
-use super::Collector;
+use super::{Collector, Entry};
 use crate::{Failure, Families, Host};
+
+pub(super) const ENTRY: Entry = Entry::on("uname", "The kernel's name and version", |_| Box::new(Uname));
 
 /// The kernel's name and version.
 pub(super) struct Uname;

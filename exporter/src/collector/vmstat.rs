@@ -1,7 +1,19 @@
 //! `node_vmstat_*` from `/proc/vmstat`.
 
-use super::Collector;
-use crate::{Failure, Families, Filter, Host, Options, host::number};
+use super::{Collector, Entry};
+use crate::{
+    Failure, Families, Filter, Host, Settings,
+    host::number,
+    settings::{Flag, Kind},
+};
+
+pub(super) const ENTRY: Entry = Entry::on("vmstat", "Paging and out-of-memory kills", |s| Box::new(Vmstat::new(s))).flags(&[
+    Flag::new(
+        "collector.vmstat.fields",
+        Kind::Pattern("^(oom_kill|pgpg|pswp|pg.*fault).*"),
+        "Fields of /proc/vmstat to show",
+    ),
+]);
 
 /// Paging and out-of-memory kills. The kernel mixes counters and gauges: all are untyped.
 pub(super) struct Vmstat {
@@ -9,15 +21,15 @@ pub(super) struct Vmstat {
 }
 
 impl Vmstat {
-    pub(super) fn new(options: &Options) -> Self {
-        Self { fields: options.vmstat_fields.clone() }
+    pub(super) fn new(settings: &Settings) -> Self {
+        Self { fields: Filter { include: settings.pattern("collector.vmstat.fields"), exclude: None } }
     }
 }
 
 impl Collector for Vmstat {
     fn collect(&self, host: &Host, out: &mut Families) -> Result<(), Failure> {
         let path = host.proc_path("vmstat");
-        let text = crate::host::read(&path)?;
+        let text = host.read_proc("vmstat")?;
         for (field, value) in text.lines().filter_map(|line| line.split_once(' ')) {
             if self.fields.allows(field) {
                 let help = format!("{field} of /proc/vmstat.");

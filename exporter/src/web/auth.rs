@@ -1,10 +1,10 @@
 //! HTTP basic authentication against bcrypt hashes.
 //!
-//! Invariant: a password that was right once is not hashed again, because bcrypt is slow on purpose; no password
+//! Invariant: a password is hashed once, right or wrong, because bcrypt is slow on purpose, and one at a time; no password
 //! is kept.
 
 use std::{
-    collections::HashSet,
+    collections::HashMap,
     hash::{BuildHasher as _, RandomState},
     sync::{Mutex, PoisonError},
 };
@@ -17,12 +17,14 @@ const MOST_REMEMBERED: usize = 100;
 /// A hash of no password, for users who do not exist.
 const NOBODY: &str = "$2b$10$e0MYzXyjpJS7Pd0RVvHwHe1FiyKUWqSDGzXvQTsUoYxMDHYv9oKEe";
 
-/// Credentials that were right.
+/// Credentials that were checked.
 #[derive(Debug, Default)]
 pub(super) struct Verified {
     /// Two hashes with keys of their own, drawn at start: 128 bits that nobody outside can aim at.
     keys: (RandomState, RandomState),
-    remembered: Mutex<HashSet<(u64, u64)>>,
+    /// Whether they were right.
+    remembered: Mutex<HashMap<(u64, u64), bool>>,
+    hashing: tokio::sync::Mutex<()>,
 }
 
 impl Verified {
@@ -30,21 +32,31 @@ impl Verified {
     pub(super) async fn check(&self, user: String, password: String, hash: Option<String>) -> bool {
         let credentials = (&user, &password, &hash);
         let key = (self.keys.0.hash_one(credentials), self.keys.1.hash_one(credentials));
-        if self.remembered.lock().unwrap_or_else(PoisonError::into_inner).contains(&key) {
-            return true;
+        if let Some(was_right) = self.remembered(key) {
+            return was_right;
+        }
+        let _one_at_a_time = self.hashing.lock().await;
+        if let Some(was_right) = self.remembered(key) {
+            return was_right;
         }
         let exists = hash.is_some();
         let hash = hash.unwrap_or_else(|| NOBODY.to_owned());
         let verified = tokio::task::spawn_blocking(move || bcrypt::verify(password, &hash).unwrap_or(false));
         let is_right = verified.await.unwrap_or(false) && exists;
-        if is_right {
-            let mut remembered = self.remembered.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut remembered = self.remembered.lock().unwrap_or_else(PoisonError::into_inner);
+        if remembered.len() >= MOST_REMEMBERED {
+            // Guesses must not drive out what is right.
+            remembered.retain(|_, was_right| *was_right);
             if remembered.len() >= MOST_REMEMBERED {
                 remembered.clear();
             }
-            remembered.insert(key);
         }
+        remembered.insert(key, is_right);
         is_right
+    }
+
+    fn remembered(&self, key: (u64, u64)) -> Option<bool> {
+        self.remembered.lock().unwrap_or_else(PoisonError::into_inner).get(&key).copied()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use exporter::{Options, Paths};
+use exporter::{Options, Paths, Settings};
 
 /// Unpacks `tests/fixtures/host.txt` into `directory` and points the options there.
 pub(crate) fn made_up_host(directory: &Path) -> Options {
@@ -22,7 +22,15 @@ pub(crate) fn made_up_host(directory: &Path) -> Options {
         },
         own_metrics: false,
         // This machine may have GPUs; the made-up host has none.
-        nvml_library: Some(directory.join("libnvidia-ml.so.1")),
+        settings: setting(
+            "collector.gpu.nvml-library",
+            &directory.join("libnvidia-ml.so.1").to_string_lossy(),
+        ),
         ..Options::default()
     }
+}
+
+/// The defaults with one collector's switch set.
+pub(crate) fn setting(name: &str, value: &str) -> Settings {
+    Settings::default().with(name, value).expect("a valid value")
 }

@@ -1,0 +1,190 @@
+//! `--push`: the metrics sent by Prometheus remote write 1.0, for hosts that cannot be scraped.
+//!
+//! Source: "Prometheus Remote-Write 1.0 specification". Invariant: requests are sent in order, each until the server takes
+//! it or refuses it for good; what waits is bounded, and the oldest goes first. A series that ends gets a stale marker, as
+//! a scrape would give it.
+
+mod message;
+
+use std::{
+    collections::{HashSet, VecDeque},
+    future::Future,
+    pin::pin,
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use assay_model::{
+    Labels, METRIC_NAME,
+    expo::{Format, MetricFamily, ScrapeValue, read_scrape},
+};
+use reqwest::{Client, StatusCode, Url, header};
+use tokio::time::{MissedTickBehavior, interval, timeout};
+
+use self::message::{Metadata, Sample, TimeSeries, WriteRequest};
+use crate::{Exporter, Selection};
+
+/// Scrapes that wait for a server that does not answer.
+const MOST_WAITING: usize = 240;
+
+/// The longest that a server may take to answer.
+const ANSWER: Duration = Duration::from_secs(30);
+
+/// The value of a sample that ends a series (`StaleNaN` of Prometheus).
+const STALE: f64 = f64::from_bits(0x7ff0_0000_0000_0002);
+
+/// Where to send, how often, and as whom.
+#[derive(Clone, Debug)]
+pub struct PushOptions {
+    url: Url,
+    interval: Duration,
+    /// Sorted by name; `job` and `instance` among them.
+    labels: Vec<(String, String)>,
+}
+
+/// A request that waits.
+struct Request {
+    body: Vec<u8>,
+    samples: u64,
+}
+
+impl PushOptions {
+    /// Labels are set on every sample that lacks them; `job` is `exporter` and `instance` this host's name unless given.
+    ///
+    /// # Errors
+    /// Where the address is none of HTTP.
+    pub fn new(url: &str, interval: Duration, mut labels: Vec<(String, String)>) -> Result<Self, String> {
+        let parsed = Url::parse(url).map_err(|cause| format!("\"{url}\" is not a URL: {cause}"))?;
+        if !matches!(parsed.scheme(), "http" | "https") {
+            return Err(format!("\"{url}\" is not an http:// or https:// URL"));
+        }
+        for (name, value) in [("job", "exporter".to_owned()), ("instance", crate::host::name())] {
+            if !labels.iter().any(|(n, _)| n == name) {
+                labels.push((name.to_owned(), value));
+            }
+        }
+        labels.sort();
+        Ok(Self { url: parsed, interval, labels })
+    }
+}
+
+/// Gathers and sends until `shutdown` completes.
+pub async fn push(exporter: Arc<Exporter>, options: PushOptions, shutdown: impl Future<Output = ()>) {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let client = match Client::builder().timeout(ANSWER).build() {
+        Ok(client) => client,
+        Err(cause) => return tracing::error!("--push does not work: {cause}"),
+    };
+    let mut shutdown = pin!(shutdown);
+    let mut ticks = interval(options.interval);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    let (mut waiting, mut known) = (VecDeque::new(), HashSet::new());
+    let mut is_failing = false;
+    loop {
+        tokio::select! {
+            () = &mut shutdown => return,
+            _ = ticks.tick() => {}
+        }
+        let (gatherer, time_s) = (Arc::clone(&exporter), options.interval);
+        let gathered = tokio::task::spawn_blocking(move || {
+            gatherer.gather_selected(&Selection::All, Some(std::time::Instant::now() + time_s))
+        });
+        if let Ok(families) = gathered.await {
+            waiting.push_back(request(&families, &options.labels, &mut known));
+        }
+        while waiting.len() > MOST_WAITING {
+            waiting.pop_front();
+            tracing::error!("--push: the server did not take a scrape in time; it is lost");
+        }
+        // The next scrape is not missed for a server that is slow.
+        let sending = send_all(&client, &options.url, &mut waiting, &exporter, &mut is_failing);
+        tokio::select! {
+            () = &mut shutdown => return,
+            _ = timeout(options.interval.max(Duration::from_secs(1)), sending) => {}
+        }
+    }
+}
+
+async fn send_all(
+    client: &Client,
+    url: &Url,
+    waiting: &mut VecDeque<Request>,
+    exporter: &Exporter,
+    is_failing: &mut bool,
+) {
+    while let Some(request) = waiting.front() {
+        match send(client, url, request).await {
+            Ok(()) => {
+                exporter.own().pushed(Ok(request.samples));
+                if std::mem::take(is_failing) {
+                    tracing::info!("--push works again");
+                }
+                waiting.pop_front();
+            }
+            Err((problem, is_final)) => {
+                exporter.own().pushed(Err(()));
+                if !std::mem::replace(is_failing, true) {
+                    tracing::error!("--push: {problem}");
+                }
+                if !is_final {
+                    return;
+                }
+                waiting.pop_front();
+            }
+        }
+    }
+}
+
+/// Whether an error is final: the server will never take this request.
+async fn send(client: &Client, url: &Url, request: &Request) -> Result<(), (String, bool)> {
+    let response = client
+        .post(url.clone())
+        .header(header::CONTENT_TYPE, "application/x-protobuf")
+        .header(header::CONTENT_ENCODING, "snappy")
+        .header("X-Prometheus-Remote-Write-Version", "0.1.0")
+        .body(request.body.clone())
+        .send()
+        .await
+        .map_err(|cause| (format!("{cause}"), false))?;
+    let status = response.status();
+    if status.is_success() {
+        return Ok(());
+    }
+    let text = response.text().await.unwrap_or_default();
+    let text = text.lines().next().unwrap_or_default();
+    let is_final = status.is_client_error() && status != StatusCode::TOO_MANY_REQUESTS;
+    Err((format!("the server returned {status}: {text}"), is_final))
+}
+
+/// All samples as one request, with stale markers for the series of `known` that are gone.
+fn request(families: &[MetricFamily], extra: &[(String, String)], known: &mut HashSet<Labels>) -> Request {
+    let t_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as i64);
+    let mut timeseries = Vec::new();
+    let mut now = HashSet::new();
+    let mut add = |labels: &Labels, value: f64, now: &mut HashSet<Labels>| {
+        let mut builder = labels.to_builder();
+        for (name, value) in extra {
+            if labels.get(name).is_none() {
+                builder.set(name, value);
+            }
+        }
+        let labels = builder.build();
+        timeseries.push(TimeSeries::new(&labels, Sample { value, timestamp: t_ms }));
+        now.insert(labels);
+    };
+    // What Prometheus would store of a scrape: buckets, sums and counts as series of their own.
+    let body = Format::Text.encode(families);
+    for sample in read_scrape(Format::Text, &body).map(|scrape| scrape.samples).unwrap_or_default() {
+        if let ScrapeValue::Float(value) = sample.value {
+            add(&sample.labels, value, &mut now);
+        }
+    }
+    add(&Labels::from_pairs([(METRIC_NAME, "up")]), 1.0, &mut now);
+    let samples = now.len() as u64;
+    for gone in known.difference(&now) {
+        timeseries.push(TimeSeries::new(gone, Sample { value: STALE, timestamp: t_ms }));
+    }
+    *known = now;
+    let metadata = families.iter().map(Metadata::of).collect();
+    Request { body: WriteRequest { timeseries, metadata }.compressed(), samples }
+}

@@ -1,0 +1,130 @@
+//! The server's connections: accepting, TLS, HTTP/1.1 and HTTP/2, and their end.
+//!
+//! Invariant: a client that does not shake hands, does not ask or does not read costs a bounded amount of memory for a
+//! bounded time, and holds up nobody; there are at most [`MOST`] of them.
+
+use std::{convert::Infallible, future::Future, io, pin::pin, sync::Arc, time::Duration};
+
+use axum::{Router, body::Body, extract::Request};
+use hyper::body::Incoming;
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::conn::auto,
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpListener, TcpStream},
+    sync::watch,
+    task::JoinSet,
+    time::{sleep, timeout},
+};
+use tokio_rustls::TlsAcceptor;
+use tower_service::Service as _;
+
+use crate::WebConfig;
+
+/// Connections at once.
+const MOST: usize = 1024;
+
+/// How long a client may take to shake hands.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+
+/// How long a connection may be idle, and how long a request's head may take.
+const IDLE: Duration = Duration::from_secs(300);
+
+/// How long the kernel keeps what a client does not read.
+#[cfg(target_os = "linux")]
+const UNREAD_MS: u32 = 30_000;
+
+/// How long connections have to end after the server was asked to.
+const GRACE: Duration = Duration::from_millis(1_500);
+
+/// Serves until `shutdown` completes and the requests under way are done, or [`GRACE`] is over.
+pub(super) async fn serve(
+    listener: TcpListener,
+    router: Router,
+    web: Option<Arc<WebConfig>>,
+    shutdown: impl Future<Output = ()>,
+) -> io::Result<()> {
+    let mut shutdown = pin!(shutdown);
+    let mut connections = JoinSet::new();
+    let (closing, closed) = watch::channel(false);
+    let is_http2 = web.as_ref().is_some_and(|web| web.has_http2());
+    loop {
+        tokio::select! {
+            () = &mut shutdown => break,
+            Some(_) = connections.join_next(), if !connections.is_empty() => {}
+            accepted = listener.accept(), if connections.len() < MOST => match accepted {
+                Ok((stream, _)) => {
+                    let web = web.clone().filter(|web| web.has_tls());
+                    connections.spawn(connect(stream, router.clone(), web, is_http2, closed.clone()));
+                }
+                Err(cause) => {
+                    tracing::debug!("a connection was not accepted: {cause}");
+                    // The process may be out of file descriptors; others need time to give some back.
+                    sleep(Duration::from_millis(20)).await;
+                }
+            },
+        }
+    }
+    drop(listener);
+    let _ = closing.send(true);
+    // Who does not read is not waited for.
+    let _ = timeout(GRACE, async { while connections.join_next().await.is_some() {} }).await;
+    Ok(())
+}
+
+async fn connect(
+    stream: TcpStream,
+    router: Router,
+    web: Option<Arc<WebConfig>>,
+    is_http2: bool,
+    closed: watch::Receiver<bool>,
+) {
+    let _ = stream.set_nodelay(true);
+    #[cfg(target_os = "linux")]
+    let _ = rustix::net::sockopt::set_tcp_user_timeout(&stream, UNREAD_MS);
+    let Some(web) = web else { return requests(stream, router, is_http2, closed).await };
+    let Some(config) = web.tls() else { return };
+    match timeout(HANDSHAKE, TlsAcceptor::from(config).accept(stream)).await {
+        Ok(Ok(stream)) => requests(stream, router, is_http2, closed).await,
+        Ok(Err(cause)) => tracing::debug!("no TLS: {cause}"),
+        Err(_) => tracing::debug!("no TLS within {HANDSHAKE:?}"),
+    }
+}
+
+async fn requests(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    router: Router,
+    is_http2: bool,
+    mut closed: watch::Receiver<bool>,
+) {
+    let service = hyper::service::service_fn(move |request: Request<Incoming>| {
+        let mut router = router.clone();
+        async move {
+            // A router is always ready.
+            let response = router.call(request.map(Body::new)).await;
+            response.map_err(|never: Infallible| match never {})
+        }
+    });
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(IDLE).max_buf_size(16 * 1024);
+    builder.http2().timer(TokioTimer::new()).keep_alive_interval(Some(IDLE)).max_concurrent_streams(64);
+    let builder = if is_http2 { builder } else { builder.http1_only() };
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+    let ended = tokio::select! {
+        ended = connection.as_mut() => Some(ended),
+        // An error means that the server is gone, which is the end too.
+        _ = closed.wait_for(|closed| *closed) => None,
+    };
+    let ended = match ended {
+        Some(ended) => ended,
+        None => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(cause) = ended {
+        tracing::debug!("connection: {cause}");
+    }
+}

@@ -1,0 +1,10 @@
+//! The system calls that no safe crate wraps. Invariant: all `unsafe` of the exporter's host side is below here, one call
+//! a module.
+
+#[cfg(target_os = "linux")]
+pub(crate) mod adjtimex;
+#[cfg(target_os = "linux")]
+pub(crate) mod ethtool;
+pub mod exit;
+#[cfg(unix)]
+pub mod sockets;
