@@ -10,10 +10,12 @@
 mod aggregate;
 mod binary;
 mod calendar;
+mod chunks;
 mod context;
 mod eval;
 mod function;
 mod grid;
+mod limits;
 mod notes;
 mod plan;
 mod points;
@@ -23,15 +25,17 @@ mod room;
 mod select;
 mod vector;
 
-use std::{
-    ops::Range,
-    sync::{Arc, atomic::AtomicBool},
-    time::Duration,
-};
+use std::ops::Range;
 
 use assay_model::{QueryError, Queryable};
 
-use self::{context::Context, eval::Evaluator, grid::Grid, plan::Plan};
+pub use self::limits::{Limits, Memory};
+use self::{
+    context::Context,
+    eval::Evaluator,
+    grid::Grid,
+    plan::{Plan, Scope},
+};
 use crate::{
     ast::{DurationContext, Expr, ValueType},
     value::QueryResult,
@@ -44,14 +48,8 @@ pub struct EngineOptions {
     pub lookback_ms: i64,
     /// The step of subqueries that name none.
     pub default_step_ms: i64,
-    /// The most samples that a query may hold at a time; 0 for no limit.
-    pub max_samples: usize,
-    /// The most series that one selector may yield; 0 for no limit.
-    pub max_series: usize,
-    /// How long a query may take.
-    pub timeout: Option<Duration>,
-    /// Ends running queries where it becomes true.
-    pub cancel: Option<Arc<AtomicBool>>,
+    /// What a query may take.
+    pub limits: Limits,
     /// Whether functions and aggregations that Prometheus calls experimental may be used.
     pub experimental_functions: bool,
     /// Whether start timestamps of samples, where the source has them, tell of counter resets.
@@ -59,16 +57,13 @@ pub struct EngineOptions {
 }
 
 impl Default for EngineOptions {
-    /// Prometheus' defaults: 5 minutes of lookback, 1 minute as default step, 50 million samples; no limit
-    /// on series or time, experimental functions on.
+    /// Prometheus' defaults: 5 minutes of lookback, 1 minute as default step. Nothing but the memory of the process
+    /// is limited, and experimental functions are on.
     fn default() -> Self {
         Self {
             lookback_ms: 300_000,
             default_step_ms: 60_000,
-            max_samples: 50_000_000,
-            max_series: 0,
-            timeout: None,
-            cancel: None,
+            limits: Limits::default(),
             experimental_functions: true,
             start_timestamps: true,
         }
@@ -90,12 +85,19 @@ pub enum EvalError {
         span: Range<usize>,
     },
     /// The query would hold more samples than allowed.
-    #[error(
-        "the query needs more than {max} samples in memory; narrow its selectors or range, or raise the limit"
-    )]
+    #[error("query processing would load too many samples into memory in query execution")]
     TooManySamples {
         /// The limit.
         max: usize,
+    },
+    /// The query would hold more memory than allowed.
+    #[error(
+        "query processing would need more than {} of memory; narrow the selectors or the range, or raise the limit",
+        binary_bytes(*max_bytes)
+    )]
+    OutOfMemory {
+        /// The limit.
+        max_bytes: usize,
     },
     /// A selector yields more series than allowed.
     #[error("the selector {selector} yields {found} series; the limit is {max}")]
@@ -108,14 +110,21 @@ pub enum EvalError {
         max: usize,
     },
     /// The query took too long.
-    #[error("the query took longer than {seconds} s")]
-    Timeout {
-        /// The limit.
-        seconds: f64,
-    },
+    #[error("query timed out in expression evaluation")]
+    Timeout,
     /// The query was cancelled.
-    #[error("the query was cancelled")]
+    #[error("query was canceled in expression evaluation")]
     Cancelled,
+}
+
+/// Bytes in the largest unit that gives a whole number or more than ten.
+fn binary_bytes(bytes: usize) -> String {
+    let units = [(30, "GiB"), (20, "MiB"), (10, "KiB")];
+    let fits = |shift: u32| bytes.is_multiple_of(1 << shift) || bytes >> shift > 10;
+    match units.into_iter().find(|(shift, _)| bytes >> shift > 0 && fits(*shift)) {
+        Some((shift, unit)) => format!("{} {unit}", bytes >> shift),
+        None => format!("{bytes} B"),
+    }
 }
 
 impl EvalError {
@@ -147,12 +156,12 @@ pub struct RangeQuery {
 }
 
 impl RangeQuery {
-    fn grid(self) -> Grid {
-        Grid::new(self.start_ms, self.end_ms, self.step_ms)
-    }
-
-    fn durations(self) -> DurationContext {
-        DurationContext { step_ms: self.step_ms, range_ms: self.end_ms - self.start_ms }
+    fn scope(self) -> Scope {
+        let range_ms = self.end_ms.saturating_sub(self.start_ms);
+        Scope {
+            grid: Grid::new(self.start_ms, self.end_ms, self.step_ms),
+            durations: DurationContext { step_ms: self.step_ms, range_ms },
+        }
     }
 }
 
@@ -178,8 +187,8 @@ impl Engine {
     }
 
     fn instant_here(&self, source: &dyn Queryable, expr: &Expr, t_ms: i64) -> Result<QueryResult, EvalError> {
-        let (plan, roots) =
-            Plan::new(&[expr], Grid::instant(t_ms), DurationContext::default(), &self.options);
+        let scope = Scope { grid: Grid::instant(t_ms), durations: DurationContext::default() };
+        let (plan, roots) = Plan::new(&[expr], scope.grid, scope, &self.options);
         roots.into_iter().collect::<Result<Vec<_>, _>>()?;
         let ctx = Context::new(source, &self.options, &plan.spans);
         let loaded = select::load(&ctx, &plan)?;
@@ -229,20 +238,31 @@ impl Engine {
         let checked: Vec<Result<(), EvalError>> = exprs.iter().map(|e| check_range(e, query)).collect();
         let valid: Vec<&Expr> =
             exprs.iter().zip(&checked).filter(|(_, c)| c.is_ok()).map(|(e, _)| *e).collect();
-        let (plan, roots) = Plan::new(&valid, query.grid(), query.durations(), &self.options);
+        let scope = query.scope();
+        if scope.grid.steps > chunks::MOST_STEPS {
+            let deadline = self.options.limits.deadline();
+            let one = |(expr, checked): (&&Expr, Result<(), EvalError>)| {
+                checked.and_then(|()| chunks::range(self, source, expr, query, deadline))
+            };
+            return Ok(exprs.iter().zip(checked).map(one).collect());
+        }
+        let (plan, roots) = Plan::new(&valid, scope.grid, scope, &self.options);
         let ctx = Context::new(source, &self.options, &plan.spans);
         let loaded = select::load(&ctx, &plan)?;
         let evaluator = Evaluator::new(&ctx, &plan, &loaded);
         let (mut roots, mut nodes) = (roots.into_iter(), plan.roots.iter());
-        let mut evaluate = |checked: Result<(), EvalError>| {
+        let mut evaluate = |(expr, checked): (&&Expr, Result<(), EvalError>)| {
             checked?;
             roots.next().transpose()?;
             let node = nodes.next().ok_or(EvalError::Cancelled)?;
-            let result = result::range(&evaluator, node);
-            ctx.end_expression();
-            result
+            match result::range(&evaluator, node) {
+                Err(EvalError::OutOfMemory { .. }) if scope.grid.steps > 1 => {
+                    chunks::range(self, source, expr, query, ctx.deadline)
+                }
+                result => result,
+            }
         };
-        Ok(checked.into_iter().map(&mut evaluate).collect())
+        Ok(exprs.iter().zip(checked).map(&mut evaluate).collect())
     }
 
     /// How the expressions would be evaluated over a range: the plan as an indented tree, with what is
@@ -255,7 +275,8 @@ impl Engine {
     }
 
     fn explain_here(&self, exprs: &[&Expr], query: RangeQuery) -> Result<String, EvalError> {
-        let (plan, roots) = Plan::new(exprs, query.grid(), query.durations(), &self.options);
+        let scope = query.scope();
+        let (plan, roots) = Plan::new(exprs, scope.grid, scope, &self.options);
         roots.into_iter().collect::<Result<Vec<_>, _>>()?;
         Ok(plan.explain())
     }

@@ -8,7 +8,7 @@ use std::sync::{
 
 use assay_model::{Column, Labels, Matcher, QueryError, Queryable, Series};
 use assay_promql::{
-    Engine, EngineOptions, EvalError, Expr, QueryValue, RangeQuery, parse, promqltest::MemStorage,
+    Engine, EngineOptions, EvalError, Expr, Limits, QueryValue, RangeQuery, parse, promqltest::MemStorage,
 };
 
 /// A storage that counts how often series are read.
@@ -200,7 +200,7 @@ fn the_limit_on_samples_holds_for_each_expression_of_a_batch() {
     let source = storage();
     let e: Vec<Expr> = (0..20).map(|i| expr(&format!("rate(c_total[1m]) + {i}"))).collect();
     let refs: Vec<&Expr> = e.iter().collect();
-    let engine = Engine::new(EngineOptions { max_samples: 5_000, ..EngineOptions::default() });
+    let engine = limited(Limits { max_samples: 5_000, ..Limits::default() });
     let results = engine.batch(&source, &refs, RANGE).expect("evaluates");
     assert!(results.iter().all(Result::is_ok), "each has fewer than 5,000 samples, all together more");
 }
@@ -228,21 +228,25 @@ fn explain_tells_what_is_shared() {
 #[test]
 fn limits_and_cancellation_end_a_query() {
     let source = storage();
-    let check = |options: EngineOptions, want: fn(&EvalError) -> bool| {
-        let result = Engine::new(options).range(&source, &expr("rate(c_total[1m])"), 0, 390_000, 1000);
+    let check = |limits: Limits, want: fn(&EvalError) -> bool| {
+        let result = limited(limits).range(&source, &expr("rate(c_total[1m])"), 0, 390_000, 1000);
         assert!(result.as_ref().is_err_and(want), "{result:?}");
     };
-    check(EngineOptions { max_samples: 100, ..EngineOptions::default() }, |e| {
+    check(Limits { max_samples: 100, ..Limits::default() }, |e| {
         matches!(e, EvalError::TooManySamples { max: 100 })
     });
-    check(EngineOptions { max_series: 2, ..EngineOptions::default() }, |e| {
+    check(Limits { max_series: 2, ..Limits::default() }, |e| {
         matches!(e, EvalError::TooManySeries { found: 3, max: 2, .. })
     });
-    check(EngineOptions { timeout: Some(std::time::Duration::ZERO), ..EngineOptions::default() }, |e| {
-        matches!(e, EvalError::Timeout { .. })
+    check(Limits { timeout: Some(std::time::Duration::ZERO), ..Limits::default() }, |e| {
+        matches!(e, EvalError::Timeout)
     });
     let cancel = Some(Arc::new(AtomicBool::new(true)));
-    check(EngineOptions { cancel, ..EngineOptions::default() }, |e| matches!(e, EvalError::Cancelled));
+    check(Limits { cancel, ..Limits::default() }, |e| matches!(e, EvalError::Cancelled));
+}
+
+fn limited(limits: Limits) -> Engine {
+    Engine::new(EngineOptions { limits, ..EngineOptions::default() })
 }
 
 #[test]

@@ -16,6 +16,7 @@ use rayon::prelude::*;
 
 use super::{
     EngineOptions, EvalError,
+    limits::{Budget, Held, Size},
     notes::{Note, Notes, Site},
 };
 
@@ -24,12 +25,12 @@ pub(crate) struct Context<'e> {
     pub(crate) queryable: &'e dyn Queryable,
     pub(crate) options: &'e EngineOptions,
     spans: &'e [Range<usize>],
-    /// Samples held for the expression at hand.
-    transient: AtomicUsize,
-    /// Samples held for several expressions.
-    retained: AtomicUsize,
-    deadline: Option<Instant>,
+    /// What the query holds.
+    pub(crate) budget: Arc<Budget>,
+    pub(crate) deadline: Option<Instant>,
     cancelled: Option<Arc<AtomicBool>>,
+    /// Whether the query has other steps that are evaluated elsewhere.
+    pub(crate) is_chunk: bool,
 }
 
 /// What one thread works with.
@@ -51,11 +52,26 @@ impl<'e> Context<'e> {
             queryable,
             options,
             spans,
-            transient: AtomicUsize::new(0),
-            retained: AtomicUsize::new(0),
-            deadline: options.timeout.map(|t| Instant::now() + t),
-            cancelled: options.cancel.clone(),
+            budget: Budget::new(&options.limits),
+            deadline: options.limits.deadline(),
+            cancelled: options.limits.cancel.clone(),
+            is_chunk: false,
         }
+    }
+
+    /// The same for some of a range query's steps.
+    pub(crate) fn of_chunk(
+        queryable: &'e dyn Queryable,
+        options: &'e EngineOptions,
+        spans: &'e [Range<usize>],
+        deadline: Option<Instant>,
+    ) -> Self {
+        Self { is_chunk: true, deadline, ..Self::new(queryable, options, spans) }
+    }
+
+    /// The bytes of all nodes.
+    pub(crate) fn spans(&self) -> &'e [Range<usize>] {
+        self.spans
     }
 
     /// The bytes of a node.
@@ -73,40 +89,9 @@ impl<'e> Context<'e> {
         self.fail(site, "vector cannot contain metrics with the same labelset")
     }
 
-    /// Counts samples that are held for the expression at hand.
-    pub(crate) fn hold(&self, samples: usize) -> Result<(), EvalError> {
-        self.transient.fetch_add(samples, Ordering::Relaxed);
-        self.check_samples()
-    }
-
-    /// Gives back what [`Self::hold`] counted.
-    pub(crate) fn release(&self, samples: usize) {
-        self.transient.fetch_sub(samples, Ordering::Relaxed);
-    }
-
-    /// Counts samples that are held for other expressions too.
-    pub(crate) fn retain(&self, samples: usize) -> Result<(), EvalError> {
-        self.retained.fetch_add(samples, Ordering::Relaxed);
-        self.check_samples()
-    }
-
-    /// Gives back what [`Self::retain`] counted.
-    pub(crate) fn forget(&self, samples: usize) {
-        self.retained.fetch_sub(samples, Ordering::Relaxed);
-    }
-
-    /// Everything that was held for one expression is gone.
-    pub(crate) fn end_expression(&self) {
-        self.transient.store(0, Ordering::Relaxed);
-    }
-
-    fn check_samples(&self) -> Result<(), EvalError> {
-        let held = self.transient.load(Ordering::Relaxed) + self.retained.load(Ordering::Relaxed);
-        match self.options.max_samples {
-            0 => Ok(()),
-            max if held > max => Err(EvalError::TooManySamples { max }),
-            _ => Ok(()),
-        }
+    /// Holds this much until the result is dropped.
+    pub(crate) fn hold(&self, size: Size) -> Result<Held, EvalError> {
+        self.budget.hold(size)
     }
 
     /// Fails where the query was cancelled or has run out of time.
@@ -114,12 +99,16 @@ impl<'e> Context<'e> {
         if self.cancelled.as_ref().is_some_and(|c| c.load(Ordering::Relaxed)) {
             return Err(EvalError::Cancelled);
         }
-        match (self.deadline, self.options.timeout) {
-            (Some(deadline), Some(timeout)) if Instant::now() >= deadline => {
-                Err(EvalError::Timeout { seconds: timeout.as_secs_f64() })
-            }
+        match self.deadline {
+            Some(deadline) if Instant::now() >= deadline => Err(EvalError::Timeout),
             _ => Ok(()),
         }
+    }
+
+    /// Whether [`Self::check`] would fail: for loops that have no result to put an error in, and whose caller checks
+    /// again.
+    pub(crate) fn is_over(&self) -> bool {
+        self.check().is_err()
     }
 
     /// Runs `work` for `0..n` on all cores. Results and notes keep the order; of several errors the first in that

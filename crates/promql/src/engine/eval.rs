@@ -5,18 +5,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use hashbrown::HashMap;
 
-use crate::ast::StringLiteral;
+use crate::ast::{StringLiteral, ValueType};
 
 use super::{
     EvalError, aggregate, binary,
     context::Context,
     function,
+    limits::Size,
     notes::{Note, Notes, Site},
     plan::{Node, Op, Plan},
-    points::{Points, Scalars},
+    points::Scalars,
     range,
     select::{self, Loaded},
-    vector::{Meta, Output, Vector},
+    vector::{Meta, Output, Ready, Vector},
 };
 
 /// A plan with what it reads.
@@ -32,7 +33,6 @@ struct Kept {
     value: KeptValue,
     notes: Vec<Note>,
     site: Site,
-    samples: usize,
     uses_left: usize,
 }
 
@@ -40,7 +40,7 @@ struct Kept {
 enum KeptValue {
     Scalar(Scalars),
     Text(String),
-    Vector(Vec<Meta>, Arc<Vec<Points>>),
+    Vector(Vec<Meta>, Arc<Ready>),
 }
 
 impl<'e> Evaluator<'e> {
@@ -51,6 +51,10 @@ impl<'e> Evaluator<'e> {
     /// The value of a node.
     pub(crate) fn eval(&self, node: &'e Node, notes: &mut Notes) -> Result<Output<'e>, EvalError> {
         self.ctx.check()?;
+        if node.value_type == ValueType::Scalar {
+            // What scalars hold is not followed, but there must be room for it.
+            self.ctx.hold(Size::columns(1, node.grid.steps))?;
+        }
         let uses = self.plan.uses[node.id];
         if uses < 2 || matches!(node.op, Op::Number(_) | Op::Text(_)) {
             return self.compute(node, notes);
@@ -62,6 +66,11 @@ impl<'e> Evaluator<'e> {
         let value = match self.compute(node, &mut own)? {
             Output::Scalar(s) => KeptValue::Scalar(s),
             Output::Text(t) => KeptValue::Text(t),
+            // What is too large to be kept is computed for each use, as Prometheus does it.
+            Output::Vector(v) if !self.has_room(&v, node) => {
+                notes.extend(own.into_list());
+                return Ok(Output::Vector(v));
+            }
             Output::Vector(v) => {
                 let columns = v.columns(self.ctx, &mut own)?;
                 KeptValue::Vector(v.series, columns)
@@ -69,11 +78,16 @@ impl<'e> Evaluator<'e> {
         };
         let said = own.into_list();
         notes.extend(said.iter().cloned());
-        let samples = value.samples();
-        self.ctx.retain(samples)?;
-        let kept = Kept { value: value.clone(), notes: said, site: node.site, samples, uses_left: uses - 1 };
+        let kept = Kept { value: value.clone(), notes: said, site: node.site, uses_left: uses - 1 };
         self.kept.lock().unwrap_or_else(PoisonError::into_inner).insert(node.id, kept);
         Ok(value.into_output())
+    }
+
+    /// Whether a vector's columns may be kept for other uses.
+    fn has_room(&self, v: &Vector<'_>, node: &Node) -> bool {
+        let size = Size::columns(v.series.len(), node.grid.steps);
+        let samples = v.series.len().saturating_mul(node.grid.steps);
+        self.ctx.budget.spare(Size { samples, ..size }).is_some()
     }
 
     fn reuse(&self, node: &Node, notes: &mut Notes) -> Option<Output<'e>> {
@@ -85,7 +99,6 @@ impl<'e> Evaluator<'e> {
         found.uses_left -= 1;
         let value = found.value.clone();
         if found.uses_left == 0 {
-            self.ctx.forget(found.samples);
             kept.remove(&node.id);
         }
         Some(value.into_output())
@@ -103,8 +116,8 @@ impl<'e> Evaluator<'e> {
             Op::Range { func, which, window, params } => {
                 Output::Vector(range::call(self, node, (func, *which), window, params, notes)?)
             }
-            Op::AbsentOverTime { window, labels } => {
-                Output::Vector(range::absent_over_time(self, node, window, labels, notes)?)
+            Op::AbsentOverTime { func, window, labels } => {
+                Output::Vector(range::absent_over_time(self, node, func, window, labels, notes)?)
             }
             Op::Absent { vector, labels } => {
                 let vector = self.vector(vector, notes)?;
@@ -135,7 +148,7 @@ impl<'e> Evaluator<'e> {
             Output::Text(t) => Output::Text(t),
             Output::Vector(v) => {
                 let series = v.series.clone();
-                Output::Vector(Vector::lazy(series, move |i, worker| {
+                Output::Vector(Vector::lazy(series, v.depth(), move |i, worker| {
                     Ok(v.column(i, worker)?.repeated(steps))
                 }))
             }
@@ -173,13 +186,6 @@ impl<'e> Evaluator<'e> {
 }
 
 impl KeptValue {
-    fn samples(&self) -> usize {
-        match self {
-            Self::Vector(_, columns) => columns.iter().map(|p| p.values.len() + p.histograms.len()).sum(),
-            Self::Scalar(_) | Self::Text(_) => 0,
-        }
-    }
-
     fn into_output<'e>(self) -> Output<'e> {
         match self {
             Self::Scalar(s) => Output::Scalar(s),

@@ -181,5 +181,5 @@ fn to_scalar(
 
 fn from_scalar<'e>(s: &Scalars, steps: usize) -> Vector<'e> {
     let meta = Meta { labels: Labels::empty(), drop_name: false };
-    Vector::ready(vec![meta], vec![Points::floats(s.iter(steps).collect())])
+    Vector::small(vec![meta], vec![Points::floats(s.iter(steps).collect())])
 }

@@ -15,7 +15,7 @@ impl Grid {
     /// The multiples of `step_ms` from `start_ms` that do not pass `end_ms`.
     pub(crate) fn new(start_ms: i64, end_ms: i64, step_ms: i64) -> Self {
         let step_ms = step_ms.max(1);
-        let steps = if end_ms < start_ms { 0 } else { (end_ms - start_ms) / step_ms + 1 };
+        let steps = if end_ms < start_ms { 0 } else { end_ms.saturating_sub(start_ms) / step_ms + 1 };
         Self { start_ms, step_ms, steps: usize::try_from(steps).unwrap_or(usize::MAX) }
     }
 
@@ -27,6 +27,11 @@ impl Grid {
     /// The first time alone.
     pub(crate) fn first(self) -> Self {
         Self { steps: self.steps.min(1), ..self }
+    }
+
+    /// The times from step `from` on, at most `steps` of them.
+    pub(crate) fn part(self, from: usize, steps: usize) -> Self {
+        Self { start_ms: self.time(from), steps: steps.min(self.steps.saturating_sub(from)), ..self }
     }
 
     /// The time of a step.

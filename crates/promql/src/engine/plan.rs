@@ -28,6 +28,14 @@ pub(crate) struct Plan {
     pub(crate) spans: Vec<Range<usize>>,
 }
 
+/// What an expression can ask of its query: `start()`, `end()`, `step()`, `range()`.
+#[derive(Clone, Copy)]
+pub(crate) struct Scope {
+    /// All times of the query.
+    pub(crate) grid: Grid,
+    pub(crate) durations: DurationContext,
+}
+
 /// Series to be selected, and the range of their samples that is needed, both ends in.
 #[derive(Clone, Debug)]
 pub(crate) struct Selection {
@@ -68,6 +76,7 @@ pub(crate) enum Op {
         params: Vec<Arc<Node>>,
     },
     AbsentOverTime {
+        func: &'static Function,
         window: Window,
         labels: Labels,
     },
@@ -145,6 +154,7 @@ pub(crate) struct Operation {
     pub(crate) op: BinaryOp,
     pub(crate) lhs: Arc<Node>,
     pub(crate) rhs: Arc<Node>,
+    /// Its labels are sorted.
     pub(crate) matching: Option<VectorMatching>,
     pub(crate) return_bool: bool,
 }
@@ -159,15 +169,15 @@ pub(crate) struct InfoCall {
 }
 
 impl Plan {
-    /// Plans expressions over one grid. `durations` is what `step()` and `range()` yield. The list has the node
+    /// Plans expressions over one grid, which is the query's or a part of it. The list has the node
     /// of each expression, or why it has none: a duration without a value, a function that may not be used.
     pub(crate) fn new(
         exprs: &[&Expr],
         grid: Grid,
-        durations: DurationContext,
+        scope: Scope,
         options: &EngineOptions,
     ) -> (Self, Vec<Result<Arc<Node>, EvalError>>) {
-        let mut builder = build::Builder::new(grid, durations, options);
+        let mut builder = build::Builder::new(grid, scope, options);
         let roots: Vec<Result<Arc<Node>, EvalError>> = exprs.iter().map(|e| builder.root(e)).collect();
         let mut plan = builder.finish(roots.iter().filter_map(|r| r.as_ref().ok()).cloned().collect());
         plan.count_uses();

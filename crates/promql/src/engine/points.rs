@@ -75,11 +75,6 @@ impl Points {
         !is_absent(self.values[step]) || self.histogram(step).is_some()
     }
 
-    /// How many samples there are.
-    pub(crate) fn count(&self) -> usize {
-        self.values.iter().filter(|v| !is_absent(**v)).count() + self.histograms.len()
-    }
-
     /// The column of one step for all of `steps`.
     pub(crate) fn repeated(&self, steps: usize) -> Self {
         let value = self.values.first().copied().unwrap_or(ABSENT);

@@ -27,6 +27,7 @@ use super::{
     context::{Context, Worker},
     eval::Evaluator,
     grid::Grid,
+    limits::Size,
     notes::{Notes, Site},
     plan::{Node, Shift, Window, WindowSource},
     points::{Points, Scalars},
@@ -54,7 +55,11 @@ pub(crate) struct Job<'a> {
     pub(crate) site: Site,
     /// Where the first parameter stands, or the range where there is none.
     pub(crate) param_site: Site,
+    pub(crate) ctx: &'a Context<'a>,
 }
+
+/// How many windows are looked at before it is asked whether the query is over.
+const WINDOWS_AT_ONCE: usize = 1 << 14;
 
 /// The windows of a range vector over a grid.
 #[derive(Clone, Copy)]
@@ -89,7 +94,9 @@ impl Job<'_> {
         };
         let (times, histogram_times) = (self.samples.times, self.samples.histogram_times);
         let (mut floats, mut histograms) = (0..0, 0..0);
-        (0..grid.steps).filter_map(move |step| {
+        // A query that is over gets no more windows; who asked for them finds out why.
+        let goes_on = |step: &usize| step % WINDOWS_AT_ONCE != WINDOWS_AT_ONCE - 1 || !self.ctx.is_over();
+        (0..grid.steps).take_while(goes_on).filter_map(move |step| {
             let t_ms = grid.time(step);
             let end_ms = shift.apply(t_ms);
             let start_ms = end_ms.saturating_sub(range_ms);
@@ -140,13 +147,20 @@ impl<'e> Source<'e> {
                 super::vector::Output::Scalar(s) => {
                     let points = Points::floats(s.iter(inner.grid.steps).collect());
                     let meta = Meta { labels: Labels::empty(), drop_name: false };
-                    Self::Subquery(Vector::ready(vec![meta], vec![points]), inner.grid)
+                    Self::Subquery(Vector::ready(ev.ctx, vec![meta], vec![points])?, inner.grid)
                 }
                 super::vector::Output::Text(_) => {
                     return Err(ev.ctx.fail(inner.site, "a subquery needs an instant vector or scalar"));
                 }
             },
         })
+    }
+
+    fn depth(&self) -> usize {
+        match self {
+            Self::Selection { .. } => 0,
+            Self::Subquery(v, _) => v.depth(),
+        }
     }
 
     fn series(&self) -> Vec<Meta> {
@@ -175,11 +189,9 @@ impl<'e> Source<'e> {
                 Ok(f(without_stale(&read, &mut scratch), notes))
             }
             Self::Subquery(v, grid) => {
-                samples::from_points(v.column(i, worker)?.as_ref(), *grid, &mut scratch);
-                ctx.hold(scratch.len())?;
-                let result = f(Samples::new(&scratch), &mut worker.notes);
-                ctx.release(scratch.len());
-                Ok(result)
+                samples::from_points(v.column(i, worker)?.as_ref(), *grid, ctx, &mut scratch)?;
+                let _held = ctx.hold(Size::samples(scratch.times.len(), &scratch.histograms))?;
+                Ok(f(Samples::new(&scratch), &mut worker.notes))
             }
         }
     }
@@ -208,16 +220,18 @@ pub(crate) fn call<'e>(
     let ctx = ev.ctx;
     let frame = frame(node, window, ctx);
     let starts = ctx.options.start_timestamps && func.starts == StartTimes::StartAware;
-    Ok(Vector::lazy(series, move |i, worker| {
+    let depth = source.depth();
+    Ok(Vector::lazy(series, depth, move |i, worker| {
         let metric = metas[i].labels.metric_name();
         let result = source.with(i, ctx, worker, |mut samples, notes| {
             if !starts {
                 samples.starts = &[];
                 samples.histogram_starts = &[];
             }
-            let job = Job { samples, frame, params: &params, metric, site: window.site, param_site };
+            let job = Job { samples, frame, params: &params, metric, site: window.site, param_site, ctx };
             dispatch(which, &job, notes)
         })?;
+        ctx.check()?;
         result.map_err(|message| ctx.fail(node.site, message))
     }))
 }
@@ -269,6 +283,7 @@ fn dispatch(which: RangeFunc, job: &Job<'_>, notes: &mut Notes) -> Result<Points
 pub(crate) fn absent_over_time<'e>(
     ev: &Evaluator<'e>,
     node: &'e Node,
+    func: &Function,
     window: &'e Window,
     labels: &Labels,
     notes: &mut Notes,
@@ -276,20 +291,38 @@ pub(crate) fn absent_over_time<'e>(
     let steps = node.grid.steps;
     let source = Source::open(ev, window, notes)?;
     let frame = frame(node, window, ev.ctx);
-    let mut missing = vec![1.0; steps];
-    let found = ev.ctx.parallel(source.series().len(), notes, |i, worker| {
+    let values = missing(ev.ctx, source.series().len(), steps, notes, |i, worker, mark| {
         source.with(i, ev.ctx, worker, |samples, _| {
-            let job =
-                Job { samples, frame, params: &[], metric: "", site: window.site, param_site: window.site };
-            let steps: Vec<usize> = job.windows().map(|w| w.step).collect();
-            steps
+            let (site, param_site) = (window.site, window.site);
+            let job = Job { samples, frame, params: &[], metric: "", site, param_site, ctx: ev.ctx };
+            job.windows().for_each(|w| mark(w.step));
         })
     })?;
-    for step in found.into_iter().flatten() {
-        missing[step] = super::points::ABSENT;
-    }
-    let meta = Meta { labels: labels.clone(), drop_name: true };
-    Ok(Vector::ready(vec![meta], vec![Points::floats(missing)]))
+    let meta = Meta { labels: labels.clone(), drop_name: func.drops_name() };
+    Ok(Vector::small(vec![meta], vec![Points::floats(values)]))
+}
+
+/// 1 for each step that no series marks.
+pub(crate) fn missing(
+    ctx: &Context<'_>,
+    series: usize,
+    steps: usize,
+    notes: &mut Notes,
+    each: impl Fn(usize, &mut Worker, &mut dyn FnMut(usize)) -> Result<(), EvalError> + Send + Sync,
+) -> Result<Vec<f64>, EvalError> {
+    // How many series mark the steps of one list.
+    const CHUNK: usize = 256;
+    let chunks = series.div_ceil(CHUNK);
+    let _held = ctx.hold(Size::bytes(chunks.saturating_mul(steps)))?;
+    let found = ctx.parallel(chunks, notes, |chunk, worker| {
+        let mut present = vec![false; steps];
+        for i in chunk * CHUNK..series.min((chunk + 1) * CHUNK) {
+            ctx.check()?;
+            each(i, worker, &mut |step| present[step] = true)?;
+        }
+        Ok(present)
+    })?;
+    Ok((0..steps).map(|s| if found.iter().any(|p| p[s]) { super::points::ABSENT } else { 1.0 }).collect())
 }
 
 /// The samples of a range vector at one step, as they are.
@@ -302,14 +335,15 @@ pub(crate) fn raw<'e>(
     let source = Source::open(ev, window, notes)?;
     let series = source.series();
     let end_ms = window.shift.apply(node.grid.start_ms);
-    let start_ms = end_ms - window.range_ms;
+    let start_ms = end_ms.saturating_sub(window.range_ms);
+    let held = ev.ctx.hold(Size::default())?;
     ev.ctx.parallel(series.len(), notes, |i, worker| {
         let samples = source.with(i, ev.ctx, worker, |samples, _| match window.mode {
             RangeMode::Plain => Ok(samples.within(start_ms, end_ms).to_column()),
             mode => extended::extend(&samples, start_ms, end_ms, mode, ev.ctx.options.lookback_ms),
         })?;
         let samples = samples.map_err(|message| ev.ctx.fail(window.site, message))?;
-        ev.ctx.hold(samples.len())?;
+        held.grow(Size::samples(samples.times.len(), &samples.histograms))?;
         let meta = &series[i];
         let labels = if meta.drop_name {
             meta.labels.without(super::vector::is_metadata)

@@ -1,7 +1,7 @@
 //! From columns to what the caller gets. Invariant: names that were dropped are gone, no label set comes
 //! twice, and the series of a matrix are sorted.
 
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 use assay_model::{Column, Value};
 
@@ -9,6 +9,7 @@ use super::{
     EvalError,
     eval::Evaluator,
     grid::Grid,
+    limits::Size,
     notes::Notes,
     plan::{Node, Op, Window},
     points::{Point, Points},
@@ -42,13 +43,23 @@ pub(crate) fn instant<'e>(ev: &Evaluator<'e>, node: &'e Node, t_ms: i64) -> Resu
             }
         }
     };
-    Ok(QueryResult { value, annotations: annotations(ev, notes) })
+    Ok(QueryResult { value, annotations: annotations(ev.ctx.spans(), notes) })
 }
 
 /// The result of a range query.
 pub(crate) fn range<'e>(ev: &Evaluator<'e>, node: &'e Node) -> Result<QueryResult, EvalError> {
     let mut notes = Notes::default();
-    let series = match ev.eval(node, &mut notes)? {
+    let series = series(ev, node, &mut notes)?;
+    Ok(QueryResult { value: QueryValue::Matrix(series), annotations: annotations(ev.ctx.spans(), notes) })
+}
+
+/// The series of a range query's result, sorted by labels.
+pub(crate) fn series<'e>(
+    ev: &Evaluator<'e>,
+    node: &'e Node,
+    notes: &mut Notes,
+) -> Result<Vec<RangeSeries>, EvalError> {
+    Ok(match ev.eval(node, notes)? {
         Output::Scalar(s) => {
             let points = Points::floats(s.iter(node.grid.steps).collect());
             let samples = column(&points, node.grid);
@@ -59,9 +70,8 @@ pub(crate) fn range<'e>(ev: &Evaluator<'e>, node: &'e Node) -> Result<QueryResul
             }
         }
         Output::Text(_) => Vec::new(),
-        Output::Vector(v) => matrix(ev, node, v, &mut notes)?,
-    };
-    Ok(QueryResult { value: QueryValue::Matrix(series), annotations: annotations(ev, notes) })
+        Output::Vector(v) => matrix(ev, node, v, notes)?,
+    })
 }
 
 fn matrix(
@@ -71,11 +81,12 @@ fn matrix(
     notes: &mut Notes,
 ) -> Result<Vec<RangeSeries>, EvalError> {
     let v = v.clean_names(ev.ctx, node.site, notes)?;
+    let held = ev.ctx.hold(Size::default())?;
     let mut series: Vec<RangeSeries> = ev
         .ctx
         .parallel(v.series.len(), notes, |i, worker| {
             let samples = column(v.column(i, worker)?.as_ref(), node.grid);
-            ev.ctx.hold(samples.len())?;
+            held.grow(Size::samples(samples.times.len(), &samples.histograms))?;
             Ok(RangeSeries { labels: v.series[i].labels.clone(), samples })
         })?
         .into_iter()
@@ -114,11 +125,8 @@ fn raw<'e>(
     Ok(series)
 }
 
-fn annotations(ev: &Evaluator<'_>, notes: Notes) -> Vec<Annotation> {
-    let list = notes.into_list().into_iter();
-    list.map(|n| {
-        let span = ev.ctx.span(n.site);
-        n.into_annotation(span)
-    })
-    .collect()
+/// The annotations that notes become, given the bytes of each site.
+pub(crate) fn annotations(spans: &[Range<usize>], notes: Notes) -> Vec<Annotation> {
+    let span = |site: usize| spans.get(site).cloned().unwrap_or_default();
+    notes.into_list().into_iter().map(|n| (span(n.site), n)).map(|(span, n)| n.into_annotation(span)).collect()
 }

@@ -15,6 +15,7 @@ use super::{
     context::{Context, Worker},
     eval::Evaluator,
     grid::Grid,
+    limits::{Held, Size},
     notes::Notes,
     plan::{Node, Plan, Selection, Selector, Shift},
     points::{ABSENT, Points, stored},
@@ -28,7 +29,13 @@ pub(crate) struct Loaded<'e> {
     start_ms: i64,
     end_ms: i64,
     /// The decoded series, where several parts of the plan use them.
-    decoded: Option<Vec<OnceLock<Arc<Column>>>>,
+    decoded: Option<Vec<OnceLock<Shared>>>,
+}
+
+/// A decoded series, and what it holds of the query's budget.
+struct Shared {
+    column: Arc<Column>,
+    _held: Held,
 }
 
 pub(crate) use stats::strip;
@@ -63,7 +70,7 @@ fn load_one<'e>(ctx: &Context<'e>, s: &Selection) -> Result<Loaded<'e>, EvalErro
     } else {
         ctx.queryable.select(&s.matchers, start_ms, end_ms)?
     };
-    let max = ctx.options.max_series;
+    let max = ctx.options.limits.max_series;
     if max > 0 && series.len() > max {
         let parts: Vec<String> = s.matchers.iter().map(ToString::to_string).collect();
         let selector = format!("{{{}}}", parts.join(", "));
@@ -92,19 +99,19 @@ impl Loaded<'_> {
         ctx: &Context<'_>,
         buffer: &'w mut Column,
     ) -> Result<Read<'w>, EvalError> {
-        let Some(decoded) = &self.decoded else {
-            self.decode(i, buffer)?;
-            ctx.hold(buffer.len())?;
-            ctx.release(buffer.len());
-            return Ok(Read::Buffer(buffer));
-        };
-        if let Some(column) = decoded[i].get() {
-            return Ok(Read::Shared(column.clone()));
+        if let Some(shared) = self.decoded.as_ref().and_then(|d| d[i].get()) {
+            return Ok(Read::Shared(shared.column.clone()));
         }
-        let mut column = Column::default();
-        self.decode(i, &mut column)?;
-        ctx.retain(column.len())?;
-        Ok(Read::Shared(decoded[i].get_or_init(|| Arc::new(column)).clone()))
+        self.decode(i, buffer)?;
+        let size = Size::samples(buffer.times.len(), &buffer.histograms);
+        if let Some(decoded) = &self.decoded
+            && let Some(held) = ctx.budget.spare(size)
+        {
+            let shared = Shared { column: Arc::new(std::mem::take(buffer)), _held: held };
+            return Ok(Read::Shared(decoded[i].get_or_init(|| shared).column.clone()));
+        }
+        ctx.hold(size)?;
+        Ok(Read::Buffer(buffer))
     }
 
     fn decode(&self, i: usize, out: &mut Column) -> Result<(), EvalError> {
@@ -176,7 +183,7 @@ pub(crate) fn instant<'e>(
         return Ok(Vector::empty());
     }
     let lookback_ms = ctx.options.lookback_ms;
-    Ok(Vector::lazy(loaded.metas(false), move |i, worker| {
+    Ok(Vector::lazy(loaded.metas(false), 0, move |i, worker| {
         let Worker { notes, column } = worker;
         let mut column = loaded.read(i, ctx, column)?;
         if selector.stats && !column.histograms.is_empty() {
@@ -210,7 +217,7 @@ pub(crate) fn times<'e>(
     if node.grid.steps == 0 || (start && !ctx.options.start_timestamps) {
         return Ok(Vector::empty());
     }
-    Ok(Vector::lazy(loaded.metas(true), move |i, worker| {
+    Ok(Vector::lazy(loaded.metas(true), 0, move |i, worker| {
         let column = loaded.read(i, ctx, &mut worker.column)?;
         let mut out = Points::absent(node.grid.steps);
         each_found(&column, node.grid, selector.shift, ctx.options.lookback_ms, |step, found| {

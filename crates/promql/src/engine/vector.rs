@@ -9,6 +9,7 @@ use hashbrown::HashMap;
 use super::{
     EvalError,
     context::{Context, Worker},
+    limits::{Held, Size},
     notes::{Notes, Site},
     points::{Points, Scalars},
 };
@@ -25,15 +26,35 @@ pub(crate) struct Meta {
 pub(crate) type ColumnFn<'e> =
     Box<dyn Fn(usize, &mut Worker) -> Result<Points, EvalError> + Send + Sync + 'e>;
 
+/// Columns that are there, and what they hold of the query's budget.
+pub(crate) struct Ready {
+    points: Vec<Points>,
+    _held: Option<Held>,
+}
+
+impl std::ops::Deref for Ready {
+    type Target = Vec<Points>;
+
+    fn deref(&self) -> &Vec<Points> {
+        &self.points
+    }
+}
+
 enum Columns<'e> {
-    Ready(Arc<Vec<Points>>),
+    Ready(Arc<Ready>),
     Lazy(ColumnFn<'e>),
 }
+
+/// How many operators deep columns may be computed when asked for. Beyond, they are computed at once, so that what
+/// lies under them can go.
+const DEEPEST: usize = 8;
 
 /// An instant vector.
 pub(crate) struct Vector<'e> {
     pub(crate) series: Vec<Meta>,
     columns: Columns<'e>,
+    /// How many lazy vectors lie under this one.
+    depth: usize,
 }
 
 /// What a node evaluates to.
@@ -46,26 +67,45 @@ pub(crate) enum Output<'e> {
 impl<'e> Vector<'e> {
     /// A vector without series.
     pub(crate) fn empty() -> Self {
-        Self::ready(Vec::new(), Vec::new())
+        Self::small(Vec::new(), Vec::new())
+    }
+
+    /// A few columns that are there, too small to count.
+    pub(crate) fn small(series: Vec<Meta>, columns: Vec<Points>) -> Self {
+        Self::shared(series, Arc::new(Ready { points: columns, _held: None }))
     }
 
     /// A vector whose columns are there.
-    pub(crate) fn ready(series: Vec<Meta>, columns: Vec<Points>) -> Self {
-        Self::shared(series, Arc::new(columns))
+    pub(crate) fn ready(
+        ctx: &Context<'_>,
+        series: Vec<Meta>,
+        columns: Vec<Points>,
+    ) -> Result<Self, EvalError> {
+        let held = ctx.hold(Size::default())?;
+        for points in &columns {
+            held.grow(Size::points(points))?;
+        }
+        Ok(Self::shared(series, Arc::new(Ready { points: columns, _held: Some(held) })))
     }
 
     /// A vector whose columns others use too.
-    pub(crate) fn shared(series: Vec<Meta>, columns: Arc<Vec<Points>>) -> Self {
+    pub(crate) fn shared(series: Vec<Meta>, columns: Arc<Ready>) -> Self {
         debug_assert_eq!(series.len(), columns.len());
-        Self { series, columns: Columns::Ready(columns) }
+        Self { series, columns: Columns::Ready(columns), depth: 0 }
     }
 
-    /// A vector whose columns are computed when asked for.
+    /// A vector whose columns are computed when asked for, from what lies up to `depth` lazy vectors deep.
     pub(crate) fn lazy(
         series: Vec<Meta>,
+        depth: usize,
         column: impl Fn(usize, &mut Worker) -> Result<Points, EvalError> + Send + Sync + 'e,
     ) -> Self {
-        Self { series, columns: Columns::Lazy(Box::new(column)) }
+        Self { series, columns: Columns::Lazy(Box::new(column)), depth: depth + 1 }
+    }
+
+    /// How many lazy vectors deep this one is.
+    pub(crate) fn depth(&self) -> usize {
+        self.depth
     }
 
     /// The column of a series.
@@ -82,7 +122,7 @@ impl<'e> Vector<'e> {
         f: impl Fn(&Meta, &mut Points, &mut Worker) -> Result<(), EvalError> + Send + Sync + 'e,
     ) -> Self {
         let series = self.series.clone();
-        Self::lazy(series, move |i, worker| {
+        Self::lazy(series, self.depth, move |i, worker| {
             let mut points = self.column(i, worker)?.into_owned();
             f(&self.series[i], &mut points, worker)?;
             Ok(points)
@@ -98,20 +138,17 @@ impl<'e> Vector<'e> {
     }
 
     /// Every column, computed on all cores.
-    pub(crate) fn columns(
-        &self,
-        ctx: &Context<'_>,
-        notes: &mut Notes,
-    ) -> Result<Arc<Vec<Points>>, EvalError> {
+    pub(crate) fn columns(&self, ctx: &Context<'_>, notes: &mut Notes) -> Result<Arc<Ready>, EvalError> {
         match &self.columns {
             Columns::Ready(columns) => Ok(columns.clone()),
             Columns::Lazy(f) => {
-                let columns = ctx.parallel(self.series.len(), notes, |i, worker| {
+                let held = ctx.hold(Size::default())?;
+                let points = ctx.parallel(self.series.len(), notes, |i, worker| {
                     let points = f(i, worker)?;
-                    ctx.hold(points.count())?;
+                    held.grow(Size::points(&points))?;
                     Ok(points)
                 })?;
-                Ok(Arc::new(columns))
+                Ok(Arc::new(Ready { points, _held: Some(held) }))
             }
         }
     }
@@ -120,6 +157,11 @@ impl<'e> Vector<'e> {
     pub(crate) fn materialize(self, ctx: &Context<'_>, notes: &mut Notes) -> Result<Self, EvalError> {
         let columns = self.columns(ctx, notes)?;
         Ok(Self::shared(self.series, columns))
+    }
+
+    /// The vector, with its columns there if it is many lazy vectors deep.
+    pub(crate) fn shallow(self, ctx: &Context<'_>, notes: &mut Notes) -> Result<Self, EvalError> {
+        if self.depth > DEEPEST { self.materialize(ctx, notes) } else { Ok(self) }
     }
 
     /// Joins series with the same labels, which must not have samples at the same step.
@@ -159,7 +201,7 @@ impl<'e> Vector<'e> {
             }
         }
         let (owners, columns): (Vec<usize>, Vec<Points>) = merged.into_iter().unzip();
-        Ok(Self::ready(owners.into_iter().map(|i| self.series[i].clone()).collect(), columns))
+        Self::ready(ctx, owners.into_iter().map(|i| self.series[i].clone()).collect(), columns)
     }
 
     /// Removes the names that operators and functions dropped.

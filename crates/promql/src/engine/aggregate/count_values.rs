@@ -11,6 +11,7 @@ use crate::engine::{
     EvalError,
     eval::Evaluator,
     function::is_label_name,
+    limits::Size,
     notes::Notes,
     plan::{Aggregation, Node},
     points::{Point, Points, is_absent},
@@ -40,9 +41,11 @@ pub(super) fn count_values<'e>(
         grouping.push(label.to_owned());
         grouping.sort();
     }
+    let held = task.ev.ctx.hold(Size::default())?;
     let mut index: HashMap<Labels, usize> = HashMap::new();
     let (mut series, mut out): (Vec<Meta>, Vec<Points>) = (Vec::new(), Vec::new());
     for (meta, points) in v.series.iter().zip(columns.iter()) {
+        task.ev.ctx.check()?;
         let mut last: Option<(u64, usize)> = None;
         for step in 0..steps {
             let Some(point) = points.at(step) else { continue };
@@ -61,11 +64,14 @@ pub(super) fn count_values<'e>(
                     let mut labels = meta.labels.to_builder();
                     labels.set(label, &value);
                     let labels = group_labels(&labels.build(), &grouping, a.without);
-                    *index.entry(labels.clone()).or_insert_with(|| {
+                    let next = out.len();
+                    let at = *index.entry(labels.clone()).or_insert(next);
+                    if at == next {
+                        held.grow(Size::columns(1, steps))?;
                         series.push(Meta { labels, drop_name: false });
                         out.push(Points::absent(steps));
-                        out.len() - 1
-                    })
+                    }
+                    at
                 }
             };
             last = bits.map(|b| (b, at));
@@ -74,5 +80,5 @@ pub(super) fn count_values<'e>(
         }
     }
 
-    Ok(Vector::ready(series, out))
+    Vector::ready(task.ev.ctx, series, out)
 }

@@ -4,6 +4,7 @@
 use super::Task;
 use crate::engine::{
     EvalError,
+    limits::Size,
     notes::{Note, Notes, ignored_in_aggregation},
     points::{ABSENT, Points, is_absent},
     vector::Vector,
@@ -15,6 +16,8 @@ const CHUNK: usize = 128;
 
 /// What is kept for the steps of a group.
 pub(super) trait Accumulate: Sized + Send {
+    /// How many floats it keeps for a step.
+    const COLUMNS: usize;
     /// Takes in a series.
     fn add(&mut self, points: &Points, metric: &str, notes: &mut Notes);
     /// Takes in what was kept for later series of the same group.
@@ -31,6 +34,7 @@ pub(super) fn fold_groups<A: Accumulate>(
     for (g, group) in task.groups.iter().enumerate() {
         parts.extend(group.members.chunks(CHUNK).map(|c| (g, c)));
     }
+    let _held = task.ev.ctx.hold(Size::columns(parts.len() * A::COLUMNS, task.node.grid.steps))?;
     let done = task.ev.ctx.parallel(parts.len(), notes, |p, worker| {
         let mut kept = make();
         let mut said: Vec<Note> = Vec::new();
@@ -51,7 +55,6 @@ pub(super) fn fold_groups<A: Accumulate>(
             out[*g].join(kept);
         }
     }
-    task.ev.ctx.hold(out.len() * task.node.grid.steps)?;
     Ok(out)
 }
 
@@ -65,7 +68,7 @@ pub(super) fn count<'e>(
     let kept = fold_groups(task, notes, || Count(vec![0.0; steps]))?;
     let value = |n: f64| if n == 0.0 { ABSENT } else { finish(n) };
     let columns = kept.into_iter().map(|c| Points::floats(c.0.into_iter().map(value).collect())).collect();
-    Ok(Vector::ready(task.metas(), columns))
+    Vector::ready(task.ev.ctx, task.metas(), columns)
 }
 
 /// The largest or smallest value of each group.
@@ -76,7 +79,7 @@ pub(super) fn extreme<'e>(
 ) -> Result<Vector<'e>, EvalError> {
     let steps = task.node.grid.steps;
     let kept = fold_groups(task, notes, || Extreme { max, site: task.site, values: vec![ABSENT; steps] })?;
-    Ok(Vector::ready(task.metas(), kept.into_iter().map(|e| Points::floats(e.values)).collect()))
+    Vector::ready(task.ev.ctx, task.metas(), kept.into_iter().map(|e| Points::floats(e.values)).collect())
 }
 
 /// What `finish` makes of the variance of each group.
@@ -90,12 +93,14 @@ pub(super) fn spread<'e>(
     let value = |m: &Moments| if m.n == 0.0 { ABSENT } else { finish(m.squares / m.n) };
     let kept = fold_groups(task, notes, make)?;
     let columns = kept.iter().map(|s| Points::floats(s.moments.iter().map(value).collect())).collect();
-    Ok(Vector::ready(task.metas(), columns))
+    Vector::ready(task.ev.ctx, task.metas(), columns)
 }
 
 struct Count(Vec<f64>);
 
 impl Accumulate for Count {
+    const COLUMNS: usize = 1;
+
     fn add(&mut self, points: &Points, _: &str, _: &mut Notes) {
         for (n, v) in self.0.iter_mut().zip(&points.values) {
             *n += f64::from(u8::from(!is_absent(*v)));
@@ -132,6 +137,8 @@ impl Extreme {
 }
 
 impl Accumulate for Extreme {
+    const COLUMNS: usize = 1;
+
     fn add(&mut self, points: &Points, _: &str, notes: &mut Notes) {
         self.take(&points.values);
         if !points.histograms.is_empty() {
@@ -159,6 +166,8 @@ struct Spread {
 }
 
 impl Accumulate for Spread {
+    const COLUMNS: usize = 3;
+
     fn add(&mut self, points: &Points, _: &str, notes: &mut Notes) {
         for (m, v) in self.moments.iter_mut().zip(&points.values).filter(|(_, v)| !is_absent(**v)) {
             m.n += 1.0;

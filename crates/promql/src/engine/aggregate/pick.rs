@@ -9,6 +9,7 @@ use xxhash_rust::xxh64::xxh64;
 use super::Task;
 use crate::engine::{
     EvalError,
+    limits::Size,
     notes::{Notes, ignored_in_aggregation},
     points::{ABSENT, Points, Scalars, is_absent},
     vector::Vector,
@@ -42,6 +43,7 @@ pub(super) fn by_rank<'e>(
     let k: Vec<usize> =
         param.iter(steps).map(|k| (k as i64).clamp(0, task.vector.series.len() as i64) as usize).collect();
     let picked = ctx.parallel(task.groups.len(), notes, |g, worker| {
+        let held = ctx.hold(Size::columns(size_of::<Kept>() / 8, steps))?;
         let mut kept: Vec<Kept> = vec![Vec::new(); steps];
         let mut columns = Vec::new();
         for (place, &i) in task.groups[g].members.iter().enumerate() {
@@ -64,6 +66,7 @@ pub(super) fn by_rank<'e>(
                     }
                 }
             }
+            held.grow(Size::columns(1, steps))?;
             columns.push(points);
             release_unused(&mut columns, &kept, place, steps);
         }
@@ -72,7 +75,7 @@ pub(super) fn by_rank<'e>(
         }
         Ok(chosen(&columns, &kept, steps))
     })?;
-    Ok(assemble(task, picked))
+    assemble(task, picked)
 }
 
 /// Whether any `k` is at least 1; an error where one is no count.
@@ -174,7 +177,10 @@ fn chosen(columns: &[Points], kept: &[Kept], steps: usize) -> Vec<(usize, Points
     out
 }
 
-fn assemble<'e>(task: &Task<'_, 'e>, picked: Vec<Vec<(usize, Points)>>) -> Vector<'e> {
+fn assemble<'e>(
+    task: &Task<'_, 'e>,
+    picked: Vec<Vec<(usize, Points)>>,
+) -> Result<Vector<'e>, EvalError> {
     let (mut series, mut columns) = (Vec::new(), Vec::new());
     for (group, list) in task.groups.iter().zip(picked) {
         for (place, points) in list {
@@ -182,7 +188,7 @@ fn assemble<'e>(task: &Task<'_, 'e>, picked: Vec<Vec<(usize, Points)>>) -> Vecto
             columns.push(points);
         }
     }
-    Vector::ready(series, columns)
+    Vector::ready(task.ev.ctx, series, columns)
 }
 
 pub(super) fn by_ratio<'e>(
@@ -218,7 +224,7 @@ pub(super) fn by_ratio<'e>(
         points.histograms.retain(|(step, _)| takes(*step as usize));
         Ok(points)
     })?;
-    Ok(Vector::ready(task.vector.series.clone(), columns))
+    Vector::ready(task.ev.ctx, task.vector.series.clone(), columns)
 }
 
 /// Where in `[0, 1]` a label set falls: its hash, as Prometheus computes it.

@@ -4,6 +4,7 @@
 use super::Task;
 use crate::engine::{
     EvalError,
+    limits::Size,
     notes::{Notes, ignored_in_aggregation},
     points::{Points, Scalars, is_absent},
     range::{order, quantile_of},
@@ -19,7 +20,7 @@ pub(super) fn quantile<'e>(
     let ctx = task.ev.ctx;
     let columns = ctx.parallel(task.groups.len(), notes, |g, worker| {
         let members = &task.groups[g].members;
-        ctx.hold(members.len() * steps)?;
+        let _held = ctx.hold(Size::columns(members.len(), steps))?;
         let columns =
             members.iter().map(|i| task.vector.column(*i, worker)).collect::<Result<Vec<_>, _>>()?;
         if columns.iter().any(|p| !p.histograms.is_empty()) {
@@ -35,8 +36,7 @@ pub(super) fn quantile<'e>(
                 out.values[step] = quantile_of(q.at(step), &values);
             }
         }
-        ctx.release(members.len() * steps);
         Ok(out)
     })?;
-    Ok(Vector::ready(task.metas(), columns))
+    Vector::ready(task.ev.ctx, task.metas(), columns)
 }

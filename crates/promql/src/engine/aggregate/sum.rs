@@ -27,7 +27,7 @@ use crate::engine::{
 pub(super) fn sum<'e>(task: &Task<'_, 'e>, notes: &mut Notes) -> Result<Vector<'e>, EvalError> {
     let kept = fold_groups(task, notes, || Sum::new(task))?;
     let columns = kept.into_iter().map(|k| k.finish_sum(task.site, notes)).collect();
-    Ok(Vector::ready(task.metas(), columns))
+    Vector::ready(task.ev.ctx, task.metas(), columns)
 }
 
 pub(super) fn avg<'e>(task: &Task<'_, 'e>, notes: &mut Notes) -> Result<Vector<'e>, EvalError> {
@@ -40,7 +40,7 @@ pub(super) fn avg<'e>(task: &Task<'_, 'e>, notes: &mut Notes) -> Result<Vector<'
             columns.push(k.finish_avg(task.site, notes));
         }
     }
-    Ok(Vector::ready(task.metas(), columns))
+    Vector::ready(task.ev.ctx, task.metas(), columns)
 }
 
 /// The running sums of a group.
@@ -144,6 +144,8 @@ fn warn_mixed(site: usize, notes: &mut Notes) {
 }
 
 impl Accumulate for Sum {
+    const COLUMNS: usize = 3;
+
     fn add(&mut self, points: &Points, metric: &str, notes: &mut Notes) {
         for ((sum, n), v) in self.floats.iter_mut().zip(&mut self.counts).zip(&points.values) {
             if !is_absent(*v) {

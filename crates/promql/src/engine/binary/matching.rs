@@ -1,7 +1,7 @@
 //! Operators between the series of two vectors. Invariant: where labels alone decide that each match group has
 //! one series on the "one" side, columns are combined one by one; else every step is checked.
 
-use std::borrow::Cow;
+use std::sync::Arc;
 
 use assay_model::{Labels, METRIC_NAME};
 use hashbrown::HashMap;
@@ -12,16 +12,22 @@ use crate::{
     engine::{
         EvalError,
         eval::Evaluator,
+        limits::Size,
         notes::{Notes, Site},
         plan::{Node, Operation},
         points::{ABSENT, Point, Points, is_absent},
-        vector::{Meta, Vector, is_metadata},
+        vector::{Meta, Ready, Vector, is_metadata},
     },
 };
 
+/// Whether a label is one of the matching's, which the planner has sorted.
+fn is_listed(matching: &VectorMatching, name: &str) -> bool {
+    matching.matching_labels.binary_search_by(|l| l.as_str().cmp(name)).is_ok()
+}
+
 /// The labels by which series find each other.
 pub(super) fn signature(labels: &Labels, matching: &VectorMatching) -> Labels {
-    let listed = |n: &str| matching.matching_labels.iter().any(|l| l == n);
+    let listed = |n: &str| is_listed(matching, n);
     if matching.on {
         labels.without(|n| !listed(n))
     } else {
@@ -87,29 +93,35 @@ pub(super) fn combine<'e>(
         one,
         groups,
     };
-    let pairs = m.pairs();
-    let series: Vec<Meta> = pairs.iter().map(|p| m.meta(p)).collect();
     let filled = m.matching.fill_lhs.is_some() || m.matching.fill_rhs.is_some();
     if !filled && m.is_simple() {
         if m.matching.card != VectorMatchCardinality::OneToOne {
             // The one side's columns are used again and again.
             m.one = m.one.materialize(ev.ctx, notes)?;
         }
+        let pairs = m.pairs(|_, group| m.groups[group].one.clone());
+        let series: Vec<Meta> = pairs.iter().map(|p| m.meta(p)).collect();
         if !has_duplicates(&series) {
-            return Ok(Vector::lazy(series, move |i, worker| {
+            let depth = m.many.depth().max(m.one.depth());
+            let joined = Vector::lazy(series, depth, move |i, worker| {
                 let (Side::Series(a), Side::Series(b)) = (pairs[i].many, pairs[i].one) else {
                     return Ok(Points::absent(node.grid.steps));
                 };
                 let a = m.many.column(a, worker)?;
                 let b = m.one.column(b, worker)?;
                 Ok(m.columns(&a, &b, &mut worker.notes))
-            }));
+            });
+            return joined.shallow(ev.ctx, notes);
         }
     }
     m.many = m.many.materialize(ev.ctx, notes)?;
     m.one = m.one.materialize(ev.ctx, notes)?;
-    let columns = Checked::new(ev, node, &m, &pairs, &series, notes)?.combine(notes)?;
-    Vector::ready(series, columns).merge_duplicates(ev.ctx, node.site, notes)
+    let sides = Sides::new(ev, node, &m, notes)?;
+    let owners = sides.owners()?;
+    let pairs = m.pairs(|i, group| sides.met(i, group, &owners[group]));
+    let series: Vec<Meta> = pairs.iter().map(|p| m.meta(p)).collect();
+    let columns = Checked::new(sides, &pairs, &series).combine(notes)?;
+    Vector::ready(ev.ctx, series, columns)?.merge_duplicates(ev.ctx, node.site, notes)
 }
 
 fn match_groups(many: &Vector<'_>, one: &Vector<'_>, matching: &VectorMatching) -> Vec<MatchGroup> {
@@ -140,8 +152,9 @@ impl Matcher<'_> {
         self.groups.iter().all(|g| g.one.len() < 2 && (!one_to_one || g.many.len() < 2 || g.one.is_empty()))
     }
 
-    /// All combinations, those with fill values last.
-    fn pairs(&self) -> Vec<Pair> {
+    /// Each series of the "many" side with those of the "one" side that `ones` finds for it in its group, then the
+    /// combinations with fill values.
+    fn pairs(&self, ones: impl Fn(usize, usize) -> Vec<usize>) -> Vec<Pair> {
         let mut pairs = Vec::new();
         let group_of_many = |wanted: bool| {
             let mut order: Vec<(usize, usize)> = Vec::new();
@@ -154,7 +167,7 @@ impl Matcher<'_> {
         };
         for (i, group) in group_of_many(true) {
             let many = Side::Series(i);
-            pairs.extend(self.groups[group].one.iter().map(|j| Pair { group, many, one: Side::Series(*j) }));
+            pairs.extend(ones(i, group).into_iter().map(|j| Pair { group, many, one: Side::Series(j) }));
             if let Some(fill) = self.matching.fill_rhs {
                 pairs.push(Pair { group, many, one: Side::Fill(fill) });
             }
@@ -187,7 +200,7 @@ impl Matcher<'_> {
 
     fn result_labels(&self, many: &Labels, one: &Labels) -> Labels {
         let m = &self.matching;
-        let listed = |n: &str| m.matching_labels.iter().any(|l| l == n);
+        let listed = |n: &str| is_listed(m, n);
         let one_to_one = m.card == VectorMatchCardinality::OneToOne;
         let drop_name = changes_meaning(self.op);
         let kept = many.without(|n| (drop_name && is_metadata(n)) || (one_to_one && listed(n) != m.on));
@@ -266,74 +279,145 @@ fn put(out: &mut Points, step: usize, outcome: Outcome) {
     }
 }
 
-/// The careful way: every step is checked for matches that are not allowed.
-struct Checked<'c, 'e> {
+/// Both sides with their samples, for the careful way: every step is checked for matches that are not allowed.
+struct Sides<'c, 'e> {
     ev: &'c Evaluator<'e>,
     node: &'c Node,
     m: &'c Matcher<'e>,
-    pairs: &'c [Pair],
-    series: &'c [Meta],
-    many: std::sync::Arc<Vec<Points>>,
-    one: std::sync::Arc<Vec<Points>>,
-    /// Pairs by group.
-    by_group: Vec<Vec<usize>>,
+    many: Arc<Ready>,
+    one: Arc<Ready>,
+    /// Whether anything can match at a step. Where one side is empty nothing matches, and nothing can be wrong.
+    live: Vec<bool>,
 }
 
-impl<'c, 'e> Checked<'c, 'e> {
+/// Which series of a group's "one" side has a sample at each step; empty where the group has one such series at most.
+type Owners = Vec<Option<usize>>;
+
+impl<'c, 'e> Sides<'c, 'e> {
     fn new(
         ev: &'c Evaluator<'e>,
         node: &'c Node,
         m: &'c Matcher<'e>,
-        pairs: &'c [Pair],
-        series: &'c [Meta],
         notes: &mut Notes,
     ) -> Result<Self, EvalError> {
-        let mut by_group = vec![Vec::new(); m.groups.len()];
-        for (i, p) in pairs.iter().enumerate() {
-            by_group[p.group].push(i);
-        }
+        let steps = node.grid.steps;
         let (many, one) = (m.many.columns(ev.ctx, notes)?, m.one.columns(ev.ctx, notes)?);
-        Ok(Self { ev, node, m, pairs, series, many, one, by_group })
-    }
-
-    fn combine(&self, notes: &mut Notes) -> Result<Vec<Points>, EvalError> {
-        let steps = self.node.grid.steps;
-        let mut out = vec![Points::absent(steps); self.pairs.len()];
-        let filled = self.m.matching.fill_lhs.is_some() || self.m.matching.fill_rhs.is_some();
-        for step in 0..steps {
-            self.ev.ctx.check()?;
-            let any = |columns: &[Points]| columns.iter().any(|p| p.has(step));
-            // Where one side is empty nothing matches, and nothing can be wrong.
-            let both = any(&self.many) && any(&self.one);
-            if !both && !filled {
-                continue;
-            }
-            for (g, pairs) in self.by_group.iter().enumerate() {
-                self.check_one_side(g, step)?;
-                self.group_step(g, pairs, step, &mut out, notes)?;
-            }
+        let filled = m.matching.fill_lhs.is_some() || m.matching.fill_rhs.is_some();
+        let mut live = vec![filled; steps];
+        if !filled {
+            let (many, one) = (present(&many, steps), present(&one, steps));
+            live = many.into_iter().zip(one).map(|(many, one)| many && one).collect();
         }
-        Ok(out)
+        Ok(Self { ev, node, m, many, one, live })
     }
 
-    fn check_one_side(&self, g: usize, step: usize) -> Result<(), EvalError> {
-        let mut present = self.m.groups[g].one.iter().filter(|j| self.one[**j].has(step));
-        let (Some(first), Some(second)) = (present.next(), present.next()) else { return Ok(()) };
-        let label = |i: &usize| self.m.one.series[*i].labels.to_string();
+    /// The owners of each group. It is an error where two series of a "one" side meet: it is found here, before
+    /// anything is combined with anything.
+    fn owners(&self) -> Result<Vec<Owners>, EvalError> {
+        let several = self.m.groups.iter().filter(|g| g.one.len() > 1).count();
+        let per_step = size_of::<Option<usize>>() / 8;
+        let _held = self.ev.ctx.hold(Size::columns(several * per_step, self.node.grid.steps))?;
+        let owners = |group: &MatchGroup| {
+            let mut owners: Owners = Vec::new();
+            if group.one.len() > 1 {
+                owners.resize(self.node.grid.steps, None);
+            }
+            for &j in group.one.iter().filter(|_| group.one.len() > 1) {
+                self.ev.ctx.check()?;
+                for step in (0..owners.len()).filter(|s| self.live[*s] && self.one[j].has(*s)) {
+                    if let Some(first) = owners[step].replace(j) {
+                        return Err(self.duplicate(first, j));
+                    }
+                }
+            }
+            Ok(owners)
+        };
+        self.m.groups.iter().map(owners).collect()
+    }
+
+    fn duplicate(&self, first: usize, second: usize) -> EvalError {
+        let label = |i: usize| self.m.one.series[i].labels.to_string();
         let (mut a, mut b) = (label(first), label(second));
         if a > b {
             std::mem::swap(&mut a, &mut b);
         }
-        let group = signature(&self.m.one.series[*first].labels, &self.m.matching);
+        let group = signature(&self.m.one.series[first].labels, &self.m.matching);
         let side = if self.m.exchanged { "left" } else { "right" };
-        Err(self.fail(format!(
+        self.fail(format!(
             "found duplicate series for the match group {group} on the {side} hand-side of the operation: \
              [{a}, {b}];many-to-many matching not allowed: matching labels must be unique on one side"
-        )))
+        ))
+    }
+
+    /// The series of the "one" side that have a sample at some step at which a series of the "many" side has one.
+    fn met(&self, many: usize, group: usize, owners: &Owners) -> Vec<usize> {
+        if owners.is_empty() {
+            return self.m.groups[group].one.clone();
+        }
+        let has = |step: &usize| self.many[many].has(*step);
+        let mut met: Vec<usize> = (0..owners.len()).filter(has).filter_map(|s| owners[s]).collect();
+        met.sort_unstable();
+        met.dedup();
+        met
     }
 
     fn fail(&self, message: String) -> EvalError {
         self.ev.ctx.fail(self.node.site, message)
+    }
+}
+
+/// At which steps any of the columns has a sample.
+fn present(columns: &[Points], steps: usize) -> Vec<bool> {
+    let mut out = vec![false; steps];
+    for points in columns {
+        for (step, out) in out.iter_mut().enumerate().filter(|(_, out)| !**out) {
+            *out = points.has(step);
+        }
+    }
+    out
+}
+
+struct Checked<'c, 'e> {
+    sides: Sides<'c, 'e>,
+    pairs: &'c [Pair],
+    /// Pairs by group.
+    by_group: Vec<Vec<usize>>,
+    /// A number for each pair, equal where the result's labels are.
+    result: Vec<usize>,
+}
+
+impl<'c, 'e> Checked<'c, 'e> {
+    fn new(sides: Sides<'c, 'e>, pairs: &'c [Pair], series: &[Meta]) -> Self {
+        let mut by_group = vec![Vec::new(); sides.m.groups.len()];
+        for (i, p) in pairs.iter().enumerate() {
+            by_group[p.group].push(i);
+        }
+        let mut numbers: HashMap<&Labels, usize> = HashMap::with_capacity(series.len());
+        let result = series
+            .iter()
+            .map(|meta| {
+                let next = numbers.len();
+                *numbers.entry(&meta.labels).or_insert(next)
+            })
+            .collect();
+        Self { sides, pairs, by_group, result }
+    }
+
+    fn combine(&self, notes: &mut Notes) -> Result<Vec<Points>, EvalError> {
+        let (ctx, steps) = (self.sides.ev.ctx, self.sides.node.grid.steps);
+        let _held = ctx.hold(Size::columns(self.pairs.len(), steps))?;
+        let mut out = vec![Points::absent(steps); self.pairs.len()];
+        // In which round, of a group and a step, a result was last seen.
+        let mut seen = vec![0usize; self.pairs.len()];
+        let mut round = 0;
+        for step in (0..steps).filter(|s| self.sides.live[*s]) {
+            for (g, pairs) in self.by_group.iter().enumerate() {
+                ctx.check()?;
+                round += 1;
+                self.group_step(g, pairs, step, (&mut out, &mut seen, round), notes)?;
+            }
+        }
+        Ok(out)
     }
 
     fn group_step(
@@ -341,39 +425,40 @@ impl<'c, 'e> Checked<'c, 'e> {
         g: usize,
         pairs: &[usize],
         step: usize,
-        out: &mut [Points],
+        (out, seen, round): (&mut [Points], &mut [usize], usize),
         notes: &mut Notes,
     ) -> Result<(), EvalError> {
-        let one_present = self.m.groups[g].one.iter().any(|j| self.one[*j].has(step));
-        let mut matched: Vec<Cow<'_, Labels>> = Vec::new();
+        let Sides { m, many, one, .. } = &self.sides;
+        let one_present = m.groups[g].one.iter().any(|j| one[*j].has(step));
+        let mut matched = false;
         for &p in pairs {
             let pair = &self.pairs[p];
-            let many = match pair.many {
-                Side::Series(i) => self.many[i].at(step),
+            let left = match pair.many {
+                Side::Series(i) => many[i].at(step),
                 // Filled only where no series of the many side has found a match.
-                Side::Fill(v) => matched.is_empty().then_some(Point::Float(v)),
+                Side::Fill(v) => (!matched).then_some(Point::Float(v)),
             };
-            let one = match pair.one {
-                Side::Series(j) => self.one[j].at(step),
+            let right = match pair.one {
+                Side::Series(j) => one[j].at(step),
                 Side::Fill(v) => (!one_present).then_some(Point::Float(v)),
             };
-            let (Some(many), Some(one)) = (many, one) else { continue };
-            let Some(outcome) = self.m.at(many, one, notes) else { continue };
+            let (Some(left), Some(right)) = (left, right) else { continue };
+            let Some(outcome) = m.at(left, right, notes) else { continue };
             if matches!(pair.many, Side::Series(_)) {
-                if self.m.matching.card == VectorMatchCardinality::OneToOne {
-                    if !matched.is_empty() {
-                        return Err(self.fail(
-                            "multiple matches for labels: many-to-one matching must be explicit \
-                             (group_left/group_right)"
-                                .to_owned(),
-                        ));
+                let again = std::mem::replace(&mut seen[self.result[p]], round) == round;
+                let wrong = match m.matching.card {
+                    VectorMatchCardinality::OneToOne if matched => {
+                        "many-to-one matching must be explicit (group_left/group_right)"
                     }
-                } else if matched.iter().any(|l| **l == self.series[p].labels) {
-                    return Err(self.fail(
-                        "multiple matches for labels: grouping labels must ensure unique matches".to_owned(),
-                    ));
+                    VectorMatchCardinality::ManyToOne | VectorMatchCardinality::OneToMany if again => {
+                        "grouping labels must ensure unique matches"
+                    }
+                    _ => "",
+                };
+                if !wrong.is_empty() {
+                    return Err(self.sides.fail(format!("multiple matches for labels: {wrong}")));
                 }
-                matched.push(Cow::Borrowed(&self.series[p].labels));
+                matched = true;
             }
             put(&mut out[p], step, outcome);
         }

@@ -9,6 +9,7 @@ use crate::{
     engine::{
         EvalError,
         eval::Evaluator,
+        limits::Size,
         notes::Notes,
         plan::{Node, Operation},
         points::{ABSENT, Points},
@@ -34,6 +35,7 @@ pub(super) fn combine<'e>(
     let left: Vec<usize> = lhs.series.iter().map(|m| id_of(&m.labels)).collect();
     let right: Vec<usize> = rhs.series.iter().map(|m| id_of(&m.labels)).collect();
     let n = ids.len();
+    let _held = ev.ctx.hold(Size::bytes(n.saturating_mul(steps)))?;
     let wanted = match which {
         SetOp::Or => {
             let (lhs, rhs) = (lhs.materialize(ev.ctx, notes)?, rhs.materialize(ev.ctx, notes)?);
@@ -42,7 +44,7 @@ pub(super) fn combine<'e>(
             let others = b.iter().zip(&right).map(|(p, id)| present.filter(p, *id, false));
             let columns: Vec<Points> = a.iter().cloned().chain(others).collect();
             let series = [lhs.series, rhs.series].concat();
-            return Vector::ready(series, columns).merge_duplicates(ev.ctx, node.site, notes);
+            return Vector::ready(ev.ctx, series, columns)?.merge_duplicates(ev.ctx, node.site, notes);
         }
         SetOp::And => true,
         SetOp::Unless => false,
@@ -50,10 +52,11 @@ pub(super) fn combine<'e>(
     let b = rhs.columns(ev.ctx, notes)?;
     let present = Presence::of(&b, &right, n, steps);
     let series = lhs.series.clone();
-    Ok(Vector::lazy(series, move |i, worker| {
+    let filtered = Vector::lazy(series, lhs.depth(), move |i, worker| {
         let points = lhs.column(i, worker)?;
         Ok(present.filter(&points, left[i], wanted))
-    }))
+    });
+    filtered.shallow(ev.ctx, notes)
 }
 
 /// At which steps a signature has a sample.

@@ -7,7 +7,8 @@ use crate::engine::{
     context::Context,
     notes::Notes,
     plan::Node,
-    points::{ABSENT, Points},
+    points::Points,
+    range::missing,
     vector::{Meta, Vector},
 };
 
@@ -19,11 +20,11 @@ pub(crate) fn absent<'e>(
     notes: &mut Notes,
 ) -> Result<Vector<'e>, EvalError> {
     let steps = node.grid.steps;
-    let present = ctx.parallel(v.series.len(), notes, |i, worker| {
+    let values = missing(ctx, v.series.len(), steps, notes, |i, worker, mark| {
         let points = v.column(i, worker)?;
-        Ok((0..steps).map(|s| points.has(s)).collect::<Vec<bool>>())
+        (0..steps).filter(|s| points.has(*s)).for_each(mark);
+        Ok(())
     })?;
-    let values = (0..steps).map(|s| if present.iter().any(|p| p[s]) { ABSENT } else { 1.0 }).collect();
     let meta = Meta { labels: labels.clone(), drop_name: false };
-    Ok(Vector::ready(vec![meta], vec![Points::floats(values)]))
+    Ok(Vector::small(vec![meta], vec![Points::floats(values)]))
 }

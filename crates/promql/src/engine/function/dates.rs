@@ -34,7 +34,7 @@ pub(super) fn apply(which: DateFunc, input: Option<Vector<'_>>, grid: Grid) -> V
         let values =
             (0..grid.steps).map(|s| part(&Civil::from_unix(grid.time(s).div_euclid(1000))) as f64).collect();
         let meta = Meta { labels: Labels::empty(), drop_name: false };
-        return Vector::ready(vec![meta], vec![Points::floats(values)]);
+        return Vector::small(vec![meta], vec![Points::floats(values)]);
     };
     v.map(move |_, points, _| {
         points.map_floats(of);

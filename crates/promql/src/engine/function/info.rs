@@ -11,6 +11,7 @@ use hashbrown::{HashMap, HashSet};
 use crate::engine::{
     EvalError,
     eval::Evaluator,
+    limits::Size,
     notes::Notes,
     plan::{InfoCall, Node, Shift},
     points::{ABSENT, Points, is_absent},
@@ -57,7 +58,7 @@ pub(crate) fn info<'e>(
             }
         }
     }
-    Vector::ready(series, out).merge_duplicates(ev.ctx, node.site, notes)
+    Vector::ready(ev.ctx, series, out)?.merge_duplicates(ev.ctx, node.site, notes)
 }
 
 /// Matchers that only rule names out are meant for names that end in `_info`.
@@ -103,14 +104,17 @@ fn fetch<'a>(
         matchers.push(matcher);
     }
     let lookback_ms = ev.ctx.options.lookback_ms;
-    let start_ms = shift.apply(node.grid.start_ms) - lookback_ms + 1;
+    let start_ms = shift.apply(node.grid.start_ms).saturating_sub(lookback_ms).saturating_add(1);
     let end_ms = shift.apply(node.grid.last_ms());
     let found = ev.ctx.queryable.select(&matchers, start_ms, end_ms)?;
+    let held = ev.ctx.hold(Size::default())?;
     let mut out = Vec::with_capacity(found.len());
     for series in found {
+        ev.ctx.check()?;
         let mut column = Column::default();
         series.read(start_ms, end_ms, &mut column)?;
-        ev.ctx.hold(column.len())?;
+        ev.ctx.hold(Size::samples(column.times.len(), &column.histograms))?;
+        held.grow(Size::columns(1, node.grid.steps))?;
         let mut seen_ms = vec![ABSENT; node.grid.steps];
         let mut histogram = false;
         each_found(&column, node.grid, shift, lookback_ms, |step, found| {

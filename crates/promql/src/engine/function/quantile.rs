@@ -16,6 +16,7 @@ use crate::{
     engine::{
         EvalError,
         eval::Evaluator,
+        limits::Size,
         notes::{Detail, Note, Notes, Site, for_metric, invalid_quantile},
         plan::Node,
         points::{Points, Scalars, is_absent},
@@ -117,8 +118,10 @@ fn measure<'e>(
 ) -> Result<Vector<'e>, EvalError> {
     let groups = group(v);
     let steps = node.grid.steps;
+    let held = ev.ctx.hold(Size::default())?;
     let done = ev.ctx.parallel(groups.len(), notes, |g, worker| {
         let group = &groups[g];
+        let _held = ev.ctx.hold(Size::columns(group.members.len(), steps))?;
         let columns = group
             .members
             .iter()
@@ -131,14 +134,16 @@ fn measure<'e>(
                 out.extend(labelled_natives(labels, points, steps, what, &mut worker.notes));
             }
         }
+        held.grow(Size::columns(out.len(), steps))?;
         Ok(out)
     })?;
+    drop(held);
     let (series, columns) = done
         .into_iter()
         .flatten()
         .map(|(labels, points)| (Meta { labels, drop_name: false }, points))
         .unzip();
-    Vector::ready(series, columns).merge_duplicates(ev.ctx, node.site, notes)
+    Vector::ready(ev.ctx, series, columns)?.merge_duplicates(ev.ctx, node.site, notes)
 }
 
 /// The outputs of one histogram.

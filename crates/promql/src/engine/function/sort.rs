@@ -3,6 +3,9 @@
 
 use std::{cmp::Ordering, sync::Arc};
 
+use assay_model::Labels;
+use hashbrown::HashMap;
+
 use crate::{
     ast::SortFunc,
     engine::{
@@ -11,7 +14,7 @@ use crate::{
         notes::Notes,
         plan::Node,
         points::{ABSENT, Points, is_absent},
-        vector::{Meta, Vector},
+        vector::Vector,
     },
 };
 
@@ -66,11 +69,25 @@ fn by_label<'e>(
     notes: &mut Notes,
 ) -> Result<Vector<'e>, EvalError> {
     let names = names.iter().map(|a| ev.text(a)).collect::<Result<Vec<_>, _>>()?;
+    let mut places: HashMap<&str, Vec<usize>> = HashMap::new();
+    for (place, name) in names.iter().enumerate() {
+        places.entry(name).or_default().push(place);
+    }
+    // The values that a series is sorted by, so that a comparison need not look for them.
+    let values_of = |labels: &Labels| {
+        let mut values = vec![String::new(); names.len()];
+        for (name, value) in labels.iter() {
+            for place in places.get(name).into_iter().flatten() {
+                value.clone_into(&mut values[*place]);
+            }
+        }
+        values
+    };
+    let keys: Vec<Vec<String>> = v.series.iter().map(|m| values_of(&m.labels)).collect();
+    let labels: Vec<Labels> = v.series.iter().map(|m| m.labels.clone()).collect();
     reordered(ev, node, v, notes, |(a, _), (b, _)| {
-        let value = |m: &'_ Meta, n: &str| m.labels.get(n).unwrap_or("").to_owned();
-        let by_names = names.iter().map(|n| natural(&value(a, n), &value(b, n)));
-        let order = by_names.into_iter().find(|o| *o != Ordering::Equal);
-        direction(order.unwrap_or_else(|| a.labels.cmp(&b.labels)))
+        let order = keys[a].iter().zip(&keys[b]).map(|(a, b)| natural(a, b)).find(|o| *o != Ordering::Equal);
+        direction(order.unwrap_or_else(|| labels[a].cmp(&labels[b])))
     })
 }
 
@@ -79,9 +96,9 @@ fn reordered<'e>(
     node: &Node,
     v: Vector<'e>,
     notes: &mut Notes,
-    order: impl Fn((&Meta, &Points), (&Meta, &Points)) -> Ordering,
+    order: impl Fn((usize, &Points), (usize, &Points)) -> Ordering,
 ) -> Result<Vector<'e>, EvalError> {
-    if node.grid.steps != 1 {
+    if node.grid.steps != 1 || ev.ctx.is_chunk {
         notes.warn(
             node.site,
             "sort is ineffective for range queries since results are always ordered by labels",
@@ -89,10 +106,10 @@ fn reordered<'e>(
         return Ok(v);
     }
     let columns = v.columns(ev.ctx, notes)?;
-    let mut pairs: Vec<(&Meta, &Points)> = v.series.iter().zip(columns.iter()).collect();
-    pairs.sort_by(|a, b| order(*a, *b));
-    let (series, columns) = pairs.into_iter().map(|(m, p)| (m.clone(), p.clone())).unzip();
-    Ok(Vector::ready(series, columns))
+    let mut places: Vec<usize> = (0..columns.len()).collect();
+    places.sort_by(|a, b| order((*a, &columns[*a]), (*b, &columns[*b])));
+    let (series, columns) = places.into_iter().map(|i| (v.series[i].clone(), columns[i].clone())).unzip();
+    Vector::ready(ev.ctx, series, columns)
 }
 
 /// Compares runs of digits as numbers and everything else as text.

@@ -8,7 +8,7 @@ use assay_model::{Labels, LabelsBuilder, METRIC_NAME, MatchOp, Matcher};
 use hashbrown::HashMap;
 
 use super::{
-    Aggregation, Grid, InfoCall, Node, Op, Operation, Plan, Selection, Selector, Shift, Window, WindowSource,
+    Aggregation, Grid, InfoCall, Node, Op, Operation, Plan, Scope, Selection, Selector, Shift, Window, WindowSource,
     invariant::is_invariant, key::key,
 };
 use crate::{
@@ -17,10 +17,12 @@ use crate::{
         Expr, Func, MatrixSelector, QueryFunc, RangeFunc, RangeMode, Statistics, SubqueryExpr, TimeFunc,
         UnaryOp, ValueType, VectorSelector,
     },
-    engine::{EngineOptions, EvalError, function, notes::Site},
+    engine::{EngineOptions, EvalError, function, limits::check_grid, notes::Site},
 };
 
 pub(super) struct Builder<'o> {
+    /// The times that are planned for.
+    grid: Grid,
     query: Grid,
     durations: DurationContext,
     options: &'o EngineOptions,
@@ -40,10 +42,11 @@ struct Stats {
 }
 
 impl<'o> Builder<'o> {
-    pub(super) fn new(query: Grid, durations: DurationContext, options: &'o EngineOptions) -> Self {
+    pub(super) fn new(grid: Grid, scope: Scope, options: &'o EngineOptions) -> Self {
         Self {
-            query,
-            durations,
+            grid,
+            query: scope.grid,
+            durations: scope.durations,
             options,
             selections: Vec::new(),
             by_matchers: HashMap::new(),
@@ -55,7 +58,7 @@ impl<'o> Builder<'o> {
 
     /// The node of a whole expression.
     pub(super) fn root(&mut self, expr: &Expr) -> Result<Arc<Node>, EvalError> {
-        self.build(expr, self.query)
+        self.build(expr, self.grid)
     }
 
     pub(super) fn finish(self, roots: Vec<Arc<Node>>) -> Plan {
@@ -132,7 +135,10 @@ impl<'o> Builder<'o> {
         let lhs = self.build(&b.lhs, grid)?;
         let rhs = self.build(&b.rhs, grid)?;
         let both = lhs.value_type == ValueType::Vector && rhs.value_type == ValueType::Vector;
-        let matching = both.then(|| b.matching.clone().unwrap_or_default());
+        let mut matching = both.then(|| b.matching.clone().unwrap_or_default());
+        if let Some(matching) = &mut matching {
+            matching.matching_labels.sort_unstable();
+        }
         Ok(Op::Binary(Operation { op: b.op, lhs, rhs, matching, return_bool: b.return_bool }))
     }
 
@@ -153,7 +159,7 @@ impl<'o> Builder<'o> {
             }
             (Func::Absence(AbsenceFunc::AbsentOverTime), Some(arg)) => {
                 let labels = absent_labels(arg);
-                Ok(Op::AbsentOverTime { window: self.argument(c, arg, grid)?, labels })
+                Ok(Op::AbsentOverTime { func: c.func, window: self.argument(c, arg, grid)?, labels })
             }
             (Func::Range(which), _) => self.range(c, which, grid),
             (
@@ -179,7 +185,7 @@ impl<'o> Builder<'o> {
     fn of_query(&self, of: QueryFunc) -> f64 {
         let ms = match of {
             QueryFunc::Start => self.query.start_ms,
-            QueryFunc::End => self.query.start_ms + self.durations.range_ms,
+            QueryFunc::End => self.query.start_ms.saturating_add(self.durations.range_ms),
             QueryFunc::Range => self.durations.range_ms,
             QueryFunc::Step if self.durations.range_ms == 0 => 0,
             QueryFunc::Step => self.durations.step_ms,
@@ -238,7 +244,7 @@ impl<'o> Builder<'o> {
         for child in expr.children() {
             if let Some(mut shift) = self.first_shift(child)? {
                 if let (Expr::Subquery(s), None) = (expr, shift.at_ms) {
-                    shift.offset_ms += self.offset(s.offset.as_ref())?;
+                    shift.offset_ms = shift.offset_ms.saturating_add(self.offset(s.offset.as_ref())?);
                     shift.at_ms = self.at(s.at);
                 }
                 return Ok(Some(shift));
@@ -271,8 +277,8 @@ impl<'o> Builder<'o> {
         let lookback = self.options.lookback_ms;
         let (before, after) = match m.selector.mode {
             RangeMode::Plain => (range_ms, 0),
-            RangeMode::Anchored => (range_ms + lookback, 0),
-            RangeMode::Smoothed => (range_ms + lookback, lookback),
+            RangeMode::Anchored => (range_ms.saturating_add(lookback), 0),
+            RangeMode::Smoothed => (range_ms.saturating_add(lookback), lookback),
         };
         let selection = self.selection(&m.selector.matchers, grid, shift, before, after);
         let source = WindowSource::Selection(selection);
@@ -289,12 +295,13 @@ impl<'o> Builder<'o> {
         };
         let shift = Shift { at_ms: self.at(s.at), offset_ms: self.offset(s.offset.as_ref())? };
         let from = shift.apply(grid.start_ms).saturating_sub(range_ms);
-        let start_ms = (from.div_euclid(step_ms) + 1) * step_ms;
+        let start_ms = from.div_euclid(step_ms).saturating_add(1).saturating_mul(step_ms);
         let inner = if grid.steps == 0 {
             Grid { start_ms, step_ms, steps: 0 }
         } else {
             Grid::new(start_ms, shift.apply(grid.last_ms()), step_ms)
         };
+        check_grid(inner, &self.options.limits)?;
         let before = self.stats;
         self.stats.blocked = true;
         let source = WindowSource::Subquery(self.build(&s.expr, inner)?);
@@ -327,7 +334,7 @@ impl<'o> Builder<'o> {
         for &at in known.iter() {
             let s = &mut self.selections[at];
             let gap = start_ms.max(s.start_ms).saturating_sub(end_ms.min(s.end_ms));
-            let needed = (end_ms - start_ms).max(s.end_ms - s.start_ms);
+            let needed = end_ms.saturating_sub(start_ms).max(s.end_ms.saturating_sub(s.start_ms));
             if gap <= needed {
                 s.start_ms = s.start_ms.min(start_ms);
                 s.end_ms = s.end_ms.max(end_ms);
@@ -344,7 +351,7 @@ impl<'o> Builder<'o> {
         at.map(|at| match at {
             AtModifier::Time(t) => t,
             AtModifier::Start => self.query.start_ms,
-            AtModifier::End => self.query.start_ms + self.durations.range_ms,
+            AtModifier::End => self.query.start_ms.saturating_add(self.durations.range_ms),
         })
     }
 

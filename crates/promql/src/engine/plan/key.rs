@@ -27,7 +27,7 @@ fn write_op(out: &mut String, op: &Op) -> std::fmt::Result {
             write_window(out, func.name, window)?;
             params.iter().try_for_each(|p| write!(out, ",{}", p.id))
         }
-        Op::AbsentOverTime { window, labels } => {
+        Op::AbsentOverTime { window, labels, .. } => {
             write_window(out, "absent_over_time", window)?;
             write!(out, "{labels}")
         }

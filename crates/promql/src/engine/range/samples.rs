@@ -5,6 +5,8 @@ use std::{ops::Range, sync::Arc};
 use assay_model::{Column, CounterResetHint, FloatHistogram, is_stale};
 
 use crate::engine::{
+    EvalError,
+    context::Context,
     grid::Grid,
     points::{Points, is_absent, stored},
 };
@@ -91,11 +93,20 @@ pub(crate) fn without_stale<'a>(column: &'a Column, scratch: &'a mut Column) -> 
 }
 
 /// A subquery's column as samples. Reset hints become unknown: the samples between two steps are not seen.
-pub(crate) fn from_points(points: &Points, grid: Grid, out: &mut Column) {
+pub(crate) fn from_points(
+    points: &Points,
+    grid: Grid,
+    ctx: &Context<'_>,
+    out: &mut Column,
+) -> Result<(), EvalError> {
+    const AT_ONCE: usize = 1 << 16;
     out.clear();
-    for (step, v) in points.values.iter().enumerate().filter(|(_, v)| !is_absent(**v)) {
-        out.times.push(grid.time(step));
-        out.values.push(*v);
+    for (chunk, values) in points.values.chunks(AT_ONCE).enumerate() {
+        ctx.check()?;
+        for (step, v) in (chunk * AT_ONCE..).zip(values).filter(|(_, v)| !is_absent(**v)) {
+            out.times.push(grid.time(step));
+            out.values.push(*v);
+        }
     }
     for (step, h) in &points.histograms {
         out.histogram_times.push(grid.time(*step as usize));
@@ -107,4 +118,5 @@ pub(crate) fn from_points(points: &Points, grid: Grid, out: &mut Column) {
             CounterResetHint::Unknown | CounterResetHint::Gauge => h.clone(),
         });
     }
+    Ok(())
 }

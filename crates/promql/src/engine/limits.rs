@@ -1,0 +1,248 @@
+//! What a query may take, and what it holds. Invariant: what is held is given back when the value that holds it is
+//! dropped, whatever way the evaluation ends.
+
+use std::{
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use assay_model::FloatHistogram;
+
+use super::{EvalError, grid::Grid, points::Points};
+
+/// What a query may take. By default nothing but the memory of the process is limited.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// The most samples that a query may hold at a time, counted as Prometheus counts them: one for a float, more for
+    /// a histogram; 0 for no limit.
+    pub max_samples: usize,
+    /// The most series that one selector may yield; 0 for no limit.
+    pub max_series: usize,
+    /// The memory that the query shares with others.
+    pub memory: Memory,
+    /// How long the query may take.
+    pub timeout: Option<Duration>,
+    /// Ends the query soon after it becomes true.
+    pub cancel: Option<Arc<AtomicBool>>,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { max_samples: 0, max_series: 0, memory: Memory::of_process(), timeout: None, cancel: None }
+    }
+}
+
+impl Limits {
+    /// When a query that starts now has run out of time.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.timeout.and_then(|t| Instant::now().checked_add(t))
+    }
+}
+
+/// Memory for the samples of queries, shared by all that have a clone of it.
+///
+/// It is a bound on what intermediate values and results hold, not on the process: labels, files and the allocator's
+/// slack come on top.
+#[derive(Clone, Debug)]
+pub struct Memory(Arc<Pool>);
+
+#[derive(Debug)]
+struct Pool {
+    max_bytes: AtomicUsize,
+    used_bytes: AtomicUsize,
+}
+
+impl Memory {
+    /// Memory of its own; 0 for no limit.
+    #[must_use]
+    pub fn new(max_bytes: usize) -> Self {
+        Self(Arc::new(Pool { max_bytes: AtomicUsize::new(max_bytes), used_bytes: AtomicUsize::new(0) }))
+    }
+
+    /// The memory that all queries of the process share unless they are given another; without a limit until
+    /// [`Self::set_max`].
+    #[must_use]
+    pub fn of_process() -> Self {
+        static PROCESS: OnceLock<Memory> = OnceLock::new();
+        PROCESS.get_or_init(|| Self::new(0)).clone()
+    }
+
+    /// Sets the most bytes that may be held at a time; 0 for no limit.
+    pub fn set_max(&self, bytes: usize) {
+        self.0.max_bytes.store(bytes, Ordering::Relaxed);
+    }
+
+    /// The limit, where there is one.
+    #[must_use]
+    pub fn max(&self) -> Option<usize> {
+        Some(self.0.max_bytes.load(Ordering::Relaxed)).filter(|m| *m > 0)
+    }
+
+    /// The bytes that are held.
+    #[must_use]
+    pub fn used(&self) -> usize {
+        self.0.used_bytes.load(Ordering::Relaxed)
+    }
+}
+
+/// What one query holds.
+#[derive(Debug)]
+pub(crate) struct Budget {
+    max_samples: usize,
+    samples: AtomicUsize,
+    memory: Memory,
+}
+
+impl Budget {
+    pub(crate) fn new(limits: &Limits) -> Arc<Self> {
+        let (max_samples, memory) = (limits.max_samples, limits.memory.clone());
+        Arc::new(Self { max_samples, samples: AtomicUsize::new(0), memory })
+    }
+
+    /// Holds this much until the result is dropped.
+    pub(crate) fn hold(self: &Arc<Self>, size: Size) -> Result<Held, EvalError> {
+        let held = Held::nothing(self);
+        held.grow(size)?;
+        Ok(held)
+    }
+
+    /// The same for what is kept for speed alone: nothing where more than half of what is allowed would be held.
+    pub(crate) fn spare(self: &Arc<Self>, size: Size) -> Option<Held> {
+        let held = Held::nothing(self);
+        held.add(size);
+        let samples = self.samples.load(Ordering::Relaxed);
+        let fits = self.max_samples == 0 || samples <= self.max_samples / 2;
+        (fits && self.memory.max().is_none_or(|max| self.memory.used() <= max / 2)).then_some(held)
+    }
+
+    fn check(&self) -> Result<(), EvalError> {
+        if self.max_samples > 0 && self.samples.load(Ordering::Relaxed) > self.max_samples {
+            return Err(EvalError::TooManySamples { max: self.max_samples });
+        }
+        match self.memory.max() {
+            Some(max_bytes) if self.memory.used() > max_bytes => Err(EvalError::OutOfMemory { max_bytes }),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// How much a value takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Size {
+    pub(crate) samples: usize,
+    pub(crate) bytes: usize,
+}
+
+impl Size {
+    /// Memory that is no samples yet.
+    pub(crate) fn bytes(bytes: usize) -> Self {
+        Self { samples: 0, bytes }
+    }
+
+    /// `columns` columns of floats over a grid.
+    pub(crate) fn columns(columns: usize, steps: usize) -> Self {
+        Self::bytes(columns.saturating_mul(steps).saturating_mul(8))
+    }
+
+    /// Samples with their times.
+    pub(crate) fn samples(floats: usize, histograms: &[Arc<FloatHistogram>]) -> Self {
+        let of_histograms: usize = histograms.iter().map(|h| of_histogram(h)).sum();
+        let samples = floats + of_histograms;
+        Self { samples, bytes: samples * 16 }
+    }
+
+    /// A column over a grid.
+    pub(crate) fn points(points: &Points) -> Self {
+        let of_histograms: usize = points.histograms.iter().map(|(_, h)| of_histogram(h)).sum();
+        let floats = points.values.iter().filter(|v| !super::points::is_absent(**v)).count();
+        Self { samples: floats + of_histograms, bytes: points.values.len() * 8 + of_histograms * 16 }
+    }
+}
+
+/// How many floats a histogram counts for: its bytes, in samples of 16 (`promql/value.go` v3.13, `HPoint.size`).
+fn of_histogram(h: &FloatHistogram) -> usize {
+    let buckets = h.positive_buckets.len() + h.negative_buckets.len() + h.custom_values.len();
+    let spans = h.positive_spans.len() + h.negative_spans.len();
+    (176 + 8 * (buckets + spans)) / 16
+}
+
+/// Holds a part of a query's budget until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Held {
+    budget: Arc<Budget>,
+    samples: AtomicUsize,
+    bytes: AtomicUsize,
+}
+
+impl Held {
+    /// Holds nothing yet.
+    pub(crate) fn nothing(budget: &Arc<Budget>) -> Self {
+        Self { budget: budget.clone(), samples: AtomicUsize::new(0), bytes: AtomicUsize::new(0) }
+    }
+
+    /// Holds this much more; an error where it is too much.
+    pub(crate) fn grow(&self, size: Size) -> Result<(), EvalError> {
+        self.add(size);
+        self.budget.check()
+    }
+
+    fn add(&self, size: Size) {
+        self.samples.fetch_add(size.samples, Ordering::Relaxed);
+        self.bytes.fetch_add(size.bytes, Ordering::Relaxed);
+        self.budget.samples.fetch_add(size.samples, Ordering::Relaxed);
+        self.budget.memory.0.used_bytes.fetch_add(size.bytes, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.budget.samples.fetch_sub(*self.samples.get_mut(), Ordering::Relaxed);
+        self.budget.memory.0.used_bytes.fetch_sub(*self.bytes.get_mut(), Ordering::Relaxed);
+    }
+}
+
+/// Refuses a grid whose columns alone are more than a query may hold, before any is made.
+pub(crate) fn check_grid(grid: Grid, limits: &Limits) -> Result<(), EvalError> {
+    let max = limits.max_samples;
+    if max > 0 && grid.steps > max {
+        return Err(EvalError::TooManySamples { max });
+    }
+    if let Some(max_bytes) = limits.memory.max()
+        && grid.steps > max_bytes / 8
+    {
+        return Err(EvalError::OutOfMemory { max_bytes });
+    }
+    // Columns number their steps with 32 bits.
+    if u32::try_from(grid.steps).is_err() {
+        return Err(EvalError::TooManySamples { max: u32::MAX as usize });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_dropped_is_given_back() {
+        let memory = Memory::new(1_000);
+        let limits = Limits { max_samples: 100, memory: memory.clone(), ..Limits::default() };
+        let budget = Budget::new(&limits);
+        let held = budget.hold(Size { samples: 60, bytes: 500 }).expect("fits");
+        assert!(matches!(
+            budget.hold(Size { samples: 60, bytes: 1 }),
+            Err(EvalError::TooManySamples { max: 100 })
+        ));
+        assert!(matches!(budget.hold(Size::bytes(501)), Err(EvalError::OutOfMemory { max_bytes: 1_000 })));
+        assert!(budget.spare(Size::bytes(1)).is_none(), "more than half is held");
+        // Another query has samples of its own, and the same memory.
+        assert!(Budget::new(&limits).hold(Size { samples: 60, bytes: 1 }).is_ok());
+        assert!(Budget::new(&limits).hold(Size::bytes(501)).is_err());
+        drop(held);
+        assert_eq!(memory.used(), 0);
+        assert!(budget.spare(Size::bytes(1)).is_some());
+    }
+}
