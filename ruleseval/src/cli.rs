@@ -14,6 +14,7 @@ mod eval;
 mod export;
 mod import;
 mod login;
+mod memory;
 mod output;
 mod query;
 mod serve;
@@ -25,6 +26,8 @@ mod test;
 struct Cli {
     #[command(subcommand)]
     command: Command,
+    #[command(flatten)]
+    memory: memory::Args,
 }
 
 #[derive(Debug, Subcommand)]
@@ -59,6 +62,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     output::start_logging();
+    cli.memory.apply();
     let outcome = match &cli.command {
         Command::Eval(args) => eval::run(args, &arguments),
         Command::Check(args) => check::run(args),

@@ -181,23 +181,70 @@ fn histogram(h: &FloatHistogram) -> Value {
     Value::Object(out)
 }
 
-/// A whole successful answer, with the expression's remarks under `warnings` and `infos`.
+/// A whole successful answer, with remarks under `warnings` and `infos`.
 #[must_use]
-pub fn success(data: Value, remarks: &Annotations) -> Value {
+pub fn success(data: Value, remarks: &Remarks) -> Value {
     let mut out = Map::new();
     out.insert("status".to_owned(), Value::from("success"));
     out.insert("data".to_owned(), data);
-    for (key, severity) in [("warnings", Severity::Warning), ("infos", Severity::Info)] {
-        let texts: Vec<_> = remarks
-            .iter()
-            .filter(|a| a.severity == severity)
-            .map(|a| Value::from(format!("{}{}", a.message, a.details)))
-            .collect();
-        if !texts.is_empty() {
-            out.insert(key.to_owned(), Value::Array(texts));
-        }
+    for (key, texts) in remarks.lists() {
+        out.insert(key.to_owned(), json!(texts));
     }
     Value::Object(out)
+}
+
+/// What is to be said of an answer.
+#[derive(Clone, Debug, Default)]
+pub struct Remarks {
+    /// Warnings.
+    pub warnings: Vec<String>,
+    /// Infos.
+    pub infos: Vec<String>,
+}
+
+impl Remarks {
+    /// The lists that are not empty, with their keys.
+    fn lists(&self) -> impl Iterator<Item = (&'static str, &[String])> {
+        let both = [("warnings", self.warnings.as_slice()), ("infos", self.infos.as_slice())];
+        both.into_iter().filter(|(_, texts)| !texts.is_empty())
+    }
+}
+
+impl From<&Annotations> for Remarks {
+    fn from(annotations: &Annotations) -> Self {
+        let of = |severity: Severity| {
+            let those = annotations.iter().filter(|a| a.severity == severity);
+            those.map(|a| format!("{}{}", a.message, a.details)).collect()
+        };
+        Self { warnings: of(Severity::Warning), infos: of(Severity::Info) }
+    }
+}
+
+/// A whole successful answer to a query, piece by piece, so that its text is never in memory as a whole: a piece for
+/// the beginning, one for each series, one for the end.
+pub fn pieces(value: QueryValue, remarks: &Remarks) -> impl Iterator<Item = String> + Send + use<> {
+    fn text(of: &impl Serialize) -> String {
+        serde_json::to_string(of).unwrap_or_default()
+    }
+    let begin = |kind: &str| format!(r#"{{"status":"success","data":{{"resultType":"{kind}","result":["#);
+    let mut end = "}".to_owned();
+    for (key, texts) in remarks.lists() {
+        end += &format!(r#","{key}":{}"#, json!(texts));
+    }
+    end += "}";
+    let (first, list): (String, Box<dyn Iterator<Item = String> + Send>) = match value {
+        QueryValue::Vector(list) => (begin("vector"), Box::new(list.into_iter().map(|s| text(&Instant(&s))))),
+        QueryValue::Matrix(list) => (begin("matrix"), Box::new(list.into_iter().map(|s| text(&Ranged(&s))))),
+        QueryValue::Scalar(t_ms, v) => (begin("scalar"), Box::new([t(t_ms), text(&Text(v))].into_iter())),
+        QueryValue::String(t_ms, v) => (begin("string"), Box::new([t(t_ms), text(&v)].into_iter())),
+    };
+    let list = list.enumerate().map(|(i, piece)| if i > 0 { format!(",{piece}") } else { piece });
+    std::iter::once(first).chain(list).chain([format!("]{end}")])
+}
+
+/// A time as JSON.
+fn t(t_ms: i64) -> String {
+    seconds(t_ms).to_string()
 }
 
 #[cfg(test)]
@@ -212,6 +259,10 @@ mod tests {
         let check = |value: QueryValue, want: &str| {
             assert_eq!(data(&value).to_string(), want);
             assert_eq!(data_text(&value), want);
+            let remarks = Remarks { warnings: vec!["a \"b\"".to_owned()], infos: Vec::new() };
+            let whole: String = pieces(value.clone(), &remarks).collect();
+            let whole: Value = serde_json::from_str(&whole).expect("JSON");
+            assert_eq!(whole, success(data(&value), &remarks));
         };
         check(QueryValue::Scalar(1_000, f64::INFINITY), r#"{"result":[1,"+Inf"],"resultType":"scalar"}"#);
         check(

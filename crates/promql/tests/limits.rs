@@ -193,7 +193,10 @@ fn samples_are_counted_as_they_are_held() {
     };
     assert!(range("x", 5).is_ok());
     let err = range("x", 6).expect_err("6,000 samples");
-    assert_eq!(err.to_string(), "query processing would load too many samples into memory in query execution");
+    assert_eq!(
+        err.to_string(),
+        "query processing would load too many samples into memory in query execution"
+    );
     // What is folded away is not held, and neither are steps without a sample.
     assert!(range("sum(x)", 300).is_ok());
     assert!(range("x == 7", 300).is_ok());
@@ -221,7 +224,10 @@ fn duplicates_are_found_before_anything_is_multiplied() {
     within("duplicates_are_found_before_anything_is_multiplied", 60, || {
         let source = series("x", 4_000);
         for (text, says) in [
-            ("x * on () x", "found duplicate series for the match group {} on the right hand-side of the operation"),
+            (
+                "x * on () x",
+                "found duplicate series for the match group {} on the right hand-side of the operation",
+            ),
             (
                 "x * on () group_left () x",
                 "found duplicate series for the match group {} on the right hand-side of the operation",

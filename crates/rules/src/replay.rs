@@ -177,12 +177,20 @@ impl<'a> State<'a> {
             let run: &mut RuleRun<'_> = run;
             run.number = number;
         }
+        let mut groups = Vec::with_capacity(files.groups.len());
+        for (group, rules) in files.groups.iter().zip(&mut runs) {
+            let (slots, problem) = slots::Slots::of(group, options).checked();
+            for run in rules {
+                problem.iter().for_each(|message| run.fail(options.start_ms, message.clone()));
+            }
+            groups.push(slots);
+        }
         Self {
             source,
             options,
             engine: Engine::new(options.engine.clone()),
             runs,
-            groups: files.groups.iter().map(|g| slots::Slots::of(g, options)).collect(),
+            groups,
             overlay: Overlay::default(),
             hidden: hidden(files),
         }

@@ -88,6 +88,17 @@ fn memory_bytes(meminfo: &str) -> u64 {
     total.trim_end_matches("kB").trim().parse::<u64>().unwrap_or(0) * 1024
 }
 
+/// The memory that this process may use, in bytes: the machine's or, where that is less, its container's.
+#[must_use]
+pub fn usable_memory_bytes() -> Option<u64> {
+    let read = |path: &str| fs::read_to_string(path).ok();
+    let of_machine = read("/proc/meminfo").map(|text| memory_bytes(&text)).filter(|b| *b > 0);
+    // Version 2 of control groups, then version 1; without a limit the file holds "max" or a huge number.
+    let files = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"];
+    let of_container = files.into_iter().find_map(|path| read(path)?.trim().parse::<u64>().ok());
+    [of_machine, of_container].into_iter().flatten().min()
+}
+
 /// The models that the NVIDIA driver lists, by bus address.
 fn gpus(dir: &Path) -> Vec<String> {
     let Ok(entries) = fs::read_dir(dir) else { return Vec::new() };

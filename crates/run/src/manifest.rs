@@ -36,6 +36,9 @@ use crate::{
 /// The version of the schema that this program writes.
 pub const SCHEMA_VERSION: u32 = 1;
 
+/// The longest run: a hundred years, which is more than a clock that starts in 1970 is off by.
+const LONGEST_MS: i64 = 36_525 * 86_400_000;
+
 /// The name of the file.
 pub const FILE_NAME: &str = "run.json";
 
@@ -189,6 +192,14 @@ pub enum ManifestError {
         /// What is wrong.
         source: serde_json::Error,
     },
+    /// Its times cannot be those of a run.
+    #[error("{}: not the times of a run: {what}", path.display())]
+    Times {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and what would be right.
+        what: String,
+    },
     /// A later program wrote it.
     #[error(
         "{}: has version {found} of the schema, this program reads up to {SCHEMA_VERSION}; use a later one",
@@ -261,8 +272,36 @@ impl Manifest {
             Ok(Version { version: found }) if found > SCHEMA_VERSION => {
                 Err(ManifestError::Version { path, found })
             }
-            _ => serde_json::from_slice(bytes).map_err(|source| ManifestError::Malformed { path, source }),
+            _ => match serde_json::from_slice::<Self>(bytes) {
+                Err(source) => Err(ManifestError::Malformed { path, source }),
+                Ok(manifest) => match manifest.check_times() {
+                    Ok(()) => Ok(manifest),
+                    Err(what) => Err(ManifestError::Times { path, what }),
+                },
+            },
         }
+    }
+
+    /// Whether the times can be those of a run: it ends after its start, and not after years; so does each phase.
+    fn check_times(&self) -> Result<(), String> {
+        let check = |name: &str, start_ms: i64, end_ms: i64| {
+            let (start, end) = (time::to_rfc3339(start_ms), time::to_rfc3339(end_ms));
+            match end_ms.checked_sub(start_ms) {
+                Some(length) if length < 0 => {
+                    Err(format!("{name} ends at {end}, before its start at {start}"))
+                }
+                Some(length) if length <= LONGEST_MS => Ok(()),
+                _ => Err(format!("{name} lasts from {start} to {end}; the longest is a hundred years")),
+            }
+        };
+        let end_ms = self.end_ms.unwrap_or(self.start_ms);
+        check("the run", self.start_ms, end_ms)?;
+        for phase in &self.phases {
+            let name = format!("phase {:?}", phase.name);
+            check(&name, phase.start_ms, phase.end_ms.unwrap_or(phase.start_ms))?;
+            check(&name, phase.start_ms.min(self.start_ms), phase.start_ms.max(self.start_ms))?;
+        }
+        Ok(())
     }
 
     /// Writes the manifest into a run directory, in place of the one that is there.
@@ -323,6 +362,26 @@ mod tests {
         let names: Vec<_> =
             fs::read_dir(dir.path()).expect("lists").map(|e| e.expect("entry").file_name()).collect();
         assert_eq!(names, [FILE_NAME]);
+    }
+
+    #[test]
+    fn impossible_times_are_told_of() {
+        let check = |change: fn(&mut Manifest), want: &str| {
+            let mut m = manifest();
+            change(&mut m);
+            let dir = tempfile::tempdir().expect("a directory");
+            m.write(dir.path()).expect("writes");
+            let error = Manifest::read(dir.path()).expect_err("is no run").to_string();
+            assert!(error.contains(want), "{error}");
+        };
+        check(
+            |m| m.end_ms = Some(m.start_ms - 1),
+            "the run ends at 2023-11-14T22:13:19.999Z, before its start",
+        );
+        check(|m| m.end_ms = Some(i64::MAX / 2000), "the longest is a hundred years");
+        check(|m| m.end_ms = Some(i64::MAX / 2), "the longest is a hundred years");
+        check(|m| m.phases[0].end_ms = Some(5_049_129_600_000), "phase \"steady\" lasts from");
+        check(|m| m.phases[0].start_ms = -2_000_000_000_000, "phase \"steady\" lasts from 1906");
     }
 
     #[test]

@@ -4,10 +4,10 @@
 
 use std::path::{Path, PathBuf};
 
-use assay_model::Queryable as _;
+use assay_model::{Column, QueryError, Queryable as _};
 use assay_tsdb::{Database, OpenOptions};
 
-use crate::{Manifest, ManifestError, manifest};
+use crate::{Manifest, ManifestError, manifest, time};
 
 /// The data directory within a run directory.
 pub(crate) const DATA: &str = "data";
@@ -39,6 +39,9 @@ pub enum OpenError {
     /// The description cannot be read.
     #[error(transparent)]
     Manifest(#[from] ManifestError),
+    /// The samples cannot be read.
+    #[error("{0}")]
+    Unreadable(String),
     /// The data directory cannot be read.
     #[error(transparent)]
     Storage(#[from] assay_tsdb::Error),
@@ -73,12 +76,20 @@ impl Run {
             ));
         };
         let database = Database::open(&data, OpenOptions::default())?;
-        let last_ms = database.time_range().map(|(_, last)| last);
-        let cut_short = manifest
-            .as_ref()
-            .filter(|m| m.outcome.is_none())
-            .map(|m| last_ms.map_or(m.start_ms, |last| last.max(m.start_ms)));
+        let cut_short = match &manifest {
+            Some(m) if m.outcome.is_none() => Some(last_sample(&database, m.start_ms)?.max(m.start_ms)),
+            _ => None,
+        };
         Ok(Self { path: path.to_owned(), manifest, database, cut_short })
+    }
+
+    /// The span of the run, both ends in, in milliseconds since the Unix epoch: what the description says, else the
+    /// span of the samples. A stray sample long before or after the run does not make it any longer.
+    #[must_use]
+    pub fn span(&self) -> Option<(i64, i64)> {
+        let Some(manifest) = &self.manifest else { return self.time_range() };
+        let last_ms = manifest.end_ms.or(self.cut_short).unwrap_or(manifest.start_ms);
+        Some((manifest.start_ms, last_ms.max(manifest.start_ms)))
     }
 
     /// The span of the samples, both ends in, in milliseconds since the Unix epoch; `None` where there are none.
@@ -86,6 +97,24 @@ impl Run {
     pub fn time_range(&self) -> Option<(i64, i64)> {
         self.database.time_range()
     }
+}
+
+/// The time of the last sample from `start_ms` on that is not ahead of the clock; a stray one may be.
+fn last_sample(database: &Database, start_ms: i64) -> Result<i64, OpenError> {
+    let now_ms = time::now_ms();
+    let last_ms = database.time_range().map_or(start_ms, |(_, last)| last);
+    if last_ms <= now_ms {
+        return Ok(last_ms);
+    }
+    let (mut found, mut column) = (start_ms, Column::default());
+    let unreadable = |e: QueryError| OpenError::Unreadable(e.to_string());
+    for series in database.select(&[], start_ms, now_ms).map_err(unreadable)? {
+        column.clear();
+        series.read(start_ms, now_ms, &mut column).map_err(unreadable)?;
+        let last = column.times.last().max(column.histogram_times.last());
+        found = found.max(last.copied().unwrap_or(start_ms));
+    }
+    Ok(found)
 }
 
 /// Whether a directory has the parts of a data directory: a WAL, or at least one block.

@@ -229,7 +229,7 @@ impl Recorder {
         };
         let stats = owner.finish()?;
         let mut manifest = manifest.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let end_ms = now_ms().max(stats.last_ms.unwrap_or(i64::MIN)).max(manifest.start_ms);
+        let end_ms = now_ms().max(manifest.start_ms);
         for phase in manifest.phases.iter_mut().filter(|p| p.end_ms.is_none()) {
             phase.end_ms = Some(end_ms);
         }

@@ -14,12 +14,15 @@ pub fn now_ms() -> i64 {
         .map_or(0, |d| i64::try_from(d.as_millis()).unwrap_or(i64::MAX))
 }
 
-/// `2026-11-23T13:45:00.123Z`. A time beyond the years that the notation has is written as milliseconds.
+/// `2026-11-23T13:45:00.123Z`. A time beyond the years that the notation has is written as Unix seconds.
 #[must_use]
 pub fn to_rfc3339(t_ms: i64) -> String {
     match Timestamp::from_millisecond(t_ms) {
         Ok(t) => format!("{t:.3}"),
-        Err(_) => t_ms.to_string(),
+        Err(_) => {
+            let (sign, ms) = (if t_ms < 0 { "-" } else { "" }, t_ms.unsigned_abs());
+            format!("{sign}{}.{:03}", ms / 1000, ms % 1000)
+        }
     }
 }
 

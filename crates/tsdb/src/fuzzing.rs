@@ -53,7 +53,7 @@ pub fn index(data: &[u8]) {
     let Ok(index) = Index::of(Path::new("index"), Mapped::of(data.to_vec())) else { return };
     let names: Vec<_> = index.names().map(str::to_owned).collect();
     for name in names {
-        for value in index.values(&name) {
+        for value in index.values(&name).unwrap_or_default() {
             index.equal(&name, value).ok();
         }
         index.matching(&name, &|_| true).ok();

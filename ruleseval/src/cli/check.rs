@@ -78,7 +78,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<u8> {
     let (files, objectives) = read(&args.files)?;
     let run = args.run.as_ref().map(|path| Run::open(path)).transpose()?;
     let replayed = run.as_ref().map(|run| {
-        let (start_ms, end_ms) = run.time_range().unwrap_or_default();
+        let (start_ms, end_ms) = run.span().unwrap_or_default();
         replay(&run.database, &files, &ReplayOptions::new(start_ms, end_ms))
     });
     let without: Vec<&str> = args.ignore.iter().map(String::as_str).collect();

@@ -55,7 +55,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<u8> {
         tracing::warn!("{warning}");
     }
     // Looked up where it is needed: it takes a look at every series.
-    let span = || run.time_range().unwrap_or_default();
+    let span = || run.span().unwrap_or_default();
     let engine = Engine::default();
     let ranged = args.start.is_some() || args.end.is_some() || args.step.is_some();
     let found = if ranged {

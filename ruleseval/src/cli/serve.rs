@@ -1,13 +1,14 @@
 //! `ruleseval serve`.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use assay_rules::file::RuleFiles;
 use assay_run::Run;
 use tokio::net::TcpListener;
 
-use crate::serve::{Served, serve};
+use super::eval::parse_duration;
+use crate::serve::{QueryLimits, Served, serve};
 
 /// Serve Prometheus' HTTP API over a run, for Grafana, promtool and other clients.
 #[derive(Debug, clap::Args)]
@@ -20,27 +21,62 @@ pub(super) struct Args {
     /// The address to listen on
     #[arg(long, default_value = "127.0.0.1:9090")]
     listen: SocketAddr,
+    /// The most samples that one query may hold at a time
+    #[arg(long = "query.max-samples", value_name = "COUNT", default_value_t = 50_000_000)]
+    max_samples: usize,
+    /// How long a query may take before it is ended
+    #[arg(long = "query.timeout", value_name = "DURATION", value_parser = parse_duration, default_value = "2m")]
+    timeout: i64,
+    /// How many queries are evaluated at a time; others wait
+    #[arg(long = "query.max-concurrency", value_name = "COUNT", default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..))]
+    max_concurrency: u16,
 }
 
-/// Serves until Ctrl-C.
+/// Serves until Ctrl-C or SIGTERM.
 pub(super) fn run(args: &Args) -> anyhow::Result<u8> {
     let files = RuleFiles::load(&args.rules)?;
     let run = Run::open(&args.run)?;
     for warning in run.database.warnings() {
         tracing::warn!("{warning}");
     }
-    let served = Arc::new(Served::new(run, files));
+    let limits = QueryLimits {
+        max_samples: args.max_samples,
+        timeout: Duration::from_millis(args.timeout.unsigned_abs()),
+        max_concurrency: usize::from(args.max_concurrency),
+    };
+    let served = Arc::new(Served::new(run, files, limits));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(async {
+    let done = runtime.block_on(async {
         let listener = TcpListener::bind(args.listen).await.with_context(|| {
             format!("{}: cannot listen; choose another address with --listen", args.listen)
         })?;
         eprintln!("serving {} on http://{}", args.run.display(), listener.local_addr()?);
-        let stop = async {
-            // Without a handler the default action ends the program, which serves as well.
-            let _ = tokio::signal::ctrl_c().await;
-        };
-        serve(listener, served, stop).await?;
+        serve(listener, served, stopped()).await?;
         Ok(0)
-    })
+    });
+    // Queries that are still evaluated end with the process.
+    runtime.shutdown_background();
+    done
+}
+
+/// Ready when the program is asked to end.
+async fn stopped() {
+    let interrupted = async {
+        // Without a handler the default action ends the program, which serves as well.
+        let _ = tokio::signal::ctrl_c().await;
+    };
+    #[cfg(unix)]
+    let terminated = async {
+        use tokio::signal::unix::{SignalKind, signal};
+        match signal(SignalKind::terminate()) {
+            Ok(mut signal) => _ = signal.recv().await,
+            Err(_) => std::future::pending().await,
+        }
+    };
+    #[cfg(not(unix))]
+    let terminated = std::future::pending::<()>();
+    tokio::select! {
+        () = interrupted => {}
+        () = terminated => {}
+    }
 }

@@ -1,24 +1,26 @@
 //! Answers and failures in the API's envelope. Invariant: every answer of the API is JSON with a `status`.
 
-use assay_promql::Annotations;
+use assay_prom_api::json::{self as api, Remarks};
+use assay_promql::{EvalError, QueryValue};
 use axum::{
     Json,
-    http::StatusCode,
+    body::Body,
+    http::{StatusCode, header::CONTENT_TYPE},
     response::{IntoResponse as _, Response},
 };
 use serde_json::{Value, json};
 
-use assay_prom_api::json as api;
-
-/// The `data` of an answer and remarks on it.
-pub(super) struct Answer {
-    pub(super) data: Value,
-    pub(super) remarks: Annotations,
+/// An answer that is a success.
+pub(super) enum Answer {
+    /// Its `data`.
+    Data(Value),
+    /// A query's value and remarks on it.
+    Query(QueryValue, Remarks),
 }
 
 impl From<Value> for Answer {
     fn from(data: Value) -> Self {
-        Self { data, remarks: Annotations::new() }
+        Self::Data(data)
     }
 }
 
@@ -41,16 +43,49 @@ impl Failure {
         Self { status: StatusCode::UNPROCESSABLE_ENTITY, kind: "execution", message: cause.to_string() }
     }
 
+    /// There was no time left.
+    pub(super) fn timeout(message: impl Into<String>) -> Self {
+        Self { status: StatusCode::SERVICE_UNAVAILABLE, kind: "timeout", message: message.into() }
+    }
+
     /// Something is wrong with this program.
     pub(super) fn internal(cause: impl std::fmt::Display) -> Self {
         Self { status: StatusCode::INTERNAL_SERVER_ERROR, kind: "internal", message: cause.to_string() }
     }
 }
 
+impl From<EvalError> for Failure {
+    fn from(e: EvalError) -> Self {
+        match e {
+            EvalError::Timeout => Self::timeout(e.to_string()),
+            // Nobody reads it: the client has left.
+            EvalError::Cancelled => Self { kind: "canceled", ..Self::timeout(e.to_string()) },
+            e => Self::execution(e),
+        }
+    }
+}
+
+/// How much of an answer is sent at a time.
+const PIECE: usize = 64 << 10;
+
 /// The answer as a response.
 pub(super) fn respond(result: Result<Answer, Failure>) -> Response {
     match result {
-        Ok(answer) => Json(api::success(answer.data, &answer.remarks)).into_response(),
+        Ok(Answer::Data(data)) => Json(api::success(data, &Remarks::default())).into_response(),
+        Ok(Answer::Query(value, remarks)) => {
+            let mut pieces = api::pieces(value, &remarks);
+            let sent = std::iter::from_fn(move || {
+                let mut piece = pieces.next()?;
+                while piece.len() < PIECE
+                    && let Some(more) = pieces.next()
+                {
+                    piece += &more;
+                }
+                Some(Ok::<_, std::convert::Infallible>(piece))
+            });
+            let body = Body::from_stream(futures_util::stream::iter(sent));
+            ([(CONTENT_TYPE, "application/json")], body).into_response()
+        }
         Err(f) => {
             let body = json!({"status": "error", "errorType": f.kind, "error": f.message});
             (f.status, Json(body)).into_response()

@@ -1,6 +1,8 @@
 //! Parameters of a request, from the address and from a form. Invariant: a parameter that is there is read or
 //! refused, never ignored for being malformed.
 
+use std::time::Duration;
+
 use assay_model::{Matcher, duration};
 use assay_promql::Expr;
 
@@ -70,6 +72,14 @@ impl Parameters {
                 "invalid parameter \"{name}\": cannot parse \"{text}\" to a valid duration"
             ))),
         }
+    }
+
+    /// `timeout`, where it is there.
+    pub(super) fn timeout(&self) -> Result<Option<Duration>, Failure> {
+        if self.get("timeout").is_none() {
+            return Ok(None);
+        }
+        Ok(Some(Duration::from_millis(self.step_ms("timeout")?.unsigned_abs())))
     }
 
     /// `limit`, where it is there and not 0.

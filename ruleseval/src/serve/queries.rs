@@ -1,6 +1,7 @@
 //! `query`, `query_range`, `query_exemplars`, `format_query`.
 
 use assay_model::{Queryable as _, number::format_f};
+use assay_promql::{Engine, QueryResult, QueryValue};
 use serde_json::{Value, json};
 
 use super::{
@@ -8,47 +9,55 @@ use super::{
     answer::{Answer, Failure},
     parameters::Parameters,
 };
-use assay_prom_api::json as api;
+use assay_prom_api::json::{self as api, Remarks};
 
 /// The most points a series may have in an answer, as in Prometheus.
 const MAX_POINTS: i64 = 11_000;
 
-pub(super) fn instant(served: &Served, parameters: &Parameters) -> Result<Answer, Failure> {
+pub(super) fn instant(served: &Served, parameters: &Parameters, engine: &Engine) -> Result<Answer, Failure> {
     let expr = parameters.expression()?;
-    let t_ms = parameters.time_ms("time")?.unwrap_or(served.span_ms.1);
-    let found = served.engine.instant(&served.view(), &expr, t_ms).map_err(Failure::execution)?;
-    Ok(Answer { data: cut(api::data(&found.value), parameters.limit()?), remarks: found.annotations })
+    let (t_ms, limit) = (parameters.time_ms("time")?.unwrap_or(served.span_ms.1), parameters.limit()?);
+    Ok(answer(engine.instant(&served.view(), &expr, t_ms)?, limit))
 }
 
-pub(super) fn range(served: &Served, parameters: &Parameters) -> Result<Answer, Failure> {
+pub(super) fn range(served: &Served, parameters: &Parameters, engine: &Engine) -> Result<Answer, Failure> {
     let expr = parameters.expression()?;
     let start_ms = parameters.required_time_ms("start")?;
     let end_ms = parameters.required_time_ms("end")?;
-    let step_ms = parameters.step_ms("step")?;
+    let (step_ms, limit) = (parameters.step_ms("step")?, parameters.limit()?);
     if end_ms < start_ms {
         return Err(Failure::bad_data(
             "invalid parameter \"end\": end timestamp must not be before start time",
         ));
     }
-    if (end_ms - start_ms) / step_ms > MAX_POINTS {
+    if end_ms.saturating_sub(start_ms) / step_ms > MAX_POINTS {
         return Err(Failure::bad_data(
             "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution \
              (?step=XX)",
         ));
     }
-    let found =
-        served.engine.range(&served.view(), &expr, start_ms, end_ms, step_ms).map_err(Failure::execution)?;
-    Ok(Answer { data: cut(api::data(&found.value), parameters.limit()?), remarks: found.annotations })
+    Ok(answer(engine.range(&served.view(), &expr, start_ms, end_ms, step_ms)?, limit))
 }
 
-/// The first `limit` series of a result.
-fn cut(mut data: Value, limit: usize) -> Value {
-    if matches!(data["resultType"].as_str(), Some("vector" | "matrix"))
-        && let Some(list) = data["result"].as_array_mut()
-    {
-        list.truncate(limit);
+/// The first `limit` series of a result, with its remarks.
+fn answer(found: QueryResult, limit: usize) -> Answer {
+    let (mut value, mut remarks) = (found.value, Remarks::from(&found.annotations));
+    let series = match &mut value {
+        QueryValue::Vector(list) => cut(list, limit),
+        QueryValue::Matrix(list) => cut(list, limit),
+        QueryValue::Scalar(..) | QueryValue::String(..) => false,
+    };
+    if series {
+        remarks.warnings.push("results truncated due to limit".to_owned());
     }
-    data
+    Answer::Query(value, remarks)
+}
+
+/// Cuts a list, and says whether there was anything to cut.
+fn cut<T>(list: &mut Vec<T>, limit: usize) -> bool {
+    let longer = list.len() > limit;
+    list.truncate(limit);
+    longer
 }
 
 pub(super) fn exemplars(served: &Served, parameters: &Parameters) -> Result<Answer, Failure> {

@@ -9,4 +9,5 @@ mod peers;
 mod recording;
 mod reports;
 mod serve;
+mod serve_limits;
 mod verdicts;

@@ -24,7 +24,7 @@ fn promtool_queries_a_run() {
         assert!(out.status.success(), "{arguments:?}: {said}{}", String::from_utf8_lossy(&out.stderr));
         assert!(said.contains(want), "{arguments:?}: {want:?} is not in\n{said}");
     };
-    let url = server.address.as_str();
+    let url = &format!("http://{}", server.address);
     let (start, end) = (format!("{}", T0_MS / 1000), format!("{}", T0_MS / 1000 + 130));
     check(&["instant", url, "sum(load_users)", "--time", &end], "=> 24 @[1700000130]");
     check(

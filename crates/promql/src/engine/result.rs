@@ -128,5 +128,10 @@ fn raw<'e>(
 /// The annotations that notes become, given the bytes of each site.
 pub(crate) fn annotations(spans: &[Range<usize>], notes: Notes) -> Vec<Annotation> {
     let span = |site: usize| spans.get(site).cloned().unwrap_or_default();
-    notes.into_list().into_iter().map(|n| (span(n.site), n)).map(|(span, n)| n.into_annotation(span)).collect()
+    notes
+        .into_list()
+        .into_iter()
+        .map(|n| (span(n.site), n))
+        .map(|(span, n)| n.into_annotation(span))
+        .collect()
 }

@@ -8,6 +8,9 @@ use xxhash_rust::xxh64::xxh64;
 use super::ReplayOptions;
 use crate::file::Group;
 
+/// The most slots of a group: five years of one every 15 seconds.
+const MOST_SLOTS: usize = 10_600_000;
+
 /// Where the slots of a group lie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum SlotMode {
@@ -35,8 +38,21 @@ impl Slots {
             SlotMode::Start => options.start_ms,
             SlotMode::Prometheus => first_slot(&group.file, &group.name, interval_ms, options.start_ms),
         };
-        let count = (options.end_ms - first_ms).div_euclid(interval_ms);
-        Self { first_ms, last_ms: first_ms + count * interval_ms, interval_ms }
+        let count = options.end_ms.saturating_sub(first_ms).div_euclid(interval_ms);
+        Self { first_ms, last_ms: first_ms.saturating_add(count.saturating_mul(interval_ms)), interval_ms }
+    }
+
+    /// The same, but empty where there are more slots than a replay can have, with what is to be said of that.
+    pub(crate) fn checked(self) -> (Self, Option<String>) {
+        if self.len() <= MOST_SLOTS {
+            return (self, None);
+        }
+        let years = (self.last_ms.saturating_sub(self.first_ms)) / (365 * 86_400_000);
+        let message = format!(
+            "not replayed: {} evaluations over {years} years are too many; are there samples with a wrong time?",
+            self.len()
+        );
+        (Self { last_ms: self.first_ms.saturating_sub(1), ..self }, Some(message))
     }
 
     /// All slots, ascending.
@@ -51,9 +67,11 @@ impl Slots {
 
     /// How many there are.
     pub(crate) fn len(self) -> usize {
-        usize::try_from((self.last_ms - self.first_ms) / self.interval_ms + 1)
-            .unwrap_or(0)
-            .min(if self.last_ms < self.first_ms { 0 } else { usize::MAX })
+        if self.last_ms < self.first_ms {
+            return 0;
+        }
+        usize::try_from(self.last_ms.saturating_sub(self.first_ms) / self.interval_ms + 1)
+            .unwrap_or(usize::MAX)
     }
 }
 
@@ -92,6 +110,17 @@ fn hash(file: &str, name: &str) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_century_has_too_many_slots() {
+        let slots = |last_ms| Slots { first_ms: 0, last_ms, interval_ms: 15_000 }.checked();
+        assert!(slots(4 * 365 * 86_400_000).1.is_none());
+        let (empty, message) = slots(100 * 365 * 86_400_000);
+        assert_eq!(empty.len(), 0);
+        let message = message.expect("is told");
+        assert!(message.contains("210240001 evaluations over 100 years"), "{message}");
+        assert_eq!(slots(i64::MAX).0.len(), 0);
+    }
 
     #[test]
     fn slots_are_at_or_after_the_start_and_keep_their_phase() {

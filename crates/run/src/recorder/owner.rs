@@ -17,6 +17,7 @@ use assay_model::{Labels, MetricMetadata};
 use assay_tsdb::{Head, HeadOptions, HeadSnapshot, SeriesRef};
 
 use super::{RecordError, Row, RowValue, zeros::Began};
+use crate::time::{now_ms, to_rfc3339};
 
 /// What other threads ask for.
 #[derive(Debug)]
@@ -37,6 +38,8 @@ pub struct RecordStats {
     pub samples: u64,
     /// Samples that the storage refused.
     pub refused: u64,
+    /// Samples that were refused for being more than ten minutes ahead of the clock, as Prometheus refuses them.
+    pub ahead: u64,
     /// The time of the latest sample, in milliseconds since the Unix epoch.
     pub last_ms: Option<i64>,
 }
@@ -55,6 +58,8 @@ struct RecordedSeries {
     began: Began,
 }
 
+/// How far ahead of the clock a sample may be (Prometheus, `scrape/manager.go`: `maxAheadTime`).
+const MOST_AHEAD_MS: i64 = 600_000;
 /// After so many refusals the log says no more about them.
 const LOGGED_REFUSALS: u64 = 5;
 
@@ -116,6 +121,14 @@ impl Owner {
     }
 
     fn take(&mut self, row: Row) -> Result<(), RecordError> {
+        if row.t_ms > now_ms().saturating_add(MOST_AHEAD_MS) {
+            self.stats.ahead += 1;
+            if self.stats.ahead <= LOGGED_REFUSALS {
+                let (labels, at) = (&row.labels, to_rfc3339(row.t_ms));
+                tracing::warn!("a sample is not on record: {labels} at {at} is more than 10 minutes ahead");
+            }
+            return Ok(());
+        }
         let series = match self.series.get_mut(&row.labels) {
             Some(series) => series,
             None => match self.head.series(&row.labels) {

@@ -54,6 +54,11 @@ impl ChunkFiles {
         chunk_at(map.bytes(), offset).map_err(|damage| damage.in_file(path, offset as u64))
     }
 
+    /// Fails where a file has been shortened since it was opened.
+    pub(crate) fn check(&self) -> Result<()> {
+        self.files.iter().try_for_each(|(path, map)| map.check().map_err(|damage| damage.in_file(path, 0)))
+    }
+
     /// Names the place of a chunk whose data turned out to be damaged.
     pub(crate) fn locate(&self, reference: u64, damage: Damage) -> Error {
         let path = self.files.get((reference >> 32) as usize).map_or(&self.dir, |(path, _)| path);

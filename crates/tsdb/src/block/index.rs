@@ -7,6 +7,7 @@
 //! `tsdb/docs/format/index.md`, `tsdb/index/index.go` v3.5.3.
 
 use std::{
+    cmp::Ordering,
     collections::BTreeMap,
     path::{Path, PathBuf},
 };
@@ -71,14 +72,26 @@ impl Index {
     }
 
     fn ids_equal(&self, name: &str, value: &str) -> Result<Vec<u32>> {
-        let Some(entries) = self.table.get(name) else { return Ok(Vec::new()) };
-        let data = self.map.bytes();
-        // Entries were read when the index was opened, so they read again.
-        let found = entries.binary_search_by(|at| entry_at(data, *at).map_or("", |e| e.value).cmp(value));
-        match found {
-            Ok(i) => self.located(entry_at(data, entries[i]).and_then(|e| postings_at(data, e.postings))),
-            Err(_) => Ok(Vec::new()),
+        self.located(self.find(name, value).and_then(|found| match found {
+            Some(entry) => postings_at(self.map.bytes(), entry.postings),
+            None => Ok(Vec::new()),
+        }))
+    }
+
+    /// The entry of a label's value.
+    fn find(&self, name: &str, value: &str) -> Result<Option<Entry<'_>>, Damage> {
+        let entries = self.table.get(name).map_or(&[][..], Vec::as_slice);
+        let (mut low, mut high) = (0, entries.len());
+        while low < high {
+            let middle = low.midpoint(high);
+            let entry = entry_at(self.map.bytes(), entries[middle])?;
+            match entry.value.cmp(value) {
+                Ordering::Equal => return Ok(Some(entry)),
+                Ordering::Less => low = middle + 1,
+                Ordering::Greater => high = middle,
+            }
         }
+        Ok(None)
     }
 
     /// The label names that occur, sorted.
@@ -87,14 +100,20 @@ impl Index {
     }
 
     /// The values of a label that occur, sorted.
-    pub(crate) fn values(&self, name: &str) -> impl Iterator<Item = &str> {
+    pub(crate) fn values(&self, name: &str) -> Result<Vec<&str>> {
         let entries = self.table.get(name).map_or(&[][..], Vec::as_slice);
-        entries.iter().map(|at| entry_at(self.map.bytes(), *at).map_or("", |e| e.value))
+        let values = entries.iter().map(|at| entry_at(self.map.bytes(), *at).map(|e| e.value)).collect();
+        self.located(values).and_then(|values| self.whole(values))
+    }
+
+    /// What was read, if the file still had it.
+    fn whole<T>(&self, read: T) -> Result<T> {
+        self.located(self.map.check().map(|()| read))
     }
 
     /// The labels and chunks of a series.
     pub(crate) fn series(&self, id: u32) -> Result<(Labels, Vec<ChunkMeta>)> {
-        self.located(self.read_series(id))
+        self.located(self.read_series(id)).and_then(|series| self.whole(series))
     }
 
     /// The chunks of a series alone.

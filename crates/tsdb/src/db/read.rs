@@ -56,11 +56,19 @@ impl Series for MergedSeries<'_> {
             [one] => read_run(one, range, out),
             several => read_overlapping(several, range, out),
         };
-        result.map_err(QueryError::new)
+        result.and_then(|()| self.check()).map_err(QueryError::new)
     }
 }
 
 impl MergedSeries<'_> {
+    /// Fails where a file was shortened while it was read.
+    fn check(&self) -> Result<()> {
+        self.parts.iter().try_for_each(|part| match &part.chunks {
+            PartChunks::Block(block, _) => block.chunks.check(),
+            PartChunks::Memory(_) => Ok(()),
+        })
+    }
+
     fn pending(&self, start: i64, end: i64) -> Vec<Pending<'_>> {
         let mut list = Vec::new();
         let overlaps = |min_t: i64, max_t: i64| min_t <= end && max_t >= start;

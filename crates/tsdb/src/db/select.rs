@@ -89,7 +89,9 @@ impl<'q> Sources<'q> {
     pub(crate) fn label_values(self, name: &str, matchers: &[Matcher]) -> Result<Vec<String>> {
         let mut values = BTreeSet::new();
         if matchers.is_empty() {
-            values.extend(self.blocks.iter().flat_map(|b| b.index.values(name)).map(str::to_owned));
+            for block in self.blocks {
+                values.extend(block.index.values(name)?.into_iter().map(str::to_owned));
+            }
             values.extend(self.head.values(name).map(str::to_owned));
         } else {
             for series in self.select(matchers, i64::MIN, i64::MAX)? {

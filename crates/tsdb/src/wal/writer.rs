@@ -3,21 +3,43 @@
 
 use std::{
     fs::{File, OpenOptions},
-    io::Write,
+    io::{self, Write},
     path::{Path, PathBuf},
 };
 
 use super::{Compression, HEADER, PAGE, fragment, segments};
 use crate::error::{Context, Result};
 
+/// A segment's file.
+pub(crate) trait SegmentFile: Write + Send {
+    /// Forgets everything from `length` on.
+    fn cut(&mut self, length: u64) -> io::Result<()>;
+    /// Makes everything written survive the machine.
+    fn sync(&mut self) -> io::Result<()>;
+}
+
+impl SegmentFile for File {
+    fn cut(&mut self, length: u64) -> io::Result<()> {
+        self.set_len(length)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.sync_data()
+    }
+}
+
+/// Makes the file of a new segment.
+type Create = fn(&Path) -> io::Result<Box<dyn SegmentFile>>;
+
 /// A log that is being written.
 pub(crate) struct LogWriter {
+    create: Create,
     dir: PathBuf,
     segment_bytes: usize,
     compression: Compression,
     index: u64,
     path: PathBuf,
-    file: File,
+    file: Box<dyn SegmentFile>,
     /// Bytes in the current segment, `pending` among them.
     length: usize,
     /// What the next [`LogWriter::flush`] writes in one call.
@@ -29,10 +51,25 @@ pub(crate) struct LogWriter {
 impl LogWriter {
     /// Starts a log, or goes on with one in a new segment, as Prometheus does when it starts.
     pub(crate) fn open(dir: &Path, segment_bytes: usize, compression: Compression) -> Result<Self> {
+        let create = |path: &Path| {
+            let file = OpenOptions::new().append(true).create_new(true).open(path)?;
+            Ok(Box::new(file) as Box<dyn SegmentFile>)
+        };
+        Self::with_files(dir, segment_bytes, compression, create)
+    }
+
+    fn with_files(
+        dir: &Path,
+        segment_bytes: usize,
+        compression: Compression,
+        create: Create,
+    ) -> Result<Self> {
         std::fs::create_dir_all(dir).context("create", dir)?;
         let index = segments::list(dir)?.last().map_or(0, |s| s.index + 1);
-        let (path, file) = create(dir, index)?;
+        let path = dir.join(segments::file_name(index));
+        let file = create(&path).context("create", &path)?;
         Ok(Self {
+            create,
             dir: dir.to_owned(),
             segment_bytes: segment_bytes.max(PAGE) / PAGE * PAGE,
             compression,
@@ -119,31 +156,34 @@ impl LogWriter {
         }
         self.sync()?;
         self.index += 1;
-        (self.path, self.file) = create(&self.dir, self.index)?;
+        self.path = self.dir.join(segments::file_name(self.index));
+        self.file = (self.create)(&self.path).context("create", &self.path)?;
         self.length = 0;
         Ok(())
     }
 
-    /// Hands the batch to the operating system in one write: it survives the process, not the machine.
+    /// Hands the batch to the operating system in one write: it survives the process, not the machine. If the write
+    /// fails, such as on a full disk, the file is cut back to where the batch began, so that no torn record is left,
+    /// and the batch is given up.
     pub(crate) fn flush(&mut self) -> Result<()> {
-        if !self.pending.is_empty() {
-            self.file.write_all(&self.pending).context("write", &self.path)?;
-            self.pending.clear();
+        if self.pending.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        let written = self.file.write_all(&self.pending);
+        if written.is_err() {
+            self.length -= self.pending.len();
+            // Where even this fails, a torn tail is what a crash would leave too.
+            let _ = self.file.cut(self.length as u64);
+        }
+        self.pending.clear();
+        written.context("write", &self.path)
     }
 
     /// Makes everything written survive the machine.
     pub(crate) fn sync(&mut self) -> Result<()> {
         self.flush()?;
-        self.file.sync_data().context("sync", &self.path)
+        self.file.sync().context("sync", &self.path)
     }
-}
-
-fn create(dir: &Path, index: u64) -> Result<(PathBuf, File)> {
-    let path = dir.join(segments::file_name(index));
-    let file = OpenOptions::new().append(true).create_new(true).open(&path).context("create", &path)?;
-    Ok((path, file))
 }
 
 #[cfg(test)]
@@ -188,6 +228,75 @@ mod tests {
         for compression in [Compression::None, Compression::Snappy, Compression::Zstd] {
             assert_eq!(check(compression, 128 << 20, &records), 1);
             assert!(check(compression, 4 * PAGE, &records) > 5);
+        }
+    }
+
+    /// A disk that is full after so many bytes: it takes what still fits, as a file system does, and then fails.
+    struct Full {
+        file: File,
+        room: usize,
+    }
+
+    impl Write for Full {
+        fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+            if self.room == 0 {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            let n = self.file.write(&data[..data.len().min(self.room)])?;
+            self.room -= n;
+            Ok(n)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            self.file.flush()
+        }
+    }
+
+    impl SegmentFile for Full {
+        fn cut(&mut self, length: u64) -> io::Result<()> {
+            self.file.cut(length)
+        }
+
+        fn sync(&mut self) -> io::Result<()> {
+            self.file.sync()
+        }
+    }
+
+    #[test]
+    fn a_full_disk_leaves_whole_records_alone() {
+        fn full(path: &Path, room: usize) -> io::Result<Box<dyn SegmentFile>> {
+            let file = OpenOptions::new().append(true).create_new(true).open(path)?;
+            Ok(Box::new(Full { file, room }))
+        }
+        let files: [(usize, Create); 4] = [
+            (1_010, |path| full(path, 1_010)),
+            (PAGE - 3, |path| full(path, PAGE - 3)),
+            (PAGE + 5, |path| full(path, PAGE + 5)),
+            (3 * PAGE + 100, |path| full(path, 3 * PAGE + 100)),
+        ];
+        for (room, create) in files {
+            let dir = tempfile::tempdir().expect("a directory");
+            let mut log =
+                LogWriter::with_files(dir.path(), 1 << 20, Compression::None, create).expect("opens");
+            let mut whole = 0;
+            // Batches of two records, until one does not fit.
+            while log
+                .add(&[whole as u8; 300])
+                .and_then(|()| log.add(&[7; 700]))
+                .and_then(|()| log.flush())
+                .is_ok()
+            {
+                whole += 2;
+            }
+            let data = std::fs::read(dir.path().join("00000000")).expect("reads");
+            assert!(data.len() <= room && data.len() + 2_000 > room, "{room}: {}", data.len());
+            let mut reader = RecordReader::new(&data, 0);
+            let mut read = 0;
+            while let Some(record) = reader.next() {
+                record.unwrap_or_else(|e| panic!("{room}: record {read}: {}", e.what));
+                read += 1;
+            }
+            assert_eq!(read, whole, "{room}");
         }
     }
 

@@ -1,6 +1,5 @@
 //! What is known of a run. Invariant: no phase ends after the run, and none before it begins.
 
-use assay_model::Queryable as _;
 use assay_run::Run;
 
 use crate::verdict::{PhaseInfo, RunInfo};
@@ -8,12 +7,8 @@ use crate::verdict::{PhaseInfo, RunInfo};
 /// The run as reports tell of it.
 #[must_use]
 pub fn run_info(run: &Run) -> RunInfo {
-    let samples = run.database.time_range();
     let manifest = run.manifest.as_ref();
-    let start_ms = manifest.map(|m| m.start_ms).or(samples.map(|s| s.0)).unwrap_or_default();
-    // What was planned to follow the last sample was not measured.
-    let last_ms = samples.map_or(start_ms, |s| s.1).max(start_ms);
-    let end_ms = manifest.and_then(|m| m.end_ms).filter(|_| run.cut_short.is_none()).unwrap_or(last_ms);
+    let (start_ms, end_ms) = run.span().unwrap_or_default();
     let phases = manifest.map_or_else(Vec::new, |m| {
         m.phases
             .iter()

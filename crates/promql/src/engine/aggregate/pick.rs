@@ -177,10 +177,7 @@ fn chosen(columns: &[Points], kept: &[Kept], steps: usize) -> Vec<(usize, Points
     out
 }
 
-fn assemble<'e>(
-    task: &Task<'_, 'e>,
-    picked: Vec<Vec<(usize, Points)>>,
-) -> Result<Vector<'e>, EvalError> {
+fn assemble<'e>(task: &Task<'_, 'e>, picked: Vec<Vec<(usize, Points)>>) -> Result<Vector<'e>, EvalError> {
     let (mut series, mut columns) = (Vec::new(), Vec::new());
     for (group, list) in task.groups.iter().zip(picked) {
         for (place, points) in list {

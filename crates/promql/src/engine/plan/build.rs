@@ -8,8 +8,8 @@ use assay_model::{Labels, LabelsBuilder, METRIC_NAME, MatchOp, Matcher};
 use hashbrown::HashMap;
 
 use super::{
-    Aggregation, Grid, InfoCall, Node, Op, Operation, Plan, Scope, Selection, Selector, Shift, Window, WindowSource,
-    invariant::is_invariant, key::key,
+    Aggregation, Grid, InfoCall, Node, Op, Operation, Plan, Scope, Selection, Selector, Shift, Window,
+    WindowSource, invariant::is_invariant, key::key,
 };
 use crate::{
     ast::{

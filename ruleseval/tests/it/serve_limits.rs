@@ -1,0 +1,136 @@
+//! What one client asks of `serve` is not felt by others. Invariant: nothing here depends on how fast the machine is;
+//! bounds on time are generous factors.
+
+use std::{
+    io::{Read as _, Write as _},
+    net::TcpStream,
+    time::{Duration, Instant},
+};
+
+use assay_testkit::{Program, http};
+
+use crate::{
+    recording::{Recording, Trouble},
+    serve::serve,
+};
+
+/// A query that would take many minutes.
+const LONG: &str = "quantile_over_time(0.5, vector(time())[400d:1s])";
+
+fn server(more: &[&str]) -> (Recording, Program) {
+    let recording = Recording::new(Trouble::default());
+    let server = serve(&recording, more);
+    (recording, server)
+}
+
+fn path(query: &str, more: &str) -> String {
+    format!("/api/v1/query?query={}{more}", http::encode(query))
+}
+
+/// A connection on which the query is sent and nothing is read.
+fn ask(server: &Program, query: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(&server.address).expect("connects");
+    let form = format!("query={}", http::encode(query));
+    let length = form.len();
+    let request = format!("POST /api/v1/query HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n{form}");
+    stream.write_all(request.as_bytes()).expect("is sent");
+    stream
+}
+
+#[test]
+fn limits_are_those_of_prometheus() {
+    let (_recording, server) = server(&["--query.max-samples", "100", "--query.timeout", "50ms"]);
+    let check = |path: &str, status: u16, kind: &str, message: &str| {
+        let answer = http::get(&server.address, path).expect("is answered");
+        let json = answer.json();
+        assert_eq!((answer.status, json["errorType"].as_str()), (status, Some(kind)), "{path}: {json}");
+        assert_eq!(json["error"].as_str(), Some(message), "{path}");
+    };
+    let too_many = "query processing would load too many samples into memory in query execution";
+    check(&path("max_over_time(vector(1)[100y:1ms])", ""), 422, "execution", too_many);
+    check(&path("{__name__!=\"\"}[1h]", ""), 422, "execution", too_many);
+    check(
+        &format!("/api/v1/query_range?query={}&start=0&end=11001&step=1", http::encode("vector(1)")),
+        400,
+        "bad_data",
+        "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX)",
+    );
+    let all_steps = format!("/api/v1/query_range?query={}&start=0&end=99&step=1", http::encode("vector(1)"));
+    assert_eq!(http::get(&server.address, &all_steps).expect("is answered").status, 200);
+}
+
+#[test]
+fn a_query_ends_when_its_time_is_up_or_its_client_leaves() {
+    let (_recording, server) = server(&["--query.max-concurrency", "1"]);
+    let answer = http::get(&server.address, &path(LONG, "&timeout=100ms")).expect("is answered");
+    assert_eq!(answer.status, 503, "{}", answer.text());
+    let message = "query timed out in expression evaluation";
+    assert_eq!(answer.json()["error"].as_str(), Some(message));
+
+    // The one place is taken until the client has left.
+    let long = ask(&server, LONG);
+    let mut waited = loop {
+        let answer = http::get(&server.address, &path("vector(1)", "&timeout=200ms")).expect("is answered");
+        if answer.status == 503 {
+            break answer;
+        }
+    };
+    assert_eq!(waited.json()["error"].as_str(), Some("query timed out in query queue"));
+    drop(long);
+    waited = http::get(&server.address, &path("vector(1)", "&timeout=60s")).expect("is answered");
+    assert_eq!(waited.status, 200, "{}", waited.text());
+}
+
+#[test]
+fn the_server_ends_whatever_its_clients_do() {
+    let (_recording, mut server) = server(&[]);
+    let _long = ask(&server, LONG);
+    let _idle = TcpStream::connect(&server.address).expect("connects");
+    let _answer = ask(&server, &large());
+    assert_eq!(http::get(&server.address, "/-/ready").expect("is answered").status, 200);
+    let asked = Instant::now();
+    assert!(server.terminate().success());
+    // It takes half a second; a machine may be busy.
+    assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
+}
+
+/// A query whose answer is 5 MB: twenty series with a label of 256 KiB each, made by doubling.
+fn large() -> String {
+    let one = |n: usize| {
+        let mut text = format!("label_replace(vector(1), \"i\", \"0123456789abcde{n:x}\", \"\", \"\")");
+        for _ in 0..14 {
+            text = format!("label_join({text}, \"i\", \"\", \"i\", \"i\")");
+        }
+        format!("label_replace({text}, \"n\", \"{n}\", \"\", \"\")")
+    };
+    (0..20).map(one).collect::<Vec<_>>().join(" or ")
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn sixty_large_answers_at_once_take_less_than_a_gigabyte() {
+    let (_recording, server) = server(&[]);
+    let mut clients: Vec<TcpStream> = (0..60).map(|_| ask(&server, &large())).collect();
+    // All have the beginning of their answer, and none is read on.
+    for client in &mut clients {
+        let mut begin = [0; 1000];
+        client.read_exact(&mut begin).expect("an answer begins");
+        assert!(begin.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&begin));
+    }
+    let mut length = 0;
+    for mut client in clients {
+        client.shutdown(std::net::Shutdown::Write).expect("shuts");
+        let mut rest = [0; 1 << 16];
+        while let Ok(n) = client.read(&mut rest)
+            && n > 0
+        {
+            length += n;
+        }
+    }
+    let status = std::fs::read_to_string(format!("/proc/{}/status", server.id())).expect("a status");
+    let line = status.lines().find(|l| l.starts_with("VmHWM:")).expect("a peak");
+    let peak_mib =
+        line.split_whitespace().nth(1).and_then(|n| n.parse::<u64>().ok()).expect("a number") / 1024;
+    assert!(length > 60 * 4_000_000, "{length} bytes were sent");
+    assert!(peak_mib < 1_000, "{peak_mib} MiB");
+}
