@@ -1,7 +1,10 @@
 //! Text to tree. Invariant: the tree has at most [`MAX_NODES`] nodes and [`MAX_DEPTH`] levels, aliases
 //! resolved, and no map has a key twice.
 
-use std::{collections::HashMap, path::Path};
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    path::Path,
+};
 
 use saphyr_parser::{Event, Parser, ScalarStyle, Span};
 
@@ -72,6 +75,8 @@ impl Document {
 struct Open {
     node: Node,
     key: Option<Node>,
+    /// The keys of a map so far, with the lines that they are on.
+    keys: HashMap<String, usize>,
     anchor: usize,
 }
 
@@ -159,7 +164,7 @@ impl<'f> Builder<'f> {
     }
 
     fn open(&mut self, span: Span, kind: Kind, anchor: usize) {
-        self.stack.push(Open { node: node(span, kind), key: None, anchor });
+        self.stack.push(Open { node: node(span, kind), key: None, keys: HashMap::new(), anchor });
     }
 
     /// A complete node goes into the list or map that is open, or becomes the root.
@@ -167,6 +172,8 @@ impl<'f> Builder<'f> {
         self.nodes += size;
         if anchor > 0 {
             let size = count(&node);
+            // The copy counts too: anchors within anchors would be many.
+            self.nodes += size;
             self.anchors.insert(anchor, (node.clone(), size));
         }
         let Some(open) = self.stack.last_mut() else {
@@ -178,14 +185,22 @@ impl<'f> Builder<'f> {
             Kind::Map(pairs) => match open.key.take() {
                 None => open.key = Some(node),
                 Some(key) => {
-                    let twice = pairs.iter().find(|(k, _)| k.kind == key.kind).map(|(k, _)| k.position);
                     let (at, name) = (key.position, key.describe());
+                    let problem = match &key.kind {
+                        Kind::Scalar(text, _) => match open.keys.entry(text.clone()) {
+                            Entry::Occupied(first) => {
+                                Some(format!("duplicate key {name} (first used on line {})", first.get()))
+                            }
+                            Entry::Vacant(place) => {
+                                place.insert(at.line);
+                                None
+                            }
+                        },
+                        Kind::Seq(_) | Kind::Map(_) => Some(format!("a key is text, not {name}")),
+                    };
                     pairs.push((key, node));
-                    if let Some(first) = twice {
-                        self.problem(
-                            at,
-                            format!("key {name} stands here again; it is on line {}", first.line),
-                        );
+                    if let Some(problem) = problem {
+                        self.problem(at, problem);
                     }
                 }
             },

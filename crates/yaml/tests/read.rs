@@ -39,8 +39,36 @@ fn offsets_map_back_through_every_style() {
 #[test]
 fn scan_errors_and_repeated_keys_have_positions() {
     assert!(problems("a: [1, 2\nb: 3\n").starts_with("f.yml:2:"), "{}", problems("a: [1, 2\nb: 3\n"));
-    assert_eq!(problems("a: 1\nb: 2\na: 3\n"), "f.yml:3:1: key \"a\" stands here again; it is on line 1");
+    assert_eq!(problems("a: 1\nb: 2\na: 3\n"), "f.yml:3:1: duplicate key \"a\" (first used on line 1)");
     assert!(problems("a: 1\n---\nb: 1\n").contains("f.yml:2:1: a second document"));
+}
+
+#[test]
+fn many_keys_are_checked_in_linear_time() {
+    let begun = std::time::Instant::now();
+    let mut text: String = (0..100_000).map(|i| format!("key-of-some-length-{i}: 1\n")).collect();
+    parse(&text);
+    text += "key-of-some-length-7: 2\n? [a, b]\n: 1\n";
+    let want = "f.yml:100001:1: duplicate key \"key-of-some-length-7\" (first used on line 8)\n\
+        f.yml:100002:3: a key is text, not a list";
+    assert_eq!(problems(&text), want);
+    // It takes a second; comparing all keys with all others takes minutes.
+    assert!(begun.elapsed().as_secs() < 60, "{:?}", begun.elapsed());
+}
+
+#[test]
+fn anchors_within_anchors_count_as_often_as_they_are_kept() {
+    let mut text = "x".to_owned();
+    for i in 0..100 {
+        text = format!("[&a{i} {text}]");
+    }
+    parse(&text);
+    let leaves = vec!["x"; 20_000].join(", ");
+    let mut text = format!("[{leaves}]");
+    for i in 0..100 {
+        text = format!("[&a{i} {text}]");
+    }
+    assert!(problems(&text).contains("too large"));
 }
 
 #[test]
