@@ -33,7 +33,7 @@ pub fn parse(text: &str) -> Option<i64> {
         return Some(t.as_millisecond());
     }
     let seconds: f64 = text.parse().ok()?;
-    (seconds.is_finite() && seconds.abs() < 9e12).then(|| (seconds * 1000.0).round() as i64)
+    (seconds.is_finite() && seconds.abs() < 9e15).then(|| (seconds * 1000.0).round() as i64)
 }
 
 /// `20261123T134500Z`, for file names.

@@ -150,3 +150,32 @@ fn what_is_no_run_is_said_to_be_none() {
     Manifest::new("x", 0).write(dir.path()).expect("writes");
     check(dir.path(), "has a run.json but no data/");
 }
+
+/// A target whose clock is off, or one sample of 1970 or 2100, changes neither the run's length nor what is recorded
+/// of the others.
+#[test]
+fn stray_samples_change_nothing_else() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let now_ms = assay_run::time::now_ms();
+    let manifest = Manifest::new("stray", now_ms - 10_000);
+    let recorder = Recorder::create(dir.path(), manifest, &RecorderOptions::default()).expect("begins");
+    let row = |name: &str, t_ms: i64| Row::float(Labels::from_pairs([("__name__", name)]), t_ms, 1.0);
+    let sink = recorder.sink();
+    let ahead = 11 * 60_000;
+    sink.append(vec![
+        row("past", 0),
+        row("usual", now_ms - 5_000),
+        row("soon", now_ms + 60_000),
+        row("ahead", now_ms + ahead),
+        row("future", 4_102_444_800_000),
+        row("usual", now_ms - 1_000),
+    ])
+    .expect("taken");
+    let done = recorder.finish(Outcome::Finished).expect("finishes");
+    assert_eq!((done.stats.ahead, done.stats.samples), (2, 4));
+    let run = Run::open(dir.path()).expect("opens");
+    let (start_ms, end_ms) = run.span().expect("a span");
+    assert_eq!(start_ms, now_ms - 10_000);
+    assert!((now_ms..=assay_run::time::now_ms()).contains(&end_ms), "{end_ms}");
+    assert_eq!(run.time_range().expect("samples").0, 0, "what was taken is there all the same");
+}
