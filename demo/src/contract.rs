@@ -23,6 +23,9 @@ const RULES: &[(&str, &str)] = shipped![
     "rules/llm.yml",
     "rules/memory.yml",
     "rules/recording.yml",
+    "rules/service.yml",
+    "rules/sli.yml",
+    "rules/slo.yml",
     "rules/throughput.yml",
 ];
 

@@ -7,6 +7,7 @@ use clap::Parser;
 mod bench;
 mod ci;
 mod generate;
+mod mutate;
 mod peers;
 mod process;
 mod rooms;
@@ -30,6 +31,8 @@ enum Chore {
     },
     /// Says how the modules of loadgen depend on each other; fails if they do in a circle.
     Rooms,
+    /// Changes the shipped rules one place at a time and lists the changes that no unit test notices.
+    Mutate(mutate::Options),
     /// Starts the stack without containers: Prometheus, Alertmanager, demo, exporter, and loadgen against it.
     Stack(stack::Options),
     /// Measures against the peers, side by side, and prints the table.
@@ -49,6 +52,7 @@ fn main() -> ExitCode {
         Chore::Peers => peers::install().map(|dir| println!("{}", dir.display())),
         Chore::Generate { check } => generate::run(check),
         Chore::Rooms => rooms::run(),
+        Chore::Mutate(options) => mutate::run(&options),
         Chore::Stack(options) => stack::run(&options),
         Chore::Bench(what) => bench::run(&what),
         Chore::Measure(command) => bench::measure(&command),

@@ -109,15 +109,16 @@ fn the_shipped_unit_tests_pass_and_a_broken_one_fails() {
     assert!(text(&out.stdout).contains("coverage: "), "{}", text(&out.stdout));
     let good = std::fs::read_to_string(folder.join("availability.yml")).expect("reads");
     let broken = good
-        .replace("alertname: Watchdog", "alertname: Watchdgo")
+        .replace("alertname: ServiceRestarted", "alertname: ServiceRestarts")
         .replace("../rules", &root().join("prometheus/rules").display().to_string());
+    let cases = good.matches("  - name: ").count();
     let (file, junit) = (recording.beside("t.yml"), recording.beside("t.xml"));
     std::fs::write(&file, broken).expect("writes");
     let (file, junit) = (file.display().to_string(), junit.display().to_string());
     let out = ruleseval(&["test", "--junit", &junit, &file]);
     assert_eq!(out.status.code(), Some(1), "{}", text(&out.stdout));
     let xml = std::fs::read_to_string(junit).expect("is written");
-    assert_eq!((xml.matches("<testcase ").count(), xml.matches("<failure ").count()), (3, 1), "{xml}");
+    assert_eq!((xml.matches("<testcase ").count(), xml.matches("<failure ").count()), (cases, 1), "{xml}");
 }
 
 #[test]

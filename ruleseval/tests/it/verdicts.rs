@@ -52,14 +52,11 @@ fn a_slow_peak_fails_with_its_reason() {
     assert_eq!((slow.status, slow.comparison.as_str(), slow.limit), (Status::Fail, "<", Some(5.0)));
     assert!((9.0..10.5).contains(&slow.value.expect("is measured")), "{slow:?}");
     assert!(slow.advice.iter().any(|a| a.contains("\"generate\"")), "{:?}", slow.advice);
-    let alert = verdict.alerts.iter().find(|a| a.name == "QueryLatencyP99High").expect("is there");
+    let mut alerts = verdict.alerts.iter().filter(|a| a.name == "QueryLatencyP99High");
+    let alert = alerts.find(|a| a.severity == "critical").expect("is there");
     assert_eq!((alert.status, alert.reason.as_str()), (Status::Fail, "fired in peak"));
     let fired_ms = alert.instances[0].fired_at_ms.expect("fired");
-    assert!(
-        fired_ms > T0_MS + 100_000,
-        "thirty seconds into the peak at the earliest: {}",
-        format_ms(fired_ms - T0_MS)
-    );
+    assert!(fired_ms > T0_MS + 70_000, "the peak begins after 70 seconds: {}", format_ms(fired_ms - T0_MS));
     let watchdog = verdict.alerts.iter().find(|a| a.name == "Watchdog").expect("is there");
     assert_eq!((watchdog.status, watchdog.counts), (Status::Pass, false));
 }
@@ -80,7 +77,7 @@ fn failing_requests_spend_the_budget() {
         "{:?}",
         errors.advice
     );
-    assert!(verdict.failing_alerts().any(|a| a.name == "ErrorBudgetBurnFast"));
+    assert!(verdict.failing_alerts().any(|a| a.name == "ErrorRateHigh"));
 }
 
 #[test]
@@ -92,7 +89,7 @@ fn missing_series_are_named_and_never_pass() {
     assert_eq!(search.reason, "the run has no series of rag_stage_duration_seconds");
     let stage = verdict.alerts.iter().find(|a| a.name == "SearchStageSlow").expect("is there");
     assert_eq!(stage.status, Status::Inconclusive);
-    assert!(stage.reason.contains("job_stage:rag_stage_duration_seconds:p95_rate1m"), "{}", stage.reason);
+    assert!(stage.reason.contains("stages:events_bad:bound5m"), "{}", stage.reason);
 }
 
 #[test]
