@@ -6,10 +6,14 @@
 //! The model is Grafana's classic dashboard JSON, `schemaVersion` 42; no maintained crate offers it, which is
 //! why [`model`] holds the few types that the dashboards need.
 
-pub mod dashboards;
+mod board;
+pub mod boards;
+pub mod expressions;
+mod limits;
 pub mod model;
-mod panels;
+mod panel;
 mod provisioning;
+mod query;
 
 use std::path::PathBuf;
 
@@ -28,26 +32,13 @@ pub struct GeneratedFile {
 /// Every file that the generator writes, sorted by path.
 ///
 /// # Errors
-/// Where a dashboard can't be serialised, which would be a defect of the model.
+/// If a dashboard can't be serialised, which would be a defect of the model.
 pub fn files() -> Result<Vec<GeneratedFile>, serde_json::Error> {
     let mut files = provisioning::files();
-    for dashboard in dashboards::all() {
+    for dashboard in boards::all() {
         let text = serde_json::to_string_pretty(&dashboard)? + "\n";
         files.push(GeneratedFile { path: format!("dashboards/{}.json", dashboard.uid).into(), text });
     }
     files.sort_by(|a, b| a.path.cmp(&b.path));
     Ok(files)
-}
-
-/// Every expression of every dashboard beside its panel's title, the variables at what "All" stands for and
-/// `$__rate_interval` at `window`: what a server can be asked as it is.
-#[must_use]
-pub fn expressions(window: &str) -> Vec<(String, String)> {
-    let substitute = |expr: &str| {
-        let expr = expr.replace("$__rate_interval", window);
-        ["$job", "$instance", "$scenario", "$step"].iter().fold(expr, |e, v| e.replace(v, ".+"))
-    };
-    let dashboards = dashboards::all();
-    let panels = dashboards.iter().flat_map(|d| &d.panels);
-    panels.flat_map(|p| p.targets.iter().map(|t| (p.title.to_owned(), substitute(&t.expr)))).collect()
 }

@@ -90,6 +90,8 @@ pub struct Annotation {
     pub title_format: &'static str,
     pub text_format: &'static str,
     pub tag_keys: &'static str,
+    /// The query's value is the time, in milliseconds.
+    pub use_value_for_time: bool,
 }
 
 /// The dashboard's variables.
@@ -141,6 +143,10 @@ pub struct Panel {
     pub field_config: Option<FieldConfig>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub options: Option<Value>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub transformations: Vec<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_data_points: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub collapsed: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -195,6 +201,8 @@ pub struct Defaults {
     pub decimals: Option<u8>,
     pub color: Value,
     pub thresholds: Thresholds,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub mappings: Vec<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub custom: Option<Value>,
 }
