@@ -79,6 +79,7 @@ async fn drive(options: &LoopOptions) -> Result<(PathBuf, Summary)> {
     ];
 
     let mut run = RunOptions::new(Arc::clone(&scenario));
+    run.mode = Some(options.mode.clone());
     run.phases = scenario.mode(&options.mode)?;
     run.target = Some(service_url.clone());
     run.seed = options.seed;
@@ -86,7 +87,6 @@ async fn drive(options: &LoopOptions) -> Result<(PathBuf, Summary)> {
     let record = RecordOptions {
         parent: options.runs.clone(),
         instance: default_instance(),
-        mode: Some(options.mode.clone()),
         scrape: vec![Target::new("demo", &service_url)?, Target::new("exporter", &exporter_url)?],
         abort: None,
     };

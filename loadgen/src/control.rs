@@ -8,6 +8,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Signal {
     Stop,
+    Abort,
     EndPhase,
     Pause(bool),
 }
@@ -31,6 +32,11 @@ impl Control {
     /// Ends the run: requests in flight get a second, the record is completed.
     pub fn stop(&self) {
         let _ = self.signals.send(Signal::Stop);
+    }
+
+    /// Ends the run as [`Control::stop`] does; it then counts as aborted: by an alert, say.
+    pub fn abort(&self) {
+        let _ = self.signals.send(Signal::Abort);
     }
 
     /// Ends the current phase, as if its time were over.

@@ -163,7 +163,7 @@ fn watch(
         }
         if let Some(alert) = live.firing().into_iter().find(|a| ends_load(a, &options.severities)) {
             *shared.alert.lock().unwrap_or_else(PoisonError::into_inner) = Some(aborting(alert, at_ms));
-            control.stop();
+            control.abort();
             return;
         }
     }

@@ -6,4 +6,5 @@
 pub(crate) mod families;
 pub mod names;
 pub(crate) mod percentiles;
+pub(crate) mod plan;
 pub(crate) mod tally;

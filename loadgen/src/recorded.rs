@@ -36,8 +36,6 @@ pub struct RecordOptions {
     pub parent: PathBuf,
     /// The `instance` of what the generator measures.
     pub instance: String,
-    /// The mode that was chosen, if one was.
-    pub mode: Option<String>,
     /// What is scraped into the record.
     pub scrape: Vec<Target>,
     /// The rules that may end the run.
@@ -101,7 +99,8 @@ impl RecordedRun {
         let start_ms = now_ms();
         let dir = run_directory(&options.parent, &run.scenario.name, start_ms)?;
         let mut manifest = Manifest::new(&run.scenario.name, start_ms).with_surroundings();
-        manifest.mode = options.mode;
+        manifest.id = Some(run.id.clone());
+        manifest.mode.clone_from(&run.mode);
         manifest.target = Some(run.target.to_string());
         manifest.seed = Some(run.seed);
         let shard = run.shard;
@@ -162,7 +161,6 @@ impl RecordedRun {
             return Ended { dir: None, result, record: None };
         };
         if let (Ok(summary), Some(alert)) = (&mut result, guard.and_then(Guard::finish)) {
-            summary.outcome = summary::Outcome::Aborted;
             summary.aborted_by = Some(alert);
         }
         let dir = recorder.dir().to_owned();

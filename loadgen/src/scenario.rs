@@ -109,6 +109,8 @@ pub(crate) struct StepName {
     /// The status that is expected.
     pub(crate) status: u16,
     pub(crate) is_stream: bool,
+    /// Whether a response of the expected status can fail a check or a capture.
+    pub(crate) has_checks: bool,
     /// The operation that `gen_ai` metrics name.
     pub(crate) operation: &'static str,
 }

@@ -48,6 +48,8 @@ pub struct Summary {
     pub requests: u64,
     /// Requests that failed.
     pub errors: u64,
+    /// Requests that a person's stop cut off; they are in no other figure.
+    pub interrupted: u64,
     /// The phases' time together, in seconds.
     pub duration_s: f64,
     /// How it ended.
@@ -185,6 +187,7 @@ pub(crate) fn summarise(
     Summary {
         requests: phases.iter().map(|p| p.requests).sum(),
         errors: phases.iter().map(|p| p.errors).sum(),
+        interrupted: totals.iter().flat_map(|t| &t.tally.steps).map(|s| s.interrupted).sum(),
         duration_s: phases.iter().map(|p| p.duration_s).sum(),
         outcome,
         aborted_by: None,

@@ -11,7 +11,7 @@ pub(crate) mod span;
 mod url;
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     rc::Rc,
     sync::{
         Arc, Mutex, PoisonError,
@@ -24,6 +24,7 @@ use rand::{RngExt as _, SeedableRng as _, rngs::SmallRng};
 
 pub(crate) use self::{context::Context, iteration::IterationSpan, request::RequestSpan};
 use self::{context::sampling_bound, span::Span};
+use crate::client::ErrorClass;
 
 /// How many spans of one worker wait at most, between two pushes.
 const MAX_WAITING: usize = 16_384;
@@ -77,6 +78,7 @@ impl Tracer {
             random: RefCell::new(SmallRng::from_rng(&mut rand::rng())),
             scenario: scenario.into(),
             phase: RefCell::new("".into()),
+            cut_short_by: Cell::new(ErrorClass::Unfinished),
         })
     }
 
@@ -107,12 +109,19 @@ pub(crate) struct WorkerTracer {
     random: RefCell<SmallRng>,
     scenario: Arc<str>,
     phase: RefCell<Arc<str>>,
+    /// What cuts iterations short: the end of a phase, or a stop of the run.
+    cut_short_by: Cell<ErrorClass>,
 }
 
 impl WorkerTracer {
     /// Says which phase the spans from now on belong to.
     pub(crate) fn enter_phase(&self, name: &str) {
         *self.phase.borrow_mut() = name.into();
+    }
+
+    /// Says that the run is being stopped.
+    pub(crate) fn stop(&self) {
+        self.cut_short_by.set(ErrorClass::Interrupted);
     }
 
     fn id(&self) -> u64 {

@@ -5,6 +5,7 @@
 //! | key | holds |
 //! |---|---|
 //! | `version` | 1, the version of this schema |
+//! | `id` | the value of the label `load_run` of what the generator measured |
 //! | `scenario`, `mode`, `target`, `seed`, `command` | what drove the load, and the command line that repeats it |
 //! | `start`, `end` | when recording began and ended |
 //! | `outcome` | `{"status": "finished"}`, `"interrupted"`, or `"aborted"` with a `reason`; without it, the run was killed or is still on |
@@ -49,6 +50,10 @@ pub struct Manifest {
     pub version: u32,
     /// The scenario's name.
     pub scenario: String,
+    /// What tells this run's series from another's: the value of the label `load_run` of all that the generator
+    /// measures.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
     /// The mode, where one was chosen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<String>,
@@ -221,6 +226,7 @@ impl Manifest {
         Self {
             version: SCHEMA_VERSION,
             scenario: scenario.into(),
+            id: None,
             mode: None,
             target: None,
             seed: None,

@@ -2,11 +2,12 @@
 //!
 //! Shards of a load record the same series, told apart by `instance`. Each of the generator's series
 //! (`job="loadgen"`) becomes one with `instance="merged"`: at every instant at which a shard has a sample, the sum of
-//! what the shards had then. All other series (scraped targets) are taken as they are, from the first run that
+//! what the shards had then; the run's plan is told by the earliest start, the latest end and the worst outcome. All other series (scraped targets) are taken as they are, from the first run that
 //! has them. Invariant: no sample of the generator is left out; at the end of the merged run every counter and
 //! histogram is the sum of its parts' last values.
 
 mod description;
+mod plan;
 mod sum;
 
 use std::{
@@ -25,6 +26,11 @@ use crate::{
 const INSTANCE: &str = "instance";
 /// Its value in a merged run.
 const MERGED: &str = "merged";
+/// The label that tells the series of one run from those of another.
+const RUN: &str = "load_run";
+/// The label that says which part of a load a run is, and its value for all of it.
+const SHARD: &str = "load_shard";
+const WHOLE: &str = "0/1";
 /// The job of what a load generator measures itself.
 const GENERATOR: &str = "loadgen";
 
@@ -89,6 +95,12 @@ pub fn merge(runs: &[PathBuf], out: &Path) -> Result<Merged, MergeError> {
             if labels.get("job") == Some(GENERATOR) {
                 let mut merged = labels.to_builder();
                 merged.set(INSTANCE, MERGED);
+                if let Some(id) = &manifest.id {
+                    merged.set(RUN, id);
+                }
+                if labels.get(SHARD).is_some() {
+                    merged.set(SHARD, WHOLE);
+                }
                 sums.entry(merged.build()).or_default().push((part, series));
             } else if let Entry::Vacant(free) = others.entry(labels.clone()) {
                 free.insert((part, series));
@@ -96,11 +108,18 @@ pub fn merge(runs: &[PathBuf], out: &Path) -> Result<Merged, MergeError> {
         }
         describe(run, &mut draft.store);
     }
+    let mut plan = BTreeMap::new();
     for (labels, parts) in sums {
         let columns = parts.iter().map(|(part, s)| column(&opened[*part], &**s));
         let columns = columns.collect::<Result<Vec<_>, _>>()?;
+        if plan::is_plan(&labels) {
+            let of_parts: Vec<_> = parts.iter().map(|(part, _)| *part).zip(columns).collect();
+            plan.insert(labels, of_parts);
+            continue;
+        }
         sum::write(&labels, &columns, &mut draft.store)?;
     }
+    plan::write(&plan, &mut draft.store)?;
     for (labels, (part, series)) in others {
         let column = column(&opened[part], &*series)?;
         sum::copy(&labels, &column, &mut draft.store)?;

@@ -87,6 +87,7 @@ async fn drive(arguments: &RunArguments) -> Result<u8, Stop> {
 /// The options of the run that the arguments ask for.
 fn options(scenario: &Arc<Scenario>, arguments: &RunArguments) -> Result<RunOptions, Stop> {
     let mut options = RunOptions::new(Arc::clone(scenario));
+    options.mode.clone_from(&arguments.mode);
     options.phases = phases(scenario, arguments).map_err(Stop::bad_input)?;
     options.capacity = match arguments.phase.is_empty() {
         true => scenario.capacity(arguments.mode.as_deref()).cloned(),
@@ -146,8 +147,7 @@ fn record(
         .map(|text| scrape_target(text))
         .collect::<Result<Vec<_>, _>>()
         .map_err(|e| Stop::bad_input(format!("--scrape: {e}")))?;
-    let mode = arguments.mode.clone();
-    let options = RecordOptions { parent: parent.to_owned(), instance, mode, scrape, abort };
+    let options = RecordOptions { parent: parent.to_owned(), instance, scrape, abort };
     RecordedRun::begin(run, options).map_err(|e| match e {
         // A place that cannot be written is the user's to change, and known before the load starts.
         BeginError::Record(e) => Stop::bad_input(format!("--record {}: {e}", parent.display())),

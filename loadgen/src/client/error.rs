@@ -30,7 +30,9 @@ pub enum ErrorClass {
     Check,
     /// The step's templates could not be rendered, so nothing was sent.
     Template,
-    /// The phase or the run ended before the response did.
+    /// The request was still open when its phase's graceful stop was over.
+    Unfinished,
+    /// A person's stop cut the request off, which is nobody's failure: it is in no error rate.
     Interrupted,
 }
 
@@ -62,6 +64,7 @@ impl fmt::Display for ErrorClass {
             Self::Status(code) => return write!(f, "{code}"),
             Self::Check => "check",
             Self::Template => "template",
+            Self::Unfinished => "unfinished",
             Self::Interrupted => "interrupted",
         };
         f.write_str(text)

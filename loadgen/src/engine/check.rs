@@ -21,6 +21,9 @@ use crate::{
 pub struct Checked {
     /// Who learns what is measured; may still be added to.
     pub outputs: Outputs,
+    /// What tells this run's series from another's: the value of `load_run`.
+    pub(crate) id: String,
+    pub(crate) mode: Option<String>,
     pub(crate) scenario: Arc<Scenario>,
     pub(crate) target: Target,
     pub(super) settings: Settings,
@@ -66,6 +69,8 @@ impl RunOptions {
             .map_err(std::io::Error::other)??;
         Ok(Checked {
             outputs: self.outputs,
+            id: format!("{:016x}", rand::random::<u64>()),
+            mode: self.mode,
             scenario,
             target,
             settings,

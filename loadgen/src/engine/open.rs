@@ -27,6 +27,8 @@ use crate::timer::Slot;
 /// A worker's share of an open phase.
 pub(crate) struct Share<S> {
     pub(crate) start: Instant,
+    /// When the phase ends, unless it is ended before.
+    pub(crate) end: Instant,
     /// This worker's starts, as times into the phase.
     pub(crate) starts: S,
     /// This worker's users that are there from the start.
@@ -37,14 +39,10 @@ pub(crate) struct Share<S> {
     pub(crate) think: f64,
 }
 
-/// How late a start may be found to be due when the phase ends, and still be part of it.
-const LAST_MOMENT: Duration = Duration::from_millis(1);
-
-/// Whether an instant has passed, a moment ago: a start that is due right before the end of its phase was not
-/// dropped because its timer and that of the end rang together.
-fn is_just_due(due: Instant) -> bool {
-    Instant::now().checked_duration_since(due).is_some_and(|late| late < LAST_MOMENT)
-}
+/// How late a driver may find the end of its phase without asking why.
+const LATE: Duration = Duration::from_millis(2);
+/// How long a driver that finds the end of its phase late lets users become free whose responses came meanwhile.
+const CATCH_UP: Duration = Duration::from_millis(50);
 
 /// Users that are free, and since when.
 #[derive(Default)]
@@ -61,6 +59,9 @@ struct Driver {
     free: Rc<Free>,
     spare: VecDeque<u32>,
     think: f64,
+    /// When the phase ends, unless it is ended before.
+    end: Instant,
+    has_caught_up: bool,
     /// The users' tasks, and how each is told.
     running: JoinSet<()>,
     mailboxes: Vec<Rc<Mailbox>>,
@@ -73,9 +74,20 @@ pub(crate) async fn drive<S: Iterator<Item = Duration>>(
     state: PhaseState,
     share: Share<S>,
 ) {
-    let Share { start, mut starts, users, spare, think } = share;
+    let Share { start, end, mut starts, users, spare, think } = share;
     let (free, running) = (Rc::<Free>::default(), JoinSet::new());
-    let mut driver = Driver { cx, pool, state, free, spare, think, running, mailboxes: Vec::new() };
+    let mut driver = Driver {
+        cx,
+        pool,
+        state,
+        free,
+        spare,
+        think,
+        end,
+        has_caught_up: false,
+        running,
+        mailboxes: Vec::new(),
+    };
     for index in users {
         if let Some(mailbox) = driver.employ(index) {
             driver.free.users.borrow_mut().push_back((mailbox, start));
@@ -85,7 +97,7 @@ pub(crate) async fn drive<S: Iterator<Item = Duration>>(
     while let Some(at) = starts.next() {
         let due = start + at;
         let Some((user, since)) = driver.next(&slot, due).await else {
-            // This one and all that were due by now never started.
+            // This one and all that were due by the end never started.
             let by = start.elapsed();
             let dropped = u64::from(at <= by) + starts.by_ref().take_while(|at| *at <= by).count() as u64;
             driver.cx.tally(|t| t.dropped += dropped);
@@ -99,11 +111,14 @@ pub(crate) async fn drive<S: Iterator<Item = Duration>>(
 }
 
 impl Driver {
-    /// The user for the iteration that is due at `due`, at that instant, and since when it was free; `None`
-    /// where the phase ends first.
+    /// The user for the iteration that is due at `due`, at that instant, and since when it was free; `None` if the
+    /// phase ends first.
+    ///
+    /// A thread that was kept from running finds the end of the phase late, and what was due by then not started. That
+    /// is its own fault and no user's: it starts what users are free for, late, which the lag tells.
     async fn next(&mut self, slot: &Slot, due: Instant) -> Option<(Rc<Mailbox>, Instant)> {
         self.state.resumed().await;
-        if !self.state.sleep_until(slot, due).await && !is_just_due(due) {
+        if !self.state.sleep_until(slot, due).await && Instant::now() < due {
             return None;
         }
         loop {
@@ -117,10 +132,19 @@ impl Driver {
                 }
                 continue;
             }
+            if self.state.is_ending() {
+                // Once: what no user is free for after that, no user was free for.
+                let late = Instant::now().saturating_duration_since(self.end);
+                if late < LATE || std::mem::replace(&mut self.has_caught_up, true) {
+                    return None;
+                }
+                slot.sleep_until(Instant::now() + CATCH_UP).await;
+                continue;
+            }
             tokio::select! {
                 biased;
                 () = self.free.freed.notified() => {}
-                () = self.state.ended() => return None,
+                () = self.state.ended() => {}
             }
         }
     }

@@ -20,6 +20,8 @@ pub struct RunOptions {
     pub target: Option<String>,
     /// The HTTP proxy that all connections go through; `None` for the scenario's own, if it has one.
     pub proxy: Option<String>,
+    /// The name of the mode that the phases are of, if one was chosen.
+    pub mode: Option<String>,
     /// The phases, in order.
     pub phases: Vec<Phase>,
     /// A search or a sweep that follows the phases.
@@ -69,6 +71,7 @@ impl RunOptions {
             phases: scenario.default_phases(),
             capacity: scenario.capacity(None).cloned(),
             scenario,
+            mode: None,
             target: None,
             proxy: None,
             shard: Shard::default(),

@@ -12,6 +12,7 @@ mod traced;
 
 use std::{
     borrow::Cow,
+    cell::Cell,
     rc::Rc,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
@@ -49,6 +50,8 @@ pub(crate) struct WorkerCx {
     pub(crate) tally: Arc<Mutex<Tally>>,
     pub(crate) timer: Timer,
     pub(crate) fixed: Fixed,
+    /// Whether a person's stop or an alert ends the run, so that what is cut off is nobody's failure.
+    pub(crate) is_stopping: Cell<bool>,
     /// Makes spans, where the run was asked for traces.
     pub(crate) tracer: Option<Rc<WorkerTracer>>,
 }
@@ -111,7 +114,8 @@ impl WorkerCx {
     }
 }
 
-/// One attempt at a step. Dropped before its end, it records itself as interrupted.
+/// One attempt at a step. Dropped before its end, it records itself as unfinished, at its age: a service that hangs
+/// would otherwise vanish from the figures.
 struct Attempt<'c> {
     cx: &'c WorkerCx,
     step: &'c Step,
@@ -374,6 +378,11 @@ impl Drop for Attempt<'_> {
         if let Some(stamps) = self.stamps.take().filter(|_| self.sent.is_none()) {
             self.note_times(&stamps);
         }
-        self.record(Instant::now(), Some(ErrorClass::Interrupted));
+        if self.cx.is_stopping.get() {
+            self.trace_end(Instant::now(), Some(ErrorClass::Interrupted), None);
+            self.cx.tally(|t| t.interrupted(self.step.id));
+            return;
+        }
+        self.record(Instant::now(), Some(ErrorClass::Unfinished));
     }
 }

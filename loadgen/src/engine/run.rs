@@ -32,6 +32,7 @@ use crate::{
     control::{Control, Signal, Signals},
     measure::{
         families::{PhaseTotals, RunFacts, families},
+        plan::{PhaseOutcome, RunOutcome},
         tally::Tally,
     },
     progress::{PhaseState, Progress, Second, View},
@@ -119,6 +120,10 @@ impl Run {
                 start_ms: now_ms,
                 export_failures: 0,
                 cpu_s: 0.0,
+                run: checked.id,
+                mode: checked.mode.unwrap_or_default(),
+                shard: shard.to_string(),
+                outcome: RunOutcome::Running,
             },
             totals: phases.iter().map(|p| PhaseTotals::new(&scenario, p.clone(), now_ms)).collect(),
             campaign: checked.capacity.map(Campaign::new),
@@ -152,6 +157,12 @@ impl Run {
     /// Runs the phases and gives the summary, also if the run was stopped early.
     pub(super) async fn drive(mut self) -> Result<Summary, RunError> {
         let outcome = self.all_phases().await;
+        self.facts.outcome = match outcome {
+            Ok(Outcome::Completed) => RunOutcome::Finished,
+            Ok(Outcome::Interrupted) => RunOutcome::Interrupted,
+            Ok(Outcome::Aborted) | Err(SinkFailed) => RunOutcome::Aborted,
+        };
+        self.publish(false);
         let lengths = self.lengths();
         // After a failure they still send; nothing of that would be on record.
         self.workers.clear();
@@ -159,7 +170,7 @@ impl Run {
         let published = publisher.finish().await;
         published.result?;
         // What failed is what the publisher has just said.
-        let outcome = outcome.unwrap_or(Outcome::Interrupted);
+        let outcome = outcome.unwrap_or(Outcome::Aborted);
         if let Some(directory) = hgrm {
             summary::hgrm::write_all(&directory, &scenario, &totals)?;
         }
@@ -172,13 +183,15 @@ impl Run {
     }
 
     async fn all_phases(&mut self) -> Result<Outcome, SinkFailed> {
-        if !self.wait_for_the_start().await {
-            return Ok(Outcome::Interrupted);
-        }
+        // The plan is on record from before the start.
         self.publish(false);
+        if let Some(stopped) = self.wait_for_the_start().await {
+            return Ok(stopped);
+        }
         for index in 0..self.phases.len() {
-            if self.one_phase(index).await? == Outcome::Interrupted {
-                return Ok(Outcome::Interrupted);
+            let outcome = self.one_phase(index).await?;
+            if outcome != Outcome::Completed {
+                return Ok(outcome);
             }
         }
         let Some(mut campaign) = self.campaign.take() else { return Ok(Outcome::Completed) };
@@ -190,6 +203,8 @@ impl Run {
     async fn one_phase(&mut self, index: usize) -> Result<Outcome, SinkFailed> {
         let phase = self.phases[index].clone();
         let t_ms = self.next_ms();
+        let course = &mut self.totals[index].course;
+        (course.outcome, course.start_ms) = (PhaseOutcome::Running, Some(t_ms));
         self.publisher.phase_started(&phase, t_ms);
         // The phase's window is open at its start, so the zeros go just inside it.
         self.publish(false);
@@ -209,39 +224,41 @@ impl Run {
         for worker in &self.workers {
             worker.send(Command::Phase(order.clone()));
         }
-        let outcome = self.watch(index, start).await?;
+        let (outcome, phase_outcome) = self.watch(index, start).await?;
         if let Some(times) = self.times.last_mut() {
             times.1 = Some(self.started.elapsed());
         }
         self.collect(index, start);
+        let t_ms = self.next_ms();
         let totals = &mut self.totals[index];
+        (totals.course.outcome, totals.course.end_ms) = (phase_outcome, Some(t_ms));
         totals.users = 0;
         totals.rate_target = totals.rate_target.map(|_| 0.0);
-        let t_ms = self.publish(false);
+        self.publish_at(t_ms, false);
         self.publisher.phase_ended(&phase, t_ms);
         self.show(index, start);
         Ok(outcome)
     }
 
-    /// Waits for the instant that all shards start at; false where the run is to stop.
-    async fn wait_for_the_start(&mut self) -> bool {
-        let Some(at_ms) = self.start_at_ms else { return true };
+    /// Waits for the instant that all shards start at; gives the outcome if the run is to stop.
+    async fn wait_for_the_start(&mut self) -> Option<Outcome> {
+        let at_ms = self.start_at_ms?;
         let wait_ms = at_ms - unix_ms();
         if wait_ms < 0 {
             tracing::warn!("the start is {} s late", -wait_ms as f64 / 1e3);
         }
-        let is_on = self.rest(Duration::from_millis(u64::try_from(wait_ms).unwrap_or(0))).await;
+        let stopped = self.rest(Duration::from_millis(u64::try_from(wait_ms).unwrap_or(0))).await;
         // The two clocks are read at different moments; nothing of the run is stamped before its start.
         self.last_ms = self.last_ms.max(at_ms - 1);
-        is_on
+        stopped
     }
 
     /// Collects each second until all workers have ended the phase.
-    async fn watch(&mut self, index: usize, start: Instant) -> Result<Outcome, SinkFailed> {
+    async fn watch(&mut self, index: usize, start: Instant) -> Result<(Outcome, PhaseOutcome), SinkFailed> {
         let mut tick =
             tokio::time::interval_at((start + Duration::from_secs(1)).into(), Duration::from_secs(1));
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut outcome = Outcome::Completed;
+        let (mut outcome, mut phase_outcome) = (Outcome::Completed, PhaseOutcome::Finished);
         let mut left = self.workers.len();
         self.collect(index, start);
         self.show(index, start);
@@ -255,24 +272,21 @@ impl Run {
                 }
                 () = self.publisher.failed() => return Err(SinkFailed),
                 Some(signal) = self.signals.recv() => {
-                    let command = match signal {
-                        Signal::Stop => {
-                            outcome = Outcome::Interrupted;
-                            || Command::Stop
-                        }
-                        Signal::EndPhase => || Command::EndPhase,
-                        Signal::Pause(true) => || Command::Pause(true),
-                        Signal::Pause(false) => || Command::Pause(false),
-                    };
-                    if let Signal::Pause(paused) = signal {
-                        self.is_paused = paused;
+                    match signal {
+                        Signal::Stop if outcome == Outcome::Completed => outcome = Outcome::Interrupted,
+                        Signal::Abort => outcome = Outcome::Aborted,
+                        Signal::Pause(is_paused) => self.is_paused = is_paused,
+                        Signal::Stop | Signal::EndPhase => {}
                     }
-                    self.workers.iter().for_each(|w| w.send(command()));
+                    if !matches!(signal, Signal::Pause(_)) {
+                        phase_outcome = PhaseOutcome::CutShort;
+                    }
+                    self.workers.iter().for_each(|w| w.send(Command::of(signal)));
                     self.show(index, start);
                 }
             }
         }
-        Ok(outcome)
+        Ok((outcome, phase_outcome))
     }
 
     /// Takes what the workers tallied since the last time into the totals of phase `index`.
@@ -326,14 +340,17 @@ impl Run {
         self.facts.export_failures = self.publisher.export_failures();
     }
 
-    /// Publishes all series as they stand; gives the time that they have.
-    fn publish(&mut self, may_be_left_out: bool) -> i64 {
+    /// Publishes all series as they stand.
+    fn publish(&mut self, may_be_left_out: bool) {
         let t_ms = self.next_ms();
+        self.publish_at(t_ms, may_be_left_out);
+    }
+
+    fn publish_at(&self, t_ms: i64, may_be_left_out: bool) {
         if self.publisher.has_sinks() {
             let families = families(&self.scenario, &self.facts, &self.totals);
             self.publisher.values(t_ms, families, may_be_left_out);
         }
-        t_ms
     }
 
     fn show(&mut self, index: usize, start: Instant) {

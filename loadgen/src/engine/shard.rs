@@ -1,7 +1,7 @@
 //! A load that several machines share. Invariant: what the shards do together is what one machine would do
 //! without them: every user, start, iteration and row of data belongs to exactly one.
 
-use std::str::FromStr;
+use std::{fmt, str::FromStr};
 
 /// Which part of a load this is; shards count from 0, as Kubernetes' indexed jobs do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,6 +77,12 @@ impl Shard {
         // A worker without a user would never start what falls to it.
         let workers = (users / self.count).clamp(1, workers.max(1));
         (worker < workers).then(|| (self.index + self.count * worker, self.count * workers))
+    }
+}
+
+impl fmt::Display for Shard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.index, self.count)
     }
 }
 

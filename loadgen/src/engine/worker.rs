@@ -4,6 +4,7 @@
 //! counters, nothing else.
 
 use std::{
+    cell::Cell,
     collections::VecDeque,
     io,
     rc::Rc,
@@ -31,8 +32,12 @@ use super::{
 };
 use crate::{
     client::connection::Settings,
+    control::Signal,
     measure::tally::Tally,
-    scenario::{Phase, Scenario, executor::Plan},
+    scenario::{
+        Phase, Scenario,
+        executor::{Budget, Plan},
+    },
     timer::Timer,
     trace::Tracer,
 };
@@ -50,6 +55,16 @@ pub(crate) enum Command {
     Pause(bool),
     /// End the phase, and cut short what does not end at once.
     Stop,
+}
+
+impl Command {
+    pub(crate) fn of(signal: Signal) -> Self {
+        match signal {
+            Signal::Stop | Signal::Abort => Self::Stop,
+            Signal::EndPhase => Self::EndPhase,
+            Signal::Pause(is_paused) => Self::Pause(is_paused),
+        }
+    }
 }
 
 /// A phase to run.
@@ -160,6 +175,7 @@ fn run(setup: WorkerSetup, mut commands: UnboundedReceiver<Command>, shared: Sha
             tally,
             timer,
             fixed: Fixed::default(),
+            is_stopping: Cell::new(false),
         });
         let pool = Pool::new(active);
         while let Some(command) = commands.recv().await {
@@ -201,7 +217,16 @@ async fn phase(
     let phase_end = order.start + order.phase.executor.duration();
     let mut deadline = phase_end;
     let mut is_abandoned = false;
+    // An executor that counts iterations has no more to do when they are done; all others last their time, so that
+    // shards and rates stay together.
+    let ends_when_done = matches!(
+        order.phase.executor.plan(),
+        Plan::Users { budget: Budget::PerUser(_) | Budget::Shared(_), .. }
+    );
     loop {
+        if tasks.is_empty() && (ends_when_done || state.is_ending()) {
+            return;
+        }
         tokio::select! {
             biased;
             // A closed channel is always ready: asked again, it would keep the tasks from ever being joined.
@@ -212,6 +237,10 @@ async fn phase(
                 }
                 Some(Command::Pause(paused)) => state.pause(paused),
                 Some(Command::Stop) => {
+                    cx.is_stopping.set(true);
+                    if let Some(tracer) = &cx.tracer {
+                        tracer.stop();
+                    }
                     state.end();
                     deadline = deadline.min(Instant::now() + STOP_GRACE);
                 }
@@ -222,10 +251,10 @@ async fn phase(
                 }
                 Some(_) => {}
             },
-            ended = tasks.join_next() => match ended {
-                None => return,
-                Some(Err(e)) if e.is_panic() => tracing::error!("a user's task failed: {e}"),
-                Some(_) => {}
+            ended = tasks.join_next(), if !tasks.is_empty() => {
+                if let Some(Err(e)) = ended && e.is_panic() {
+                    tracing::error!("a user's task failed: {e}");
+                }
             },
             () = slot.sleep_until(deadline) => {
                 if state.is_ending() {
@@ -259,7 +288,8 @@ fn spawn(
             let users: Vec<u32> = own(from_start).collect();
             let spare: VecDeque<u32> = own(executor.max_users()).filter(|i| *i >= from_start).collect();
             let starts = schedule.starts(order.seed).skip(index as usize).step_by(count as usize);
-            let share = open::Share { start: order.start, starts, users, spare, think: order.phase.think };
+            let (start, think) = (order.start, order.phase.think);
+            let share = open::Share { start, end: start + executor.duration(), starts, users, spare, think };
             tasks.spawn_local(open::drive(Rc::clone(cx), pool.clone(), state.clone(), share));
         }
         Plan::Users { active, budget } => {

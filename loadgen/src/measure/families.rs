@@ -9,9 +9,13 @@ use assay_model::{
 
 use super::{
     names::{self, Instrument},
+    plan::{self, PhaseCourse, RunOutcome},
     tally::{Outcome, Tally},
 };
-use crate::scenario::{Phase, Scenario};
+use crate::{
+    client::ErrorClass,
+    scenario::{Phase, Scenario, StepName},
+};
 
 /// The totals of a phase, with what is known of it now.
 #[derive(Clone, Debug)]
@@ -21,6 +25,7 @@ pub(crate) struct PhaseTotals {
     pub(crate) users: i64,
     /// Iterations each second that the schedule intends now.
     pub(crate) rate_target: Option<f64>,
+    pub(crate) course: PhaseCourse,
 }
 
 /// What all series of a run share, and what belongs to no phase.
@@ -31,20 +36,52 @@ pub(crate) struct RunFacts {
     pub(crate) start_ms: i64,
     pub(crate) export_failures: u64,
     pub(crate) cpu_s: f64,
+    /// What tells this run's series from another's.
+    pub(crate) run: String,
+    /// The mode, empty if none was chosen.
+    pub(crate) mode: String,
+    /// Which shard of how many, such as `0/3`.
+    pub(crate) shard: String,
+    pub(crate) outcome: RunOutcome,
+}
+
+/// The failures of every service that a step can be foreseen to have, beside a status that it does not expect.
+const FORESEEN: [ErrorClass; 4] =
+    [ErrorClass::Timeout, ErrorClass::Reset, ErrorClass::Refused, ErrorClass::Unfinished];
+/// The statuses of failures that can be foreseen.
+const FORESEEN_STATUSES: [u16; 5] = [429, 500, 502, 503, 504];
+
+/// The outcomes that a step can be foreseen to have, the expected one first.
+fn foreseen(step: &StepName) -> Vec<Outcome> {
+    let mut outcomes = vec![Outcome { status: Some(step.status), error: None }];
+    outcomes.extend(FORESEEN.map(|class| Outcome { status: None, error: Some(class) }));
+    let statuses = FORESEEN_STATUSES.into_iter().filter(|status| *status != step.status);
+    outcomes.extend(statuses.map(|s| Outcome { status: Some(s), error: Some(ErrorClass::Status(s)) }));
+    let mut with_response = |class| outcomes.push(Outcome { status: Some(step.status), error: Some(class) });
+    if step.has_checks {
+        with_response(ErrorClass::Check);
+    }
+    if step.is_stream {
+        with_response(ErrorClass::CutStream);
+    }
+    outcomes
 }
 
 impl PhaseTotals {
-    /// Totals at zero, with the outcome that each step is expected to have.
+    /// Totals at zero, with the outcomes that each step can be foreseen to have: a failure that is counted from zero
+    /// on is in every increase, however it is exported.
     pub(crate) fn new(scenario: &Scenario, phase: Phase, start_ms: i64) -> Self {
         let streams: Vec<bool> = scenario.steps.iter().map(|s| s.is_stream).collect();
         let mut tally = Tally::new(&streams, scenario.checks.len());
         for (step, name) in tally.steps.iter_mut().zip(&scenario.steps) {
-            step.outcome(Outcome { status: Some(name.status), error: None }, start_ms);
-            if let Some(stream) = &mut step.stream {
-                stream.durations[0].2 = start_ms;
+            for outcome in foreseen(name) {
+                step.outcome(outcome, start_ms);
+                if let Some(stream) = &mut step.stream {
+                    stream.duration(outcome.error, start_ms);
+                }
             }
         }
-        Self { phase, tally, users: 0, rate_target: None }
+        Self { phase, tally, users: 0, rate_target: None, course: PhaseCourse::default() }
     }
 }
 
@@ -57,9 +94,13 @@ pub(crate) fn families(scenario: &Scenario, facts: &RunFacts, phases: &[PhaseTot
             .collect(),
         start_ms: facts.start_ms,
     };
+    let mut run = LabelsBuilder::new();
+    run.set("load_scenario", &scenario.name).set("load_run", &facts.run);
+    plan::run(&mut out, &run, facts);
     for totals in phases {
-        let mut base = LabelsBuilder::new();
-        base.set("load_scenario", &scenario.name).set("load_phase", &totals.phase.name);
+        let mut base = run.clone();
+        base.set("load_phase", &totals.phase.name);
+        plan::phase(&mut out, &base, totals);
         out.phase(&base, totals);
         for (i, check) in scenario.checks.iter().enumerate() {
             let counts = totals.tally.checks.get(i).copied().unwrap_or_default();
@@ -75,15 +116,13 @@ pub(crate) fn families(scenario: &Scenario, facts: &RunFacts, phases: &[PhaseTot
             out.step(&base, name, step, facts);
         }
     }
-    let mut base = LabelsBuilder::new();
-    base.set("load_scenario", &scenario.name);
-    out.counter(&names::EXPORT_FAILURES, base.build(), facts.export_failures as f64);
-    out.counter(&names::CPU_TIME, base.build(), facts.cpu_s);
+    out.counter(&names::EXPORT_FAILURES, run.build(), facts.export_failures as f64);
+    out.counter(&names::CPU_TIME, run.build(), facts.cpu_s);
     out.families.retain(|f| !f.metrics.is_empty());
     out.families
 }
 
-fn with(base: &LabelsBuilder, more: &[(&str, &str)]) -> Labels {
+pub(super) fn with(base: &LabelsBuilder, more: &[(&str, &str)]) -> Labels {
     let mut labels = base.clone();
     for (name, value) in more {
         labels.set(name, value);
@@ -91,7 +130,8 @@ fn with(base: &LabelsBuilder, more: &[(&str, &str)]) -> Labels {
     labels.build()
 }
 
-struct Output {
+/// The families so far.
+pub(super) struct Output {
     families: Vec<MetricFamily>,
     start_ms: i64,
 }
@@ -104,16 +144,16 @@ impl Output {
         let start_ms = self.start_ms;
         self.histogram(&names::ITERATION_DURATION, base.build(), &tally.iteration_duration, start_ms);
         self.histogram(&names::SCHEDULE_LAG, base.build(), &tally.lag, start_ms);
-        self.push(&names::USERS, Metric::new(base.build(), MetricValue::Float(totals.users as f64)));
+        self.gauge(&names::USERS, base.build(), totals.users as f64);
         if let Some(rate) = totals.rate_target {
-            self.push(&names::RATE_TARGET, Metric::new(base.build(), MetricValue::Float(rate)));
+            self.gauge(&names::RATE_TARGET, base.build(), rate);
         }
     }
 
     fn step(
         &mut self,
         base: &LabelsBuilder,
-        name: &crate::scenario::StepName,
+        name: &StepName,
         step: &super::tally::StepTally,
         facts: &RunFacts,
     ) {
@@ -139,6 +179,7 @@ impl Output {
         }
         self.counter(&names::REQUESTS_GOOD, base.build(), step.good as f64);
         self.counter(&names::REQUEST_RETRIES, base.build(), step.retries as f64);
+        self.counter(&names::REQUESTS_INTERRUPTED, base.build(), step.interrupted as f64);
         self.counter(&names::BYTES_RECEIVED, base.build(), step.received as f64);
         self.counter(&names::BYTES_SENT, base.build(), step.sent as f64);
         let Some(stream) = &step.stream else { return };
@@ -161,6 +202,10 @@ impl Output {
                 start_ms,
             );
         }
+    }
+
+    pub(super) fn gauge(&mut self, instrument: &Instrument, labels: Labels, value: f64) {
+        self.push(instrument, Metric::new(labels, MetricValue::Float(value)));
     }
 
     fn counter(&mut self, instrument: &Instrument, labels: Labels, value: f64) {

@@ -33,6 +33,20 @@ macro_rules! instruments {
 }
 
 instruments! {
+    RUN_INFO = "load.run.info", "", "load_run_info", Gauge,
+        "The run: its scenario, mode and shard; always 1.";
+    RUN_OUTCOME = "load.run.outcome", "", "load_run_outcome", Gauge,
+        "How the run stands: 1 for the outcome that holds.";
+    PHASE_INFO = "load.phase.info", "", "load_phase_info", Gauge,
+        "A planned phase: its executor, and whether it only warms up; always 1.";
+    PHASE_PLANNED = "load.phase.planned", "s", "load_phase_planned_seconds", Gauge,
+        "How long a phase is meant to be; for executors that count iterations, at most.";
+    PHASE_START = "load.phase.start_time", "s", "load_phase_start_time_seconds", Gauge,
+        "When a phase began, in Unix time; 0 until then.";
+    PHASE_END = "load.phase.end_time", "s", "load_phase_end_time_seconds", Gauge,
+        "When a phase ended, in Unix time; 0 until then.";
+    PHASE_OUTCOME = "load.phase.outcome", "", "load_phase_outcome", Gauge,
+        "How a phase stands: 1 for the outcome that holds.";
     REQUEST_DURATION = "http.client.request.duration", "s", "http_client_request_duration_seconds", Histogram,
         "Time from the first byte sent to the end of the response.";
     REQUEST_LATENCY = "load.request.latency", "s", "load_request_latency_seconds", Histogram,
@@ -43,6 +57,8 @@ instruments! {
         "Requests that succeeded and met all their objectives.";
     REQUEST_RETRIES = "load.request.retries", "{retry}", "load_request_retries_total", Counter,
         "Requests that were sent again after a failure.";
+    REQUESTS_INTERRUPTED = "load.requests.interrupted", "{request}", "load_requests_interrupted_total", Counter,
+        "Requests that a person's stop cut off; they are in no other figure.";
     ITERATION_DURATION = "load.iteration.duration", "s", "load_iteration_duration_seconds", Histogram,
         "Time from the instant that an iteration was due to its end, the closing think time left out.";
     ITERATIONS = "load.iterations", "{iteration}", "load_iterations_total", Counter,
@@ -80,6 +96,12 @@ instruments! {
 /// Attributes, OpenTelemetry's name and the label's.
 pub const ATTRIBUTES: &[(&str, &str)] = &[
     ("load.scenario", "load_scenario"),
+    ("load.run", "load_run"),
+    ("load.mode", "load_mode"),
+    ("load.shard", "load_shard"),
+    ("executor", "executor"),
+    ("warmup", "warmup"),
+    ("outcome", "outcome"),
     ("load.phase", "load_phase"),
     ("load.step", "load_step"),
     ("part", "part"),

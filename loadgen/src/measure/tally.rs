@@ -106,6 +106,8 @@ pub(crate) struct StepTally {
     parts: [ExponentialHistogram; PARTS],
     pub(crate) good: u64,
     pub(crate) retries: u64,
+    /// Requests that a person's stop cut off.
+    pub(crate) interrupted: u64,
     pub(crate) received: u64,
     pub(crate) sent: u64,
     pub(crate) stream: Option<Box<StreamTally>>,
@@ -179,6 +181,13 @@ impl Tally {
         }
     }
 
+    /// Counts a request that a person's stop cut off.
+    pub(crate) fn interrupted(&mut self, step: usize) {
+        if let Some(step) = self.steps.get_mut(step) {
+            step.interrupted += 1;
+        }
+    }
+
     /// Counts a check's result.
     pub(crate) fn check(&mut self, check: usize, passed: bool) {
         if let Some(counts) = self.checks.get_mut(check) {
@@ -221,6 +230,7 @@ impl StepTally {
             parts: std::array::from_fn(|_| histogram()),
             good: 0,
             retries: 0,
+            interrupted: 0,
             received: 0,
             sent: 0,
             stream: is_stream.then(|| Box::new(StreamTally::new())),
@@ -265,6 +275,7 @@ impl StepTally {
         }
         self.good += other.good;
         self.retries += other.retries;
+        self.interrupted += other.interrupted;
         self.received += other.received;
         self.sent += other.sent;
         if let (Some(stream), Some(more)) = (&mut self.stream, &other.stream) {
@@ -278,7 +289,8 @@ impl StepTally {
             outcome.latency.clear();
         }
         self.parts.iter_mut().for_each(ExponentialHistogram::clear);
-        (self.good, self.retries, self.received, self.sent) = (0, 0, 0, 0);
+        (self.good, self.retries, self.interrupted) = (0, 0, 0);
+        (self.received, self.sent) = (0, 0);
         if let Some(stream) = &mut self.stream {
             stream.clear();
         }
@@ -288,7 +300,7 @@ impl StepTally {
 impl StreamTally {
     fn new() -> Self {
         Self {
-            durations: vec![(None, histogram(), 0)],
+            durations: Vec::new(),
             first_chunk: histogram(),
             per_chunk: histogram(),
             input_tokens: histogram(),
@@ -311,7 +323,8 @@ impl StreamTally {
         }
     }
 
-    fn duration(&mut self, error: Option<ErrorClass>, born_ms: i64) -> &mut ExponentialHistogram {
+    /// The durations of generations that ended one way, made if they are new.
+    pub(crate) fn duration(&mut self, error: Option<ErrorClass>, born_ms: i64) -> &mut ExponentialHistogram {
         let at = match self.durations.iter().position(|(e, _, _)| *e == error) {
             Some(at) => at,
             None => {

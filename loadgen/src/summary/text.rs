@@ -29,6 +29,9 @@ impl Summary {
             "{} {how} in {took}: {} requests, {} failed",
             self.scenario, self.requests, self.errors
         )?;
+        if self.interrupted > 0 {
+            writeln!(out, "{} requests were cut off by the stop and are in no figure", self.interrupted)?;
+        }
         if let Some(alert) = &self.aborted_by {
             writeln!(out, "aborted: {alert}")?;
         }

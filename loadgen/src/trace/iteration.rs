@@ -64,7 +64,8 @@ impl IterationSpan {
 impl Drop for IterationSpan {
     fn drop(&mut self) {
         if !self.is_recorded {
-            self.record(Instant::now(), Some(ErrorClass::Interrupted));
+            let class = self.tracer.cut_short_by.get();
+            self.record(Instant::now(), Some(class));
         }
     }
 }

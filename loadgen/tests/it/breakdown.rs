@@ -136,12 +136,20 @@ fn a_killed_run_is_readable() {
     let mut child = loadgen(&["run", &scenario, "--target", &server.url(), "--record", &place, "--quiet"])
         .spawn()
         .expect("it runs");
-    // The log has the first second's requests when it is longer than the page of zeros that begins it.
-    let log = || only_run(&runs).join("data/wal/00000000");
+    // What a second measured is on record with the commit after its end: of requests that have come by now, when the
+    // log has grown three times more.
+    let log = || std::fs::metadata(only_run(&runs).join("data/wal/00000000")).map_or(0, |m| m.len());
     let until = Instant::now() + Duration::from_secs(60);
-    while !(runs.exists() && std::fs::metadata(log()).is_ok_and(|m| m.len() > 8 * 1024)) {
-        assert!(Instant::now() < until, "no record");
-        std::thread::sleep(Duration::from_millis(50));
+    let wait_for = |is_there: &dyn Fn() -> bool| {
+        while !is_there() {
+            assert!(Instant::now() < until, "no record");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    };
+    wait_for(&|| server.seen().len() > 10);
+    for _ in 0..3 {
+        let before = log();
+        wait_for(&|| log() > before);
     }
     child.kill().expect("killed");
     child.wait().expect("it ends");

@@ -42,9 +42,9 @@ fn constant_vus_start_at_their_ramp() {
     let got = times(&server.seen());
     assert_eq!(got.len(), 5, "each user has one request in flight");
     assert_follows(&got, &stalls, |i| i as f64 * 0.05);
-    // What was cut short is on record with its time.
+    // What was open after the graceful stop is the service's failure, at its age.
     let step = &summary.phases[0].steps[0];
-    assert_eq!(step.error_types, [("interrupted".to_owned(), 5)]);
+    assert_eq!(step.error_types, [("unfinished".to_owned(), 5)]);
     assert!(step.duration.max > 0.4 && step.duration.min > 0.15, "{:?}", step.duration);
 }
 
@@ -230,4 +230,40 @@ fn a_slow_sink_holds_up_no_phase() {
         o.outputs.sinks.push(Box::new(Slow { let_go: held, pushes: 0 }));
     });
     assert_eq!((summary.requests, summary.errors), (2, 0));
+}
+
+#[test]
+fn what_a_stop_cuts_off_is_in_no_error_rate() {
+    let seen = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let counted = std::sync::Arc::clone(&seen);
+    let server = Server::start(move |_| {
+        counted.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        vec![Do::Hang]
+    });
+    let text = scenario("executor: constant-vus, vus: 3, duration: 1h");
+    let summary = run_with(&server, &text, |o| {
+        let control = o.control();
+        std::thread::spawn(move || {
+            let until = Instant::now() + Duration::from_secs(60);
+            while seen.load(std::sync::atomic::Ordering::Relaxed) < 3 && Instant::now() < until {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            control.stop();
+        });
+    });
+    assert_eq!(summary.outcome, loadgen::summary::Outcome::Interrupted);
+    assert_eq!((summary.requests, summary.errors, summary.interrupted), (0, 0, 3), "{}", summary.to_text());
+}
+
+#[test]
+fn a_phase_of_arrivals_lasts_its_duration() {
+    let server = Server::start(|_| ok());
+    // The only start is at once; the phase lasts a second all the same, so that shards stay together.
+    let text = scenario("executor: constant-arrival-rate, rate: 1/s, duration: 1s");
+    let summary = run(&server, &text);
+    let phase = &summary.phases[0];
+    assert!(phase.requests == 1 && phase.duration_s >= 1.0, "{} s", phase.duration_s);
+    // Executors that count end when they are done.
+    let text = scenario("executor: shared-iterations, vus: 2, iterations: 4, max_duration: 1h");
+    assert_eq!(run(&server, &text).phases[0].requests, 4);
 }

@@ -81,7 +81,8 @@ fn the_record_has_every_request_and_begins_at_zero() {
     for (labels, column) in &columns {
         if labels.metric_name() == durations {
             assert_eq!(column.histograms[0].count, 0.0, "{labels}");
-            if labels.get("error_type").is_none() {
+            // A failure that can be foreseen too.
+            if labels.get("error_type").is_none_or(|class| class == "503" || class == "timeout") {
                 assert!(column.histogram_times[0] <= manifest.phases[0].start_ms, "{labels}");
             }
         }
@@ -96,4 +97,47 @@ fn the_record_has_every_request_and_begins_at_zero() {
             );
         }
     }
+}
+
+#[test]
+fn the_record_has_the_plan_from_the_first_sample_to_the_last() {
+    let temporary = tempfile::tempdir().expect("a directory");
+    let dir = temporary.path().join("run");
+    let (_, columns) = record(&dir);
+    let manifest = Manifest::read(&dir).unwrap_or_else(|e| panic!("{e}"));
+    let of = |name: &str, parts: &[(&str, &str)]| -> Column {
+        let has = |labels: &Labels| parts.iter().all(|(n, v)| labels.get(n) == Some(v));
+        let mut found = columns.iter().filter(|(l, _)| l.metric_name() == name && has(l));
+        let (_, column) = found.next().unwrap_or_else(|| panic!("no {name} {parts:?}"));
+        assert!(found.next().is_none(), "one {name} {parts:?}");
+        column.clone()
+    };
+    let run = of("load_run_info", &[("load_scenario", "t"), ("load_shard", "0/1")]);
+    let first = run.times[0];
+    assert!(first < manifest.phases[0].start_ms);
+    for (phase, warmup) in [("warm", "true"), ("main", "false")] {
+        let info = of("load_phase_info", &[("load_phase", phase), ("warmup", warmup)]);
+        assert_eq!((info.times[0], info.values[0]), (first, 1.0));
+        let noted = manifest.phase(phase).expect("it ran");
+        let seconds = |ms: i64| ms as f64 / 1e3;
+        let start = of("load_phase_start_time_seconds", &[("load_phase", phase)]);
+        assert_eq!((start.values[0], start.values.last()), (0.0, Some(&seconds(noted.start_ms))));
+        let end = of("load_phase_end_time_seconds", &[("load_phase", phase)]);
+        let end_ms = noted.end_ms.expect("it ended");
+        assert_eq!((end.values[0], end.values.last()), (0.0, Some(&seconds(end_ms))));
+        // At every instant one outcome holds; first it is planned, at last finished.
+        let outcomes = ["planned", "running", "finished", "cut_short"]
+            .map(|o| of("load_phase_outcome", &[("load_phase", phase), ("outcome", o)]));
+        for i in 0..outcomes[0].values.len() {
+            assert_eq!(outcomes.iter().map(|c| c.values[i]).sum::<f64>(), 1.0);
+        }
+        assert_eq!((outcomes[0].values[0], outcomes[2].values.last()), (1.0, Some(&1.0)));
+        assert!(of("load_phase_planned_seconds", &[("load_phase", phase)]).values[0] > 0.0);
+    }
+    assert_eq!(of("load_run_outcome", &[("outcome", "running")]).values.last(), Some(&0.0));
+    assert_eq!(of("load_run_outcome", &[("outcome", "finished")]).values.last(), Some(&1.0));
+    // Every series of the generator says which run it is of.
+    let id = columns[0].0.get("load_run").expect("an id").to_owned();
+    let others = columns.iter().filter(|(l, _)| l.get("load_run") != Some(&id));
+    assert_eq!(others.map(|(l, _)| l.to_string()).collect::<Vec<_>>(), Vec::<String>::new());
 }

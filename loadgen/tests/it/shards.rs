@@ -70,7 +70,7 @@ fn totals(run: &Run) -> BTreeMap<String, f64> {
         let mut column = Column::default();
         series.read(i64::MIN, i64::MAX, &mut column).expect("readable");
         let mut labels = series.labels().to_builder();
-        labels.del("instance").del("server_port");
+        labels.del("instance").del("server_port").del("load_run");
         let name = series.labels().metric_name().to_owned();
         let last = match column.histograms.last() {
             Some(h) => h.count,

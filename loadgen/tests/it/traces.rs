@@ -203,5 +203,5 @@ fn a_span_that_the_end_cuts_short_says_so() {
     run_with(&server, text, |o| trace(o, Protocol::HttpProtobuf, &receiver, 1.0));
     let spans = spans(&receiver);
     assert_eq!(spans.len(), 2);
-    assert!(spans.iter().all(|s| attributes(s)["error.type"] == "interrupted"), "{spans:?}");
+    assert!(spans.iter().all(|s| attributes(s)["error.type"] == "unfinished"), "{spans:?}");
 }

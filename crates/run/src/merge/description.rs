@@ -25,6 +25,7 @@ pub(super) fn merged(runs: &[Run]) -> Result<(Manifest, Vec<String>), MergeError
         return Err(MergeError::Mismatch { path: std::path::PathBuf::new(), what });
     };
     let mut out = Manifest::new(first.scenario.clone(), first.start_ms);
+    out.id = first.id.as_ref().map(|id| format!("{id}-merged"));
     out.mode.clone_from(&first.mode);
     out.target.clone_from(&first.target);
     out.seed = first.seed;

@@ -61,7 +61,7 @@ pub(super) fn copy(labels: &Labels, column: &Column, store: &mut Store) -> Resul
 
 /// Calls `visit` at each time of any list, ascending, with where each list stands then: the index of its
 /// latest time so far.
-fn walk(
+pub(super) fn walk(
     times: &[&[i64]],
     mut visit: impl FnMut(i64, &[Option<usize>]) -> Result<(), ImportError>,
 ) -> Result<(), ImportError> {

@@ -28,6 +28,7 @@ fn shard(dir: &Path, index: u32, first_s: i64, seconds: i64) -> PathBuf {
     let dir = dir.join(format!("shard-{index}"));
     let mut manifest = Manifest::new("t", START_MS + first_s * 1000);
     manifest.seed = Some(1);
+    manifest.id = Some(format!("run-{index}"));
     manifest.shard = Some(Shard { index, count: 3 });
     let recorder = Recorder::create(&dir, manifest, &RecorderOptions::default()).expect("created");
     let phase_start = START_MS + first_s * 1000;
@@ -36,9 +37,21 @@ fn shard(dir: &Path, index: u32, first_s: i64, seconds: i64) -> PathBuf {
     for s in 0..=seconds {
         let t_ms = phase_start + s * 1000 + i64::from(index);
         let row = |name, value| Row::new(labels(name, "loadgen", &instance), t_ms, value);
+        let outcome = |name: &str, holds: bool| {
+            let mut labels = labels("load_phase_outcome", "loadgen", &instance).to_builder();
+            labels.set("outcome", name).set("load_run", &format!("run-{index}"));
+            Row::float(labels.build(), t_ms, f64::from(u8::from(holds)))
+        };
         let rows = vec![
             row("load_iterations_total", RowValue::Float((s * 10) as f64)),
             row("load_users", RowValue::Float(f64::from(index + 1))),
+            row("load_phase_start_time_seconds", RowValue::Float((first_s + 1) as f64)),
+            row(
+                "load_phase_end_time_seconds",
+                RowValue::Float(if s == seconds { (first_s + s) as f64 } else { 0.0 }),
+            ),
+            outcome("running", s < seconds),
+            outcome(if index == 0 { "finished" } else { "cut_short" }, s == seconds),
             row("load_request_latency_seconds", histogram(s as u64 * 5)),
             Row::float(labels("up", "demo", "d"), t_ms, f64::from(index)),
         ];
@@ -83,6 +96,19 @@ fn sums_are_the_sums_of_the_parts_at_every_instant() {
     let latency = &read(&run, "load_request_latency_seconds")[0].1;
     let last = latency.histograms.last().expect("a histogram");
     assert_eq!((last.count, last.sum, last.positive_buckets.as_slice()), (170.0, 255.0, &[170.0][..]));
+    // The plan: the earliest start, the latest end once all have ended, the worst outcome.
+    let plan = |name: &str| read(&run, name).remove(0).1;
+    assert!(plan("load_phase_start_time_seconds").values.iter().all(|v| *v == 1.0));
+    let ends = plan("load_phase_end_time_seconds");
+    assert_eq!((at(&ends, START_MS + 29_500), ends.values.last()), (Some(0.0), Some(&30.0)));
+    let outcomes = read(&run, "load_phase_outcome");
+    assert!(outcomes.iter().all(|(labels, _)| labels.get("load_run") == Some("run-0-merged")));
+    let last: Vec<_> = outcomes
+        .iter()
+        .filter(|(_, c)| c.values.last() == Some(&1.0))
+        .map(|(labels, _)| labels.get("outcome").unwrap_or_default())
+        .collect();
+    assert_eq!(last, ["cut_short"]);
     // What both scraped is there once, as the first had it.
     let scraped = read(&run, "up");
     assert_eq!((scraped.len(), scraped[0].1.values.iter().sum::<f64>()), (1, 0.0));

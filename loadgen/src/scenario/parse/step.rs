@@ -165,6 +165,7 @@ impl<'d> Parser<'d> {
             method: method.to_string(),
             status: 200,
             is_stream: stream.is_some() || operation.is_some(),
+            has_checks: false,
             operation: operation.unwrap_or("chat"),
         });
         let mut headers = self.headers(map.get("headers"));
@@ -177,6 +178,9 @@ impl<'d> Parser<'d> {
         let redirects = map.get("redirects").and_then(|n| self.cx.integer(n)).unwrap_or(10);
         let captures = map.get("capture").map(|n| self.captures(n)).unwrap_or_default();
         let (expect, checks) = self.checks(map.get("check"), id);
+        if let Some(name) = self.steps.get_mut(id) {
+            name.has_checks = !checks.is_empty() || !captures.is_empty();
+        }
         let objectives = map.get("objectives").map(|n| self.objectives(n)).unwrap_or_default();
         map.finish(&mut self.cx);
         Some(Step {
