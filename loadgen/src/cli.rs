@@ -22,7 +22,7 @@ pub(crate) mod exit {
     pub(crate) const DONE: u8 = 0;
     pub(crate) const FAILED: u8 = 1;
     pub(crate) const BAD_INPUT: u8 = 2;
-    pub(crate) const UNHEALTHY: u8 = 3;
+    pub(crate) const UNHEALTHY: u8 = 4;
     pub(crate) use loadgen::recorded::INTERRUPTED;
 }
 
@@ -38,7 +38,7 @@ struct Arguments {
 enum Command {
     /// Drive the load, show it, record it
     ///
-    /// Exit codes: 0 done, 1 an alert ended it or it could not go on (a full disk, say), 2 bad input, 3 the target is not
+    /// Exit codes: 0 done, 1 an alert ended it or it could not go on (a full disk, say), 2 bad input, 4 the target is not
     /// healthy, 130 interrupted (the record is whole).
     Run(Box<RunArguments>),
     /// Say what is wrong with scenarios, all of it at once
@@ -116,6 +116,10 @@ pub(crate) struct RunArguments {
     /// Serve the metrics for scraping at ADDRESS/metrics
     #[arg(long, value_name = "ADDRESS")]
     metrics_listen: Option<std::net::SocketAddr>,
+    /// How long a scraped loadgen stays after the run at most: for two of the scrape intervals that it has seen, so that
+    /// the end is on record
+    #[arg(long, value_name = "DURATION", default_value = "2m", value_parser = duration_or_zero_ms)]
+    metrics_linger: i64,
     /// The seed of everything random
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -220,6 +224,11 @@ fn duration_ms(text: &str) -> Result<i64, String> {
         Ok(ms) if ms > 0 => Ok(ms),
         _ => Err("expected a duration above 0, such as 15s".to_owned()),
     }
+}
+
+/// A duration as the user writes it, which may be 0, in milliseconds.
+fn duration_or_zero_ms(text: &str) -> Result<i64, String> {
+    if text == "0" { Ok(0) } else { duration_ms(text) }
 }
 
 /// A time as the user writes it, in milliseconds since the Unix epoch.

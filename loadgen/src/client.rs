@@ -8,6 +8,7 @@ mod arrival;
 pub(crate) mod connect;
 pub(crate) mod connection;
 mod error;
+mod events;
 
 mod http1;
 mod http2;

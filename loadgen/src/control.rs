@@ -2,6 +2,11 @@
 //!
 //! Invariant: a handle never blocks, and steering a run that has ended does nothing.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 /// What a run may be asked to do.
@@ -17,6 +22,7 @@ pub(crate) enum Signal {
 #[derive(Clone, Debug)]
 pub struct Control {
     signals: UnboundedSender<Signal>,
+    stops: Arc<AtomicUsize>,
 }
 
 /// The run's end of its [`Control`]s.
@@ -26,12 +32,19 @@ impl Control {
     /// A handle, and the end that a run listens at.
     pub(crate) fn new() -> (Self, Signals) {
         let (signals, receiver) = unbounded_channel();
-        (Self { signals }, receiver)
+        (Self { signals, stops: Arc::default() }, receiver)
     }
 
     /// Ends the run: requests in flight get a second, the record is completed.
     pub fn stop(&self) {
+        self.stops.fetch_add(1, Ordering::Relaxed);
         let _ = self.signals.send(Signal::Stop);
+    }
+
+    /// How often the run was asked to stop, also after it had ended.
+    #[must_use]
+    pub fn stops(&self) -> usize {
+        self.stops.load(Ordering::Relaxed)
     }
 
     /// Ends the run as [`Control::stop`] does; it then counts as aborted: by an alert, say.

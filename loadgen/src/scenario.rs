@@ -29,9 +29,9 @@ pub use executor::{
     Arrivals, ConstantArrivalRate, ConstantVus, Executor, PerVuIterations, RampingArrivalRate, RampingVus,
     SharedIterations, Stage,
 };
-pub(crate) use flow::{Alternative, Body, Item, Objectives, Step};
+pub(crate) use flow::{Alternative, Body, Item, Objectives, OnFailure, Resend, Step};
 pub use pack::{PACKS, Pack};
-pub(crate) use stream::{StreamEvent, StreamSpec};
+pub(crate) use stream::{StreamEvent, StreamSpec, read_document};
 pub(crate) use template::{RenderError, Text, environment_names};
 pub(crate) use think::Think;
 
@@ -194,6 +194,22 @@ impl Scenario {
     pub fn default_phases(&self) -> Vec<Phase> {
         let mode = self.modes.iter().find(|m| m.name == "default");
         mode.map_or_else(|| self.phases.clone(), |m| m.phases.clone())
+    }
+
+    /// The ids of the steps that every iteration is there for, those of the setup left out.
+    pub(crate) fn flow_steps(&self) -> Vec<usize> {
+        fn collect(items: &[Item], out: &mut Vec<usize>) {
+            for item in items {
+                match item {
+                    Item::Request(step) => out.push(step.id),
+                    Item::OneOf(alternatives) => alternatives.iter().for_each(|a| collect(&a.items, out)),
+                    Item::Think(_) | Item::Set { .. } => {}
+                }
+            }
+        }
+        let mut ids = Vec::new();
+        collect(&self.flow, &mut ids);
+        ids
     }
 
     /// The names of the request steps, in the order of the flow.

@@ -11,6 +11,7 @@ mod text;
 
 use std::time::Duration;
 
+use assay_model::histogram::ExponentialHistogram;
 pub use hgrm::{PercentileFileError, prepare as prepare_hgrm};
 use serde::Serialize;
 
@@ -119,8 +120,10 @@ pub struct StepSummary {
     /// Requests each second.
     pub rate_per_s: f64,
     /// From the first byte sent.
+    #[serde(serialize_with = "null_if_empty")]
     pub duration: Percentiles,
     /// From the scheduled instant.
+    #[serde(serialize_with = "null_if_empty")]
     pub latency: Percentiles,
     /// Failed requests by class.
     pub error_types: Vec<(String, u64)>,
@@ -132,10 +135,10 @@ pub struct StepSummary {
 /// The measures of generations.
 #[derive(Clone, Debug, Serialize)]
 pub struct GenerationSummary {
-    /// From the first byte sent to the first content.
-    pub time_to_first_chunk: Percentiles,
-    /// Between consecutive pieces of content.
-    pub time_per_output_chunk: Percentiles,
+    /// From the first byte sent to the first content; unknown if no content was recognised.
+    pub time_to_first_chunk: Option<Percentiles>,
+    /// Between consecutive pieces of content; unknown if there was none.
+    pub time_per_output_chunk: Option<Percentiles>,
     /// Input tokens that servers counted.
     pub input_tokens: u64,
     /// Output tokens, or pieces of content where the server counts none.
@@ -144,6 +147,8 @@ pub struct GenerationSummary {
     pub output_tokens_per_s: f64,
     /// Whether every server counted its output tokens.
     pub is_counted_by_server: bool,
+    /// Streams that succeeded and in which no content was recognised.
+    pub without_content: u64,
 }
 
 /// A check.
@@ -157,6 +162,11 @@ pub struct CheckSummary {
     pub passed: u64,
     /// Times failed.
     pub failed: u64,
+}
+
+/// A step that made no request has no times, which is not the same as times of zero.
+fn null_if_empty<S: serde::Serializer>(times: &Percentiles, serializer: S) -> Result<S::Ok, S::Error> {
+    Some(times).filter(|t| **t != Percentiles::default()).serialize(serializer)
 }
 
 pub(crate) fn summarise(
@@ -197,7 +207,7 @@ pub(crate) fn summarise(
         checks_failed: checks.iter().map(|c| c.failed).sum(),
         export_failures: facts.export_failures,
         notes: Vec::new(),
-        warnings: warnings(&phases, facts, busiest),
+        warnings: warnings(scenario, &phases, facts, busiest),
         phases,
         capacity: None,
         checks,
@@ -205,13 +215,15 @@ pub(crate) fn summarise(
 }
 
 fn phase(scenario: &Scenario, totals: &PhaseTotals, seconds: f64) -> PhaseSummary {
-    let tally = &totals.tally;
+    let (tally, flow) = (&totals.tally, scenario.flow_steps());
     let steps: Vec<StepSummary> = scenario
         .steps
         .iter()
         .zip(&tally.steps)
         .map(|(name, t)| step(&name.name, t, seconds))
-        .filter(|s| s.requests > 0)
+        .enumerate()
+        .filter(|(id, s)| s.requests > 0 || (tally.iterations > 0 && flow.contains(id)))
+        .map(|(_, s)| s)
         .collect();
     let requests: u64 = steps.iter().map(|s| s.requests).sum();
     let good: u64 = tally.steps.iter().map(|s| s.good).sum();
@@ -247,12 +259,13 @@ fn step(name: &str, tally: &StepTally, seconds: f64) -> StepSummary {
     error_types.sort_by_key(|(_, n)| std::cmp::Reverse(*n));
     let (requests, errors) = tally.counts();
     let generation = tally.stream.as_ref().map(|s| GenerationSummary {
-        time_to_first_chunk: Percentiles::of(&s.first_chunk),
-        time_per_output_chunk: Percentiles::of(&s.per_chunk),
+        time_to_first_chunk: known(&s.first_chunk),
+        time_per_output_chunk: known(&s.per_chunk),
         input_tokens: s.input_tokens.sum() as u64,
         output_tokens: s.output_tokens.sum() as u64,
         output_tokens_per_s: per_second(s.output_tokens.sum(), seconds),
         is_counted_by_server: s.uncounted == 0,
+        without_content: s.without_content,
     });
     StepSummary {
         name: name.to_owned(),
@@ -266,12 +279,17 @@ fn step(name: &str, tally: &StepTally, seconds: f64) -> StepSummary {
     }
 }
 
+/// The percentiles of what was observed, if anything was.
+fn known(h: &ExponentialHistogram) -> Option<Percentiles> {
+    (h.count() > 0).then(|| Percentiles::of(h))
+}
+
 fn per_second(n: f64, seconds: f64) -> f64 {
     if seconds > 0.0 { n / seconds } else { 0.0 }
 }
 
 /// What makes the figures doubtful: the generator was the bottleneck, or lost something.
-fn warnings(phases: &[PhaseSummary], facts: &RunFacts, busiest: f64) -> Vec<String> {
+fn warnings(scenario: &Scenario, phases: &[PhaseSummary], facts: &RunFacts, busiest: f64) -> Vec<String> {
     let mut warnings = Vec::new();
     for p in phases {
         let median = p.steps.iter().max_by_key(|s| s.requests).map_or(0.0, |s| s.latency.p50);
@@ -290,6 +308,8 @@ fn warnings(phases: &[PhaseSummary], facts: &RunFacts, busiest: f64) -> Vec<Stri
             ));
         }
     }
+    warnings.extend(unreached(scenario, phases));
+    warnings.extend(without_content(scenario, phases));
     if busiest > BUSY {
         warnings.push(format!(
             "a worker used {:.0} % of its core: the generator may have been the bottleneck; give it more --workers",
@@ -300,4 +320,40 @@ fn warnings(phases: &[PhaseSummary], facts: &RunFacts, busiest: f64) -> Vec<Stri
         warnings.push(format!("{} exports of measurements failed", facts.export_failures));
     }
     warnings
+}
+
+/// Steps of the flow that no iteration came to.
+fn unreached(scenario: &Scenario, phases: &[PhaseSummary]) -> Vec<String> {
+    let ran = phases.iter().any(|p| p.iterations > 0);
+    let names = scenario.flow_steps().into_iter().filter_map(|id| scenario.steps.get(id));
+    let requests = |name: &str| requests_of(phases, name);
+    names
+        .filter(|step| ran && requests(&step.name) == 0)
+        .map(|step| {
+            format!(
+                "{}: no iteration came to this step; a failed step ends its iteration, unless on_failure: continue is set",
+                step.name
+            )
+        })
+        .collect()
+}
+
+fn requests_of(phases: &[PhaseSummary], step: &str) -> u64 {
+    phases.iter().flat_map(|p| &p.steps).filter(|s| s.name == step).map(|s| s.requests).sum()
+}
+
+/// Steps whose streams had no content that was recognised.
+fn without_content(scenario: &Scenario, phases: &[PhaseSummary]) -> Vec<String> {
+    let count = |name: &str| -> u64 {
+        let steps = phases.iter().flat_map(|p| &p.steps).filter(|s| s.name == name);
+        steps.filter_map(|s| s.generation.as_ref()).map(|g| g.without_content).sum()
+    };
+    let names = scenario.step_names().map(|name| (name, count(name))).filter(|(_, n)| *n > 0);
+    names
+        .map(|(name, n)| {
+            format!(
+                "{name}: no content was recognised in {n} of its streams, so they have no time to the first chunk; name its place, such as stream: {{sse: {{content: $.text}}}}"
+            )
+        })
+        .collect()
 }

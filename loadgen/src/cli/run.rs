@@ -1,6 +1,6 @@
 //! `loadgen run`.
 
-use std::{fmt::Display, io::IsTerminal as _, path::Path, sync::Arc};
+use std::{fmt::Display, io::IsTerminal as _, path::Path, sync::Arc, time::Duration};
 
 use assay_run::{RecordError, Target};
 use loadgen::{
@@ -71,17 +71,27 @@ async fn drive(arguments: &RunArguments) -> Result<u8, Stop> {
     let instance =
         arguments.instance.clone().unwrap_or_else(|| shard_instance(arguments.shard.unwrap_or_default()));
     telemetry::start(arguments, &instance, &mut checked.outputs).map_err(Stop::bad_input)?;
-    if let Some(address) = arguments.metrics_listen {
-        let sink = Exposition::listen(address)
-            .map_err(|e| Stop::bad_input(format!("--metrics-listen {address}: {e}")))?;
-        checked.outputs.sinks.push(Box::new(sink));
-    }
+    let exposition = match arguments.metrics_listen {
+        None => None,
+        Some(address) => {
+            let exposition = Exposition::listen(address)
+                .map_err(|e| Stop::bad_input(format!("--metrics-listen {address}: {e}")))?;
+            checked.outputs.sinks.push(Box::new(exposition.clone()));
+            Some(exposition)
+        }
+    };
     let mut run = match &arguments.record {
         Some(parent) => record(checked, parent, arguments, instance, abort)?,
         None => RecordedRun::unrecorded(checked),
     };
-    run.show(view(arguments, &run.control()));
-    report(run.drive().await, arguments)
+    let control = run.control();
+    run.show(view(arguments, &control));
+    let code = report(run.drive().await, arguments);
+    if let Some(exposition) = exposition {
+        let most = u64::try_from(arguments.metrics_linger).unwrap_or(0);
+        exposition.linger(Duration::from_millis(most), &control).await;
+    }
+    code
 }
 
 /// The options of the run that the arguments ask for.

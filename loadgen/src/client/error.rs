@@ -22,6 +22,9 @@ pub enum ErrorClass {
     Protocol,
     /// The response began and did not end: a body or a stream that was cut.
     CutStream,
+    /// The status is a success and the response reports an error: an event of a stream, or an error object in a JSON
+    /// answer of an OpenAI-compatible step.
+    ReportedError,
     /// A body, an event or a header section beyond the limits.
     TooLarge,
     /// A status that the step does not expect.
@@ -60,6 +63,7 @@ impl fmt::Display for ErrorClass {
             Self::Tls => "tls",
             Self::Protocol => "protocol",
             Self::CutStream => "cut_stream",
+            Self::ReportedError => "reported_error",
             Self::TooLarge => "too_large",
             Self::Status(code) => return write!(f, "{code}"),
             Self::Check => "check",

@@ -71,6 +71,14 @@ impl Http1 {
         Self { transport, request: Vec::new(), unfinished: Vec::new(), is_open: true }
     }
 
+    /// Whether the peer has closed the connection, by asking the socket.
+    pub(super) fn is_closed_by_peer(&self) -> bool {
+        match &self.transport {
+            Transport::Plain(socket) => socket.is_closed_by_peer(),
+            Transport::Tls(stream) => stream.get_ref().0.is_closed_by_peer(),
+        }
+    }
+
     /// Whether the connection can take another request, as far as is known without asking the peer.
     pub(super) fn is_ready(&mut self, cx: &mut Context<'_>) -> bool {
         if self.is_open {

@@ -56,6 +56,14 @@ impl Wire {
         })
     }
 
+    /// Whether the peer has closed the connection, by asking the socket. HTTP/2 says so in frames of its own.
+    pub(super) fn is_closed_by_peer(&self) -> bool {
+        match self {
+            Self::Http1(wire) => wire.is_closed_by_peer(),
+            Self::Http2(_) => false,
+        }
+    }
+
     pub(super) fn is_ready(&mut self, cx: &mut Context<'_>) -> bool {
         match self {
             Self::Http1(wire) => wire.is_ready(cx),

@@ -4,11 +4,12 @@
 use std::time::Instant;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use httparse::Header;
 
 use super::{
-    ErrorClass, Failure, connection::Connection, origin::Origin, outgoing::Outgoing, sse, stamped::Stamps,
+    ErrorClass, Failure, connection::Connection, events::EventReader, origin::Origin, outgoing::Outgoing,
+    sse, stamped::Stamps,
 };
 use crate::timer::Slot;
 
@@ -24,7 +25,7 @@ pub(crate) enum Want {
     Headers,
     /// All of it.
     Body,
-    /// Its headers and server-sent events, where the response says that it has them; otherwise all of it.
+    /// Its headers and its events, if the response says that it has any; otherwise all of it.
     Events,
 }
 
@@ -70,7 +71,11 @@ pub(crate) async fn fetch_reply(
         on_event,
     };
     connection.transfer(request, origin, deadline, &mut receiver).await?;
-    let Receiver { status, headers, kept, .. } = receiver;
+    let Receiver { status, headers, kept, events, on_event, .. } = receiver;
+    if let Some(mut events) = events {
+        let at = connection.stamps().last_read().unwrap_or_else(Instant::now);
+        events.finish(|event| on_event(event, at));
+    }
     connection.served += 1;
     Ok(Reply { status, headers, body: Bytes::from(kept) })
 }
@@ -80,7 +85,7 @@ struct Receiver<'r, H, E> {
     want: Want,
     status: u16,
     headers: HeaderMap,
-    events: Option<sse::Parser>,
+    events: Option<EventReader>,
     kept: Vec<u8>,
     on_head: &'r mut H,
     on_event: &'r mut E,
@@ -101,7 +106,7 @@ impl<H: FnMut(u16), E: FnMut(sse::Event<'_>, Instant)> Intake for Receiver<'_, H
     fn head_map(&mut self, status: u16, headers: HeaderMap) {
         (self.on_head)(status);
         self.status = status;
-        self.events = (self.want == Want::Events && is_event_stream(&headers)).then(sse::Parser::default);
+        self.events = if self.want == Want::Events { EventReader::of(&headers) } else { None };
         self.headers = headers;
     }
 
@@ -109,10 +114,7 @@ impl<H: FnMut(u16), E: FnMut(sse::Event<'_>, Instant)> Intake for Receiver<'_, H
         if let Some(events) = &mut self.events {
             let at = stamps.last_read().unwrap_or_else(Instant::now);
             let on_event = &mut *self.on_event;
-            return events.push(bytes, |event| on_event(event, at)).map_err(|sse::TooLong| {
-                let detail = format!("an event is longer than {} bytes", sse::MAX_EVENT_BYTES);
-                Failure::new(ErrorClass::TooLarge, detail)
-            });
+            return events.push(bytes, |event| on_event(event, at));
         }
         if matches!(self.want, Want::Nothing | Want::Headers) {
             return Ok(());
@@ -137,11 +139,4 @@ fn map_of(headers: &[Header<'_>]) -> HeaderMap {
         }
     }
     map
-}
-
-fn is_event_stream(headers: &HeaderMap) -> bool {
-    headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|v| v.to_str().ok())
-        .is_some_and(|v| v.trim_start().to_ascii_lowercase().starts_with("text/event-stream"))
 }

@@ -96,6 +96,20 @@ impl Stamped {
         }
     }
 
+    /// Whether the peer has closed the connection: its end lies in the socket, read or not by the runtime.
+    pub(super) fn is_closed_by_peer(&self) -> bool {
+        #[cfg(unix)]
+        {
+            use rustix::net::{RecvFlags, recv};
+            match recv(&self.stream, &mut [0u8; 1], RecvFlags::PEEK | RecvFlags::DONTWAIT) {
+                Ok((n, _)) => n == 0,
+                Err(e) => e != rustix::io::Errno::AGAIN,
+            }
+        }
+        #[cfg(not(unix))]
+        false
+    }
+
     /// Receives, and gives when the last byte came.
     #[cfg(target_os = "linux")]
     fn poll_receive(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<Instant>> {

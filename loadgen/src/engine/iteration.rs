@@ -1,6 +1,7 @@
 //! One iteration of one user: the setup where it is due, then the flow.
 //!
-//! Invariant: a failed step ends the iteration; what the iteration measured until then is kept.
+//! Invariant: a failed step ends the iteration unless it says otherwise; what the iteration measured until then is
+//! kept.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +12,7 @@ use std::sync::Arc;
 use super::{request::WorkerCx, user::User};
 use crate::{
     client::ErrorClass,
-    scenario::{Alternative, Item, Scenario, Think},
+    scenario::{Alternative, Item, OnFailure, Scenario, Think},
 };
 
 /// How long a user waits after a failed setup, or where nobody answers, before it tries again: a person would
@@ -100,8 +101,15 @@ async fn items(
                 if ended.status.is_some_and(|s| cx.scenario.renew_on.contains(&s)) {
                     user.is_set_up = cx.scenario.setup.is_empty();
                 }
-                if let Some(error) = ended.error {
-                    return Err(Failed { at: due, class: error, least_pause: least_pause(error) });
+                match (ended.error, step.on_failure) {
+                    (None, _) => {}
+                    (Some(class), OnFailure::EndIteration) => {
+                        return Err(Failed { at: due, class, least_pause: least_pause(class) });
+                    }
+                    (Some(class), OnFailure::Continue) => {
+                        due += least_pause(class);
+                        user.slot.sleep_until(due).await;
+                    }
                 }
             }
             Item::Think(pause) => {

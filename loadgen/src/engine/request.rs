@@ -36,7 +36,7 @@ use crate::{
         reply::{Reply, Want, fetch_reply},
     },
     measure::tally::{Generation, Measured, Outcome, Parts, Tally},
-    scenario::{Scenario, Step},
+    scenario::{Scenario, Step, read_document},
     timer::Timer,
     trace::{RequestSpan, WorkerTracer},
 };
@@ -68,6 +68,13 @@ impl std::fmt::Display for Target {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}{}", self.origin, self.prefix)
     }
+}
+
+/// The tokens that a service counted.
+#[derive(Clone, Copy, Debug, Default)]
+struct Usage {
+    input_tokens: Option<u64>,
+    output_tokens: Option<u64>,
 }
 
 /// How a step ended.
@@ -128,6 +135,8 @@ struct Attempt<'c> {
     written: u64,
     stamps: Option<Rc<crate::client::stamped::Stamps>>,
     stream: Option<Stream<'c>>,
+    /// The tokens that a plain answer counts.
+    usage: Usage,
     judge: Judge<'c>,
     span: Option<RequestSpan>,
     is_recorded: bool,
@@ -147,6 +156,7 @@ impl<'c> Attempt<'c> {
             written: 0,
             stamps: None,
             stream: step.stream.as_ref().map(|spec| Stream::new(spec, step.id)),
+            usage: Usage::default(),
             judge: Judge::new(step),
             span: None,
             is_recorded: false,
@@ -186,13 +196,19 @@ impl<'c> Attempt<'c> {
             && connection.is_ready().await
         {
             let result = self.request_once(user, &mut connection, rendered).await;
-            let is_stale = matches!(&result, Err(f) if f.class == ErrorClass::Reset);
-            if !is_stale {
+            let is_lost = matches!(&result, Err(f) if f.class == ErrorClass::Reset);
+            if !is_lost {
                 return self.give_back(user, rendered, connection, result);
             }
-            // The server closed a kept connection while the request was on its way, which is its right
-            // (RFC 9112, 9.3.1): as a browser would, try once more on a new one.
-            self.sent = None;
+            // The server may close a kept connection at any time (RFC 9112, 9.3.1). If nothing was written it has
+            // seen nothing; otherwise it may have acted on the request, and a second one is a retry, which is
+            // counted, and timed from the first.
+            if connection.stamps().first_write().is_some() {
+                if !self.step.sends_again(&rendered.method) {
+                    return result;
+                }
+                self.cx.tally(|t| t.retry(self.step.id));
+            }
         }
         let (mut connection, times) =
             Connection::open(&rendered.origin, &self.cx.settings, &user.slot).await?;
@@ -232,7 +248,7 @@ impl<'c> Attempt<'c> {
         self.stamps = Some(Rc::clone(connection.stamps()));
         let want = if self.step.stream.is_some() {
             Want::Events
-        } else if self.judge.needs_body() {
+        } else if self.judge.needs_body() || self.step.is_generation {
             Want::Body
         } else if self.judge.needs_headers() {
             Want::Headers
@@ -313,6 +329,10 @@ impl<'c> Attempt<'c> {
             Ok(body) => body,
             Err(failure) => return Some(failure.class),
         };
+        if let Some(class) = self.reported_error(&body) {
+            tracing::debug!(step = self.name(), "status {} with an error: {class}", reply.status);
+            return Some(class);
+        }
         let verdict = self.judge.reply(&reply.headers, &body, took, &user.context);
         self.cx.tally(|t| verdict.checks.iter().for_each(|(check, passed)| t.check(*check, *passed)));
         match &verdict.problem {
@@ -328,18 +348,25 @@ impl<'c> Attempt<'c> {
         verdict.problem.map(|_| ErrorClass::Check)
     }
 
+    /// Why a response of the expected status is a failure by what it carries; takes the tokens of a plain answer.
+    fn reported_error(&mut self, body: &str) -> Option<ErrorClass> {
+        if let Some(class) = self.stream.as_ref().and_then(Stream::failure) {
+            return Some(class);
+        }
+        if body.is_empty() || !(self.step.is_generation || self.step.stream.is_some()) {
+            return None;
+        }
+        let known = read_document(body)?;
+        self.usage = Usage { input_tokens: known.input_tokens, output_tokens: known.output_tokens };
+        known.is_error.then_some(ErrorClass::ReportedError)
+    }
+
     fn record(&mut self, end: Instant, error: Option<ErrorClass>) {
         self.is_recorded = true;
         let sent = self.sent.unwrap_or(self.started);
         let since_sent = |at: Instant| at.saturating_duration_since(sent);
         let (duration, latency) = (since_sent(end), end.saturating_duration_since(self.due));
-        let generation = self.stream.as_ref().map(|s| Generation {
-            duration: s.last.map_or(duration, since_sent),
-            first_chunk: s.first.map(since_sent),
-            input_tokens: s.input_tokens,
-            output_tokens: s.output_tokens.unwrap_or(s.chunks),
-            is_counted: s.output_tokens.is_some(),
-        });
+        let generation = self.generation(duration, since_sent);
         self.trace_end(end, error, generation.as_ref());
         let objectives = &self.step.objectives;
         let within = |limit: Option<Duration>, took: Option<Duration>| {
@@ -362,6 +389,30 @@ impl<'c> Attempt<'c> {
             generation,
         };
         self.cx.tally(|t| t.request(&measured));
+    }
+
+    fn generation(&self, duration: Duration, since_sent: impl Fn(Instant) -> Duration) -> Option<Generation> {
+        let stream = self.stream.as_ref().filter(|s| s.has_events());
+        let Usage { input_tokens, output_tokens } = self.usage;
+        match stream {
+            Some(s) => Some(Generation {
+                duration: s.last.map_or(duration, &since_sent),
+                first_chunk: s.first.map(&since_sent),
+                input_tokens: s.input_tokens,
+                output_tokens: s.output_tokens.or((s.chunks > 0).then_some(s.chunks)),
+                is_counted: s.output_tokens.is_some(),
+                is_stream: true,
+            }),
+            None if self.step.is_generation || self.step.stream.is_some() => Some(Generation {
+                duration,
+                first_chunk: None,
+                input_tokens,
+                output_tokens,
+                is_counted: output_tokens.is_some(),
+                is_stream: false,
+            }),
+            None => None,
+        }
     }
 
     fn name(&self) -> &str {

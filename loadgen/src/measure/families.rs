@@ -63,6 +63,7 @@ fn foreseen(step: &StepName) -> Vec<Outcome> {
     }
     if step.is_stream {
         with_response(ErrorClass::CutStream);
+        with_response(ErrorClass::ReportedError);
     }
     outcomes
 }

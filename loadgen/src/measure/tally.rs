@@ -76,10 +76,12 @@ pub(crate) struct Generation {
     pub(crate) duration: Duration,
     pub(crate) first_chunk: Option<Duration>,
     pub(crate) input_tokens: Option<u64>,
-    /// As the server counts them, else the chunks.
-    pub(crate) output_tokens: u64,
+    /// As the server counts them, else the chunks; unknown if there was neither.
+    pub(crate) output_tokens: Option<u64>,
     /// Whether the server counted the output tokens.
     pub(crate) is_counted: bool,
+    /// Whether it came in events.
+    pub(crate) is_stream: bool,
 }
 
 /// A histogram with the buckets that measuring needs.
@@ -133,6 +135,8 @@ pub(crate) struct StreamTally {
     pub(crate) output_tokens: ExponentialHistogram,
     /// Generations whose output tokens are chunks that were counted here.
     pub(crate) uncounted: u64,
+    /// Streams that succeeded and in which no content was recognised.
+    pub(crate) without_content: u64,
 }
 
 impl Tally {
@@ -306,6 +310,7 @@ impl StreamTally {
             input_tokens: histogram(),
             output_tokens: histogram(),
             uncounted: 0,
+            without_content: 0,
         }
     }
 
@@ -317,10 +322,12 @@ impl StreamTally {
         if let Some(tokens) = generation.input_tokens {
             self.input_tokens.record(tokens as f64);
         }
-        if error.is_none() || generation.output_tokens > 0 {
-            self.output_tokens.record(generation.output_tokens as f64);
+        if let Some(tokens) = generation.output_tokens {
+            self.output_tokens.record(tokens as f64);
             self.uncounted += u64::from(!generation.is_counted);
         }
+        self.without_content +=
+            u64::from(generation.is_stream && generation.first_chunk.is_none() && error.is_none());
     }
 
     /// The durations of generations that ended one way, made if they are new.
@@ -344,6 +351,7 @@ impl StreamTally {
         self.input_tokens.merge(&other.input_tokens);
         self.output_tokens.merge(&other.output_tokens);
         self.uncounted += other.uncounted;
+        self.without_content += other.without_content;
     }
 
     fn clear(&mut self) {
@@ -352,7 +360,7 @@ impl StreamTally {
         self.per_chunk.clear();
         self.input_tokens.clear();
         self.output_tokens.clear();
-        self.uncounted = 0;
+        (self.uncounted, self.without_content) = (0, 0);
     }
 }
 
@@ -371,7 +379,7 @@ mod tests {
             is_good: error.is_none(),
             received: 10,
             sent: 1,
-            generation: Some(Generation { duration, output_tokens: 3, ..Generation::default() }),
+            generation: Some(Generation { duration, output_tokens: Some(3), ..Generation::default() }),
         }
     }
 

@@ -39,11 +39,17 @@ pub(crate) struct Step {
     pub(crate) headers: Vec<(HeaderName, Text)>,
     pub(crate) body: Body,
     pub(crate) stream: Option<StreamSpec>,
+    /// Whether it speaks OpenAI's protocol, so that a plain answer may carry an error and token counts.
+    pub(crate) is_generation: bool,
     pub(crate) expect: Expectation,
     pub(crate) checks: Vec<Check>,
     pub(crate) captures: Vec<Capture>,
     pub(crate) objectives: Objectives,
     pub(crate) timeout: Duration,
+    /// Whether a request that a kept connection lost is sent again.
+    pub(crate) resend: Resend,
+    /// What happens to the iteration when the step fails.
+    pub(crate) on_failure: OnFailure,
     /// How often a failed request is sent again.
     pub(crate) retries: u32,
     /// How many redirects are followed.
@@ -51,6 +57,15 @@ pub(crate) struct Step {
 }
 
 impl Step {
+    /// Whether a request of this method is sent again after a kept connection lost it.
+    pub(crate) fn sends_again(&self, method: &Method) -> bool {
+        match self.resend {
+            Resend::IfIdempotent => method.is_idempotent(),
+            Resend::Always => true,
+            Resend::Never => false,
+        }
+    }
+
     /// Whether the request is the same each time.
     pub(crate) fn is_fixed(&self) -> bool {
         let literal = |t: &Text| t.literal().is_some();
@@ -59,6 +74,27 @@ impl Step {
             && self.headers.iter().all(|(_, t)| literal(t))
             && matches!(self.body, Body::Fixed(_))
     }
+}
+
+/// Whether a request is sent again that was written on a kept connection, which was then closed before a byte of the
+/// response: the server may have acted on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Resend {
+    /// If its method is idempotent (RFC 9110, 9.2.2).
+    IfIdempotent,
+    /// Whatever its method.
+    Always,
+    /// In no case.
+    Never,
+}
+
+/// What happens to an iteration when a step of it fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OnFailure {
+    /// It ends: what follows would send nonsense.
+    EndIteration,
+    /// It continues, as in k6.
+    Continue,
 }
 
 /// What a request must keep to count as good.

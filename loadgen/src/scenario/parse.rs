@@ -16,7 +16,7 @@ use assay_yaml::{Cx, Diagnostics, Document, MapReader, Node};
 use self::names::Names;
 use crate::client::{protocol::Version, proxy::Proxy, tls::TlsFiles};
 
-use super::{CheckName, DataSet, Mode, Phase, Scenario, StepName, Text, UserKind};
+use super::{CheckName, DataSet, Mode, OnFailure, Phase, Scenario, StepName, Text, UserKind};
 
 /// How long a request may take where the scenario does not say.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -31,6 +31,7 @@ pub(super) struct Parser<'d> {
     steps: Vec<StepName>,
     checks: Vec<CheckName>,
     timeout: Duration,
+    on_failure: OnFailure,
     headers: Vec<(String, &'d Node)>,
     read: ReadFile<'d>,
 }
@@ -47,6 +48,7 @@ pub(super) fn scenario<'d>(
         steps: Vec::new(),
         checks: Vec::new(),
         timeout: DEFAULT_TIMEOUT,
+        on_failure: OnFailure::EndIteration,
         headers: Vec::new(),
         read,
     };
@@ -66,6 +68,9 @@ impl<'d> Parser<'d> {
         let health = map.get("health").and_then(|n| self.cx.string(n));
         if let Some(timeout) = map.get("timeout").and_then(|n| self.duration(n)) {
             self.timeout = timeout;
+        }
+        if let Some(on_failure) = map.get("on_failure").and_then(|n| self.on_failure(n)) {
+            self.on_failure = on_failure;
         }
         if let Some(headers) = map.get("headers") {
             self.headers = self.pairs(headers, "the headers of all requests");

@@ -1,27 +1,31 @@
-//! What the events of a stream mean: content, token counts, the end.
+//! What the events of a stream mean: content, token counts, an error, the end.
 //!
-//! Invariant: an event is content exactly where it carries a non-empty piece of the answer, reasoning among
-//! it; the terminator and bare metadata are not.
+//! Invariant: an event is content exactly if it carries a non-empty piece of the answer, reasoning and tool calls among
+//! it; the terminator, keep-alives and bare metadata are not.
 
 mod known;
 
-use std::sync::LazyLock;
-
 use serde_json::Value;
+
+pub(crate) use known::read as read_document;
 
 use super::jsonpath::JsonPath;
 
 /// How to read a stream's events.
 #[derive(Clone, Debug)]
 pub(crate) struct StreamSpec {
-    /// Where content is; the usual places where none is given.
-    pub(crate) content: Option<JsonPath>,
-    /// Where the number of output tokens is; the usual places where none is given.
+    /// Where content is, any of these; the usual places if none is given.
+    pub(crate) content: Vec<JsonPath>,
+    /// Where the number of output tokens is; the usual places if none is given.
     pub(crate) output_tokens: Option<JsonPath>,
-    /// Where the number of input tokens is; the usual places where none is given.
+    /// Where the number of input tokens is; the usual places if none is given.
     pub(crate) input_tokens: Option<JsonPath>,
+    /// The names of the events that may be content; all but keep-alives and the like if none is given.
+    pub(crate) events: Vec<String>,
     /// The data that ends the stream.
     pub(crate) done: String,
+    /// Whether a stream without its end is a failure.
+    pub(crate) require_done: bool,
 }
 
 /// What one event says.
@@ -30,71 +34,104 @@ pub(crate) struct StreamEvent {
     pub(crate) is_content: bool,
     pub(crate) input_tokens: Option<u64>,
     pub(crate) output_tokens: Option<u64>,
-    /// The data as JSON, where it is and was asked for.
+    pub(crate) is_error: bool,
+    pub(crate) is_end: bool,
+    /// The data as JSON, if it is and was asked for.
     pub(crate) json: Option<Value>,
 }
 
-fn paths<const N: usize>(texts: [&str; N]) -> Vec<JsonPath> {
-    texts.iter().filter_map(|t| JsonPath::parse(t).ok()).collect()
-}
-
-/// OpenAI's chat and completions chunks, then what smaller services send.
-static CONTENT: LazyLock<Vec<JsonPath>> = LazyLock::new(|| {
-    paths([
-        "$.choices[0].delta.content",
-        "$.choices[0].delta.reasoning_content",
-        "$.choices[0].delta.reasoning",
-        "$.choices[0].text",
-        "$.delta",
-        "$.token",
-        "$.text",
-        "$.content",
-    ])
-});
-static OUTPUT: LazyLock<Vec<JsonPath>> =
-    LazyLock::new(|| paths(["$.usage.completion_tokens", "$.usage.output_tokens"]));
-static INPUT: LazyLock<Vec<JsonPath>> =
-    LazyLock::new(|| paths(["$.usage.prompt_tokens", "$.usage.input_tokens"]));
+/// Names of events that are not pieces of an answer, whatever they carry.
+const NO_CONTENT: [&str; 14] = [
+    "ping",
+    "keepalive",
+    "keep-alive",
+    "keep_alive",
+    "heartbeat",
+    "sources",
+    "citations",
+    "metadata",
+    "usage",
+    "status",
+    "progress",
+    "error",
+    "done",
+    "end",
+];
+/// The name that an event without one has (WHATWG HTML, 9.2).
+const UNNAMED: &str = "message";
 
 impl Default for StreamSpec {
     fn default() -> Self {
-        Self { content: None, output_tokens: None, input_tokens: None, done: "[DONE]".to_owned() }
+        Self {
+            content: Vec::new(),
+            output_tokens: None,
+            input_tokens: None,
+            events: Vec::new(),
+            done: "[DONE]".to_owned(),
+            require_done: false,
+        }
     }
 }
 
 impl StreamSpec {
-    /// Reads an event's data; without `needs_json`, its tree is built only where nothing else will do.
-    pub(crate) fn read(&self, data: &str, needs_json: bool) -> StreamEvent {
-        if data == self.done || data.is_empty() {
-            return StreamEvent::default();
+    /// Reads an event; a tree of its data is built only if `needs_json`, or a place was given.
+    pub(crate) fn read(&self, name: &str, data: &str, needs_json: bool) -> StreamEvent {
+        if data == self.done {
+            return StreamEvent { is_end: true, ..StreamEvent::default() };
         }
-        let is_usual = self.content.is_none() && self.output_tokens.is_none() && self.input_tokens.is_none();
-        if is_usual
-            && !needs_json
-            && let Some(known::Known { is_content, input_tokens, output_tokens }) = known::read(data)
-        {
-            return StreamEvent { is_content, input_tokens, output_tokens, json: None };
+        let mut event = StreamEvent { is_error: name == "error", ..StreamEvent::default() };
+        if data.is_empty() {
+            return event;
         }
-        let Ok(json) = serde_json::from_str::<Value>(data) else {
-            return StreamEvent { is_content: self.content.is_none(), ..StreamEvent::default() };
+        let is_named_content = match name {
+            "" => self.events.is_empty() || self.events.iter().any(|e| e == UNNAMED),
+            name if self.events.is_empty() => !NO_CONTENT.contains(&name),
+            name => self.events.iter().any(|e| e == name),
         };
-        let is_text = |p: &JsonPath| p.find(&json).and_then(Value::as_str).is_some_and(|t| !t.is_empty());
-        let is_content = match (&self.content, &json) {
-            (Some(path), _) => is_text(path),
-            (None, Value::Object(_)) => CONTENT.iter().any(is_text),
-            // A stream of bare JSON texts or numbers is a stream of tokens.
-            (None, other) => !other.is_null() && other.as_str() != Some(""),
-        };
-        let number = |own: &Option<JsonPath>, usual: &[JsonPath]| match own {
-            Some(path) => path.find(&json).and_then(Value::as_u64),
-            None => usual.iter().find_map(|p| p.find(&json).and_then(Value::as_u64)),
-        };
-        StreamEvent {
-            is_content,
-            input_tokens: number(&self.input_tokens, &INPUT),
-            output_tokens: number(&self.output_tokens, &OUTPUT),
-            json: Some(json),
+        let known = known::read(data);
+        if let Some(known) = known {
+            event.is_content = known.is_content;
+            (event.input_tokens, event.output_tokens) = (known.input_tokens, known.output_tokens);
+            event.is_error |= known.is_error;
+            event.is_end = known.is_end;
         }
+        let has_places =
+            !self.content.is_empty() || self.output_tokens.is_some() || self.input_tokens.is_some();
+        if known.is_none() || needs_json || has_places {
+            let json = serde_json::from_str::<Value>(data).ok();
+            if known.is_none() {
+                event.is_content = is_bare_token(json.as_ref());
+            }
+            self.read_places(json.as_ref(), &mut event);
+            event.json = json;
+        }
+        event.is_content &= is_named_content && !event.is_error;
+        event
+    }
+
+    /// Looks where the scenario says.
+    fn read_places(&self, json: Option<&Value>, event: &mut StreamEvent) {
+        let find = |path: &JsonPath| json.and_then(|j| path.find(j));
+        if !self.content.is_empty() {
+            event.is_content =
+                self.content.iter().any(|p| find(p).and_then(Value::as_str).is_some_and(|t| !t.is_empty()));
+        }
+        if let Some(path) = &self.output_tokens {
+            event.output_tokens = find(path).and_then(Value::as_u64);
+        }
+        if let Some(path) = &self.input_tokens {
+            event.input_tokens = find(path).and_then(Value::as_u64);
+        }
+    }
+}
+
+/// A stream of plain texts, or of bare JSON texts or numbers, is a stream of tokens.
+fn is_bare_token(json: Option<&Value>) -> bool {
+    match json {
+        None => true,
+        Some(Value::String(text)) => !text.is_empty(),
+        Some(Value::Number(_)) => true,
+        Some(Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_)) => false,
     }
 }
 
@@ -102,81 +139,39 @@ impl StreamSpec {
 mod tests {
     use super::*;
 
-    #[test]
-    fn content_is_what_carries_a_piece_of_the_answer() {
-        let check = |data: &str, want: bool| {
-            for needs_json in [false, true] {
-                let read = StreamSpec::default().read(data, needs_json);
-                assert_eq!(read.is_content, want, "{data}");
-            }
-        };
-        check(r#"{"choices":[{"delta":{"role":"assistant","content":""}}]}"#, false);
-        check(r#"{"choices":[{"delta":{"content":"Hi"}}]}"#, true);
-        check(r#"{"choices":[{"delta":{"reasoning_content":"So"}}]}"#, true);
-        check(r#"{"choices":[],"usage":{"completion_tokens":5}}"#, false);
-        check(r#"{"token":"a"}"#, true);
-        check("[DONE]", false);
-        check("plain text", true);
-        check("42", true);
-        check("", false);
-        let own = StreamSpec { content: JsonPath::parse("$.x.y").ok(), ..StreamSpec::default() };
-        assert!(own.read(r#"{"x":{"y":"z"}}"#, false).is_content);
-        assert!(!own.read(r#"{"token":"z"}"#, false).is_content && !own.read("plain", false).is_content);
+    fn is_content(spec: &StreamSpec, name: &str, data: &str) -> bool {
+        let with_tree = spec.read(name, data, true);
+        let without = StreamEvent { json: None, ..spec.read(name, data, false) };
+        assert_eq!(StreamEvent { json: None, ..with_tree }, without, "{data}");
+        without.is_content
     }
 
     #[test]
-    fn usage_is_found_in_both_spellings() {
-        let read = |d: &str| {
-            let e = StreamSpec::default().read(d, false);
-            (e.input_tokens, e.output_tokens)
-        };
-        assert_eq!(read(r#"{"usage":{"prompt_tokens":7,"completion_tokens":9}}"#), (Some(7), Some(9)));
-        assert_eq!(read(r#"{"usage":{"input_tokens":7,"output_tokens":9}}"#), (Some(7), Some(9)));
-        assert_eq!(read(r#"{"usage":null}"#), (None, None));
-    }
-
-    #[test]
-    fn the_short_way_finds_what_the_tree_has() {
-        // Every value at every place, alone and in pairs, and what is no object at all.
-        let values = [
-            "null",
-            "true",
-            "0",
-            "7",
-            "-1",
-            "1.5",
-            "18446744073709551616",
-            "\"\"",
-            "\"x\"",
-            "\"\\u0000\"",
-            "[]",
-            "[\"x\"]",
-            "[[\"x\"]]",
-            "{}",
-            r#"{"content":"x"}"#,
-            r#"{"delta":"x"}"#,
-            r#"{"text":"x"}"#,
-            r#"[{"text":"x"}]"#,
-            r#"[{"delta":{"reasoning":"x"}},{"text":"y"}]"#,
-            r#"[{}, {"text":"y"}]"#,
-            r#"[{"delta":[["x"]]}]"#,
-            r#"{"completion_tokens":5,"input_tokens":6}"#,
-            r#"{"output_tokens":"5","prompt_tokens":6.0}"#,
-            r#"{"completion_tokens":null,"output_tokens":9}"#,
-        ];
-        let places = ["choices", "delta", "token", "text", "content", "usage", "other"];
-        let mut events: Vec<String> = values.iter().map(|v| format!(" {v}")).collect();
-        for (a, b) in places.iter().flat_map(|a| places.iter().map(move |b| (a, b))) {
-            for (v, w) in values.iter().flat_map(|v| values.iter().map(move |w| (v, w))) {
-                events.push(format!(r#"{{"{a}":{v}, "{b}" : {w}}}"#));
-            }
-        }
+    fn bare_tokens_are_content_and_keep_alives_are_not() {
         let spec = StreamSpec::default();
-        for event in &events {
-            let tree = StreamEvent { json: None, ..spec.read(event, true) };
-            assert_eq!(StreamEvent { json: None, ..spec.read(event, false) }, tree, "{event}");
+        for data in ["plain text", "42", "\"a\""] {
+            assert!(is_content(&spec, "", data), "{data}");
         }
-        let short = events.iter().filter(|e| spec.read(e, false).json.is_none()).count();
-        assert!(short * 5 > events.len() * 4, "the short way was taken for {short} of {}", events.len());
+        for data in ["[DONE]", "", "\"\"", "null", "true", "[1, 2]", "[{\"id\": 1}]"] {
+            assert!(!is_content(&spec, "", data), "{data}");
+        }
+        for name in ["ping", "sources", "heartbeat", "error"] {
+            assert!(!is_content(&spec, name, r#"{"text":"x"}"#), "{name}");
+        }
+        assert!(is_content(&spec, "token", r#"{"text":"x"}"#));
+        assert!(spec.read("error", "no", false).is_error && spec.read("", "[DONE]", false).is_end);
+    }
+
+    #[test]
+    fn places_and_events_can_be_named() {
+        let path = |t: &str| JsonPath::parse(t).expect("a path");
+        let own = StreamSpec { content: vec![path("$.x.y"), path("$.z")], ..StreamSpec::default() };
+        assert!(is_content(&own, "", r#"{"x":{"y":"a"}}"#) && is_content(&own, "", r#"{"z":"a"}"#));
+        assert!(!is_content(&own, "", r#"{"token":"a"}"#) && !is_content(&own, "", "plain"));
+        let named = StreamSpec { events: vec!["answer".to_owned()], ..StreamSpec::default() };
+        assert!(is_content(&named, "answer", r#"{"text":"x"}"#));
+        assert!(!is_content(&named, "", r#"{"text":"x"}"#) && !is_content(&named, "note", "x"));
+        let tokens = StreamSpec { output_tokens: Some(path("$.n")), ..StreamSpec::default() };
+        assert_eq!(tokens.read("", r#"{"n":7,"usage":{"output_tokens":9}}"#, false).output_tokens, Some(7));
     }
 }

@@ -63,8 +63,9 @@ impl Summary {
                 )?;
                 write_times(out, "", width, None, &s.latency, "schedule")?;
                 if let Some(g) = &s.generation {
-                    write_times(out, "", width, None, &g.time_to_first_chunk, "sent to first chunk")?;
-                    write_times(out, "", width, None, &g.time_per_output_chunk, "chunk to chunk")?;
+                    let times = |p: &Option<Percentiles>| p.unwrap_or_default();
+                    write_times(out, "", width, None, &times(&g.time_to_first_chunk), "sent to first chunk")?;
+                    write_times(out, "", width, None, &times(&g.time_per_output_chunk), "chunk to chunk")?;
                     let counted = if g.is_counted_by_server { "" } else { " (chunks counted as tokens)" };
                     writeln!(
                         out,
@@ -103,14 +104,16 @@ fn write_times(
     p: &Percentiles,
     from: &str,
 ) -> std::fmt::Result {
+    let known = *p != Percentiles::default();
+    let time = |s: f64| if known { seconds(s) } else { "–".to_owned() };
     let (requests, errors) = counts.map_or_else(Default::default, |(r, e)| (r.to_string(), e.to_string()));
     writeln!(
         out,
         "  {name:width$} {requests:>9} {errors:>7} {:>9} {:>9} {:>9} {:>9} {:>9}  {from}",
-        seconds(p.p50),
-        seconds(p.p95),
-        seconds(p.p99),
-        seconds(p.p999),
-        seconds(p.max)
+        time(p.p50),
+        time(p.p95),
+        time(p.p99),
+        time(p.p999),
+        time(p.max)
     )
 }

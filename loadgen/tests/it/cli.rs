@@ -78,16 +78,16 @@ fn bad_input_ends_with_2_and_a_place() {
 }
 
 #[test]
-fn an_unhealthy_target_ends_with_3_and_one_line() {
+fn an_unhealthy_target_ends_with_4_and_one_line() {
     let dir = tempfile::tempdir().expect("a directory");
     let scenario = write(dir.path(), SCENARIO);
     let (code, _, err) = run(&["run", &scenario, "--target", "http://127.0.0.1:1", "--record", "never-made"]);
-    assert_eq!((code, err.lines().count()), (3, 1), "{err}");
+    assert_eq!((code, err.lines().count()), (4, 1), "{err}");
     assert!(err.contains("http://127.0.0.1:1 cannot be reached (refused)"), "{err}");
     assert!(!Path::new("never-made").exists());
     let server = Server::start(|_| respond(503, "", "starting"));
     let (code, _, err) = run(&["run", &scenario, "--target", &server.url()]);
-    assert_eq!((code, err.lines().count()), (3, 1), "{err}");
+    assert_eq!((code, err.lines().count()), (4, 1), "{err}");
     assert!(err.contains("/health returned 503; a healthy target returns a status below 400"), "{err}");
 }
 

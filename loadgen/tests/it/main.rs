@@ -4,6 +4,7 @@ mod abort;
 mod breakdown;
 mod capacity;
 mod cli;
+mod counting;
 mod executors;
 mod faults;
 mod flow;

@@ -60,6 +60,8 @@ fn knows(root: &Value, path: &str) -> bool {
 }
 
 fn follow<'s>(root: &'s Value, schema: &'s Value) -> &'s Value {
+    // What may be null is a choice of which the first says what it is otherwise.
+    let schema = schema.get("anyOf").and_then(|choices| choices.get(0)).unwrap_or(schema);
     match schema.get("$ref").and_then(Value::as_str).and_then(|r| r.strip_prefix('#')) {
         Some(pointer) => root.pointer(pointer).expect(pointer),
         None => schema,

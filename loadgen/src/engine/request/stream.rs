@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::WorkerCx;
 use crate::{
-    client::sse::Event,
+    client::{ErrorClass, sse::Event},
     scenario::{StreamEvent, StreamSpec},
 };
 
@@ -17,11 +17,42 @@ pub(super) struct Stream<'s> {
     pub(super) chunks: u64,
     pub(super) input_tokens: Option<u64>,
     pub(super) output_tokens: Option<u64>,
+    has_events: bool,
+    /// Whether an event reported an error.
+    has_error: bool,
+    has_ended: bool,
 }
 
 impl<'s> Stream<'s> {
     pub(super) fn new(spec: &'s StreamSpec, step: usize) -> Self {
-        Self { spec, step, first: None, last: None, chunks: 0, input_tokens: None, output_tokens: None }
+        Self {
+            spec,
+            step,
+            first: None,
+            last: None,
+            chunks: 0,
+            input_tokens: None,
+            output_tokens: None,
+            has_events: false,
+            has_error: false,
+            has_ended: false,
+        }
+    }
+
+    /// Whether there was any event: a response may be a plain answer instead.
+    pub(super) fn has_events(&self) -> bool {
+        self.has_events
+    }
+
+    /// Why the stream is a failure though its status is that of a success.
+    pub(super) fn failure(&self) -> Option<ErrorClass> {
+        if self.has_error {
+            Some(ErrorClass::ReportedError)
+        } else if self.has_events && self.spec.require_done && !self.has_ended {
+            Some(ErrorClass::CutStream)
+        } else {
+            None
+        }
     }
 
     /// Takes an event whose last byte was read `at`; gives its data where that is JSON
@@ -33,8 +64,11 @@ impl<'s> Stream<'s> {
         cx: &WorkerCx,
         needs_json: bool,
     ) -> Option<serde_json::Value> {
-        let StreamEvent { is_content, input_tokens, output_tokens, json } =
-            self.spec.read(event.data, needs_json);
+        let StreamEvent { is_content, input_tokens, output_tokens, is_error, is_end, json } =
+            self.spec.read(event.name, event.data, needs_json);
+        self.has_events = true;
+        self.has_error |= is_error;
+        self.has_ended |= is_end;
         self.input_tokens = input_tokens.or(self.input_tokens);
         self.output_tokens = output_tokens.or(self.output_tokens);
         if is_content {

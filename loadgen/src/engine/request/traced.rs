@@ -82,7 +82,7 @@ impl Attempt<'_> {
             error,
             first_chunk: self.stream.as_ref().and_then(|s| s.first),
             input_tokens: generation.and_then(|g| g.input_tokens),
-            output_tokens: generation.filter(|g| g.is_counted).map(|g| g.output_tokens),
+            output_tokens: generation.filter(|g| g.is_counted).and_then(|g| g.output_tokens),
         });
     }
 }

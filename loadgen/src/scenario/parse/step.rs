@@ -7,7 +7,9 @@ use assay_yaml::{MapReader, Node};
 use http::{HeaderName, HeaderValue, Method};
 
 use super::Parser;
-use crate::scenario::{Alternative, Body, Item, Step, StepName, StreamSpec, Text, Think, jsonpath::JsonPath};
+use crate::scenario::{
+    Alternative, Body, Item, OnFailure, Resend, Step, StepName, StreamSpec, Text, Think, jsonpath::JsonPath,
+};
 
 /// The keys that make an item a request, and their methods.
 const METHODS: [(&str, Method); 7] = [
@@ -174,6 +176,12 @@ impl<'d> Parser<'d> {
         add_default(&mut headers, "content-type", content_type);
         add_default(&mut headers, "accept", stream.as_ref().map(|_| "text/event-stream"));
         let timeout = map.get("timeout").and_then(|n| self.duration(n)).unwrap_or(self.timeout);
+        let resend = match map.get("retry").and_then(|n| self.cx.boolean(n)) {
+            None => Resend::IfIdempotent,
+            Some(true) => Resend::Always,
+            Some(false) => Resend::Never,
+        };
+        let on_failure = map.get("on_failure").and_then(|n| self.on_failure(n)).unwrap_or(self.on_failure);
         let retries = map.get("retries").and_then(|n| self.cx.integer(n)).unwrap_or(0);
         let redirects = map.get("redirects").and_then(|n| self.cx.integer(n)).unwrap_or(10);
         let captures = map.get("capture").map(|n| self.captures(n)).unwrap_or_default();
@@ -191,14 +199,28 @@ impl<'d> Parser<'d> {
             headers,
             body: body.unwrap_or(Body::Fixed(bytes::Bytes::new())),
             stream,
+            is_generation: operation.is_some(),
             expect,
             checks,
             captures,
             objectives,
             timeout,
+            resend,
+            on_failure,
             retries,
             redirects,
         })
+    }
+
+    pub(super) fn on_failure(&mut self, node: &Node) -> Option<OnFailure> {
+        match node.as_str() {
+            Some("end_iteration") => Some(OnFailure::EndIteration),
+            Some("continue") => Some(OnFailure::Continue),
+            _ => {
+                self.cx.error(node, "after a failed step, end_iteration or continue");
+                None
+            }
+        }
     }
 
     fn url(&mut self, node: &Node) -> Option<Text> {
@@ -240,20 +262,26 @@ impl<'d> Parser<'d> {
     }
 
     fn stream(&mut self, node: &'d Node) -> Option<StreamSpec> {
-        if node.as_str() == Some("sse") {
+        if matches!(node.as_str(), Some("sse" | "ndjson")) {
             return Some(StreamSpec::default());
         }
         let Some(mut outer) = node.as_map().and_then(|_| self.cx.map(node, "a stream")) else {
-            self.cx.error(node, "the known kind of stream is sse: write stream: sse");
+            self.cx.error(node, "the known kinds of streams are sse and ndjson: write stream: sse");
             return None;
         };
-        let inner = outer.require(&mut self.cx, "sse");
+        let (sse, ndjson) = (outer.get("sse"), outer.get("ndjson"));
         outer.finish(&mut self.cx);
-        let mut map = self.cx.map(inner?, "how to read the events")?;
+        let Some(inner) = sse.or(ndjson) else {
+            self.cx.error(node, "a stream is sse or ndjson: write stream: {sse: {content: $.text}}");
+            return None;
+        };
+        let mut map = self.cx.map(inner, "how to read the events")?;
         let mut spec = StreamSpec {
-            content: map.get("content").and_then(|n| self.json_path(n)),
+            content: map.get("content").map(|n| self.one_or_more(n, Self::json_path)).unwrap_or_default(),
             output_tokens: map.get("output_tokens").and_then(|n| self.json_path(n)),
             input_tokens: map.get("input_tokens").and_then(|n| self.json_path(n)),
+            events: map.get("events").map(|n| self.one_or_more(n, |p, n| p.cx.string(n))).unwrap_or_default(),
+            require_done: map.get("require_done").and_then(|n| self.cx.boolean(n)).unwrap_or(false),
             ..StreamSpec::default()
         };
         if let Some(done) = map.get("done").and_then(|n| self.cx.string(n)) {
@@ -261,6 +289,12 @@ impl<'d> Parser<'d> {
         }
         map.finish(&mut self.cx);
         Some(spec)
+    }
+
+    /// A value, or a list of them.
+    fn one_or_more<T>(&mut self, node: &Node, read: impl Fn(&mut Self, &Node) -> Option<T>) -> Vec<T> {
+        let single = std::slice::from_ref(node);
+        node.as_seq().unwrap_or(single).iter().filter_map(|n| read(self, n)).collect()
     }
 
     pub(super) fn json_path(&mut self, node: &Node) -> Option<JsonPath> {
@@ -287,7 +321,9 @@ impl KnownKeys for MapReader<'_> {
             "check",
             "capture",
             "timeout",
+            "retry",
             "retries",
+            "on_failure",
             "redirects",
             "objectives",
             "think",
