@@ -65,6 +65,9 @@ impl Args {
             }
         }
         let collectors = collectors(matches, &mut problems);
+        for entry in collector::REGISTRY.iter().filter(|entry| collectors.contains(entry.name)) {
+            problems.extend((entry.check)(&settings).err());
+        }
         let text = |name: &str| text(matches, name);
         let number = |name: &str, problems: &mut Vec<String>| {
             text(name).parse().unwrap_or_else(|_| {

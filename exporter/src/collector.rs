@@ -30,6 +30,8 @@ pub struct Entry {
     pub flags: &'static [Flag],
     /// Where it runs.
     pub runs: Runs,
+    /// What is wrong with the values of its switches, where they name files, a problem a line.
+    pub check: fn(&Settings) -> Result<(), String>,
     /// Makes it.
     pub build: fn(&Settings) -> Box<dyn Collector>,
 }
@@ -47,7 +49,7 @@ pub enum Runs {
 
 impl Entry {
     const fn on(name: &'static str, about: &'static str, build: fn(&Settings) -> Box<dyn Collector>) -> Self {
-        Self { name, default_on: true, about, flags: &[], runs: Runs::Here, build }
+        Self { name, default_on: true, about, flags: &[], runs: Runs::Here, check: |_| Ok(()), build }
     }
 
     const fn off(
@@ -60,6 +62,10 @@ impl Entry {
 
     const fn flags(self, flags: &'static [Flag]) -> Self {
         Self { flags, ..self }
+    }
+
+    const fn check(self, check: fn(&Settings) -> Result<(), String>) -> Self {
+        Self { check, ..self }
     }
 
     const fn runs(self, runs: Runs) -> Self {
@@ -85,6 +91,7 @@ collectors!(
     buddyinfo,
     cgroups,
     conntrack,
+    containers,
     cpu,
     cpu_vulnerabilities,
     cpufreq,
@@ -98,6 +105,7 @@ collectors!(
     filefd,
     filesystem,
     gpu,
+    groups,
     hwmon,
     infiniband,
     interrupts,

@@ -20,6 +20,7 @@ pub mod collector;
 mod exporter;
 mod families;
 mod filter;
+mod groups;
 pub mod host;
 mod options;
 mod own;

@@ -1,128 +1,238 @@
 //! GPU metrics, from a library that answers as NVML does. It is compiled by the test, with `cc`.
+//!
+//! `UPDATE_GOLDEN=1 cargo test -p exporter --test gpu` writes `tests/golden/gpu.txt` again.
 
 #![allow(clippy::unwrap_used)]
 
 use std::{
+    fs,
     path::{Path, PathBuf},
     process::Command,
     time::{Duration, Instant},
 };
 
-use assay_model::expo::{MetricFamily, write_text};
-use exporter::{Exporter, Options, Settings};
+use assay_model::expo::write_text;
+use exporter::{Exporter, Options, Selection, Settings};
 
-fn fake_nvml(directory: &Path) -> PathBuf {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/fake_nvml.c");
-    let library = directory.join("libnvidia-ml.so.1");
-    let compiled = Command::new("cc")
-        .args(["-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-Wno-stringop-truncation", "-o"])
-        .args([&library, &source])
-        .status()
-        .expect("cc runs: a C compiler is needed to build this project");
-    assert!(compiled.success());
-    library
+/// The library in a folder of its own, whose files say what it does.
+struct Fake {
+    directory: tempfile::TempDir,
 }
 
-fn exporter(library: &Path) -> Exporter {
-    Exporter::new(Options {
-        collectors: ["gpu"].into(),
-        own_metrics: false,
-        settings: Settings::default().with("collector.gpu.nvml-library", &library.to_string_lossy()).unwrap(),
-        ..Options::default()
-    })
+impl Fake {
+    fn new() -> Self {
+        let fake = Self { directory: tempfile::tempdir().unwrap() };
+        fake.compile();
+        fake
+    }
+
+    fn library(&self) -> PathBuf {
+        self.directory.path().join("libnvidia-ml.so.1")
+    }
+
+    fn compile(&self) {
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/fake_nvml.c");
+        let compiled = Command::new("cc")
+            .args(["-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-Wno-stringop-truncation", "-o"])
+            .args([&self.library(), &source])
+            .arg("-ldl")
+            .status()
+            .expect("cc runs: a C compiler is needed to build this project");
+        assert!(compiled.success());
+    }
+
+    fn set(&self, name: &str, text: &str) {
+        // Whole at once: the library may be reading.
+        let path = self.directory.path().join("new");
+        fs::write(&path, text).unwrap();
+        fs::rename(path, self.directory.path().join(name)).unwrap();
+    }
+
+    fn clear(&self, name: &str) {
+        fs::remove_file(self.directory.path().join(name)).unwrap();
+    }
+
+    fn exporter(&self, more: &[(&str, &str)]) -> Exporter {
+        let mut settings = Settings::default();
+        settings.set("collector.gpu.nvml-library", &[&self.library().to_string_lossy()]).unwrap();
+        settings.set("collector.gpu.retry-interval", &["1ms"]).unwrap();
+        for (name, value) in more {
+            settings.set(name, &[value]).unwrap();
+        }
+        Exporter::new(Options {
+            collectors: ["gpu"].into(),
+            own_metrics: false,
+            settings,
+            ..Options::default()
+        })
+    }
 }
 
-/// Samples with labels that matter here: `name{gpu} value`.
-fn samples(families: &[MetricFamily]) -> Vec<String> {
+/// The samples, without what differs between machines and runs.
+fn samples(exporter: &Exporter) -> Vec<String> {
     let mut text = String::new();
-    write_text(&mut text, families);
-    text.lines()
-        .filter(|line| line.starts_with("DCGM") || line.starts_with("exporter_gpu"))
+    write_text(&mut text, &exporter.gather());
+    let exe = std::env::current_exe().unwrap();
+    let name = exe.file_name().unwrap().to_string_lossy().into_owned();
+    let lines = text.lines().filter(|line| !line.starts_with('#') && !line.contains("_duration_seconds"));
+    lines
         .map(|line| {
-            let (name, rest) = line.split_once('{').unwrap();
-            let (labels, value) = rest.rsplit_once("} ").unwrap();
-            let gpu = labels.split(",gpu=\"").nth(1).unwrap().split('"').next().unwrap();
-            let xid = labels.split("xid=\"").nth(1).map(|l| format!(" xid={}", l.trim_end_matches('"')));
-            format!("{name} {gpu}{} {value}", xid.unwrap_or_default())
+            let mut line = line.replace(&name, "THIS-TEST");
+            if let Some((before, after)) = line.split_once("Hostname=\"") {
+                line = format!("{before}Hostname=\"HOST{}", &after[after.find('"').unwrap()..]);
+            }
+            line
         })
         .collect()
 }
 
 /// Scrapes until `enough`, because two threads read GPUs between scrapes.
-fn scrape_until(exporter: &Exporter, enough: impl Fn(&[String]) -> bool) -> Vec<String> {
+fn scrape_until(exporter: &Exporter, what: &str, enough: impl Fn(&[String]) -> bool) -> Vec<String> {
     let start = Instant::now();
     loop {
-        let samples = samples(&exporter.gather());
+        let samples = samples(exporter);
         if enough(&samples) {
             return samples;
         }
-        assert!(start.elapsed() < Duration::from_secs(60), "not in time: {samples:#?}");
+        assert!(start.elapsed() < Duration::from_secs(120), "{what}: {samples:#?}");
         std::thread::sleep(Duration::from_millis(5));
     }
 }
 
+/// Whether there is a sample of that name with those parts.
+fn has(samples: &[String], name: &str, parts: &[&str]) -> bool {
+    samples.iter().any(|line| {
+        let is_it = line.split(['{', ' ']).next() == Some(name);
+        is_it && parts.iter().all(|part| line.contains(part))
+    })
+}
+
+const XIDS: &str = "exporter_gpu_xid_errors_total";
+
 #[test]
 fn gpus_are_shown_under_dcgm_exporters_names() {
-    let directory = tempfile::tempdir().unwrap();
-    let exporter = exporter(&fake_nvml(directory.path()));
-    let is_there = |samples: &[String], start: &str| samples.iter().any(|s| s.starts_with(start));
-    let shown = scrape_until(&exporter, |samples| {
-        is_there(samples, "DCGM_FI_PROF_SM_ACTIVE")
-            && is_there(samples, "exporter_gpu_xid_errors_total 0 xid=79")
+    let fake = Fake::new();
+    let exporter = fake.exporter(&[]);
+    let shown = scrape_until(&exporter, "all values", |samples| {
+        has(samples, "DCGM_FI_PROF_SM_ACTIVE", &["gpu=\"0\""])
+            && has(samples, "DCGM_FI_PROF_SM_ACTIVE", &["GPU_I_ID=\"2\""])
+            && has(samples, "DCGM_FI_DEV_NVLINK_BANDWIDTH_TOTAL", &["gpu=\"0\""])
+            && has(samples, XIDS, &["gpu=\"0\"", "xid=\"79\"", "} 1"])
     });
-    let want = [
-        "DCGM_FI_DEV_CORRECTABLE_REMAPPED_ROWS 0 2",
-        "DCGM_FI_DEV_DEC_UTIL 0 4",
-        "DCGM_FI_DEV_ENC_UTIL 0 3",
-        "DCGM_FI_DEV_FB_FREE 0 79983",
-        "DCGM_FI_DEV_FB_RESERVED 0 551",
-        "DCGM_FI_DEV_FB_USED 0 1024",
-        "DCGM_FI_DEV_GPU_TEMP 0 41",
-        "DCGM_FI_DEV_GPU_TEMP 1 42",
-        "DCGM_FI_DEV_GPU_UTIL 0 97",
-        "DCGM_FI_DEV_MEMORY_TEMP 0 55",
-        "DCGM_FI_DEV_MEM_CLOCK 0 2619",
-        "DCGM_FI_DEV_MEM_COPY_UTIL 0 42",
-        "DCGM_FI_DEV_PCIE_REPLAY_COUNTER 0 7",
-        "DCGM_FI_DEV_POWER_MGMT_LIMIT 0 700",
-        "DCGM_FI_DEV_POWER_USAGE 0 123.456",
-        "DCGM_FI_DEV_ROW_REMAP_FAILURE 0 0",
-        "DCGM_FI_DEV_SM_CLOCK 0 1980",
-        "DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION 0 9.87654321e+09",
-        "DCGM_FI_DEV_UNCORRECTABLE_REMAPPED_ROWS 0 1",
-        "DCGM_FI_DEV_XID_ERRORS 0 79",
-        "DCGM_FI_DEV_XID_ERRORS 1 0",
-        "DCGM_FI_PROF_DRAM_ACTIVE 0 0.1",
-        "DCGM_FI_PROF_GR_ENGINE_ACTIVE 0 0.01",
-        "DCGM_FI_PROF_PCIE_RX_BYTES 0 2.2020096e+07",
-        "DCGM_FI_PROF_PCIE_TX_BYTES 0 2.097152e+07",
-        "DCGM_FI_PROF_PIPE_TENSOR_ACTIVE 0 0.05",
-        "DCGM_FI_PROF_SM_ACTIVE 0 0.02",
-        "DCGM_FI_PROF_SM_OCCUPANCY 0 0.03",
-        "exporter_gpu_xid_errors_total 0 xid=31 2",
-        "exporter_gpu_xid_errors_total 0 xid=79 1",
-    ];
-    assert_eq!(shown, want);
-
-    let mut text = String::new();
-    write_text(&mut text, &exporter.gather());
-    let power = text.lines().find(|line| line.starts_with("DCGM_FI_DEV_POWER_USAGE{")).unwrap();
-    for label in [
-        "UUID=\"GPU-0000\"",
-        "DCGM_FI_DRIVER_VERSION=\"580.65.06\"",
-        "Hostname=\"",
-        "device=\"nvidia0\"",
-        "modelName=\"NVIDIA H100 80GB HBM3\"",
-        "pci_bus_id=\"00000000:1B:00.0\"",
-    ] {
-        assert!(power.contains(label), "{label} is not in {power}");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/gpu.txt");
+    let shown = shown.join("\n") + "\n";
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        fs::write(&path, &shown).unwrap();
     }
-    assert!(text.contains("err_code=\"79\",err_msg=\"GPU has fallen off the bus\""));
-    assert!(text.contains("node_scrape_collector_success{collector=\"gpu\"} 0"), "one GPU is lost");
+    let golden = fs::read_to_string(&path).unwrap_or_default();
+    for (want, got) in golden.lines().zip(shown.lines()) {
+        assert_eq!(want, got);
+    }
+    assert_eq!(golden.lines().count(), shown.lines().count());
+}
+
+#[test]
+fn a_gpu_that_is_lost_hides_no_other_and_comes_back() {
+    let fake = Fake::new();
+    let exporter = fake.exporter(&[]);
+    scrape_until(&exporter, "the first errors", |samples| {
+        has(samples, XIDS, &["gpu=\"0\"", "xid=\"79\"", "} 1"])
+    });
+    fake.set("lost", "");
+    let shown = scrape_until(&exporter, "a lost GPU", |samples| {
+        !has(samples, "DCGM_FI_DEV_GPU_TEMP", &["gpu=\"0\""])
+    });
+    assert!(has(&shown, "DCGM_FI_DEV_GPU_TEMP", &["gpu=\"2\"", "} 43"]));
+    assert!(has(&shown, "node_scrape_collector_success", &["} 0"]));
+    // Errors of the others are counted on.
+    fake.set("xid", "1 94");
+    scrape_until(&exporter, "an error of another", |samples| {
+        has(samples, XIDS, &["gpu=\"1\"", "xid=\"94\"", "} 1"])
+    });
+    fake.clear("lost");
+    let shown = scrape_until(&exporter, "the GPU again", |samples| {
+        has(samples, "DCGM_FI_DEV_GPU_TEMP", &["gpu=\"0\""])
+    });
+    assert!(has(&shown, XIDS, &["gpu=\"0\"", "xid=\"31\"", "} 2"]), "counts stay: {shown:#?}");
+    fake.set("one", "");
+    scrape_until(&exporter, "one GPU", |samples| !has(samples, "DCGM_FI_DEV_GPU_TEMP", &["gpu=\"1\""]));
+    // A code that is in no list has a text too.
+    fake.set("xid", "0 777");
+    scrape_until(&exporter, "an unlisted error", |samples| {
+        has(
+            samples,
+            "DCGM_FI_DEV_XID_ERRORS",
+            &["gpu=\"0\"", "err_code=\"777\"", "err_msg=\"Unknown Error\""],
+        )
+    });
+}
+
+#[test]
+fn nvml_that_hangs_holds_up_nothing() {
+    let fake = Fake::new();
+    let exporter = fake.exporter(&[]);
+    scrape_until(&exporter, "values", |samples| has(samples, "DCGM_FI_DEV_GPU_TEMP", &["gpu=\"0\""]));
+    fake.set("hang", "");
+    let threads = || {
+        fs::read_dir("/proc/self/task")
+            .unwrap()
+            .filter(|task| {
+                let comm = fs::read_to_string(task.as_ref().unwrap().path().join("comm")).unwrap_or_default();
+                comm.trim() == "gpu"
+            })
+            .count()
+    };
+    let before = threads();
+    for _ in 0..100 {
+        let soon = Instant::now() + Duration::from_millis(1);
+        let mut text = String::new();
+        write_text(&mut text, &exporter.gather_selected(&Selection::All, Some(soon)));
+        assert!(text.contains("node_scrape_collector_success{collector=\"gpu\"} 0"), "{text}");
+    }
+    assert!(threads() <= before, "a hanging library has the thread that it had");
+    fake.clear("hang");
+    scrape_until(&exporter, "values again", |samples| has(samples, "DCGM_FI_DEV_GPU_TEMP", &["gpu=\"0\""]));
+}
+
+#[test]
+fn a_driver_may_come_late_go_and_come_back() {
+    let fake = Fake::new();
+    fs::rename(fake.library(), fake.directory.path().join("later")).unwrap();
+    let exporter = fake.exporter(&[]);
+    assert!(!has(&samples(&exporter), "DCGM_FI_DEV_GPU_TEMP", &[]));
+    fs::rename(fake.directory.path().join("later"), fake.library()).unwrap();
+    scrape_until(&exporter, "a late driver", |samples| has(samples, "DCGM_FI_DEV_GPU_TEMP", &[]));
+    fake.set("gone", "");
+    let gone = scrape_until(&exporter, "no driver", |samples| !has(samples, "DCGM_FI_DEV_GPU_TEMP", &[]));
+    assert!(has(&gone, "node_scrape_collector_success", &["} 0"]));
+    fake.clear("gone");
+    scrape_until(&exporter, "the driver again", |samples| {
+        has(samples, "DCGM_FI_DEV_GPU_TEMP", &["gpu=\"2\""])
+    });
+}
+
+#[test]
+fn a_file_says_which_fields_are_shown() {
+    let fake = Fake::new();
+    let path = fake.directory.path().join("fields.csv");
+    fs::write(
+        &path,
+        "# ours\nDCGM_FI_DEV_GPU_TEMP, gauge, Heat.\nDCGM_FI_DEV_SERIAL, label, Serial.\nDCGM_FI_DEV_SLOWDOWN_TEMP, gauge, x\n",
+    )
+    .unwrap();
+    let exporter = fake.exporter(&[
+        ("collector.gpu.fields-file", path.to_str().unwrap()),
+        ("collector.gpu.hostname-label", "hostname"),
+    ]);
+    let shown = scrape_until(&exporter, "values", |samples| has(samples, "DCGM_FI_DEV_GPU_TEMP", &[]));
+    assert!(has(&shown, "DCGM_FI_DEV_GPU_TEMP", &["DCGM_FI_DEV_SERIAL=\"165\"", "hostname=\"", "} 41"]));
+    assert!(has(&shown, "DCGM_FI_DEV_SLOWDOWN_TEMP", &["} 90"]));
+    assert!(!shown.iter().any(|line| line.starts_with("DCGM_FI_DEV_POWER_USAGE")));
 }
 
 #[test]
 fn a_host_without_nvml_has_no_gpu_metrics() {
-    let exporter = exporter(Path::new("/no/such/libnvidia-ml.so.1"));
-    assert_eq!(samples(&exporter.gather()), Vec::<String>::new());
+    let fake = Fake::new();
+    fs::remove_file(fake.library()).unwrap();
+    assert!(!samples(&fake.exporter(&[])).iter().any(|line| line.starts_with("DCGM")));
 }

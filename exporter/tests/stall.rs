@@ -72,6 +72,7 @@ macro_rules! hanging {
             about: "",
             flags: &[],
             runs: $runs,
+            check: |_| Ok(()),
             build: |_| Box::new(Hangs(&GATE)),
         };
         (&GATE, &ENTRY)

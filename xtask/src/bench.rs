@@ -3,6 +3,7 @@
 //! Invariant: a figure is printed with what it was measured on; a claim is a ratio, never an absolute time.
 
 mod data;
+mod exporter;
 mod linearity;
 mod loadgen;
 mod machine;
@@ -32,6 +33,8 @@ pub(crate) enum Bench {
     Tsdb(Size),
     /// loadgen against wrk, oha, hey and locust, and against a server's log.
     Loadgen(loadgen::Loadgen),
+    /// The exporter against node_exporter: time, processor time and memory of a scrape.
+    Exporter(exporter::Scrapes),
 }
 
 /// How much data the benchmark makes.
@@ -77,6 +80,7 @@ pub(crate) fn run(bench: &Bench) -> Result<()> {
         Bench::Rules(size) => rules::run(size),
         Bench::Tsdb(size) => tsdb::run(size),
         Bench::Loadgen(options) => loadgen::run(options),
+        Bench::Exporter(options) => exporter::run(options),
     }
 }
 

@@ -1,7 +1,7 @@
 //! `DCGM_FI_PROF_*`: how busy the parts of a GPU are, through NVML's GPM (Hopper and later).
 //!
 //! Invariant: a value is the mean between two samples a second apart, taken by a thread of its own, so that a
-//! scrape waits for nothing.
+//! scrape waits for nothing. GPUs and MIG instances that come and go are seen at the next sample.
 
 use std::{
     collections::BTreeMap,
@@ -10,9 +10,9 @@ use std::{
     time::Duration,
 };
 
-use nvml_wrapper::{Device, GpmSample, Nvml, enums::gpm::GpmMetricId, gpm::gpm_metrics_get};
+use nvml_wrapper::{GpmSample, Nvml, enums::gpm::GpmMetricId, gpm::gpm_metrics_get};
 
-use crate::Families;
+use super::{Stop, raw::Raw};
 
 const INTERVAL: Duration = Duration::from_secs(1);
 
@@ -20,88 +20,99 @@ const INTERVAL: Duration = Duration::from_secs(1);
 const PERCENT: f64 = 0.01;
 const MIB: f64 = 1_048_576.0;
 
-#[rustfmt::skip]
-const METRICS: [(GpmMetricId, &str, f64, &str); 9] = [
-    (GpmMetricId::GraphicsUtil, "GR_ENGINE_ACTIVE", PERCENT, "Time in which the graphics engine was busy."),
-    (GpmMetricId::SmUtil, "SM_ACTIVE", PERCENT, "Time in which an SM had a warp, averaged over SMs."),
-    (GpmMetricId::SmOccupancy, "SM_OCCUPANCY", PERCENT, "Warps on an SM, of those it can have."),
-    (GpmMetricId::AnyTensorUtil, "PIPE_TENSOR_ACTIVE", PERCENT, "Time in which the tensor cores were busy."),
-    (GpmMetricId::DramBwUtil, "DRAM_ACTIVE", PERCENT, "Time in which device memory sent or received."),
-    (GpmMetricId::PcieTxPerSec, "PCIE_TX_BYTES", MIB, "Bytes per second sent over PCIe."),
-    (GpmMetricId::PcieRxPerSec, "PCIE_RX_BYTES", MIB, "Bytes per second received over PCIe."),
-    (GpmMetricId::NvlinkTotalTxPerSec, "NVLINK_TX_BYTES", MIB, "Bytes per second sent over NVLink."),
-    (GpmMetricId::NvlinkTotalRxPerSec, "NVLINK_RX_BYTES", MIB, "Bytes per second received over NVLink."),
+/// GPM's metrics, with the factor to the unit shown. Fields refer to them by their places.
+const METRICS: [(GpmMetricId, f64); 12] = [
+    (GpmMetricId::GraphicsUtil, PERCENT),
+    (GpmMetricId::SmUtil, PERCENT),
+    (GpmMetricId::SmOccupancy, PERCENT),
+    (GpmMetricId::AnyTensorUtil, PERCENT),
+    (GpmMetricId::DramBwUtil, PERCENT),
+    (GpmMetricId::PcieTxPerSec, MIB),
+    (GpmMetricId::PcieRxPerSec, MIB),
+    (GpmMetricId::NvlinkTotalTxPerSec, MIB),
+    (GpmMetricId::NvlinkTotalRxPerSec, MIB),
+    (GpmMetricId::Fp64Util, PERCENT),
+    (GpmMetricId::Fp32Util, PERCENT),
+    (GpmMetricId::Fp16Util, PERCENT),
 ];
 
-/// By GPU, a value for each of [`METRICS`] that it has.
-type Values = Arc<Mutex<BTreeMap<u32, [Option<f64>; METRICS.len()]>>>;
+/// A GPU's number, and the GPU instance where it is a MIG device.
+pub(super) type Place = (u32, Option<u32>);
+
+/// A value for each of [`METRICS`] that there is.
+type Means = [Option<f64>; METRICS.len()];
 
 /// The newest means.
+#[derive(Clone, Default)]
 pub(super) struct Profiler {
-    values: Values,
+    values: Arc<Mutex<BTreeMap<Place, Means>>>,
 }
 
 impl Profiler {
-    /// Samples the GPUs that can be, in a thread of its own; where there is none, there is no thread.
-    pub(super) fn start(nvml: &'static Nvml) -> Self {
-        let values = Values::default();
-        let devices: Vec<(u32, Device<'static>)> = (0..nvml.device_count().unwrap_or(0))
-            .filter_map(|index| Some((index, nvml.device_by_index(index).ok()?)))
-            .filter(|(_, device)| device.gpm_support().unwrap_or(false))
-            .collect();
-        if !devices.is_empty() {
-            let shared = Arc::clone(&values);
-            let started =
-                thread::Builder::new().name("nvml-gpm".into()).spawn(move || run(nvml, &devices, &shared));
-            if let Err(cause) = started {
-                tracing::warn!("no thread for GPU profiling: {cause}");
-            }
+    /// Samples the GPUs that can be, in a thread of its own.
+    pub(super) fn start(nvml: Arc<Nvml>, raw: Option<Arc<Raw>>, stop: Arc<Stop>) -> Self {
+        let profiler = Self::default();
+        let mine = profiler.clone();
+        let run = move || mine.run(&nvml, raw.as_deref(), &stop);
+        if let Err(cause) = thread::Builder::new().name("nvml-gpm".into()).spawn(run) {
+            tracing::warn!("no thread for GPU profiling: {cause}");
         }
-        Self { values }
+        profiler
     }
 
-    pub(super) fn show(&self, index: u32, labels: &[(&str, &str)], out: &mut Families) {
-        let values = self.values.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(values) = values.get(&index) else { return };
-        for ((_, name, _, help), value) in METRICS.iter().zip(values) {
-            if let Some(value) = value {
-                out.gauge(&format!("DCGM_FI_PROF_{name}"), help, labels, *value);
-            }
-        }
+    pub(super) fn value(&self, place: Place, at: usize) -> Option<f64> {
+        *self.values.lock().unwrap_or_else(PoisonError::into_inner).get(&place)?.get(at)?
     }
-}
 
-fn run(nvml: &'static Nvml, devices: &[(u32, Device<'static>)], values: &Values) {
-    let mut before: BTreeMap<u32, GpmSample<'static>> = BTreeMap::new();
-    loop {
-        for (index, device) in devices {
-            let now = device.gpm_sample();
-            let means = match (before.remove(index), &now) {
-                (Some(before), Ok(now)) => means(nvml, &before, now),
-                _ => None,
-            };
-            let mut values = values.lock().unwrap_or_else(PoisonError::into_inner);
+    fn run(&self, nvml: &Nvml, raw: Option<&Raw>, stop: &Stop) {
+        let mut before: BTreeMap<Place, GpmSample<'_>> = BTreeMap::new();
+        loop {
+            let now = samples(nvml, raw);
+            if now.is_empty() && before.is_empty() {
+                // Before Hopper there is nothing to sample; a newer GPU may come.
+                if stop.wait(INTERVAL * 30) {
+                    return;
+                }
+                continue;
+            }
+            let means = now
+                .iter()
+                .filter_map(|(place, sample)| Some((*place, means(nvml, before.get(place)?, sample)?)))
+                .collect();
             // What cannot be sampled any more is no longer shown.
-            match means {
-                Some(means) => values.insert(*index, means),
-                None => values.remove(index),
-            };
-            drop(values);
-            before.extend(now.ok().map(|now| (*index, now)));
+            *self.values.lock().unwrap_or_else(PoisonError::into_inner) = means;
+            before = now;
+            if stop.wait(INTERVAL) {
+                return;
+            }
         }
-        thread::sleep(INTERVAL);
     }
 }
 
-fn means(
-    nvml: &'static Nvml,
-    before: &GpmSample<'static>,
-    now: &GpmSample<'static>,
-) -> Option<[Option<f64>; METRICS.len()]> {
-    let ids = METRICS.map(|(id, ..)| id);
-    let results = gpm_metrics_get(nvml, before, now, &ids).ok()?;
+/// A sample of each GPU, or of its instances, that can be sampled.
+fn samples<'n>(nvml: &'n Nvml, raw: Option<&Raw>) -> BTreeMap<Place, GpmSample<'n>> {
+    let mut all = BTreeMap::new();
+    for index in 0..nvml.device_count().unwrap_or(0) {
+        let Ok(device) = nvml.device_by_index(index) else { continue };
+        if !device.gpm_support().unwrap_or(false) {
+            continue;
+        }
+        let instances = super::instances(&device, raw);
+        if instances.is_empty() {
+            all.extend(device.gpm_sample().ok().map(|sample| ((index, None), sample)));
+        }
+        for (instance, _) in instances {
+            let sample = device.gpm_mig_sample(instance).ok();
+            all.extend(sample.map(|sample| ((index, Some(instance)), sample)));
+        }
+    }
+    all
+}
+
+fn means<'n>(nvml: &'n Nvml, before: &GpmSample<'n>, now: &GpmSample<'n>) -> Option<Means> {
+    let results = gpm_metrics_get(nvml, before, now, &METRICS.map(|(id, _)| id)).ok()?;
     let mut means = [None; METRICS.len()];
-    for ((mean, (_, _, factor, _)), result) in means.iter_mut().zip(METRICS).zip(results) {
+    for ((mean, (_, factor)), result) in means.iter_mut().zip(METRICS).zip(results) {
         *mean = result.ok().map(|result| result.value * factor).filter(|value| value.is_finite());
     }
     Some(means)

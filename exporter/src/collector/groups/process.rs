@@ -1,0 +1,161 @@
+//! What the kernel says of one process.
+
+use std::{
+    ops::AddAssign,
+    path::{Path, PathBuf},
+    sync::OnceLock,
+};
+
+use crate::{
+    Failure,
+    host::{list, read},
+};
+
+/// The kernel's unit for processes' times, for user space, on every Linux architecture.
+const TICKS_PER_S: f64 = 100.0;
+const BYTES_PER_KIB: f64 = 1024.0;
+
+/// `/proc/PID/stat` (proc_pid_stat(5)).
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Stat {
+    pub(super) comm: String,
+    pub(super) state: char,
+    pub(super) parent: u32,
+    pub(super) start_ticks: u64,
+    pub(super) threads: f64,
+    pub(super) virtual_bytes: f64,
+    pub(super) resident_bytes: f64,
+    minor_faults: f64,
+    major_faults: f64,
+    user_ticks: f64,
+    system_ticks: f64,
+}
+
+/// What a process has done so far.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Counts {
+    pub(super) user_s: f64,
+    pub(super) system_s: f64,
+    pub(super) read_bytes: f64,
+    pub(super) write_bytes: f64,
+    pub(super) major_faults: f64,
+    pub(super) minor_faults: f64,
+    pub(super) voluntary: f64,
+    pub(super) involuntary: f64,
+}
+
+/// A process as it was read. Files that this user may not read count as zero: there is nothing to tell them from that.
+#[derive(Clone, Debug)]
+pub(super) struct Sample {
+    pub(super) stat: Stat,
+    pub(super) swapped_bytes: f64,
+    pub(super) descriptors: f64,
+    pub(super) most_descriptors: f64,
+    read_bytes: f64,
+    write_bytes: f64,
+    voluntary: f64,
+    involuntary: f64,
+}
+
+/// The numbers of all processes.
+pub(super) fn numbers(procfs: &Path) -> Result<Vec<u32>, Failure> {
+    Ok(list(procfs)?.iter().filter_map(|name| name.parse().ok()).collect())
+}
+
+impl Stat {
+    pub(super) fn read(directory: &Path) -> Option<Self> {
+        Self::parse(&read(&directory.join("stat")).ok()?)
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let (head, rest) = text.rsplit_once(')')?;
+        let comm = head.split_once('(')?.1.to_owned();
+        let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
+        // The state is field 3.
+        let field = |number: usize| fields.get(number - 3).copied();
+        let number = |at: usize| field(at)?.parse::<f64>().ok();
+        Some(Self {
+            comm,
+            state: field(3)?.chars().next()?,
+            parent: field(4)?.parse().ok()?,
+            minor_faults: number(10)?,
+            major_faults: number(12)?,
+            user_ticks: number(14)?,
+            system_ticks: number(15)?,
+            threads: number(20)?,
+            start_ticks: field(22)?.parse().ok()?,
+            virtual_bytes: number(23)?,
+            resident_bytes: number(24)? * rustix::param::page_size() as f64,
+        })
+    }
+
+    /// In seconds since the Unix epoch.
+    pub(super) fn start_s(&self) -> f64 {
+        static BOOT_S: OnceLock<f64> = OnceLock::new();
+        let boot = BOOT_S.get_or_init(|| {
+            let text = read(&PathBuf::from("/proc/stat")).unwrap_or_default();
+            text.lines().find_map(|line| line.strip_prefix("btime ")?.trim().parse().ok()).unwrap_or(0.0)
+        });
+        boot + self.start_ticks as f64 / TICKS_PER_S
+    }
+}
+
+impl Sample {
+    pub(super) fn read(directory: &Path, stat: Stat) -> Self {
+        let status = read(&directory.join("status")).unwrap_or_default();
+        let io = read(&directory.join("io")).unwrap_or_default();
+        let number = |text: &str, key: &str| {
+            let line = text.lines().find_map(|line| line.strip_prefix(key));
+            line.and_then(|value| value.split_ascii_whitespace().next()?.parse::<f64>().ok()).unwrap_or(0.0)
+        };
+        let limits = read(&directory.join("limits")).unwrap_or_default();
+        let most = number(&limits, "Max open files");
+        let descriptors = list(&directory.join("fd")).map_or(0, |names| names.len());
+        Self {
+            stat,
+            swapped_bytes: number(&status, "VmSwap:") * BYTES_PER_KIB,
+            descriptors: descriptors as f64,
+            most_descriptors: most,
+            read_bytes: number(&io, "read_bytes:"),
+            write_bytes: number(&io, "write_bytes:"),
+            voluntary: number(&status, "voluntary_ctxt_switches:"),
+            involuntary: number(&status, "nonvoluntary_ctxt_switches:"),
+        }
+    }
+
+    /// The rest as it was.
+    pub(super) fn with(self, stat: Stat) -> Self {
+        Self { stat, ..self }
+    }
+
+    /// Whether nothing says that the process has run since it was read.
+    pub(super) fn is_idle(&self, now: &Stat) -> bool {
+        self.stat == *now
+    }
+
+    pub(super) fn counts(&self) -> Counts {
+        Counts {
+            user_s: self.stat.user_ticks / TICKS_PER_S,
+            system_s: self.stat.system_ticks / TICKS_PER_S,
+            read_bytes: self.read_bytes,
+            write_bytes: self.write_bytes,
+            major_faults: self.stat.major_faults,
+            minor_faults: self.stat.minor_faults,
+            voluntary: self.voluntary,
+            involuntary: self.involuntary,
+        }
+    }
+}
+
+impl AddAssign for Counts {
+    fn add_assign(&mut self, more: Self) {
+        self.user_s += more.user_s;
+        self.system_s += more.system_s;
+        self.read_bytes += more.read_bytes;
+        self.write_bytes += more.write_bytes;
+        self.major_faults += more.major_faults;
+        self.minor_faults += more.minor_faults;
+        self.voluntary += more.voluntary;
+        self.involuntary += more.involuntary;
+    }
+}
