@@ -188,3 +188,36 @@ fn request(families: &[MetricFamily], extra: &[(String, String)], known: &mut Ha
     let metadata = families.iter().map(Metadata::of).collect();
     Request { body: WriteRequest { timeseries, metadata }.compressed(), samples }
 }
+
+#[cfg(test)]
+mod tests {
+    use prost::Message as _;
+
+    use super::*;
+    use crate::Families;
+
+    #[test]
+    fn a_series_that_ends_gets_a_stale_marker() {
+        let extra = [("instance".to_owned(), "h".to_owned()), ("job".to_owned(), "exporter".to_owned())];
+        let mut known = HashSet::new();
+        let mut send = |names: &[&str]| {
+            let mut out = Families::new();
+            for name in names {
+                out.counter(name, "Help.", &[("job", "own")], 2.0);
+            }
+            let request = request(&out.finish(), &extra, &mut known);
+            let bytes = snap::raw::Decoder::new().decompress_vec(&request.body).unwrap();
+            (message::WriteRequest::decode(bytes.as_slice()).unwrap(), request.samples)
+        };
+        let (first, n) = send(&["a_total", "b_total"]);
+        assert_eq!((first.timeseries.len(), first.metadata.len(), n), (3, 2, 3));
+        let text = format!("{:?}", first.timeseries[0]);
+        let wanted = "[Label { name: \"__name__\", value: \"a_total\" }, Label { name: \"instance\", value: \"h\" }, \
+                      Label { name: \"job\", value: \"own\" }]";
+        assert!(text.contains(wanted), "{text}");
+        let (second, n) = send(&["a_total"]);
+        assert_eq!((second.timeseries.len(), n), (3, 2));
+        let stale = format!("{:?}", second.timeseries[2]);
+        assert!(stale.contains("\"b_total\"") && stale.contains("NaN"), "{stale}");
+    }
+}

@@ -236,3 +236,86 @@ fn a_host_without_nvml_has_no_gpu_metrics() {
     fs::remove_file(fake.library()).unwrap();
     assert!(!samples(&fake.exporter(&[])).iter().any(|line| line.starts_with("DCGM")));
 }
+
+/// Three jobs, a format each: the same series with the same values, and counters that are counters.
+#[test]
+fn prometheus_reads_the_same_in_all_formats() {
+    if assay_testkit::peer("prometheus").is_none() {
+        return;
+    }
+    let fake = Fake::new();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_exporter"));
+    command.args(["--web.listen-address=127.0.0.1:0", "--collector.disable-defaults", "--collector.gpu"]);
+    command.args(["--collector.filefd", "--collector.uname", "--web.disable-exporter-metrics"]);
+    command.arg(format!("--collector.gpu.nvml-library={}", fake.library().display()));
+    let exporter = assay_testkit::Program::listening(&mut command, "listening");
+    let jobs = [
+        ("text", "PrometheusText0.0.4"),
+        ("openmetrics", "OpenMetricsText1.0.0"),
+        ("protobuf", "PrometheusProto"),
+    ];
+    let config: Vec<String> = jobs
+        .iter()
+        .map(|(job, protocol)| {
+            format!(
+                "{{job_name: {job}, scrape_interval: 200ms, scrape_protocols: [{protocol}], \
+                 static_configs: [{{targets: ['{}']}}]}}",
+                exporter.address
+            )
+        })
+        .collect();
+    let directory = tempfile::tempdir().unwrap();
+    let config = format!("scrape_configs: [{}]", config.join(", "));
+    let server = assay_testkit::Prometheus::start(&directory.path().join("data"), &config, &[]).unwrap();
+    let query = |query: &str| server.query(query, None)["data"]["result"].as_array().unwrap().clone();
+    let energy = "DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION";
+    let of_nvml = "{__name__=~\"DCGM_FI_DEV_.*|exporter_gpu_process.*|node_uname_info|node_filefd_maximum\"}";
+    server.wait("scrapes of all jobs", |_| {
+        let settled = query(&format!("{XIDS}{{xid=\"79\",gpu=\"0\"}} == 1"));
+        settled.len() == 3 && query(&format!("count_over_time({energy}[1m]) > 3")).len() == 3
+    });
+    let series = |job: &str| {
+        let found = query(&of_nvml.replace('}', &format!(",job=\"{job}\"}}")));
+        let mut lines: Vec<String> = found
+            .iter()
+            .map(|series| {
+                let mut labels = series["metric"].clone();
+                labels.as_object_mut().unwrap().remove("job");
+                format!("{labels} {}", series["value"][1])
+            })
+            .collect();
+        lines.sort();
+        lines
+    };
+    let text = series("text");
+    assert!(text.len() > 60, "{text:#?}");
+    assert_eq!(text, series("openmetrics"));
+    assert_eq!(text, series("protobuf"));
+    let metadata = server.get(&format!("/api/v1/targets/metadata?metric={energy}")).unwrap().json();
+    let types: Vec<_> =
+        metadata["data"].as_array().unwrap().iter().map(|m| m["type"].as_str().unwrap()).collect();
+    assert_eq!(types, ["counter"; 3], "{metadata}");
+}
+
+/// A second signal is not needed, and neither is a library that answers or a client that reads.
+#[test]
+fn the_program_ends_whatever_hangs() {
+    let fake = Fake::new();
+    fake.set("hang", "");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_exporter"));
+    command.args(["--web.listen-address=127.0.0.1:0", "--collector.disable-defaults", "--collector.gpu"]);
+    command.arg(format!("--collector.gpu.nvml-library={}", fake.library().display()));
+    let mut exporter = assay_testkit::Program::listening(&mut command, "listening");
+    // One that is being answered and does not read, and one that asks for nothing.
+    let mut reader = std::net::TcpStream::connect(&exporter.address).unwrap();
+    std::io::Write::write_all(&mut reader, b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+    let _idle = std::net::TcpStream::connect(&exporter.address).unwrap();
+    let task = format!("/proc/{}/task", exporter.id());
+    assay_testkit::wait_for("NVML to be asked", || {
+        fs::read_dir(&task).unwrap().any(|t| {
+            fs::read_to_string(t.unwrap().path().join("comm")).is_ok_and(|comm| comm.trim() == "gpu")
+        })
+    });
+    assert_eq!(exporter.terminate().code(), Some(0));
+    fake.clear("hang");
+}

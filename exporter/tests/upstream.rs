@@ -184,3 +184,34 @@ fn text_files_are_shown_as_upstream_does() {
         assert_eq!(error.metrics[0].value, MetricValue::Float(want), "{case}");
     }
 }
+
+/// Grafana's dashboard 1860 finds every metric that it reads, of the fixtures or of this machine.
+#[test]
+fn the_dashboard_finds_all_its_metrics() {
+    let directory = tempfile::tempdir().unwrap();
+    let (Some(root), Some(names)) =
+        (fixtures(directory.path()), assay_testkit::data("dashboard-1860-metrics.tsv"))
+    else {
+        return;
+    };
+    let mut shown: BTreeSet<String> = BTreeSet::new();
+    let everything = collector::REGISTRY.iter().map(|entry| entry.name).collect();
+    for options in [options(&root), Options { collectors: everything, ..Options::default() }] {
+        shown.extend(Exporter::new(options).gather().into_iter().map(|family| family.name));
+    }
+    let names = std::fs::read_to_string(names).unwrap();
+    let wanted = names.lines().skip(1).filter_map(|line| line.split('\t').next());
+    let missing: Vec<_> = wanted
+        .filter(|name| !shown.contains(*name) && !ON_FEW_MACHINES.iter().any(|p| name.starts_with(p)))
+        .collect();
+    assert!(missing.is_empty(), "{missing:#?}");
+}
+
+/// Metrics that need hardware or a service that neither the fixtures nor most machines have, a wider
+/// `--collector.netstat.fields`, or a version of node_exporter other than 1.11.
+const ON_FEW_MACHINES: [&str; 4] = [
+    "node_systemd_",
+    "node_hwmon_temp_crit_hyst_celsius",
+    "node_netstat_Tcp_MaxConn",
+    "node_kernel_hung_tasks",
+];

@@ -1,8 +1,9 @@
 //! Writes OpenMetrics 1.0 text.
 //!
 //! Source: the OpenMetrics 1.0 specification, and `prometheus/common` `expfmt/openmetrics_create.go` for what
-//! it leaves open. Invariant: what is written ends in `# EOF`, and every sample of a counter ends in `_total`;
-//! a counter whose name does not is shown as of unknown type under its own name.
+//! it leaves open. Invariant: what is written ends in `# EOF`, and a counter keeps its
+//! type and the name of its series: one whose name does not end in `_total`, as dcgm-exporter has them, is written as
+//! Prometheus reads it, though the specification wants the suffix.
 
 use std::fmt::Write as _;
 
@@ -27,7 +28,7 @@ fn declared(family: &MetricFamily) -> (&str, &'static str) {
     match family.metric_type {
         MetricType::Counter => match name.strip_suffix("_total") {
             Some(base) => (base, "counter"),
-            None => (name, "unknown"),
+            None => (name, "counter"),
         },
         MetricType::Info => match name.strip_suffix("_info") {
             Some(base) => (base, "info"),
@@ -204,7 +205,7 @@ mod tests {
              req_seconds_total{code=\"200\"} 3.0 2 # {trace_id=\"a\\\"b\"} 0.7 1.250\n\
              req_seconds_created{code=\"200\"} 1.500 2\n",
         );
-        check(MetricFamily::counter("errors", "").with(1.0), "# TYPE errors unknown\nerrors 1.0\n");
+        check(MetricFamily::counter("errors", "").with(1.0), "# TYPE errors counter\nerrors 1.0\n");
     }
 
     #[test]
