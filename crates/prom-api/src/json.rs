@@ -210,11 +210,12 @@ impl Remarks {
     }
 }
 
-impl From<&Annotations> for Remarks {
-    fn from(annotations: &Annotations) -> Self {
+impl Remarks {
+    /// Those of a query's result, with their positions in the query.
+    #[must_use]
+    pub fn of(annotations: &Annotations, query: &str) -> Self {
         let of = |severity: Severity| {
-            let those = annotations.iter().filter(|a| a.severity == severity);
-            those.map(|a| format!("{}{}", a.message, a.details)).collect()
+            annotations.iter().filter(|a| a.severity == severity).map(|a| a.text(query)).collect()
         };
         Self { warnings: of(Severity::Warning), infos: of(Severity::Info) }
     }

@@ -12,6 +12,7 @@ mod binary;
 mod calendar;
 mod chunks;
 mod context;
+mod elementary;
 mod eval;
 mod function;
 mod grid;

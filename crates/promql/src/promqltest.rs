@@ -19,4 +19,4 @@ pub use histogram::notation;
 pub use run::{Evaluator, Failure, Report, run};
 pub use script::ScriptError;
 pub use series::{SequenceValue, SeriesError, parse_metric, parse_series_line, parse_series_values};
-pub use storage::{AppendError, MemStorage};
+pub use storage::{AppendError, MemStorage, stored_hint};

@@ -4,6 +4,8 @@ use std::ops::Range;
 
 use assay_model::{Column, Labels, Value};
 
+use crate::error::line_and_column;
+
 /// A query's value with what is to be said of it.
 #[derive(Clone, Debug)]
 pub struct QueryResult {
@@ -66,6 +68,15 @@ pub struct Annotation {
     pub details: String,
     /// The bytes of the expression's text that it is about.
     pub span: Range<usize>,
+}
+
+impl Annotation {
+    /// The remark on `query` as Prometheus prints it: with the line and the column in bytes, `(1:5)`.
+    #[must_use]
+    pub fn text(&self, query: &str) -> String {
+        let (line, column) = line_and_column(query, self.span.start);
+        format!("{}{} ({line}:{column})", self.message, self.details)
+    }
 }
 
 /// A result's annotations.

@@ -67,7 +67,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<u8> {
     } else {
         engine.instant(&run.database, &expr, args.time.unwrap_or_else(|| span().1))?
     };
-    tell(&found.annotations);
+    tell(&found.annotations, &args.expr);
     output::print(&match args.format {
         Format::Json => json::data_text(&found.value) + "\n",
         Format::Csv => result::render(&found.value, Layout::Csv),
@@ -76,9 +76,9 @@ pub(super) fn run(args: &Args) -> anyhow::Result<u8> {
     Ok(0)
 }
 
-fn tell(remarks: &Annotations) {
+fn tell(remarks: &Annotations, query: &str) {
     for remark in remarks {
         let kind = if remark.severity == Severity::Warning { "warning" } else { "info" };
-        eprintln!("{kind}: {}{}", remark.message, remark.details);
+        eprintln!("{kind}: {}", remark.text(query));
     }
 }

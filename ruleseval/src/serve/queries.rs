@@ -17,7 +17,7 @@ const MAX_POINTS: i64 = 11_000;
 pub(super) fn instant(served: &Served, parameters: &Parameters, engine: &Engine) -> Result<Answer, Failure> {
     let expr = parameters.expression()?;
     let (t_ms, limit) = (parameters.time_ms("time")?.unwrap_or(served.span_ms.1), parameters.limit()?);
-    Ok(answer(engine.instant(&served.view(), &expr, t_ms)?, limit))
+    Ok(answer(engine.instant(&served.view(), &expr, t_ms)?, parameters, limit))
 }
 
 pub(super) fn range(served: &Served, parameters: &Parameters, engine: &Engine) -> Result<Answer, Failure> {
@@ -36,12 +36,13 @@ pub(super) fn range(served: &Served, parameters: &Parameters, engine: &Engine) -
              (?step=XX)",
         ));
     }
-    Ok(answer(engine.range(&served.view(), &expr, start_ms, end_ms, step_ms)?, limit))
+    Ok(answer(engine.range(&served.view(), &expr, start_ms, end_ms, step_ms)?, parameters, limit))
 }
 
 /// The first `limit` series of a result, with its remarks.
-fn answer(found: QueryResult, limit: usize) -> Answer {
-    let (mut value, mut remarks) = (found.value, Remarks::from(&found.annotations));
+fn answer(found: QueryResult, parameters: &Parameters, limit: usize) -> Answer {
+    let query = parameters.get("query").unwrap_or_default();
+    let (mut value, mut remarks) = (found.value, Remarks::of(&found.annotations, query));
     let series = match &mut value {
         QueryValue::Vector(list) => cut(list, limit),
         QueryValue::Matrix(list) => cut(list, limit),

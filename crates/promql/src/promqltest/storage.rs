@@ -44,7 +44,6 @@ struct MemSeries {
     column: Column,
     /// Whether the last sample was a histogram of the chunk that the next one would go on with.
     in_histogram_chunk: bool,
-    gauge_chunk: bool,
 }
 
 impl MemStorage {
@@ -122,9 +121,9 @@ impl MemStorage {
         }
         let series = self.series.entry(labels.clone()).or_default();
         in_order(&series.column, labels, t_ms)?;
-        h.counter_reset_hint = series.stored_hint(&h);
+        let previous = series.column.histograms.last().filter(|_| series.in_histogram_chunk);
+        h.counter_reset_hint = stored_hint(previous.map(AsRef::as_ref), &h);
         series.in_histogram_chunk = true;
-        series.gauge_chunk = h.counter_reset_hint == CounterResetHint::Gauge;
         let column = &mut series.column;
         column.histogram_times.push(t_ms);
         column.histograms.push(Arc::new(h));
@@ -141,18 +140,18 @@ fn in_order(column: &Column, labels: &Labels, t_ms: i64) -> Result<(), AppendErr
     Ok(())
 }
 
-impl MemSeries {
-    /// The hint that a histogram has once it was written to a chunk and read back.
-    fn stored_hint(&self, h: &FloatHistogram) -> CounterResetHint {
-        if h.counter_reset_hint == CounterResetHint::Gauge {
-            return CounterResetHint::Gauge;
+/// The hint that a histogram has once it was written to a chunk and read back; `previous` is the sample before it
+/// where that was a histogram.
+#[must_use]
+pub fn stored_hint(previous: Option<&FloatHistogram>, h: &FloatHistogram) -> CounterResetHint {
+    if h.counter_reset_hint == CounterResetHint::Gauge {
+        return CounterResetHint::Gauge;
+    }
+    match previous {
+        Some(p) if p.counter_reset_hint != CounterResetHint::Gauge && goes_on(p, h) => {
+            CounterResetHint::NotCounterReset
         }
-        match self.column.histograms.last() {
-            Some(previous) if self.in_histogram_chunk && !self.gauge_chunk && goes_on(previous, h) => {
-                CounterResetHint::NotCounterReset
-            }
-            _ => CounterResetHint::Unknown,
-        }
+        _ => CounterResetHint::Unknown,
     }
 }
 

@@ -1,7 +1,10 @@
 //! `never-fires` and `always-fires`: expressions that the data cannot change.
 
 use assay_model::{MatchOp, duration::format_ms};
-use assay_promql::{Expr, ast::VectorSelector};
+use assay_promql::{
+    Expr,
+    ast::{BinaryKind, Func, SetOp, VectorSelector},
+};
 
 use super::{Context, Remark, bounds, remark};
 
@@ -56,6 +59,8 @@ pub(super) fn always(context: &Context<'_>, out: &mut Vec<Remark>) {
             && b.op.is_comparison()
             && !b.return_bool
             && bounds::decided(b.op, bounds::of(&b.lhs), bounds::of(&b.rhs)) == Some(true)
+            // Whether there is anything to compare is decided inside.
+            && !(filters(&b.lhs) || filters(&b.rhs))
         {
             let message = format!("{} always holds: {}", rule.expr, why(rule.expr.unparen()));
             remark(out, id, rule.position_in_expr(&b.op_span), message);
@@ -73,6 +78,23 @@ pub(super) fn always(context: &Context<'_>, out: &mut Vec<Remark>) {
             remark(out, id, rule.position_in_expr(&rule.expr.span()), message);
         }
     }
+}
+
+/// Whether something in an expression leaves elements out by their values or by what else exists.
+fn filters(expr: &Expr) -> bool {
+    let mut found = false;
+    expr.walk(&mut |e| {
+        found |= match e {
+            Expr::Binary(b) => match b.op.kind() {
+                BinaryKind::Comparison(_) => !b.return_bool,
+                BinaryKind::Set(op) => op != SetOp::Or,
+                BinaryKind::Arithmetic(_) | BinaryKind::Trim(_) => false,
+            },
+            Expr::Call(c) => matches!(c.func.id, Func::Absence(_)),
+            _ => false,
+        };
+    });
+    found
 }
 
 #[cfg(test)]
@@ -96,8 +118,12 @@ mod tests {
         );
         check(
             "always-fires",
-            "- {alert: A, expr: count(up) >= 1}\n- {alert: B, expr: up >= 1}",
-            &["1: count(up) >= 1 always holds: the left side is at least 1, the right side always 1"],
+            "- {alert: A, expr: count(up) >= 1}\n- {alert: B, expr: up >= 1}\n- {alert: C, expr: count(up == 0) >= 1}\n\
+             - {alert: D, expr: count(a unless b) > 0}\n- {alert: E, expr: sum(absent(up)) == 1}\n- {alert: F, expr: vector(1) > 0}",
+            &[
+                "1: count(up) >= 1 always holds: the left side is at least 1, the right side always 1",
+                "6: vector(1) > 0 always holds: the left side is always 1, the right side always 0",
+            ],
         );
     }
 

@@ -3,12 +3,12 @@
 //! Source: Prometheus `cmd/promtool/unittest.go` and `promql/promqltest/test.go` v3.13. Invariant: tests of one file know
 //! nothing of each other.
 
-use std::{collections::BTreeMap, path::Path, time::Instant};
+use std::{collections::BTreeMap, path::Path, sync::Arc, time::Instant};
 
 use assay_model::{FloatHistogram, Labels, Queryable, Value, duration};
 use assay_promql::{
     Engine,
-    promqltest::{self, SequenceValue},
+    promqltest::{self, SequenceValue, stored_hint},
 };
 use assay_yaml::{Diagnostics, Document};
 
@@ -104,6 +104,8 @@ struct Input {
     labels: Labels,
     values: Vec<SequenceValue>,
     next: usize,
+    /// The last sample as it is stored, where it is a histogram.
+    previous: Option<Arc<FloatHistogram>>,
 }
 
 fn case(
@@ -165,7 +167,7 @@ fn input(test: &TestGroup) -> Result<Vec<Input>, Failure> {
                 ..Failure::plain(format!("input series {line:?}: {cause}"))
             })?;
             inputs.retain(|other| other.labels != labels);
-            inputs.push(Input { labels, values, next: 0 });
+            inputs.push(Input { labels, values, next: 0, previous: None });
         }
     }
     Ok(inputs)
@@ -280,8 +282,18 @@ impl<'a> Case<'a> {
                 }
                 let value = match value {
                     SequenceValue::Omitted => None,
-                    SequenceValue::Float(f) => Some(Value::Float(*f)),
-                    SequenceValue::Histogram { value, .. } => Some(Value::Histogram(value.clone())),
+                    SequenceValue::Float(f) => {
+                        input.previous = None;
+                        Some(Value::Float(*f))
+                    }
+                    SequenceValue::Histogram { value, .. } => {
+                        // A chunk keeps the hints that it can tell, and these are what rules see.
+                        let hint = stored_hint(input.previous.as_deref(), value);
+                        let stored =
+                            Arc::new(FloatHistogram { counter_reset_hint: hint, ..(**value).clone() });
+                        input.previous = Some(stored.clone());
+                        Some(Value::Histogram(stored))
+                    }
                 };
                 if let Some(value) = value {
                     let done = self.overlay.append(&input.labels, at_ms, &value);

@@ -10,6 +10,7 @@ use assay_model::{CounterResetHint, FloatHistogram, histogram::AddNotes};
 use crate::{
     ast::{ArithmeticOp, BinaryKind, BinaryOp, ComparisonOp, TrimOp},
     engine::{
+        elementary,
         notes::{Notes, Site, bounds_reconciled, reset_collision},
         points::Point,
     },
@@ -45,7 +46,7 @@ pub(super) fn arithmetic(op: ArithmeticOp, a: f64, b: f64) -> f64 {
         ArithmeticOp::Mul => a * b,
         ArithmeticOp::Div => a / b,
         ArithmeticOp::Mod => a % b,
-        ArithmeticOp::Pow => a.powf(b),
+        ArithmeticOp::Pow => elementary::pow(a, b),
         ArithmeticOp::Atan2 => a.atan2(b),
     }
 }

@@ -6,7 +6,10 @@
 
 use assay_model::{FloatHistogram, histogram::Bucket};
 
-use crate::engine::notes::{Notes, Site, for_metric};
+use crate::engine::{
+    elementary,
+    notes::{Notes, Site, for_metric},
+};
 
 /// A classic bucket: its upper bound, and the observations up to it.
 #[derive(Clone, Copy, Debug)]
@@ -213,11 +216,11 @@ fn interpolated(h: &FloatHistogram, b: &Bucket, fraction: f64) -> f64 {
     if h.uses_custom_buckets() || (b.lower <= 0.0 && b.upper >= 0.0) {
         return b.lower + (b.upper - b.lower) * fraction;
     }
-    let (lower, upper) = (b.lower.abs().log2(), b.upper.abs().log2());
+    let (lower, upper) = (elementary::log2(b.lower.abs()), elementary::log2(b.upper.abs()));
     if b.lower > 0.0 {
-        return (lower + (upper - lower) * fraction).exp2();
+        return elementary::exp2(lower + (upper - lower) * fraction);
     }
-    -(upper + (lower - upper) * (1.0 - fraction)).exp2()
+    -elementary::exp2(upper + (lower - upper) * (1.0 - fraction))
 }
 
 /// Finds the ranks of two limits while buckets go by in ascending order.

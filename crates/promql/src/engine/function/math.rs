@@ -2,7 +2,7 @@
 
 use crate::{
     ast::FloatFunc,
-    engine::{points::Scalars, points::is_absent, vector::Vector},
+    engine::{elementary, points::Scalars, points::is_absent, vector::Vector},
 };
 
 /// Applies a function of a float to every sample.
@@ -21,9 +21,9 @@ fn function(which: FloatFunc) -> fn(f64) -> f64 {
         FloatFunc::Floor => f64::floor,
         FloatFunc::Exp => f64::exp,
         FloatFunc::Sqrt => f64::sqrt,
-        FloatFunc::Ln => f64::ln,
-        FloatFunc::Log2 => f64::log2,
-        FloatFunc::Log10 => f64::log10,
+        FloatFunc::Ln => elementary::ln,
+        FloatFunc::Log2 => elementary::log2,
+        FloatFunc::Log10 => elementary::log10,
         FloatFunc::Sin => f64::sin,
         FloatFunc::Cos => f64::cos,
         FloatFunc::Tan => f64::tan,
