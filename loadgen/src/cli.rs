@@ -38,7 +38,7 @@ struct Arguments {
 enum Command {
     /// Drive the load, show it, record it
     ///
-    /// Exit codes: 0 done, 1 an alert ended it or it could not go on (a full disk, say), 2 bad input, 4 the target is not
+    /// Exit codes: 0 done, 1 an alert ended it, a threshold was missed or it could not go on (a full disk, say), 2 bad input, 4 the target is not
     /// healthy, 130 interrupted (the record is whole).
     Run(Box<RunArguments>),
     /// Say what is wrong with scenarios, all of it at once
@@ -145,6 +145,10 @@ pub(crate) struct RunArguments {
     /// several times
     #[arg(long, value_name = "SEVERITY", requires_all = ["rules", "record"])]
     abort_on: Vec<String>,
+    /// End with exit code 1 if a figure of the run is not as it must be; k6's syntax, such as 'http_req_duration{step:query}:
+    /// p(99)<500' or 'http_req_failed: rate<0.01'; may be given several times
+    #[arg(long, value_name = "EXPR")]
+    threshold: Vec<loadgen::summary::Threshold>,
     /// Rule files, or patterns of them, that are evaluated over the record while it grows
     #[arg(long, value_name = "FILE", requires = "abort_on", num_args = 1..)]
     rules: Vec<String>,

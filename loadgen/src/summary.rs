@@ -8,6 +8,7 @@
 mod alert;
 pub(crate) mod hgrm;
 mod text;
+mod threshold;
 
 use std::time::Duration;
 
@@ -15,7 +16,10 @@ use assay_model::histogram::ExponentialHistogram;
 pub use hgrm::{PercentileFileError, prepare as prepare_hgrm};
 use serde::Serialize;
 
-pub use self::alert::AbortingAlert;
+pub use self::{
+    alert::AbortingAlert,
+    threshold::{Threshold, ThresholdError, ThresholdSummary},
+};
 pub use crate::measure::percentiles::{Percentiles, seconds};
 use crate::{
     capacity::CapacitySummary,
@@ -75,6 +79,9 @@ pub struct Summary {
     pub capacity: Option<CapacitySummary>,
     /// The checks, those that never ran left out.
     pub checks: Vec<CheckSummary>,
+    /// The thresholds that were given, and whether they were met.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub thresholds: Vec<ThresholdSummary>,
     /// What happened beside the load, such as a receiver of metrics that was away.
     pub notes: Vec<String>,
     /// What makes the figures doubtful.
@@ -206,6 +213,7 @@ pub(crate) fn summarise(
         checks_passed: checks.iter().map(|c| c.passed).sum(),
         checks_failed: checks.iter().map(|c| c.failed).sum(),
         export_failures: facts.export_failures,
+        thresholds: Vec::new(),
         notes: Vec::new(),
         warnings: warnings(scenario, &phases, facts, busiest),
         phases,

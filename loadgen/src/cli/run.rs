@@ -113,6 +113,7 @@ fn options(scenario: &Arc<Scenario>, arguments: &RunArguments) -> Result<RunOpti
     options.workers = arguments.workers.map(usize::from);
     options.shard = arguments.shard.unwrap_or_default();
     options.start_at_ms = arguments.start_at;
+    options.thresholds.clone_from(&arguments.threshold);
     Ok(options)
 }
 
@@ -128,6 +129,7 @@ fn report(ended: Ended, arguments: &RunArguments) -> Result<u8, Stop> {
         eprintln!("loadgen: aborted: {alert}");
     }
     Ok(match summary.outcome {
+        summary::Outcome::Completed if summary.thresholds.iter().any(|t| !t.passed) => exit::FAILED,
         summary::Outcome::Completed => exit::DONE,
         summary::Outcome::Interrupted => exit::INTERRUPTED,
         summary::Outcome::Aborted => exit::FAILED,

@@ -14,7 +14,7 @@ use crate::{
     client::{connection::Settings, origin::Origin, probe::probe, proxy::Proxy, tls},
     control::{Control, Signals},
     scenario::{Capacity, Phase, Scenario, capacity::Plan as Rates, executor::Plan},
-    summary::Summary,
+    summary::{Summary, Threshold},
 };
 
 /// A run that can begin.
@@ -36,6 +36,7 @@ pub struct Checked {
     pub(crate) seed: u64,
     pub(super) workers: usize,
     pub(super) environment: Vec<(String, String)>,
+    pub(super) thresholds: Vec<Threshold>,
     pub(super) control: Control,
     pub(super) signals: Signals,
 }
@@ -81,6 +82,7 @@ impl RunOptions {
             seed: self.seed,
             workers: self.workers.unwrap_or_else(default_workers).clamp(1, users as usize),
             environment: self.environment,
+            thresholds: self.thresholds,
             control: self.control,
             signals: self.signals,
         })

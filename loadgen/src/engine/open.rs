@@ -39,6 +39,8 @@ pub(crate) struct Share<S> {
     pub(crate) think: f64,
 }
 
+/// How late a start may be found to be due when the phase ends, and still be part of it.
+const LAST_MOMENT: Duration = Duration::from_millis(1);
 /// How late a driver may find the end of its phase without asking why.
 const LATE: Duration = Duration::from_millis(2);
 /// How long a driver that finds the end of its phase late lets users become free whose responses came meanwhile.
@@ -118,7 +120,7 @@ impl Driver {
     /// is its own fault and no user's: it starts what users are free for, late, which the lag tells.
     async fn next(&mut self, slot: &Slot, due: Instant) -> Option<(Rc<Mailbox>, Instant)> {
         self.state.resumed().await;
-        if !self.state.sleep_until(slot, due).await && Instant::now() < due {
+        if !self.state.sleep_until(slot, due).await && !self.is_still_to_start(due) {
             return None;
         }
         loop {
@@ -147,6 +149,15 @@ impl Driver {
                 () = self.state.ended() => {}
             }
         }
+    }
+
+    /// Whether an iteration is still to be started though the phase is ending: it was due a moment ago, so that its
+    /// timer and that of the end rang together, or this thread finds the end late.
+    fn is_still_to_start(&self, due: Instant) -> bool {
+        let now = Instant::now();
+        let is_due = |within| now.checked_duration_since(due).is_some_and(|late| late < within);
+        let is_end_late = now.saturating_duration_since(self.end) >= LATE;
+        !self.cx.is_stopping.get() && (is_due(LAST_MOMENT) || (is_end_late && now >= due))
     }
 
     /// Gives a user its task; `None` where there is no such user.

@@ -9,6 +9,7 @@ use crate::{
     progress::{Quiet, View},
     scenario::{Capacity, Phase, Scenario},
     sink::MetricsSink,
+    summary::Threshold,
     trace::Tracer,
 };
 
@@ -38,6 +39,8 @@ pub struct RunOptions {
     pub workers: Option<usize>,
     /// Environment variables that only this run's templates see.
     pub environment: Vec<(String, String)>,
+    /// What figures of the run must be.
+    pub thresholds: Vec<Threshold>,
     /// Who learns what is measured.
     pub outputs: Outputs,
     pub(super) control: Control,
@@ -80,6 +83,7 @@ impl RunOptions {
             time_scale: 1.0,
             workers: None,
             environment: Vec::new(),
+            thresholds: Vec::new(),
             outputs: Outputs::default(),
             control,
             signals,

@@ -41,7 +41,7 @@ use crate::{
         executor::{Budget, Plan},
     },
     seed::mix,
-    summary::{self, Outcome, Summary},
+    summary::{self, Outcome, Summary, Threshold},
 };
 
 /// How many seconds the live view looks back.
@@ -68,6 +68,7 @@ pub(super) struct Run {
     _control: Control,
     publisher: Publisher,
     hgrm: Option<PathBuf>,
+    thresholds: Vec<Threshold>,
     view: Box<dyn View>,
     started: Instant,
     last_ms: i64,
@@ -144,6 +145,7 @@ impl Run {
             _control: checked.control,
             publisher: Publisher::start(sinks)?,
             hgrm,
+            thresholds: checked.thresholds,
             view,
             started: Instant::now(),
             last_ms: now_ms - 1,
@@ -166,7 +168,18 @@ impl Run {
         let lengths = self.lengths();
         // After a failure they still send; nothing of that would be on record.
         self.workers.clear();
-        let Self { scenario, mut facts, totals, campaign, busiest, publisher, hgrm, mut view, .. } = self;
+        let Self {
+            scenario,
+            mut facts,
+            totals,
+            campaign,
+            busiest,
+            publisher,
+            hgrm,
+            thresholds,
+            mut view,
+            ..
+        } = self;
         let published = publisher.finish().await;
         published.result?;
         // What failed is what the publisher has just said.
@@ -176,6 +189,7 @@ impl Run {
         }
         facts.export_failures = published.export_failures;
         let mut summary = summary::summarise(&scenario, &facts, &totals, &lengths, outcome, busiest);
+        summary.thresholds = thresholds.iter().map(|t| t.summary(&scenario, &totals, &lengths)).collect();
         summary.notes = published.notes;
         summary.capacity = campaign.as_ref().map(Campaign::summary);
         view.finish(&summary);

@@ -86,6 +86,11 @@ impl Summary {
         for c in failed {
             writeln!(out, "  {} · {}: {} of {} failed", c.step, c.name, c.failed, c.passed + c.failed)?;
         }
+        for t in &self.thresholds {
+            let value = t.value.map_or_else(|| "no data".to_owned(), |v| format!("{v:.4}"));
+            let met = if t.passed { "met" } else { "missed" };
+            writeln!(out, "threshold {met}: {} ({value})", t.threshold)?;
+        }
         for note in &self.notes {
             writeln!(out, "note: {note}")?;
         }

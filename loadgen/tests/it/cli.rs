@@ -179,3 +179,53 @@ fn packs_are_listed_and_valid() {
     }
     assert_eq!(run(&["check", "clinical-rag"]).0, 0);
 }
+
+#[test]
+fn a_missed_threshold_ends_with_1_and_is_said() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (scenario, server) = (write(dir.path(), SCENARIO), Server::start(|_| ok()));
+    let url = server.url();
+    let with = |thresholds: &[&str]| {
+        let mut arguments = vec!["run", &scenario, "--target", &url, "--quiet"];
+        thresholds.iter().for_each(|t| arguments.extend(["--threshold", *t]));
+        run(&arguments)
+    };
+    let met = ["http_reqs: count==3", "http_req_failed: rate<0.01", "http_req_duration: p(99)<60s"];
+    let (code, out, err) = with(&met);
+    assert_eq!((code, out.matches("threshold met").count()), (0, 3), "{out}{err}");
+    let (code, out, _) = with(&["http_reqs: count>3", "checks: rate>0.9"]);
+    assert_eq!(code, 1, "{out}");
+    assert!(out.contains("threshold missed: http_reqs: count>3 (3.0000)"), "{out}");
+    assert!(out.contains("threshold missed: checks: rate>0.9 (no data)"), "{out}");
+    assert_eq!(with(&["http_reqs: p(99)<1"]).0, 2);
+}
+
+#[test]
+#[cfg(unix)]
+fn a_generator_that_was_stopped_at_the_end_of_a_phase_does_not_blame_the_target() {
+    use rustix::process::{Pid, Signal, kill_process};
+    let dir = tempfile::tempdir().expect("a directory");
+    let server = Server::start(|_| ok());
+    let text = "scenario: t\nflow: [{get: /}]\nphases: {p: {executor: constant-arrival-rate, rate: 200/s, duration: 1500ms}}\n";
+    let scenario = write(dir.path(), text);
+    let child = loadgen(&["run", &scenario, "--target", &server.url(), "--quiet", "--summary", "json"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it runs");
+    let until = Instant::now() + Duration::from_secs(20);
+    while server.seen().len() < 20 {
+        assert!(Instant::now() < until, "no load");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let pid = Pid::from_child(&child);
+    kill_process(pid, Signal::STOP).expect("stopped");
+    // Longer than the phase, whenever in it that was.
+    std::thread::sleep(Duration::from_secs(2));
+    kill_process(pid, Signal::CONT).expect("continued");
+    let output = child.wait_with_output().expect("it ends");
+    let summary: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!((&summary["requests"], &summary["dropped_iterations"]), (&300.into(), &0.into()), "{summary}");
+    let warnings = summary["warnings"].to_string();
+    assert!(warnings.contains("the generator itself was late") && !warnings.contains("no user was free"));
+}

@@ -143,7 +143,7 @@ fn a_stream_without_content_has_no_time_to_it() {
     let g = summary.phases[0].steps[0].generation.as_ref().expect("a generation");
     assert_eq!((summary.errors, g.time_to_first_chunk, g.time_per_output_chunk), (0, None, None));
     assert!(summary.warnings.iter().any(|w| w.contains("stream: {sse: {content")), "{:?}", summary.warnings);
-    assert!(!summary.to_text().contains("0 µs"), "{}", summary.to_text());
+    assert!(!summary.to_text().contains(" 0 µs"), "{}", summary.to_text());
     let json = serde_json::to_value(&summary).expect("JSON");
     assert!(json["phases"][0]["steps"][0]["generation"]["time_to_first_chunk"].is_null());
     // With its place named it has.
