@@ -10,6 +10,7 @@ mod generate;
 mod mutate;
 mod peers;
 mod process;
+mod repeat;
 mod rooms;
 mod server;
 mod shell;
@@ -21,6 +22,8 @@ mod stack;
 enum Chore {
     /// The gate: formatting, lints, documentation, dependencies, tests, the loop, the stack, fuzz targets
     Ci(ci::Options),
+    /// Runs the test suite many times, on an idle and on a busy machine, and names what failed how often
+    Repeat(repeat::Options),
     /// Puts the peers (Prometheus, promtool, Alertmanager, node_exporter, VictoriaMetrics) into .peers/.
     Peers,
     /// Writes the generated files: Grafana's dashboards and provisioning.
@@ -49,6 +52,7 @@ enum Chore {
 fn main() -> ExitCode {
     let done = match Chore::parse() {
         Chore::Ci(options) => ci::run(&options),
+        Chore::Repeat(options) => repeat::run(&options),
         Chore::Peers => peers::install().map(|dir| println!("{}", dir.display())),
         Chore::Generate { check } => generate::run(check),
         Chore::Rooms => rooms::run(),
