@@ -118,7 +118,8 @@ mod tests {
 
     #[test]
     fn failures_and_passes_are_read_from_the_output() {
-        let text = "test a::b ... ok\ntest a::c ... FAILED\n\ntest result: FAILED. 96 passed; 1 failed; 0 ignored\n";
+        let text =
+            "test a::b ... ok\ntest a::c ... FAILED\n\ntest result: FAILED. 96 passed; 1 failed; 0 ignored\n";
         assert_eq!(failed(text).collect::<Vec<_>>(), ["a::c"]);
         assert_eq!(text.lines().filter_map(passed).sum::<u64>(), 96);
     }
