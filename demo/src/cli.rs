@@ -1,5 +1,6 @@
 //! The command line. Invariant: arguments become options here and nowhere else.
 
+mod profile;
 mod serve;
 
 use std::path::PathBuf;
@@ -8,7 +9,7 @@ use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 use tokio::net::TcpListener;
 
-use self::serve::ServeArguments;
+use self::{profile::ProfileArguments, serve::ServeArguments};
 use crate::{
     telemetry,
     whole_loop::{self, LoopOptions},
@@ -34,6 +35,8 @@ struct Arguments {
 enum Command {
     /// Serves the clinical RAG service alone, until Ctrl-C.
     Serve(Box<ServeArguments>),
+    /// Prints what the stages take under a profile of `demo serve`.
+    Profile(ProfileArguments),
 }
 
 #[derive(Debug, clap::Args)]
@@ -66,11 +69,12 @@ pub(crate) fn run() -> Result<u8> {
     let arguments = Arguments::parse();
     let otlp = match &arguments.command {
         Some(Command::Serve(serve)) => serve.otlp(),
-        None => None,
+        Some(Command::Profile(_)) | None => None,
     };
     let _telemetry = telemetry::start(otlp)?;
     let runtime = tokio::runtime::Runtime::new().context("cannot start")?;
     match arguments.command {
+        Some(Command::Profile(arguments)) => profile::run(&arguments),
         Some(Command::Serve(arguments)) => runtime.block_on(serve::run(&arguments)),
         None => {
             let a = arguments.whole_loop;

@@ -9,6 +9,7 @@ mod loadgen;
 mod machine;
 mod measure;
 mod promql;
+mod reference;
 mod rules;
 mod tsdb;
 
@@ -35,6 +36,8 @@ pub(crate) enum Bench {
     Loadgen(loadgen::Loadgen),
     /// The exporter against node_exporter: time, processor time and memory of a scrape.
     Exporter(exporter::Scrapes),
+    /// The expected times of the demo service under the profile reference: draws, and with --live whole phases.
+    Reference(reference::Reference),
 }
 
 /// How much data the benchmark makes.
@@ -81,6 +84,7 @@ pub(crate) fn run(bench: &Bench) -> Result<()> {
         Bench::Tsdb(size) => tsdb::run(size),
         Bench::Loadgen(options) => loadgen::run(options),
         Bench::Exporter(options) => exporter::run(options),
+        Bench::Reference(options) => reference::run(options),
     }
 }
 

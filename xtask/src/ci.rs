@@ -12,7 +12,7 @@ use std::{fs, path::Path, process::Command, time::Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::{generate, peers, rooms, shell, stack};
+use crate::{generate, parts, peers, rooms, shell, stack};
 
 /// A part of the gate, the cheapest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -35,6 +35,8 @@ pub(crate) enum Step {
     Readme,
     /// The stack without containers, every dashboard expression asked of Prometheus
     Stack,
+    /// The demo service with MiniLM and CyborgDB, installed from PyPI
+    Parts,
     /// Every fuzz target built, and run for ten seconds
     Fuzz,
 }
@@ -137,6 +139,10 @@ fn run_step(step: Step, options: &Options) -> Result<Option<String>> {
         Step::Loop => with_peers(&the_loop::run),
         Step::Readme => with_peers(&readme::run),
         Step::Stack => with_peers(&|_| stack::run(&stack::Options::check("dev"))),
+        Step::Parts => match parts::install() {
+            Ok(dir) => parts::test_in(&dir).map(|()| None),
+            Err(e) => Ok(Some(format!("no parts: {e:#}"))),
+        },
         Step::Fuzz => fuzz::run(),
     }
 }

