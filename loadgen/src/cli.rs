@@ -86,6 +86,9 @@ pub(crate) struct RunArguments {
     /// A phase to run; may be given several times, in order
     #[arg(long)]
     phase: Vec<String>,
+    /// A value for {{ env.NAME }} in the scenario, instead of the environment's; may be given several times
+    #[arg(long = "var", value_name = "NAME=VALUE", value_parser = variable)]
+    vars: Vec<(String, String)>,
     /// Record the run into a new directory under DIR
     #[arg(long, value_name = "DIR")]
     record: Option<PathBuf>,
@@ -239,4 +242,9 @@ fn duration_or_zero_ms(text: &str) -> Result<i64, String> {
 fn time(text: &str) -> Result<i64, String> {
     assay_run::time::parse(text)
         .ok_or_else(|| "expected a time such as 2026-11-25T14:00:00Z, or seconds since 1970".to_owned())
+}
+
+fn variable(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("expected NAME=VALUE, such as model=small")?;
+    Ok((name.to_owned(), value.to_owned()))
 }

@@ -17,7 +17,7 @@ mod stream;
 mod template;
 mod think;
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{ops::Range, path::Path, sync::Arc, time::Duration};
 
 use assay_yaml::{Diagnostics, Document};
 
@@ -53,7 +53,10 @@ pub struct Scenario {
     pub modes: Vec<Mode>,
     pub(crate) data: Vec<Arc<DataSet>>,
     pub(crate) setup: Vec<Item>,
-    pub(crate) flow: Vec<Item>,
+    /// What an iteration does: first the scenario's `flow`, then the named ones of `flows`.
+    pub(crate) flows: Vec<Flow>,
+    /// The request steps of the setup, by their ids.
+    pub(crate) setup_steps: Range<usize>,
     /// What every request step is called, by its id: the value of `load.step`.
     pub(crate) steps: Vec<StepName>,
     /// What every check is called, by its id.
@@ -88,6 +91,33 @@ pub struct Phase {
     pub graceful_stop: Duration,
     /// What think times are multiplied by.
     pub think: f64,
+    /// The place of its flow in the scenario's list.
+    pub(crate) flow: usize,
+}
+
+/// A list of things to do in one iteration.
+#[derive(Debug)]
+pub(crate) struct Flow {
+    /// Its name; empty for the scenario's own.
+    pub(crate) name: String,
+    pub(crate) items: Vec<Item>,
+    /// Its request steps, by their ids.
+    pub(crate) steps: Range<usize>,
+}
+
+/// What a phase says about its iterations.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct IterationShape {
+    /// What think times are multiplied by.
+    pub(crate) think: f64,
+    /// The place of the flow in the scenario's list.
+    pub(crate) flow: usize,
+}
+
+impl Phase {
+    pub(crate) fn iteration(&self) -> IterationShape {
+        IterationShape { think: self.think, flow: self.flow }
+    }
 }
 
 /// A named choice of phases.
@@ -196,20 +226,15 @@ impl Scenario {
         mode.map_or_else(|| self.phases.clone(), |m| m.phases.clone())
     }
 
-    /// The ids of the steps that every iteration is there for, those of the setup left out.
-    pub(crate) fn flow_steps(&self) -> Vec<usize> {
-        fn collect(items: &[Item], out: &mut Vec<usize>) {
-            for item in items {
-                match item {
-                    Item::Request(step) => out.push(step.id),
-                    Item::OneOf(alternatives) => alternatives.iter().for_each(|a| collect(&a.items, out)),
-                    Item::Think(_) | Item::Set { .. } => {}
-                }
-            }
-        }
-        let mut ids = Vec::new();
-        collect(&self.flow, &mut ids);
-        ids
+    /// The ids of the steps that every iteration of the phase is there for, those of the setup left out.
+    pub(crate) fn flow_steps(&self, phase: &Phase) -> Range<usize> {
+        self.flows.get(phase.flow).map_or(0..0, |flow| flow.steps.clone())
+    }
+
+    /// Whether an iteration of the phase may come to the step with this id.
+    pub(crate) fn is_step_of(&self, phase: &Phase, step: usize) -> bool {
+        let flow = self.flows.get(phase.flow);
+        self.setup_steps.contains(&step) || flow.is_some_and(|flow| flow.steps.contains(&step))
     }
 
     /// The names of the request steps, in the order of the flow.

@@ -10,7 +10,7 @@ pub(crate) mod hgrm;
 mod text;
 mod threshold;
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use assay_model::histogram::ExponentialHistogram;
 pub use hgrm::{PercentileFileError, prepare as prepare_hgrm};
@@ -223,7 +223,7 @@ pub(crate) fn summarise(
 }
 
 fn phase(scenario: &Scenario, totals: &PhaseTotals, seconds: f64) -> PhaseSummary {
-    let (tally, flow) = (&totals.tally, scenario.flow_steps());
+    let (tally, flow) = (&totals.tally, scenario.flow_steps(&totals.phase));
     let steps: Vec<StepSummary> = scenario
         .steps
         .iter()
@@ -316,7 +316,7 @@ fn warnings(scenario: &Scenario, phases: &[PhaseSummary], facts: &RunFacts, busi
             ));
         }
     }
-    warnings.extend(unreached(scenario, phases));
+    warnings.extend(unreached(phases));
     warnings.extend(without_content(scenario, phases));
     if busiest > BUSY {
         warnings.push(format!(
@@ -330,17 +330,15 @@ fn warnings(scenario: &Scenario, phases: &[PhaseSummary], facts: &RunFacts, busi
     warnings
 }
 
-/// Steps of the flow that no iteration came to.
-fn unreached(scenario: &Scenario, phases: &[PhaseSummary]) -> Vec<String> {
-    let ran = phases.iter().any(|p| p.iterations > 0);
-    let names = scenario.flow_steps().into_iter().filter_map(|id| scenario.steps.get(id));
-    let requests = |name: &str| requests_of(phases, name);
-    names
-        .filter(|step| ran && requests(&step.name) == 0)
-        .map(|step| {
+/// Steps of the flows that no iteration came to; a phase that ran lists them without requests.
+fn unreached(phases: &[PhaseSummary]) -> Vec<String> {
+    let listed: BTreeSet<&str> = phases.iter().flat_map(|p| &p.steps).map(|s| s.name.as_str()).collect();
+    listed
+        .into_iter()
+        .filter(|name| requests_of(phases, name) == 0)
+        .map(|name| {
             format!(
-                "{}: no iteration came to this step; a failed step ends its iteration, unless on_failure: continue is set",
-                step.name
+                "{name}: no iteration came to this step; a failed step ends its iteration, unless on_failure: continue is set"
             )
         })
         .collect()

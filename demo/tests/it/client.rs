@@ -90,9 +90,13 @@ impl Running {
 
     /// Waits until `/ready` has the status.
     pub(crate) async fn until_ready(&self, status: u16) {
+        self.until_ready_within(status, PATIENCE).await;
+    }
+
+    pub(crate) async fn until_ready_within(&self, status: u16, patience: Duration) {
         let start = Instant::now();
         while self.ask("GET", "/ready", &[], &Value::Null).await.status != status {
-            assert!(start.elapsed() < PATIENCE, "/ready never was {status}");
+            assert!(start.elapsed() < patience, "/ready never was {status}");
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }

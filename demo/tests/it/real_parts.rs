@@ -47,18 +47,34 @@ async fn vectors(running: &Running, texts: &[&str]) -> Vec<Vec<f64>> {
     data.into_iter().map(|d| serde_json::from_value(d["embedding"].clone()).unwrap()).collect()
 }
 
+/// A service with MiniLM that is ready: it has embedded all passages, which takes minutes where others are at work.
+async fn start(options: ServiceOptions) -> Running {
+    let running = Running::start_unready(options).await;
+    running.until_ready_within(200, Duration::from_secs(1800)).await;
+    running
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn minilms_vectors_are_the_references() {
+async fn minilm_and_cyborgdb() {
     let Some(parts) = parts() else { return };
+    let minilm = start(with_minilm(&parts)).await;
+    vectors_are_the_references(&minilm, &parts).await;
+    finds_what_shares_few_words(&minilm).await;
+    let cyborg = Cyborg::start(&parts);
+    let both = start(ServiceOptions { cyborgdb: Some(cyborg.options()), ..with_minilm(&parts) }).await;
+    finds_the_same(&both, &minilm).await;
+    answers_two_hundred_queries(&both).await;
+}
+
+async fn vectors_are_the_references(running: &Running, parts: &Path) {
     let reference = std::fs::read_to_string(parts.join("reference.json")).unwrap();
     let reference: Vec<Vec<f64>> = serde_json::from_str(&reference).unwrap();
-    let running = Running::start(with_minilm(&parts)).await;
     let sentences: Vec<&str> = SENTENCES.lines().collect();
     assert_eq!((sentences.len(), reference.len()), (20, 20));
     let mut worst = 0.0f64;
-    let together = vectors(&running, &sentences).await;
+    let together = vectors(running, &sentences).await;
     for (i, sentence) in sentences.iter().enumerate() {
-        let alone = vectors(&running, &[sentence]).await;
+        let alone = vectors(running, &[sentence]).await;
         for vector in [&together[i], &alone[0]] {
             let apart = vector.iter().zip(&reference[i]).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
             assert!(apart < 1e-4, "{apart} apart: {sentence}");
@@ -84,10 +100,8 @@ async fn found_first(running: &Running) -> (usize, Vec<String>) {
     (QUESTIONS.lines().count() - missed.len(), missed)
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn minilm_finds_what_shares_few_words_and_hashing_does_not() {
-    let Some(parts) = parts() else { return };
-    let (minilm, missed) = found_first(&Running::start(with_minilm(&parts)).await).await;
+async fn finds_what_shares_few_words(running: &Running) {
+    let (minilm, missed) = found_first(running).await;
     let (hashing, _) = found_first(&Running::start(quick()).await).await;
     eprintln!("right passage first, of 20: MiniLM {minilm}, hashing {hashing}; MiniLM missed {missed:?}");
     assert!(minilm >= 18, "{minilm}: {missed:?}");
@@ -104,7 +118,7 @@ struct Cyborg {
 const ROOT_KEY: &str = "a-key-of-this-test";
 
 impl Cyborg {
-    async fn start(parts: &Path) -> Self {
+    fn start(parts: &Path) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let port =
             std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
@@ -142,30 +156,29 @@ impl Drop for Cyborg {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn queries_go_through_minilm_and_cyborgdb() {
-    let Some(parts) = parts() else { return };
-    let cyborg = Cyborg::start(&parts).await;
-    let options = ServiceOptions { cyborgdb: Some(cyborg.options()), ..with_minilm(&parts) };
-    let running = Running::start(options).await;
-    let exact = Running::start(with_minilm(&parts)).await;
-    let questions = include_str!("../../../loadgen/scenarios/clinical-rag/questions.txt");
+const PACK: &str = include_str!("../../../loadgen/scenarios/clinical-rag/questions.txt");
+
+/// The store and the exact search give the same passages to every role.
+async fn finds_the_same(stored: &Running, exact: &Running) {
     for role in ["nurse", "resident", "admin"] {
-        let (token, same) = (running.log_in(role).await, exact.log_in(role).await);
-        for question in questions.lines().take(8) {
+        let (token, same) = (stored.log_in(role).await, exact.log_in(role).await);
+        for question in PACK.lines().take(8) {
             let body = json!({"query": question, "k": 10});
-            let stored = running.ask("POST", "/v1/search", &[("authorization", &token)], &body).await.json();
+            let found = stored.ask("POST", "/v1/search", &[("authorization", &token)], &body).await.json();
             let in_process = exact.ask("POST", "/v1/search", &[("authorization", &same)], &body).await.json();
             let ids = |reply: &Value| -> Vec<Value> {
                 reply["results"].as_array().unwrap().iter().map(|r| r["id"].clone()).collect()
             };
-            assert!(!ids(&stored).is_empty());
-            assert_eq!(ids(&stored), ids(&in_process), "{role}: {question}");
+            assert!(!ids(&found).is_empty());
+            assert_eq!(ids(&found), ids(&in_process), "{role}: {question}");
         }
     }
+}
+
+async fn answers_two_hundred_queries(running: &Running) {
     let token = running.log_in("resident").await;
     let headers = [("authorization", token.as_str()), ("cache-control", "no-cache")];
-    for (i, question) in questions.lines().cycle().take(200).enumerate() {
+    for (i, question) in PACK.lines().cycle().take(200).enumerate() {
         let body = json!({"question": question, "patient_id": format!("P-{:04}", i % 20 + 1)});
         let reply = running.ask("POST", "/query", &headers, &body).await;
         assert_eq!((reply.status, &reply.json()["grounded"]), (200, &json!(true)), "{}", reply.body);

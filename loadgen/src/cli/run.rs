@@ -108,6 +108,7 @@ fn options(scenario: &Arc<Scenario>, arguments: &RunArguments) -> Result<RunOpti
     }
     options.target.clone_from(&arguments.target);
     options.proxy.clone_from(&arguments.proxy);
+    options.environment.clone_from(&arguments.vars);
     options.seed = arguments.seed;
     options.time_scale = arguments.time_scale;
     options.workers = arguments.workers.map(usize::from);

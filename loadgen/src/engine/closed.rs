@@ -19,7 +19,7 @@ use super::{
     pool::{Lease, Pool},
     request::WorkerCx,
 };
-use crate::scenario::executor::Budget;
+use crate::scenario::{IterationShape, executor::Budget};
 
 /// How many iterations a user may still start.
 #[derive(Clone, Debug)]
@@ -63,7 +63,7 @@ pub(crate) struct Assignment {
     pub(crate) active: Vec<Range<Duration>>,
     pub(crate) left: IterationsLeft,
     /// What think times are multiplied by.
-    pub(crate) think: f64,
+    pub(crate) shape: IterationShape,
 }
 
 /// Drives a user through a phase.
@@ -92,7 +92,7 @@ pub(crate) async fn drive(
                 return;
             }
             cx.tally(|t| t.lag.record(due.elapsed().as_secs_f64()));
-            let done = iterate(&cx, &mut user, due, assignment.think).await;
+            let done = iterate(&cx, &mut user, due, assignment.shape).await;
             due = done.at + done.pause;
             if !done.pause.is_zero() && !state.sleep_until(&user.slot, due.min(until)).await {
                 return;

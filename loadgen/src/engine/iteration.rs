@@ -12,7 +12,7 @@ use std::sync::Arc;
 use super::{request::WorkerCx, user::User};
 use crate::{
     client::ErrorClass,
-    scenario::{Alternative, Item, OnFailure, Scenario, Think},
+    scenario::{Alternative, Item, IterationShape, OnFailure, Scenario, Think},
 };
 
 /// How long a user waits after a failed setup, or where nobody answers, before it tries again: a person would
@@ -36,12 +36,13 @@ struct Failed {
     least_pause: Duration,
 }
 
-/// Runs an iteration that was due at `due`; think times are multiplied by `think`.
-pub(crate) async fn iterate(cx: &WorkerCx, user: &mut User, due: Instant, think: f64) -> Done {
+/// Runs an iteration that was due at `due`.
+pub(crate) async fn iterate(cx: &WorkerCx, user: &mut User, due: Instant, shape: IterationShape) -> Done {
+    let think = shape.think;
     user.context.next_iteration();
     let span = cx.trace_iteration(user, due);
     let scenario = Arc::clone(&cx.scenario);
-    let (flow, closing) = closing_think(&scenario);
+    let (flow, closing) = closing_think(&scenario, shape.flow);
     let result = match set_up(cx, user, &scenario, due, think).await {
         Ok(at) => items(cx, user, flow, at, think).await,
         Err(failed) => Err(failed),
@@ -61,11 +62,12 @@ pub(crate) async fn iterate(cx: &WorkerCx, user: &mut User, due: Instant, think:
     Done { at, pause: pause.max(least_pause) }
 }
 
-/// The flow, and the think time that closes it.
-fn closing_think(scenario: &Scenario) -> (&[Item], Option<Think>) {
-    match scenario.flow.split_last() {
+/// The flow's items, and the think time that closes it.
+fn closing_think(scenario: &Scenario, flow: usize) -> (&[Item], Option<Think>) {
+    let items = scenario.flows.get(flow).map_or(&[][..], |flow| &flow.items);
+    match items.split_last() {
         Some((Item::Think(think), rest)) => (rest, Some(*think)),
-        _ => (&scenario.flow, None),
+        _ => (items, None),
     }
 }
 

@@ -22,7 +22,7 @@ use super::{
     pool::{Lease, Pool},
     request::WorkerCx,
 };
-use crate::timer::Slot;
+use crate::{scenario::IterationShape, timer::Slot};
 
 /// A worker's share of an open phase.
 pub(crate) struct Share<S> {
@@ -36,7 +36,7 @@ pub(crate) struct Share<S> {
     /// Those that are added when no other is free.
     pub(crate) spare: VecDeque<u32>,
     /// What think times are multiplied by.
-    pub(crate) think: f64,
+    pub(crate) shape: IterationShape,
 }
 
 /// How late a start may be found to be due when the phase ends, and still be part of it.
@@ -60,7 +60,7 @@ struct Driver {
     state: PhaseState,
     free: Rc<Free>,
     spare: VecDeque<u32>,
-    think: f64,
+    shape: IterationShape,
     /// When the phase ends, unless it is ended before.
     end: Instant,
     has_caught_up: bool,
@@ -76,7 +76,7 @@ pub(crate) async fn drive<S: Iterator<Item = Duration>>(
     state: PhaseState,
     share: Share<S>,
 ) {
-    let Share { start, end, mut starts, users, spare, think } = share;
+    let Share { start, end, mut starts, users, spare, shape } = share;
     let (free, running) = (Rc::<Free>::default(), JoinSet::new());
     let mut driver = Driver {
         cx,
@@ -84,7 +84,7 @@ pub(crate) async fn drive<S: Iterator<Item = Duration>>(
         state,
         free,
         spare,
-        think,
+        shape,
         end,
         has_caught_up: false,
         running,
@@ -171,7 +171,7 @@ impl Driver {
             user,
             Rc::clone(&mailbox),
             Rc::clone(&self.free),
-            self.think,
+            self.shape,
         ));
         Some(mailbox)
     }
@@ -184,11 +184,11 @@ async fn work(
     mut user: Lease,
     mailbox: Rc<Mailbox>,
     free: Rc<Free>,
-    think: f64,
+    shape: IterationShape,
 ) {
     while let Some(due) = mailbox.receive().await {
         let active = pool.activate();
-        iterate(&cx, &mut user, due, think).await;
+        iterate(&cx, &mut user, due, shape).await;
         drop(active);
         free.users.borrow_mut().push_back((Rc::clone(&mailbox), Instant::now()));
         free.freed.notify_one();

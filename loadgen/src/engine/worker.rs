@@ -288,8 +288,8 @@ fn spawn(
             let users: Vec<u32> = own(from_start).collect();
             let spare: VecDeque<u32> = own(executor.max_users()).filter(|i| *i >= from_start).collect();
             let starts = schedule.starts(order.seed).skip(index as usize).step_by(count as usize);
-            let (start, think) = (order.start, order.phase.think);
-            let share = open::Share { start, end: start + executor.duration(), starts, users, spare, think };
+            let (start, shape) = (order.start, order.phase.iteration());
+            let share = open::Share { start, end: start + executor.duration(), starts, users, spare, shape };
             tasks.spawn_local(open::drive(Rc::clone(cx), pool.clone(), state.clone(), share));
         }
         Plan::Users { active, budget } => {
@@ -299,7 +299,7 @@ fn spawn(
                     start: order.start,
                     active: active(user),
                     left: IterationsLeft::of(budget, &order.iterations_left),
-                    think: order.phase.think,
+                    shape: order.phase.iteration(),
                 };
                 let (cx, pool, state) = (Rc::clone(cx), pool.clone(), state.clone());
                 tasks.spawn_local(closed::drive(cx, lease, pool, state, assignment));

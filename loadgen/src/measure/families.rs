@@ -74,7 +74,8 @@ impl PhaseTotals {
     pub(crate) fn new(scenario: &Scenario, phase: Phase, start_ms: i64) -> Self {
         let streams: Vec<bool> = scenario.steps.iter().map(|s| s.is_stream).collect();
         let mut tally = Tally::new(&streams, scenario.checks.len());
-        for (step, name) in tally.steps.iter_mut().zip(&scenario.steps) {
+        let steps = tally.steps.iter_mut().zip(&scenario.steps).enumerate();
+        for (_, (step, name)) in steps.filter(|(id, _)| scenario.is_step_of(&phase, *id)) {
             for outcome in foreseen(name) {
                 step.outcome(outcome, start_ms);
                 if let Some(stream) = &mut step.stream {
@@ -103,7 +104,8 @@ pub(crate) fn families(scenario: &Scenario, facts: &RunFacts, phases: &[PhaseTot
         base.set("load_phase", &totals.phase.name);
         plan::phase(&mut out, &base, totals);
         out.phase(&base, totals);
-        for (i, check) in scenario.checks.iter().enumerate() {
+        let checks = scenario.checks.iter().enumerate();
+        for (i, check) in checks.filter(|(_, check)| scenario.is_step_of(&totals.phase, check.step)) {
             let counts = totals.tally.checks.get(i).copied().unwrap_or_default();
             let step = scenario.steps.get(check.step).map_or("", |s| s.name.as_str());
             for (result, count) in ["pass", "fail"].into_iter().zip(counts) {
@@ -111,7 +113,8 @@ pub(crate) fn families(scenario: &Scenario, facts: &RunFacts, phases: &[PhaseTot
                 out.counter(&names::CHECKS, labels, count as f64);
             }
         }
-        for (name, step) in scenario.steps.iter().zip(&totals.tally.steps) {
+        let steps = scenario.steps.iter().zip(&totals.tally.steps).enumerate();
+        for (_, (name, step)) in steps.filter(|(id, _)| scenario.is_step_of(&totals.phase, *id)) {
             let mut base = base.clone();
             base.set("load_step", &name.name);
             out.step(&base, name, step, facts);

@@ -18,15 +18,25 @@ pub struct Pack {
 }
 
 /// All packs.
-pub const PACKS: &[Pack] = &[Pack {
-    name: "clinical-rag",
-    about: "Clinicians log in and ask a RAG service about their patients; answers are streamed.",
-    files: &[
-        ("scenario.yml", include_str!("../../scenarios/clinical-rag/scenario.yml")),
-        ("questions.txt", include_str!("../../scenarios/clinical-rag/questions.txt")),
-        ("patients.csv", include_str!("../../scenarios/clinical-rag/patients.csv")),
-    ],
-}];
+pub const PACKS: &[Pack] = &[
+    Pack {
+        name: "clinical-rag",
+        about: "Clinicians log in and ask a RAG service about their patients; answers are streamed.",
+        files: &[
+            ("scenario.yml", include_str!("../../scenarios/clinical-rag/scenario.yml")),
+            ("questions.txt", include_str!("../../scenarios/clinical-rag/questions.txt")),
+            ("patients.csv", include_str!("../../scenarios/clinical-rag/patients.csv")),
+        ],
+    },
+    Pack {
+        name: "openai-chat",
+        about: "Streamed chat completions of any OpenAI-compatible server.",
+        files: &[
+            ("scenario.yml", include_str!("../../scenarios/openai-chat/scenario.yml")),
+            ("prompts.txt", include_str!("../../scenarios/openai-chat/prompts.txt")),
+        ],
+    },
+];
 
 impl Pack {
     /// The pack as a scenario.

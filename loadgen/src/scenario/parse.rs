@@ -16,7 +16,7 @@ use assay_yaml::{Cx, Diagnostics, Document, MapReader, Node};
 use self::names::Names;
 use crate::client::{protocol::Version, proxy::Proxy, tls::TlsFiles};
 
-use super::{CheckName, DataSet, Mode, OnFailure, Phase, Scenario, StepName, Text, UserKind};
+use super::{CheckName, DataSet, Flow, Mode, OnFailure, Phase, Scenario, StepName, Text, UserKind};
 
 /// How long a request may take where the scenario does not say.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -29,6 +29,8 @@ pub(super) struct Parser<'d> {
     pub(super) cx: Cx<'d>,
     names: Names,
     steps: Vec<StepName>,
+    /// The flows' names, once they are read.
+    flows: Vec<String>,
     checks: Vec<CheckName>,
     timeout: Duration,
     on_failure: OnFailure,
@@ -46,6 +48,7 @@ pub(super) fn scenario<'d>(
         cx: Cx::new(document),
         names: Names::default(),
         steps: Vec::new(),
+        flows: Vec::new(),
         checks: Vec::new(),
         timeout: DEFAULT_TIMEOUT,
         on_failure: OnFailure::EndIteration,
@@ -82,14 +85,23 @@ impl<'d> Parser<'d> {
         let proxy = map.get("proxy").and_then(|n| self.proxy(n));
         let version = map.get("http").map(|n| self.version(n)).unwrap_or_default();
         let setup = map.get("setup").map(|n| self.items(n, "setup")).unwrap_or_default();
+        let setup_steps = 0..self.steps.len();
         let flow_node = map.require(&mut self.cx, "flow");
-        let flow = flow_node.map(|n| self.items(n, "flow")).unwrap_or_default();
+        let mut flows = Vec::new();
+        flows.extend(flow_node.map(|n| self.flow(String::new(), n)));
         if let Some(node) = flow_node
             && !self.cx.failed()
             && self.steps.is_empty()
         {
             self.cx.error(node, "the flow has no request; add for example - get: /");
         }
+        if let Some(node) = map.get("flows") {
+            for (name, node) in self.pairs(node, "the flows") {
+                let flow = self.flow(name, node);
+                flows.push(flow);
+            }
+        }
+        self.flows = flows.iter().map(|flow| flow.name.clone()).collect();
         let phases_node = map.require(&mut self.cx, "phases");
         let phases = phases_node.map(|n| self.phases(n)).unwrap_or_default();
         let modes = map.get("modes").map(|n| self.modes(n, phases_node, &phases)).unwrap_or_default();
@@ -103,7 +115,8 @@ impl<'d> Parser<'d> {
             modes,
             data,
             setup,
-            flow,
+            flows,
+            setup_steps,
             steps: std::mem::take(&mut self.steps),
             checks: std::mem::take(&mut self.checks),
             renew_on,
@@ -111,6 +124,12 @@ impl<'d> Parser<'d> {
             version,
             proxy,
         })
+    }
+
+    fn flow(&mut self, name: String, node: &'d Node) -> Flow {
+        let first = self.steps.len();
+        let items = self.items(node, "flow");
+        Flow { name, items, steps: first..self.steps.len() }
     }
 
     fn target(&mut self, node: &Node) -> Option<String> {

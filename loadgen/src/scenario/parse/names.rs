@@ -82,7 +82,7 @@ impl Names {
     }
 }
 
-fn unknown(what: &str, name: &str, known: &[&str]) -> String {
+pub(super) fn unknown(what: &str, name: &str, known: &[&str]) -> String {
     match assay_yaml::nearest(name, known.iter().copied()) {
         Some(near) => format!("unknown {what}: {name:?}; did you mean {near:?}?"),
         None => format!("unknown {what}: {name:?}; known: {}", known.join(", ")),

@@ -57,6 +57,17 @@ impl<'d> Parser<'d> {
         self.phase(name, &merged)
     }
 
+    /// The place of a flow in the scenario's list.
+    fn flow_named(&mut self, node: &Node) -> Option<usize> {
+        let name = self.cx.string(node)?;
+        let found = self.flows.iter().skip(1).position(|known| *known == name);
+        if found.is_none() {
+            let known: Vec<_> = self.flows.iter().skip(1).map(String::as_str).collect();
+            self.cx.error(node, super::names::unknown("flow", &name, &known));
+        }
+        found.map(|at| at + 1)
+    }
+
     fn phase(&mut self, name: String, node: &Node) -> Option<Phase> {
         let mut map = self.cx.map(node, "a phase")?;
         let executor = map.require(&mut self.cx, "executor").and_then(|n| {
@@ -69,10 +80,11 @@ impl<'d> Parser<'d> {
         });
         let warmup = map.get("warmup").and_then(|n| self.cx.boolean(n)).unwrap_or(false);
         let graceful_stop = map.get("graceful_stop").and_then(|n| self.duration(n)).unwrap_or(GRACEFUL_STOP);
+        let flow = map.get("flow").and_then(|n| self.flow_named(n)).unwrap_or(0);
         let think = map.get("think").and_then(|n| self.share(n)).unwrap_or(1.0);
         let executor = Executor::read(&executor?, self, &mut map);
         map.finish(&mut self.cx);
-        Some(Phase { name, executor: executor?, warmup, graceful_stop, think })
+        Some(Phase { name, executor: executor?, warmup, graceful_stop, think, flow })
     }
 
     /// Iterations, one where the phase does not say.

@@ -176,3 +176,25 @@ fn searches_and_sweeps_are_read_and_checked() {
     );
     check(&mode("{sweep: {rates: [1/s], objectives: {latency: {p98: 1s}}}}"), r#"unknown key "p98""#);
 }
+
+#[test]
+fn a_phase_may_have_a_flow_of_its_own() {
+    let scenario = load(
+        "setup: [{name: in, post: /login}]\n\
+         flow: [{name: a, get: /}]\n\
+         flows: {other: [{name: b, get: /b}, {name: c, get: /c}]}\n\
+         phases:\n  p: {executor: constant-vus, vus: 1, duration: 1s}\n  \
+         q: {executor: shared-iterations, flow: other}",
+    )
+    .unwrap();
+    let steps = |phase: &str| -> Vec<&str> {
+        let phase = scenario.phase(phase).unwrap();
+        let names = scenario.step_names().enumerate();
+        names.filter(|(id, _)| scenario.is_step_of(&phase, *id)).map(|(_, name)| name).collect()
+    };
+    assert_eq!((steps("p"), steps("q")), (vec!["in", "a"], vec!["in", "b", "c"]));
+    check(
+        "flows: {other: [{get: /b}]}\nphases: {p: {executor: shared-iterations, flow: othr}}",
+        "unknown flow: \"othr\"; did you mean \"other\"?",
+    );
+}
