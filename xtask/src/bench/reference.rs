@@ -228,9 +228,12 @@ impl Seen {
     fn of(bin: &Path, run: &Path) -> Result<Self> {
         let manifest: Value = serde_json::from_str(&std::fs::read_to_string(run.join("run.json"))?)?;
         let phase = &manifest["phases"][0];
-        let (start, end) = (phase["start_ms"].as_f64(), phase["end_ms"].as_f64());
-        let (start, end) = start.zip(end).context("the phase has no times")?;
-        let ask = |expr: &str| query(bin, run, expr, end / 1000.0, (end - start) / 1000.0);
+        let time = |key: &str| -> Result<i64> {
+            let text = phase[key].as_str().with_context(|| format!("the phase has no {key}"))?;
+            Ok(text.parse::<jiff::Timestamp>()?.as_millisecond())
+        };
+        let (start_ms, end_ms) = (time("start")?, time("end")?);
+        let ask = |expr: &str| query(bin, run, expr, end_ms, end_ms - start_ms);
         let queries = ask(
             "sum(histogram_count(increase(http_client_request_duration_seconds{load_step=\"query\"}[RANGE])))",
         )?;
@@ -239,7 +242,7 @@ impl Seen {
         )?;
         let p99 = |series: &str| ask(&format!("histogram_quantile(0.99, sum(increase({series}[RANGE])))"));
         Ok(Self {
-            seconds: (end - start) / 1000.0,
+            seconds: (end_ms - start_ms) as f64 / 1000.0,
             queries: queries.round(),
             errors: 100.0 * failed / queries,
             p99_s: p99("http_client_request_duration_seconds{load_step=\"query\"}")?,
@@ -250,8 +253,9 @@ impl Seen {
 }
 
 /// The value of an expression over the whole phase.
-fn query(bin: &Path, run: &Path, expr: &str, at_s: f64, range_s: f64) -> Result<f64> {
-    let expr = expr.replace("RANGE", &format!("{}ms", (range_s * 1000.0).round()));
+fn query(bin: &Path, run: &Path, expr: &str, at_ms: i64, range_ms: i64) -> Result<f64> {
+    let expr = expr.replace("RANGE", &format!("{range_ms}ms"));
+    let at_s = at_ms as f64 / 1000.0;
     let mut command = Command::new(bin.join("ruleseval"));
     command.arg("query").arg(run).arg(&expr).args(["--time", &at_s.to_string(), "--format", "json"]);
     let answer: Value = serde_json::from_str(&shell::output(&mut command)?)?;
