@@ -11,6 +11,7 @@ pub mod charts;
 pub mod compare;
 pub mod eval;
 pub mod judge;
+pub mod leak;
 pub mod sla;
 pub mod source;
 pub mod units;
