@@ -193,7 +193,7 @@ impl Pipeline {
             "gen_ai.operation.name" = "embeddings",
             "gen_ai.provider.name" = "assay",
             "gen_ai.request.model" = model,
-            "gen_ai.embeddings.dimension.count" = super::embed::DIMENSIONS,
+            "gen_ai.embeddings.dimension.count" = super::embed::DIMENSIONS as i64,
         );
         let work = async { opened.embedder.embed(texts).await.map_err(|cause| cause.to_string()) };
         let done = self.stage(Stage::Embed, &self.embed_gate, drawn, trace, work).instrument(span).await;
@@ -221,7 +221,7 @@ impl Pipeline {
             "rag.stage" = "search",
             "gen_ai.operation.name" = "retrieval",
             "gen_ai.data_source.id" = COLLECTION,
-            "gen_ai.retrieval.top_k" = k,
+            "gen_ai.retrieval.top_k" = k as i64,
         );
         let work = async {
             // Made here, so that its parent is the stage's span.

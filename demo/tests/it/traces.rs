@@ -64,7 +64,7 @@ fn text(span: &Span, key: &str) -> Option<String> {
     let value = span.attributes.iter().find(|a| a.key == key)?.value.clone()?.value?;
     Some(match value {
         Any::StringValue(text) => text,
-        Any::IntValue(n) => n.to_string(),
+        Any::IntValue(n) => format!("{n} (int)"),
         Any::DoubleValue(x) => x.to_string(),
         Any::BoolValue(b) => b.to_string(),
         other => format!("{other:?}"),
@@ -103,7 +103,7 @@ async fn a_query_is_one_tree_below_the_callers_span() {
     };
     let root = named("POST /query");
     assert_eq!((hex(&root.parent_span_id).as_str(), root.kind), (PARENT, SpanKind::Server as i32));
-    assert_eq!(text(root, "http.response.status_code").as_deref(), Some("200"));
+    assert_eq!(text(root, "http.response.status_code").as_deref(), Some("200 (int)"));
     for (name, stage) in [
         ("auth", "auth"),
         ("embeddings assay-feature-hashing", "embed"),
@@ -118,7 +118,8 @@ async fn a_query_is_one_tree_below_the_callers_span() {
     }
     assert_eq!(named("query clinical-passages").parent_span_id, named("retrieval clinical-passages").span_id);
     let chat = named("chat assay-queueing-model");
-    let tokens: u64 = text(chat, "gen_ai.usage.output_tokens").unwrap().parse().unwrap();
+    let tokens = text(chat, "gen_ai.usage.output_tokens").unwrap();
+    let tokens: u64 = tokens.trim_end_matches(" (int)").parse().unwrap();
     assert!(tokens > 10 && text(chat, "gen_ai.response.time_to_first_chunk").is_some());
     assert!(chat.end_time_unix_nano - chat.start_time_unix_nano > 10_000_000, "it spans the stream");
 

@@ -109,8 +109,8 @@ impl Run {
         if let Some(asked) = self.asked.take() {
             let took = asked.elapsed();
             metrics.stage(Stage::Generate, took, &self.trace);
-            self.span.record("gen_ai.usage.input_tokens", self.usage.prompt_tokens);
-            self.span.record("gen_ai.usage.output_tokens", self.usage.output_tokens);
+            self.span.record("gen_ai.usage.input_tokens", i64::from(self.usage.prompt_tokens));
+            self.span.record("gen_ai.usage.output_tokens", i64::from(self.usage.output_tokens));
             if let Some(first) = self.first_token {
                 self.span.record("gen_ai.response.time_to_first_chunk", first.as_secs_f64());
                 let tokens = (self.usage.prompt_tokens, self.usage.output_tokens);

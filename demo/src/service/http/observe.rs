@@ -39,7 +39,8 @@ impl Drop for Observation {
     fn drop(&mut self) {
         let metrics = &self.shared.pipeline.metrics;
         metrics.request(&self.method, self.route, self.status, self.start.elapsed(), &self.trace);
-        self.span.record("http.response.status_code", self.status);
+        // OpenTelemetry knows no unsigned numbers; those become text.
+        self.span.record("http.response.status_code", i64::from(self.status));
         if self.status >= 500 {
             self.span.record("otel.status_code", "ERROR");
         }
