@@ -1,4 +1,5 @@
-# Every tool of Assay from one build; a target for each. Prometheus, Grafana and Alertmanager are upstream's images.
+# Every tool of Assay from one build; a target for each. Prometheus, Grafana and Alertmanager are upstream's images with our
+# configuration in them.
 #   docker build --target loadgen -t assay/loadgen .
 FROM rust:1.95-bookworm AS build
 WORKDIR /src
@@ -33,3 +34,15 @@ ENTRYPOINT ["loadgen"]
 FROM base AS ruleseval
 COPY --from=build /out/ruleseval /usr/local/bin/
 ENTRYPOINT ["ruleseval"]
+
+# Upstream's images with our configuration in them.
+FROM prom/prometheus:v3.13.2 AS prometheus
+COPY prometheus/prometheus.yml /etc/prometheus/
+COPY prometheus/rules /etc/prometheus/rules
+
+FROM prom/alertmanager:v0.34.0 AS alertmanager
+COPY prometheus/alertmanager.yml /etc/alertmanager/
+
+FROM grafana/grafana:13.2.0 AS grafana
+COPY grafana/provisioning /etc/grafana/provisioning
+COPY grafana/dashboards /usr/share/assay/dashboards

@@ -19,10 +19,6 @@ use assay_run::Run;
 /// Expressions that contain this have no data in any of the runs, for a reason.
 const EXCEPTIONS: &[(&str, &str)] = &[
     ("error_type!~\"|interrupted\"}[15s]", "nothing fails in a healthy run"),
-    ("load_run_outcome", "loadgen does not publish its plan yet"),
-    ("load_phase_outcome", "loadgen does not publish its plan yet"),
-    ("load_phase_planned_seconds", "loadgen does not publish its plan yet"),
-    ("load_phase_start_time_seconds", "loadgen does not publish its plan yet"),
     ("job:http_server_requests_failed:increase6h", "a run of a minute has no hours"),
     ("job:http_server_requests_failed:increase3d", "a run of a minute has no days"),
     ("container_", "only cAdvisor and the kubelet expose these"),
