@@ -21,7 +21,7 @@ const EXCEPTIONS: &[(&str, &str)] = &[
     ("error_type!~\"|interrupted\"}[15s]", "nothing fails in a healthy run"),
     ("job:http_server_requests_failed:increase6h", "a run of a minute has no hours"),
     ("job:http_server_requests_failed:increase3d", "a run of a minute has no days"),
-    ("container_", "only cAdvisor and the kubelet expose these"),
+    ("container_", "the collector of containers is off by default"),
     ("DCGM_FI_DEV_PROCESS_FB_USED", "only where the exporter may see processes of a GPU"),
     ("DCGM_FI_DEV_CLOCKS_EVENT_REASONS", "not every driver reports it"),
     ("DCGM_FI_DEV_ECC_", "not every driver reports it"),
