@@ -23,7 +23,7 @@ fn the_exit_code_is_the_verdict_and_all_reports_come_at_once() {
         let path = |name: &str| recording.beside(name).display().to_string();
         let run = recording.path().display().to_string();
         let (sla, rules) = (sla().display().to_string(), rules());
-        let (html, json, junit, markdown) = (path("r/a.html"), path("a.json"), path("a.xml"), path("a.md"));
+        let (html, json, junit, markdown) = (path("a.html"), path("a.json"), path("a.xml"), path("a.md"));
         let out = ruleseval(&[
             "eval",
             &run,
