@@ -56,7 +56,7 @@ pub fn curl(command: &str) -> Result<Imported, ImportError> {
 /// The same, of words that a shell has split already.
 ///
 /// # Errors
-/// As [`curl`].
+/// As [`curl()`].
 pub fn curl_words(words: &[String]) -> Result<Imported, ImportError> {
     let words: Vec<_> = words.iter().map(|w| curl::words::Word { text: w.clone(), at: None }).collect();
     curl::draft(&words).and_then(finish)
