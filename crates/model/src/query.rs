@@ -77,6 +77,18 @@ pub trait Series: Send + Sync {
     fn read(&self, start_ms: i64, end_ms: i64, out: &mut Column) -> Result<(), QueryError>;
 }
 
+/// How the samples of a selection are read: a hint for a source that shows a query more or less than it holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Access {
+    /// At one time, or at an offset or a fixed time (`@`).
+    #[default]
+    Plain,
+    /// Over a range that ends at the evaluation time.
+    Range,
+    /// Over such a range, as a counter: under `rate`, `irate` or `increase`.
+    Counter,
+}
+
 /// Anything that PromQL can be evaluated over.
 pub trait Queryable: Send + Sync {
     /// The series that match all of `matchers` and may have samples in `[start_ms, end_ms]`, both ends in,
@@ -90,6 +102,25 @@ pub trait Queryable: Send + Sync {
         start_ms: i64,
         end_ms: i64,
     ) -> Result<Vec<Box<dyn Series + 'q>>, QueryError>;
+
+    /// Whether [`Queryable::select_for`] depends on how samples are read. If not, one selection serves all readers.
+    fn heeds_access(&self) -> bool {
+        false
+    }
+
+    /// As [`Queryable::select`], for samples that are read in a known way.
+    ///
+    /// # Errors
+    /// As [`Queryable::select`].
+    fn select_for<'q>(
+        &'q self,
+        matchers: &[Matcher],
+        start_ms: i64,
+        end_ms: i64,
+        _access: Access,
+    ) -> Result<Vec<Box<dyn Series + 'q>>, QueryError> {
+        self.select(matchers, start_ms, end_ms)
+    }
 
     /// The values of a label over the series that match, sorted and unique.
     ///

@@ -157,11 +157,12 @@ pub struct RangeQuery {
 }
 
 impl RangeQuery {
-    fn scope(self) -> Scope {
+    fn scope(self, by_access: bool) -> Scope {
         let range_ms = self.end_ms.saturating_sub(self.start_ms);
         Scope {
             grid: Grid::new(self.start_ms, self.end_ms, self.step_ms),
             durations: DurationContext { step_ms: self.step_ms, range_ms },
+            by_access,
         }
     }
 }
@@ -188,7 +189,11 @@ impl Engine {
     }
 
     fn instant_here(&self, source: &dyn Queryable, expr: &Expr, t_ms: i64) -> Result<QueryResult, EvalError> {
-        let scope = Scope { grid: Grid::instant(t_ms), durations: DurationContext::default() };
+        let scope = Scope {
+            grid: Grid::instant(t_ms),
+            durations: DurationContext::default(),
+            by_access: source.heeds_access(),
+        };
         let (plan, roots) = Plan::new(&[expr], scope.grid, scope, &self.options);
         roots.into_iter().collect::<Result<Vec<_>, _>>()?;
         let ctx = Context::new(source, &self.options, &plan.spans);
@@ -239,7 +244,7 @@ impl Engine {
         let checked: Vec<Result<(), EvalError>> = exprs.iter().map(|e| check_range(e, query)).collect();
         let valid: Vec<&Expr> =
             exprs.iter().zip(&checked).filter(|(_, c)| c.is_ok()).map(|(e, _)| *e).collect();
-        let scope = query.scope();
+        let scope = query.scope(source.heeds_access());
         if scope.grid.steps > chunks::MOST_STEPS {
             let deadline = self.options.limits.deadline();
             let one = |(expr, checked): (&&Expr, Result<(), EvalError>)| {
@@ -276,7 +281,7 @@ impl Engine {
     }
 
     fn explain_here(&self, exprs: &[&Expr], query: RangeQuery) -> Result<String, EvalError> {
-        let scope = query.scope();
+        let scope = query.scope(false);
         let (plan, roots) = Plan::new(exprs, scope.grid, scope, &self.options);
         roots.into_iter().collect::<Result<Vec<_>, _>>()?;
         Ok(plan.explain())

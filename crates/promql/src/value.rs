@@ -71,9 +71,13 @@ pub struct Annotation {
 }
 
 impl Annotation {
-    /// The remark on `query` as Prometheus prints it: with the line and the column in bytes, `(1:5)`.
+    /// The remark on `query` as Prometheus prints it: with the line and the column in bytes, `(1:5)`. One that came from a
+    /// server has its position in its text.
     #[must_use]
     pub fn text(&self, query: &str) -> String {
+        if self.span.is_empty() {
+            return format!("{}{}", self.message, self.details);
+        }
         let (line, column) = line_and_column(query, self.span.start);
         format!("{}{} ({line}:{column})", self.message, self.details)
     }

@@ -167,6 +167,29 @@ fn title(group: &str, number: usize, name: &str) -> String {
     format!("group {group:?}, rule {number}, {name:?}")
 }
 
+/// The files that paths and patterns stand for, each once: a pattern is as Go's `filepath.Glob` takes it.
+///
+/// # Errors
+/// If a pattern is malformed or matches no file.
+pub fn expand<P: AsRef<str>>(patterns: &[P]) -> Result<Vec<String>, Diagnostics> {
+    let mut files: Vec<String> = Vec::new();
+    let mut problems = Diagnostics::default();
+    for pattern in patterns.iter().map(AsRef::as_ref) {
+        let found =
+            if glob::is_pattern(pattern) { glob::glob(pattern) } else { Ok(vec![pattern.to_owned()]) };
+        match found {
+            Ok(found) if found.is_empty() => {
+                problems.extend(Diagnostics::file(pattern, "the pattern matches no file"));
+            }
+            Ok(found) => files.extend(found),
+            Err(cause) => problems.extend(Diagnostics::file(pattern, cause)),
+        }
+    }
+    let mut seen = std::collections::HashSet::new();
+    files.retain(|f| seen.insert(f.clone()));
+    if problems.is_empty() { Ok(files) } else { Err(problems) }
+}
+
 impl RuleFiles {
     /// Reads rule files; each of `patterns` is a path, or a pattern as Go's `filepath.Glob` takes it.
     ///

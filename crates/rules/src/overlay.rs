@@ -8,8 +8,8 @@ use std::{
 };
 
 use assay_model::{
-    Column, Exemplar, FloatHistogram, Labels, METRIC_NAME, MatchOp, Matcher, MetricMetadata, QueryError,
-    Queryable, Series, Value, is_stale, stale_nan,
+    Access, Column, Exemplar, FloatHistogram, Labels, METRIC_NAME, MatchOp, Matcher, MetricMetadata,
+    QueryError, Queryable, Series, Value, is_stale, stale_nan,
 };
 use hashbrown::HashMap;
 
@@ -304,7 +304,21 @@ impl Queryable for View<'_> {
         start_ms: i64,
         end_ms: i64,
     ) -> Result<Vec<Box<dyn Series + 'q>>, QueryError> {
-        let mut found = self.source.select(matchers, start_ms, end_ms)?;
+        self.select_for(matchers, start_ms, end_ms, Access::Plain)
+    }
+
+    fn heeds_access(&self) -> bool {
+        self.source.heeds_access()
+    }
+
+    fn select_for<'q>(
+        &'q self,
+        matchers: &[Matcher],
+        start_ms: i64,
+        end_ms: i64,
+        access: Access,
+    ) -> Result<Vec<Box<dyn Series + 'q>>, QueryError> {
+        let mut found = self.source.select_for(matchers, start_ms, end_ms, access)?;
         if self.hidden.concerns(matchers) {
             found.retain(|s| !self.hidden.hides(s.labels()));
         }

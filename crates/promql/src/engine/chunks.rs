@@ -35,7 +35,7 @@ pub(super) fn range(
     query: RangeQuery,
     deadline: Option<Instant>,
 ) -> Result<QueryResult, EvalError> {
-    let scope = query.scope();
+    let scope = query.scope(source.heeds_access());
     let mut result = Chunks {
         index: HashMap::new(),
         series: Vec::new(),

@@ -8,7 +8,7 @@ mod key;
 
 use std::{ops::Range, sync::Arc};
 
-use assay_model::{Labels, Matcher};
+use assay_model::{Access, Labels, Matcher};
 
 use super::{EngineOptions, EvalError, grid::Grid, notes::Site};
 use crate::ast::{
@@ -28,18 +28,21 @@ pub(crate) struct Plan {
     pub(crate) spans: Vec<Range<usize>>,
 }
 
-/// What an expression can ask of its query: `start()`, `end()`, `step()`, `range()`.
+/// What an expression can ask of its query: `start()`, `end()`, `step()`, `range()`; and of its source.
 #[derive(Clone, Copy)]
 pub(crate) struct Scope {
     /// All times of the query.
     pub(crate) grid: Grid,
     pub(crate) durations: DurationContext,
+    /// Whether selections are told apart by how they are read.
+    pub(crate) by_access: bool,
 }
 
 /// Series to be selected, and the range of their samples that is needed, both ends in.
 #[derive(Clone, Debug)]
 pub(crate) struct Selection {
     pub(crate) matchers: Vec<Matcher>,
+    pub(crate) access: Access,
     pub(crate) start_ms: i64,
     pub(crate) end_ms: i64,
     pub(crate) uses: usize,

@@ -68,7 +68,7 @@ fn load_one<'e>(ctx: &Context<'e>, s: &Selection) -> Result<Loaded<'e>, EvalErro
     let series = if s.uses == 0 || start_ms > end_ms {
         Vec::new()
     } else {
-        ctx.queryable.select(&s.matchers, start_ms, end_ms)?
+        ctx.queryable.select_for(&s.matchers, start_ms, end_ms, s.access)?
     };
     let max = ctx.options.limits.max_series;
     if max > 0 && series.len() > max {

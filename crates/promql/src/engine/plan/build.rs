@@ -4,7 +4,7 @@
 
 use std::{ops::Range, sync::Arc};
 
-use assay_model::{Labels, LabelsBuilder, METRIC_NAME, MatchOp, Matcher};
+use assay_model::{Access, Labels, LabelsBuilder, METRIC_NAME, MatchOp, Matcher};
 use hashbrown::HashMap;
 
 use super::{
@@ -26,11 +26,24 @@ pub(super) struct Builder<'o> {
     query: Grid,
     durations: DurationContext,
     options: &'o EngineOptions,
+    by_access: bool,
     selections: Vec<Selection>,
-    by_matchers: HashMap<Vec<Matcher>, Vec<usize>>,
+    by_matchers: HashMap<(Vec<Matcher>, Access), Vec<usize>>,
     ids: HashMap<String, usize>,
     spans: Vec<Range<usize>>,
     stats: Stats,
+    reading: Reading,
+}
+
+/// Where in an expression selectors are read.
+#[derive(Clone, Copy, Default)]
+struct Reading {
+    /// Whether the next range is an argument of `rate`, `irate` or `increase`.
+    counted: bool,
+    /// How the range that a subquery makes is read.
+    within: Access,
+    /// Whether a subquery around looks at another time.
+    elsewhere: bool,
 }
 
 /// Whether selectors are read for nothing but counts and sums of histograms: under a function that takes
@@ -48,11 +61,13 @@ impl<'o> Builder<'o> {
             query: scope.grid,
             durations: scope.durations,
             options,
+            by_access: scope.by_access,
             selections: Vec::new(),
             by_matchers: HashMap::new(),
             ids: HashMap::new(),
             spans: Vec::new(),
             stats: Stats::default(),
+            reading: Reading::default(),
         }
     }
 
@@ -211,7 +226,12 @@ impl<'o> Builder<'o> {
 
     /// The range vector that a call is given.
     fn argument(&mut self, c: &Call, arg: &Expr, grid: Grid) -> Result<Window, EvalError> {
-        let window = self.window(arg, grid)?;
+        let before = self.reading;
+        self.reading.counted =
+            matches!(c.func.id, Func::Range(RangeFunc::Rate | RangeFunc::Irate | RangeFunc::Increase));
+        let window = self.window(arg, grid);
+        self.reading = before;
+        let window = window?;
         match function::check_mode(c.func, window.mode) {
             Ok(()) => Ok(window),
             Err(message) => Err(EvalError::Expression { message, span: c.span.clone() }),
@@ -280,7 +300,12 @@ impl<'o> Builder<'o> {
             RangeMode::Anchored => (range_ms.saturating_add(lookback), 0),
             RangeMode::Smoothed => (range_ms.saturating_add(lookback), lookback),
         };
-        let selection = self.selection(&m.selector.matchers, grid, shift, before, after);
+        let access = match self.reading.counted {
+            _ if self.is_elsewhere(shift) => Access::Plain,
+            true => Access::Counter,
+            false => Access::Range,
+        };
+        let selection = self.selection((&m.selector.matchers, access), grid, shift, before, after);
         let source = WindowSource::Selection(selection);
         let stats = self.stats.wanted && !self.stats.blocked;
         Ok(Window { source, range_ms, shift, mode: m.selector.mode, stats, site })
@@ -302,10 +327,16 @@ impl<'o> Builder<'o> {
             Grid::new(start_ms, shift.apply(grid.last_ms()), step_ms)
         };
         check_grid(inner, &self.options.limits)?;
-        let before = self.stats;
+        let before = (self.stats, self.reading);
         self.stats.blocked = true;
-        let source = WindowSource::Subquery(self.build(&s.expr, inner)?);
-        self.stats = before;
+        self.reading = Reading {
+            counted: false,
+            within: if self.reading.counted { Access::Counter } else { Access::Range },
+            elsewhere: self.is_elsewhere(shift),
+        };
+        let vector = self.build(&s.expr, inner);
+        (self.stats, self.reading) = before;
+        let source = WindowSource::Subquery(vector?);
         Ok(Window { source, range_ms, shift, mode: RangeMode::Plain, stats: false, site })
     }
 
@@ -313,7 +344,8 @@ impl<'o> Builder<'o> {
         let shift = Shift { at_ms: self.at(v.at), offset_ms: self.offset(v.offset.as_ref())? };
         let lookback = self.options.lookback_ms;
         let after = if v.mode == RangeMode::Smoothed { lookback } else { 0 };
-        let selection = self.selection(&v.matchers, grid, shift, lookback, after);
+        let access = if self.is_elsewhere(shift) { Access::Plain } else { self.reading.within };
+        let selection = self.selection((&v.matchers, access), grid, shift, lookback, after);
         let stats = self.stats.wanted && !self.stats.blocked;
         Ok(Selector { selection, shift, mode: v.mode, stats })
     }
@@ -322,7 +354,7 @@ impl<'o> Builder<'o> {
     /// where that reads little that nobody needs.
     fn selection(
         &mut self,
-        matchers: &[Matcher],
+        (matchers, access): (&[Matcher], Access),
         grid: Grid,
         shift: Shift,
         before: i64,
@@ -330,7 +362,8 @@ impl<'o> Builder<'o> {
     ) -> usize {
         let start_ms = shift.apply(grid.start_ms).saturating_sub(before).saturating_add(1);
         let end_ms = shift.apply(grid.last_ms()).saturating_add(after);
-        let known = self.by_matchers.entry(matchers.to_vec()).or_default();
+        let access = if self.by_access { access } else { Access::Plain };
+        let known = self.by_matchers.entry((matchers.to_vec(), access)).or_default();
         for &at in known.iter() {
             let s = &mut self.selections[at];
             let gap = start_ms.max(s.start_ms).saturating_sub(end_ms.min(s.end_ms));
@@ -343,8 +376,14 @@ impl<'o> Builder<'o> {
         }
         let at = self.selections.len();
         known.push(at);
-        self.selections.push(Selection { matchers: matchers.to_vec(), start_ms, end_ms, uses: 0 });
+        let matchers = matchers.to_vec();
+        self.selections.push(Selection { matchers, access, start_ms, end_ms, uses: 0 });
         at
+    }
+
+    /// Whether a selector looks at another time than that of its evaluation.
+    fn is_elsewhere(&self, shift: Shift) -> bool {
+        self.reading.elsewhere || shift.at_ms.is_some() || shift.offset_ms != 0
     }
 
     fn at(&self, at: Option<AtModifier>) -> Option<i64> {
