@@ -10,7 +10,6 @@
 mod blocks;
 mod detect;
 mod lines;
-mod phases;
 mod store;
 mod text;
 
@@ -25,7 +24,9 @@ use assay_prom_api::read::{JsonError, ReadError, read_series};
 pub use store::ImportStats;
 pub(crate) use store::Store;
 
-use crate::{Manifest, ManifestError, Outcome};
+use assay_tsdb::{Database, OpenOptions};
+
+use crate::{LoadOutcome, Manifest, ManifestError, Outcome, Phase, Plan, nhcb};
 
 /// What a file holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +48,8 @@ pub struct ImportOptions {
     pub format: Option<ImportFormat>,
     /// The scenario's name in the description; `None` takes the first file's name.
     pub scenario: Option<String>,
+    /// Whether classic histograms are stored as native ones with custom buckets, too.
+    pub convert_classic_histograms: bool,
 }
 
 /// Why nothing was imported.
@@ -144,6 +147,7 @@ pub fn import(files: &[PathBuf], out: &Path, options: &ImportOptions) -> Result<
     let scenario = options.scenario.clone().unwrap_or_else(|| {
         first.file_stem().map_or("import".into(), |stem| stem.to_string_lossy().into_owned())
     });
+    draft.convert_classic_histograms = options.convert_classic_histograms;
     let source = files.iter().map(|f| f.display().to_string()).collect();
     draft.finish(|start_ms| Manifest { source, ..Manifest::new(scenario, start_ms) }, &first)
 }
@@ -178,6 +182,7 @@ pub(crate) fn read_answer(path: &Path, answer: impl io::Read, store: &mut Store)
 pub(crate) struct Draft {
     dir: PartialDir,
     pub(crate) store: Store,
+    pub(crate) convert_classic_histograms: bool,
 }
 
 /// A directory that goes when it is dropped, unless it was renamed.
@@ -199,7 +204,7 @@ impl Draft {
         let data = dir.path.join(crate::open::DATA);
         fs::create_dir_all(&data).map_err(ImportError::io("create the directory", &data))?;
         let store = Store::create(&data)?;
-        Ok(Self { dir, store })
+        Ok(Self { dir, store, convert_classic_histograms: false })
     }
 
     /// Writes the block and the description, and gives the directory its name. `input` is what to name where
@@ -209,7 +214,7 @@ impl Draft {
         describe: impl FnOnce(i64) -> Manifest,
         input: &Path,
     ) -> Result<Imported, ImportError> {
-        let Self { dir, store } = self;
+        let Self { dir, store, convert_classic_histograms } = self;
         let stats = store.finish()?;
         if stats.duplicates > 0 {
             let duplicates = stats.duplicates;
@@ -218,11 +223,13 @@ impl Draft {
         let Some((start_ms, end_ms)) = stats.range else {
             return Err(ImportError::Empty { path: input.to_owned() });
         };
+        if convert_classic_histograms {
+            nhcb::convert(&dir.path.join(crate::open::DATA))?;
+        }
         let mut manifest = describe(start_ms);
         manifest.end_ms.get_or_insert(end_ms);
-        manifest.outcome.get_or_insert(Outcome::Finished);
-        if manifest.phases.is_empty() {
-            manifest.phases = phases::phases(&dir.path.join(crate::open::DATA));
+        if manifest.outcome.is_none() {
+            describe_load(&mut manifest, &dir.path.join(crate::open::DATA))?;
         }
         manifest.write(&dir.path)?;
         // An empty directory is replaced; anything else that came meanwhile makes it fail.
@@ -230,6 +237,33 @@ impl Draft {
         fs::rename(&dir.path, &dir.out).map_err(ImportError::io(action, &dir.out))?;
         Ok(Imported { dir: dir.out.clone(), manifest, stats })
     }
+}
+
+/// The phases and the outcome of the load in imported series, if they tell; else what was imported is all there is.
+fn describe_load(manifest: &mut Manifest, data: &Path) -> Result<(), ImportError> {
+    let database = Database::open(data, OpenOptions::default())?;
+    let plan = Plan::read(&database).map_err(|e| ImportError::Io {
+        path: data.to_owned(),
+        action: "read what was imported",
+        source: io::Error::other(e.to_string()),
+    })?;
+    let Some(plan) = plan else {
+        manifest.outcome = Some(Outcome::Finished);
+        return Ok(());
+    };
+    manifest.outcome = match plan.outcome {
+        LoadOutcome::Finished => Some(Outcome::Finished),
+        LoadOutcome::Interrupted => Some(Outcome::Interrupted),
+        LoadOutcome::Aborted => Some(Outcome::Aborted { reason: "the load ended itself".to_owned() }),
+        LoadOutcome::Running => None,
+    };
+    manifest.mode = plan.mode;
+    let begun = plan.phases.into_iter().filter_map(|p| {
+        let outcome = Some(p.outcome);
+        Some(Phase { name: p.name, start_ms: p.start_ms?, end_ms: p.end_ms, warmup: p.warmup, outcome })
+    });
+    manifest.phases.extend(begun);
+    Ok(())
 }
 
 impl Drop for PartialDir {

@@ -16,11 +16,14 @@
 //! through a write-ahead log, and an import becomes a run only when it is done.
 
 pub mod export;
+pub mod folder;
 pub mod host;
 pub mod import;
 pub mod manifest;
 pub mod merge;
+mod nhcb;
 mod open;
+pub mod plan;
 pub mod pull;
 pub mod recorder;
 pub mod time;
@@ -28,4 +31,5 @@ pub mod time;
 pub use assay_prom_api::Auth;
 pub use manifest::{Manifest, ManifestError, Outcome, Phase};
 pub use open::{OpenError, Run};
+pub use plan::{LoadOutcome, PhaseOutcome, Plan, PlannedPhase};
 pub use recorder::{RecordError, Recorder, RecorderOptions, Row, RowValue, Sink, Target};

@@ -9,7 +9,7 @@
 //! | `scenario`, `mode`, `target`, `seed`, `command` | what drove the load, and the command line that repeats it |
 //! | `start`, `end` | when recording began and ended |
 //! | `outcome` | `{"status": "finished"}`, `"interrupted"`, or `"aborted"` with a `reason`; without it, the run was killed or is still on |
-//! | `phases` | in order, each with `name`, `start`, `end` and `warmup` |
+//! | `phases` | in order, each with `name`, `start`, `end`, `warmup`; `outcome` is `cut_short` for one that was stopped |
 //! | `scrape` | the targets scraped: `job`, `instance`, `url`, `interval_ms` |
 //! | `git` | `revision` of the working directory, `dirty` |
 //! | `host` | `name`, `cpu_model`, `cpus`, `memory_bytes`, `kernel`, `os`, `arch`, `gpus` |
@@ -31,6 +31,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     host::{Git, Host},
+    plan::PhaseOutcome,
     time,
 };
 
@@ -161,6 +162,9 @@ pub struct Phase {
     /// Whether it only warms up and is not judged.
     #[serde(default)]
     pub warmup: bool,
+    /// How it ended; `None` if that was not noted, as older programs did not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<PhaseOutcome>,
 }
 
 /// A target that was scraped.
@@ -352,6 +356,7 @@ mod tests {
             start_ms: 1_700_000_000_250,
             end_ms: None,
             warmup: false,
+            outcome: None,
         });
         m.outcome = Some(Outcome::Aborted { reason: "a threshold".into() });
         m

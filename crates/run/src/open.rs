@@ -36,6 +36,14 @@ pub enum OpenError {
         /// What is wrong, and what would be right.
         what: &'static str,
     },
+    /// It is not the run that was asked for.
+    #[error("{}: {what}", path.display())]
+    Choice {
+        /// The path.
+        path: PathBuf,
+        /// What is wrong.
+        what: String,
+    },
     /// The description cannot be read.
     #[error(transparent)]
     Manifest(#[from] ManifestError),
@@ -118,7 +126,7 @@ fn last_sample(database: &Database, start_ms: i64) -> Result<i64, OpenError> {
 }
 
 /// Whether a directory has the parts of a data directory: a WAL, or at least one block.
-fn is_data_directory(path: &Path) -> bool {
+pub(crate) fn is_data_directory(path: &Path) -> bool {
     if path.join("wal").is_dir() || path.join("chunks_head").is_dir() {
         return true;
     }

@@ -32,7 +32,7 @@ use scraper::Scraper;
 pub use target::Target;
 
 use crate::{
-    Manifest, ManifestError, Outcome, Phase,
+    Manifest, ManifestError, Outcome, Phase, PhaseOutcome,
     manifest::Scraped,
     time::{compact, now_ms},
 };
@@ -182,7 +182,7 @@ impl Recorder {
     /// # Errors
     /// Where the description cannot be written.
     pub fn phase_started(&self, name: &str, warmup: bool, t_ms: i64) -> Result<(), RecordError> {
-        let phase = Phase { name: name.to_owned(), start_ms: t_ms, end_ms: None, warmup };
+        let phase = Phase { name: name.to_owned(), start_ms: t_ms, end_ms: None, warmup, outcome: None };
         self.describe(|m| m.phases.push(phase))
     }
 
@@ -232,6 +232,7 @@ impl Recorder {
         let end_ms = now_ms().max(manifest.start_ms);
         for phase in manifest.phases.iter_mut().filter(|p| p.end_ms.is_none()) {
             phase.end_ms = Some(end_ms);
+            phase.outcome = Some(PhaseOutcome::CutShort);
         }
         manifest.end_ms = Some(end_ms);
         manifest.outcome = Some(outcome);

@@ -20,6 +20,9 @@ pub(super) struct Args {
     /// The scenario's name in the run's description; by default the first file's name
     #[arg(long, value_name = "NAME")]
     scenario: Option<String>,
+    /// Store classic histograms as native ones with custom buckets, too, as Prometheus' scrape option does
+    #[arg(long)]
+    convert_classic_histograms_to_nhcb: bool,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -41,7 +44,11 @@ pub(super) fn run(args: &Args) -> anyhow::Result<u8> {
         Format::PrometheusJson => ImportFormat::PrometheusJson,
         Format::VictoriaMetrics => ImportFormat::VictoriaMetrics,
     });
-    let options = ImportOptions { format, scenario: args.scenario.clone() };
+    let options = ImportOptions {
+        format,
+        scenario: args.scenario.clone(),
+        convert_classic_histograms: args.convert_classic_histograms_to_nhcb,
+    };
     let imported = import(&args.files, &args.out, &options)?;
     super::export::tell(&imported);
     Ok(0)

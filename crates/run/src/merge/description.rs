@@ -128,6 +128,7 @@ fn join(phases: &mut Vec<Phase>, phase: &Phase) {
             known.start_ms = known.start_ms.min(phase.start_ms);
             known.end_ms = known.end_ms.max(phase.end_ms);
             known.warmup &= phase.warmup;
+            known.outcome = known.outcome.max(phase.outcome);
         }
     }
 }

@@ -14,6 +14,7 @@ use assay_prom_api::Auth;
 use reqwest::Url;
 
 use super::{RecordError, Row, RowValue};
+use crate::nhcb::Classic;
 
 /// Something that is scraped.
 #[derive(Clone, Debug)]
@@ -32,6 +33,8 @@ pub struct Target {
     pub labels: Vec<(String, String)>,
     /// How to log in.
     pub auth: Auth,
+    /// Whether classic histograms are recorded as native ones with custom buckets, too.
+    pub convert_classic_histograms: bool,
 }
 
 impl Target {
@@ -60,6 +63,7 @@ impl Target {
             timeout: second,
             labels: Vec::new(),
             auth: Auth::None,
+            convert_classic_histograms: false,
         })
     }
 }
@@ -72,6 +76,7 @@ pub(super) struct History {
     /// By the labels as exposed.
     series: HashMap<Labels, Known>,
     round: u64,
+    convert_classic_histograms: bool,
 }
 
 #[derive(Debug)]
@@ -88,7 +93,8 @@ impl History {
         let mut own = target.labels.clone();
         own.push(("job".into(), target.job.clone()));
         own.push(("instance".into(), target.instance.clone()));
-        Self { own, series: HashMap::new(), round: 0 }
+        let convert_classic_histograms = target.convert_classic_histograms;
+        Self { own, series: HashMap::new(), round: 0, convert_classic_histograms }
     }
 
     /// The rows of one scrape at `t_ms` that took `seconds`; `None` where it failed.
@@ -100,7 +106,8 @@ impl History {
         if let Some(scrape) = scrape {
             scraped = scrape.samples.len();
             rows.reserve(scraped + 5);
-            for sample in scrape.samples {
+            let made = if self.convert_classic_histograms { converted(&scrape.samples) } else { Vec::new() };
+            for sample in scrape.samples.into_iter().chain(made) {
                 self.take(t_ms, sample, &mut rows, &mut added);
             }
         }
@@ -181,6 +188,24 @@ impl History {
         }
         labels.build()
     }
+}
+
+/// The classic histograms among samples as native ones.
+fn converted(samples: &[ScrapeSample]) -> Vec<ScrapeSample> {
+    let mut classic = Classic::default();
+    for sample in samples {
+        classic.take(&sample.labels, &sample.value);
+    }
+    let native = |(labels, value)| ScrapeSample {
+        labels,
+        value,
+        t_ms: None,
+        start_ms: None,
+        exemplars: Vec::new(),
+        family: None,
+        cumulative: true,
+    };
+    classic.finish().map(native).collect()
 }
 
 #[cfg(test)]
@@ -272,6 +297,17 @@ mod tests {
         let l = r#"{instance="127.0.0.1:8000", job="api"}"#;
         assert_eq!(series(&history.rows(1, 0.0, Some(scrape))), [format!("h{l} histogram of 1 @1")]);
         assert_eq!(series(&history.rows(2, 0.0, text(""))), [format!("h{l} stale histogram @2")]);
+    }
+
+    #[test]
+    fn classic_histograms_are_recorded_as_native_ones_too_if_asked_for() {
+        let body = "h_bucket{le=\"1\"} 2\nh_bucket{le=\"+Inf\"} 3\nh_sum 4\nh_count 3\n";
+        let mut t = target();
+        let count = |rows: &[Row]| series(rows).iter().filter(|s| s.contains("histogram of 3")).count();
+        assert_eq!(count(&History::new(&t).rows(1, 0.0, text(body))), 0);
+        t.convert_classic_histograms = true;
+        let rows = History::new(&t).rows(1, 0.0, text(body));
+        assert_eq!((count(&rows), series(&rows).len()), (1, 5));
     }
 
     #[test]
