@@ -50,6 +50,11 @@ pub fn terminal_options() -> TerminalOptions {
     output::terminal()
 }
 
+/// The exit code of several runs: the worst in the order bad input, target not healthy, fail, inconclusive, pass.
+fn worst(codes: &[u8]) -> u8 {
+    [2, 4, 1, 3].into_iter().find(|code| codes.contains(code)).unwrap_or(0)
+}
+
 /// Runs a command line, program name first, and gives its exit code.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<_> = arguments.into_iter().collect();

@@ -99,7 +99,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         .arg(format!("--config.file={}", dir.join("prometheus.yml").display()))
         .arg(format!("--storage.tsdb.path={}", dir.join("data").display()))
         .arg(format!("--web.listen-address={}", listen(ports.prometheus)))
-        .arg("--enable-feature=native-histograms,exemplar-storage");
+        .arg("--enable-feature=native-histograms,exemplar-storage,created-timestamp-zero-ingestion");
 
     let mut demo = Process::start("demo", &mut demo, &dir)?;
     let _exporter = Process::start("exporter", &mut exporter, &dir)?;

@@ -23,6 +23,9 @@ pub fn render(verdict: &Verdict) -> String {
     for alert in verdict.failing_alerts() {
         command(&mut out, "error", &alert.defined_at, &alert.name, &alert.reason);
     }
+    for alert in super::undecided_alerts(verdict) {
+        command(&mut out, "warning", &alert.defined_at, &alert.name, &alert.reason);
+    }
     for problem in &verdict.problems {
         command(&mut out, "warning", "", "inconclusive", problem);
     }

@@ -81,6 +81,7 @@ struct Row {
     reason: String,
     advice: Vec<String>,
     budget: Option<String>,
+    notes: Vec<String>,
     description: String,
     expression: String,
     bar: Value,
@@ -114,6 +115,7 @@ fn row_of(row: &ObjectiveRow, charts: &Charts, frame: &Frame<'_>) -> Row {
         reason: if row.status == Status::Pass { String::new() } else { row.reason.clone() },
         advice: row.advice.clone(),
         budget: super::budget_text(row),
+        notes: super::row_notes(row),
         description: row.description.clone(),
         expression: row.expression.clone(),
         bar: Value::from_safe_string(strip::bar(row)),
@@ -176,8 +178,9 @@ fn timeline_row(alert: &AlertRow, instance: &AlertInstance, frame: &Frame<'_>) -
 
 /// Rules that stayed silent: how many were calm, and the names of those without data.
 fn quiet(verdict: &Verdict) -> Value {
-    let calm = verdict.alerts.iter().filter(|a| a.instances.is_empty() && a.status != Status::Inconclusive);
-    let blind = verdict.alerts.iter().filter(|a| a.status == Status::Inconclusive);
+    let is_blind = |a: &&AlertRow| matches!(a.status, Status::Inconclusive | Status::Skipped);
+    let calm = verdict.alerts.iter().filter(|a| a.instances.is_empty() && !is_blind(a));
+    let blind = verdict.alerts.iter().filter(is_blind);
     let name = |a: &AlertRow| context! { name => &*a.name, severity => &*a.severity, reason => &*a.reason };
     context! {
         total => verdict.alerts.len(),

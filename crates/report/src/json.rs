@@ -10,3 +10,11 @@ pub fn render(verdict: &Verdict) -> String {
     text.push('\n');
     text
 }
+
+/// Several verdicts, as a list.
+#[must_use]
+pub fn render_all(verdicts: &[&Verdict]) -> String {
+    let mut text = serde_json::to_string_pretty(verdicts).unwrap_or_default();
+    text.push('\n');
+    text
+}

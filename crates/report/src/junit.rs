@@ -8,7 +8,7 @@ use quick_xml::{
     events::{BytesEnd, BytesStart, BytesText, Event},
 };
 
-use assay_verdict::verdict::{AlertRow, Counts, ObjectiveRow, Status, Verdict};
+use assay_verdict::verdict::{AlertRow, Counts, ObjectiveRow, RunInfo, Status, Verdict};
 
 /// One test case, whatever it came from.
 struct Case {
@@ -18,23 +18,27 @@ struct Case {
     status: Status,
     message: String,
     detail: String,
+    run: Option<RunInfo>,
 }
 
-/// The verdict as an XML document.
+/// Verdicts as an XML document; of several, each suite is named for its run.
 ///
 /// # Errors
 /// Never in practice: writing to memory does not fail.
-pub fn render(verdict: &Verdict) -> std::io::Result<String> {
-    let mut cases: Vec<Case> = verdict.objectives.iter().map(objective).collect();
-    cases.extend(verdict.alerts.iter().map(alert));
-    cases.extend(verdict.problems.iter().map(|p| Case {
-        suite: "run".to_owned(),
-        name: "can be judged".to_owned(),
-        class: verdict.run.source.clone(),
-        status: Status::Inconclusive,
-        message: p.clone(),
-        detail: String::new(),
-    }));
+pub fn render(verdicts: &[&Verdict]) -> std::io::Result<String> {
+    let mut cases: Vec<Case> = Vec::new();
+    for verdict in verdicts {
+        let before = cases.len();
+        cases.extend(verdict.objectives.iter().map(objective));
+        cases.extend(verdict.alerts.iter().map(alert));
+        cases.extend(verdict.problems.iter().map(|p| problem(verdict, p)));
+        for case in &mut cases[before..] {
+            case.run = Some(verdict.run.clone());
+            if verdicts.len() > 1 {
+                case.suite = format!("{}: {}", verdict.run.source, case.suite);
+            }
+        }
+    }
     let mut writer = Writer::new_with_indent(Vec::new(), b' ', 2);
     writer.write_event(Event::Decl(quick_xml::events::BytesDecl::new("1.0", Some("UTF-8"), None)))?;
     let counts = Counts::of(cases.iter().map(|c| c.status));
@@ -49,7 +53,7 @@ pub fn render(verdict: &Verdict) -> std::io::Result<String> {
         }
     }
     for suite in suites {
-        write_suite(&mut writer, verdict, suite, &cases)?;
+        write_suite(&mut writer, suite, &cases)?;
     }
     writer.write_event(Event::End(BytesEnd::new("testsuites")))?;
     let mut text = String::from_utf8_lossy(&writer.into_inner()).into_owned();
@@ -57,12 +61,7 @@ pub fn render(verdict: &Verdict) -> std::io::Result<String> {
     Ok(text)
 }
 
-fn write_suite(
-    writer: &mut Writer<Vec<u8>>,
-    verdict: &Verdict,
-    name: &str,
-    cases: &[Case],
-) -> std::io::Result<()> {
+fn write_suite(writer: &mut Writer<Vec<u8>>, name: &str, cases: &[Case]) -> std::io::Result<()> {
     let own = || cases.iter().filter(|c| c.suite == name);
     let mut suite = BytesStart::new("testsuite");
     suite.push_attribute(("name", clean(name).as_str()));
@@ -70,9 +69,10 @@ fn write_suite(
     push_counts(&mut suite, counts);
     // The schema knows what was skipped of a suite, not of all suites together.
     suite.push_attribute(("skipped", counts.skipped.to_string().as_str()));
-    let seconds = (verdict.run.end_ms - verdict.run.start_ms) as f64 / 1e3;
+    let run = own().find_map(|c| c.run.clone()).unwrap_or_default();
+    let seconds = (run.end_ms - run.start_ms) as f64 / 1e3;
     suite.push_attribute(("time", seconds.to_string().as_str()));
-    let stamp = assay_verdict::units::timestamp(verdict.run.start_ms);
+    let stamp = assay_verdict::units::timestamp(run.start_ms);
     suite.push_attribute(("timestamp", stamp.trim_end_matches('Z')));
     writer.write_event(Event::Start(suite))?;
     for case in own() {
@@ -132,6 +132,19 @@ fn objective(row: &ObjectiveRow) -> Case {
         status: row.status,
         message: row.reason.clone(),
         detail: detail.join("\n"),
+        run: None,
+    }
+}
+
+fn problem(verdict: &Verdict, text: &str) -> Case {
+    Case {
+        suite: "run".to_owned(),
+        name: "can be judged".to_owned(),
+        class: verdict.run.source.clone(),
+        status: Status::Inconclusive,
+        message: text.to_owned(),
+        detail: String::new(),
+        run: None,
     }
 }
 
@@ -143,9 +156,9 @@ fn alert(row: &AlertRow) -> Case {
         .flat_map(|i| i.annotations.iter().map(|(n, v)| format!("{n}: {v}")))
         .collect();
     detail.push(format!("{} ({})", row.expression, row.defined_at));
-    // A rule without data is not an error of the run unless the verdict says so: it is shown as skipped.
+    // A rule that does not count is not an error of the run, whatever became of it.
     let status = match row.status {
-        Status::Inconclusive => Status::Skipped,
+        Status::Inconclusive if !row.counts => Status::Skipped,
         other => other,
     };
     Case {
@@ -155,6 +168,7 @@ fn alert(row: &AlertRow) -> Case {
         status,
         message: row.reason.clone(),
         detail: detail.join("\n"),
+        run: None,
     }
 }
 
@@ -167,7 +181,7 @@ mod tests {
     fn one_case_for_each_row_and_rule() {
         let mut verdict = testing::verdict(Status::Fail);
         verdict.objectives[0].reason = "a < b & \"c\" \u{1}".to_owned();
-        let text = render(&verdict).expect("writes");
+        let text = render(&[&verdict]).expect("writes");
         let cases = text.matches("<testcase ").count();
         assert_eq!(cases, verdict.objectives.len() + verdict.alerts.len(), "{text}");
         assert!(text.contains("a &lt; b &amp; &quot;c&quot; \u{fffd}"), "{text}");

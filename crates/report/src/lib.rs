@@ -1,7 +1,7 @@
 //! Reports, one format a file. Invariant: a report is a function of the verdict (and, for HTML, the charts):
 //! none of them measures anything.
 
-use assay_verdict::verdict::{ObjectiveRow, Status, Verdict};
+use assay_verdict::verdict::{AddedSample, AddedWhy, AlertRow, ObjectiveRow, Status, Verdict};
 
 pub mod comparison;
 pub mod github;
@@ -50,6 +50,51 @@ fn required(row: &ObjectiveRow) -> String {
 /// The judged phase, or "whole run".
 fn phase(row: &ObjectiveRow) -> &str {
     row.phase.as_deref().unwrap_or(if row.at_ms == 0 { "—" } else { "whole run" })
+}
+
+/// What was not judged, and why: objectives left out, and alerts that do not apply.
+fn not_judged(verdict: &Verdict) -> Vec<String> {
+    let rows = verdict.objectives.iter().filter(|r| r.status == Status::Skipped);
+    let mut out: Vec<String> = rows.map(|r| format!("{} in {}: {}", r.title(), phase(r), r.reason)).collect();
+    let alerts = verdict.alerts.iter().filter(|a| a.counts && a.status == Status::Skipped);
+    out.extend(alerts.map(|a| format!("alert {}: {}", a.name, a.reason)));
+    out
+}
+
+/// The counting alerts that could not be decided, and why.
+fn undecided_alerts(verdict: &Verdict) -> impl Iterator<Item = &AlertRow> {
+    verdict.alerts.iter().filter(|a| a.counts && a.status == Status::Inconclusive)
+}
+
+/// What should be known of the rows beside their outcome: remarks of the queries, samples that were added.
+fn row_notes(row: &ObjectiveRow) -> Vec<String> {
+    let mut out = row.notes.clone();
+    for (why, list) in by_reason(row) {
+        let first = &list[0];
+        let more = match list.len() {
+            1 => String::new(),
+            n => format!(" and {} more", n - 1),
+        };
+        out.push(format!(
+            "counted with {} at {} of {}{more}: {}",
+            assay_verdict::units::digits(first.count),
+            assay_verdict::units::clock(first.t_ms),
+            first.series,
+            why.as_str()
+        ));
+    }
+    out
+}
+
+fn by_reason(row: &ObjectiveRow) -> Vec<(AddedWhy, Vec<&AddedSample>)> {
+    let mut out: Vec<(AddedWhy, Vec<&AddedSample>)> = Vec::new();
+    for sample in &row.added {
+        match out.iter_mut().find(|(why, _)| *why == sample.why) {
+            Some((_, list)) => list.push(sample),
+            None => out.push((sample.why, vec![sample])),
+        }
+    }
+    out
 }
 
 /// When the run was cut short, in a sentence.

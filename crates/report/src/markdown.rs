@@ -24,6 +24,7 @@ pub fn render(verdict: &Verdict) -> String {
     objectives(&mut out, verdict);
     explanations(&mut out, verdict);
     alerts(&mut out, verdict);
+    remarks(&mut out, verdict);
     let _ = writeln!(
         out,
         "<sub>{} to {} UTC · {} {} · `{}`</sub>",
@@ -99,6 +100,26 @@ fn alerts(out: &mut String, verdict: &Verdict) {
         );
     }
     out.push('\n');
+}
+
+/// What was not judged and why, and what should be known beside.
+fn remarks(out: &mut String, verdict: &Verdict) {
+    let mut lines: Vec<String> = Vec::new();
+    for alert in super::undecided_alerts(verdict) {
+        lines.push(format!("alert {}: {}", alert.name, alert.reason));
+    }
+    lines.extend(super::not_judged(verdict).into_iter().map(|l| format!("not judged: {l}")));
+    for row in &verdict.objectives {
+        let notes = super::row_notes(row).into_iter();
+        lines.extend(notes.map(|n| format!("{} in {}: {n}", row.title(), super::phase(row))));
+    }
+    lines.extend(verdict.notes.iter().cloned());
+    for line in &lines {
+        let _ = writeln!(out, "- {}", escape(line));
+    }
+    if !lines.is_empty() {
+        out.push('\n');
+    }
 }
 
 fn emoji(status: Status) -> &'static str {

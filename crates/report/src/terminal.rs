@@ -31,9 +31,12 @@ pub fn render(verdict: &Verdict, options: TerminalOptions) -> String {
     for alert in &verdict.alerts {
         describe_alert(&mut out, alert, options);
     }
-    let silent = verdict.alerts.iter().filter(|a| a.status == Status::Inconclusive && a.counts).count();
-    if silent > 0 {
-        let _ = writeln!(out, "{silent} alerting rules had no data to look at; --json names them.");
+    for alert in super::undecided_alerts(verdict) {
+        let mark = paint(super::mark(alert.status), alert.status, options);
+        let _ = writeln!(out, "{mark} alert {}: {}", alert.name, alert.reason);
+    }
+    for line in super::not_judged(verdict) {
+        let _ = writeln!(out, "not judged: {line}");
     }
     if let Some(text) = super::cut_short(verdict) {
         let _ = writeln!(out, "{text}");
@@ -83,6 +86,9 @@ fn paint_marks(table: &str, options: TerminalOptions) -> String {
 }
 
 fn explain(out: &mut String, row: &ObjectiveRow, options: TerminalOptions) {
+    for note in super::row_notes(row) {
+        let _ = writeln!(out, "note: {} in {}: {note}", row.title(), super::phase(row));
+    }
     if !matches!(row.status, Status::Fail | Status::Inconclusive) {
         return;
     }

@@ -6,14 +6,14 @@ use std::path::Path;
 use assay_model::{is_stale, stale_nan};
 use assay_rules::{
     overlay::Overlay,
-    replay::{ReplayOptions, ReplayResult, replay},
+    replay::{ReplayResult, replay},
 };
 use assay_run::Run;
 use assay_tsdb::BlockWriter;
 
 use crate::{
-    eval::{EvalError, EvalOptions, alerting_rows, read_files, run_info},
-    source::RecordedSource,
+    alerts,
+    eval::{EvalError, EvalOptions, read_files, run_info},
     verdict::{AlertRow, RunInfo},
 };
 
@@ -37,13 +37,11 @@ pub struct Backtest {
 pub fn backtest(options: &EvalOptions) -> Result<Backtest, EvalError> {
     let (files, _) = read_files(&options.rules, &[])?;
     let run = Run::open(&options.run)?;
-    let info = run_info(&run);
-    let mut replay_options = ReplayOptions::new(info.start_ms, info.end_ms);
-    replay_options.interval_ms = options.interval_ms;
-    replay_options.slots = options.slots;
-    let replayed: ReplayResult = replay(&run.database, &files, &replay_options);
-    let source = RecordedSource::new(&run.database);
-    let (alerts, errors) = alerting_rows(&info, &files, &replayed, &source)?;
+    let info = run_info(&run, &options.phases, options.range_ms)?;
+    let options = options.replaying().options(info.start_ms, info.end_ms);
+    let replayed: ReplayResult = replay(&run.database, &files, &options);
+    let alerts = alerts::over_the_run(&info, &files, &replayed);
+    let errors = alerts::failed_evaluations(&files, &replayed);
     Ok(Backtest { run: info, alerts, errors, series: replayed.series })
 }
 

@@ -156,12 +156,12 @@ struct Side {
 impl Side {
     fn open(path: &Path) -> Result<Self, EvalError> {
         let run = Run::open(path)?;
-        let info = run_info(&run);
+        let info = run_info(&run, &[], None)?;
         Ok(Self { run, info })
     }
 
     fn windows(&self, phases: &[String]) -> Vec<Window> {
-        windows::select(&self.info, phases).list
+        windows::select(&self.info, phases, true).unwrap_or_default().list
     }
 
     /// The values of each series over windows that do not overlap.

@@ -1,30 +1,35 @@
 //! The whole way from a run and its files to a verdict. Invariant: nothing is evaluated unless every file was
-//! read without a problem.
+//! read without a problem, and every pattern matched a file.
 
 use std::path::{Path, PathBuf};
 
-use assay_model::Queryable;
+use assay_model::QueryError;
 use assay_rules::{
-    file::RuleFiles,
-    replay::{ReplayOptions, ReplayResult, SlotMode, replay},
+    file::{RuleFiles, expand},
+    replay::SlotMode,
 };
 use assay_run::{OpenError, Run};
-use assay_yaml::Diagnostics;
+use assay_yaml::{Diagnostic, Diagnostics};
 
 use crate::{
+    alerts::{self, Counting, Replaying},
+    baseline::Baseline,
     charts::{self, Charts},
-    judge,
+    data::RunData,
+    judge::{self, JudgeError, Subject, Terms},
     sla::{self, Judge, Sla},
-    source::{RecordedSource, Source, SourceError},
-    verdict::{AlertRow, FORMAT_VERSION, RunInfo, SlaInfo, Status, Tool, Verdict, Window},
+    source::{RecordedSource, SourceError},
+    verdict::{FORMAT_VERSION, RunInfo, SlaInfo, Status, Tool, Verdict, Window},
     windows,
 };
 
-mod alerts;
+mod fetch;
 mod info;
+mod notes;
 mod server;
 
-pub use info::run_info;
+pub use fetch::{FetchOptions, eval_fetched};
+pub use info::{GivenPhase, run_info};
 pub use server::{ServerOptions, eval_server};
 
 /// What to judge, and by what.
@@ -32,14 +37,22 @@ pub use server::{ServerOptions, eval_server};
 pub struct EvalOptions {
     /// A run directory, any Prometheus data directory, or a snapshot.
     pub run: PathBuf,
-    /// Rule files: paths, or patterns as Prometheus takes them.
+    /// Rule files: paths, or patterns as Prometheus takes them. Without rules and SLA files, those of the run itself.
     pub rules: Vec<String>,
-    /// SLA files.
+    /// SLA files: paths, or patterns.
     pub slas: Vec<PathBuf>,
-    /// Where the slots of rule groups lie.
+    /// Where the slots of rule groups are.
     pub slots: SlotMode,
     /// How often groups without an interval of their own are evaluated.
     pub interval_ms: i64,
+    /// The phases, if the run does not tell them or they are not to be its own.
+    pub phases: Vec<GivenPhase>,
+    /// The stretch of time that is judged, if it is not all that there are samples of.
+    pub range_ms: Option<(i64, i64)>,
+    /// Whether phases are judged that did not run to their end.
+    pub allow_incomplete: bool,
+    /// What relative limits are relative to: a run, or the JSON of a verdict.
+    pub baseline: Option<PathBuf>,
     /// Whether the series that the HTML report draws are fetched.
     pub charts: bool,
     /// The command that gives the same verdict again, for the reports.
@@ -56,9 +69,17 @@ impl EvalOptions {
             slas: Vec::new(),
             slots: SlotMode::Start,
             interval_ms: 15_000,
+            phases: Vec::new(),
+            range_ms: None,
+            allow_incomplete: false,
+            baseline: None,
             charts: false,
             command: String::new(),
         }
+    }
+
+    pub(crate) fn replaying(&self) -> Replaying {
+        Replaying { interval_ms: self.interval_ms, slots: self.slots }
     }
 }
 
@@ -74,18 +95,39 @@ pub struct Evaluation {
 /// Why there is no verdict.
 #[derive(Debug, thiserror::Error)]
 pub enum EvalError {
-    /// A rule or SLA file is wrong: all problems of all files.
+    /// A rule or SLA file is wrong, or does not fit the run: all problems of all files.
     #[error(transparent)]
     Files(#[from] Diagnostics),
     /// The run cannot be opened.
     #[error(transparent)]
     Run(#[from] OpenError),
+    /// The series cannot be fetched.
+    #[error(transparent)]
+    Fetch(#[from] assay_run::pull::PullError),
     /// The series cannot be read or evaluated.
     #[error(transparent)]
     Source(#[from] SourceError),
+    /// The baseline cannot be read.
+    #[error("the baseline: {0}")]
+    Baseline(String),
     /// Neither rules nor an SLA were given.
     #[error("there is nothing to judge by: give --rules, --sla or both")]
     NothingToJudgeBy,
+}
+
+impl From<JudgeError> for EvalError {
+    fn from(error: JudgeError) -> Self {
+        match error {
+            JudgeError::Source(e) => Self::Source(e),
+            JudgeError::Sla(e) => Self::Files(e),
+        }
+    }
+}
+
+impl From<QueryError> for EvalError {
+    fn from(error: QueryError) -> Self {
+        Self::Source(SourceError::new(error))
+    }
 }
 
 /// Judges a run.
@@ -93,32 +135,135 @@ pub enum EvalError {
 /// # Errors
 /// See [`EvalError`]; a run that misses its objectives is no error.
 pub fn eval(options: &EvalOptions) -> Result<Evaluation, EvalError> {
-    let (files, slas) = read_files(&options.rules, &options.slas)?;
+    let (rules, slas) = own_files(options);
+    let (files, slas) = read_files(&rules, &slas)?;
+    let baseline = options.baseline.as_deref().map(|path| baseline(path, options, &slas)).transpose()?;
     let run = Run::open(&options.run)?;
-    let info = run_info(&run);
-    let data: &dyn Queryable = &run.database;
-    let mut replay_options = ReplayOptions::new(info.start_ms, info.end_ms);
-    replay_options.interval_ms = options.interval_ms;
-    replay_options.slots = options.slots;
-    let replayed = replay(data, &files, &replay_options);
-    let source = RecordedSource::new(data);
-    let mut verdict = judge_all(&info, &slas, &files, &replayed, &source)?;
+    let info = run_info(&run, &options.phases, options.range_ms)?;
+    judge_run(&run, &info, &files, &slas, baseline.as_ref(), options)
+}
+
+/// The files to judge by: those that were given, else those that the run brings along.
+fn own_files(options: &EvalOptions) -> (Vec<String>, Vec<PathBuf>) {
+    if !options.rules.is_empty() || !options.slas.is_empty() {
+        return (options.rules.clone(), options.slas.clone());
+    }
+    let within = |folder: &str| options.run.join(folder).join("*.yml");
+    let has = |folder: &str| {
+        let entries = std::fs::read_dir(options.run.join(folder)).into_iter().flatten().flatten();
+        entries.into_iter().any(|e| e.path().extension().is_some_and(|x| x == "yml"))
+    };
+    let rules = if has("rules") { vec![within("rules").display().to_string()] } else { Vec::new() };
+    let slas = if has("sla") { vec![within("sla")] } else { Vec::new() };
+    (rules, slas)
+}
+
+fn judge_run(
+    run: &Run,
+    info: &RunInfo,
+    files: &RuleFiles,
+    slas: &[Sla],
+    baseline: Option<&Baseline>,
+    options: &EvalOptions,
+) -> Result<Evaluation, EvalError> {
+    check_alerts(files, slas)?;
+    let data = RunData::new(&run.database, info);
+    let mut verdict = blank_verdict(info, slas);
+    verdict.notes.extend(files.warnings.iter().cloned());
+    let terms = Terms {
+        run: info,
+        subject: Subject::Run(&data),
+        baseline,
+        allow_incomplete: options.allow_incomplete,
+    };
+    judge_objectives(&mut verdict, slas, &terms)?;
+    judge_alerts(&mut verdict, slas, files, &data, options)?;
+    verdict.notes.extend(notes::of_run(run, info, &verdict)?);
     verdict.notes.extend(run.database.warnings().iter().map(ToString::to_string));
+    verdict.settle();
     verdict.tool.command.clone_from(&options.command);
-    let charts = if options.charts { charts::query(&info, &slas, &source)? } else { Charts::default() };
+    let source = RecordedSource::new(&run.database);
+    let charts = if options.charts { charts::query(info, slas, &source)? } else { Charts::default() };
     Ok(Evaluation { verdict, charts })
+}
+
+fn judge_alerts(
+    verdict: &mut Verdict,
+    slas: &[Sla],
+    files: &RuleFiles,
+    data: &RunData<'_>,
+    options: &EvalOptions,
+) -> Result<(), EvalError> {
+    let judges: Vec<Judge> = match slas {
+        [] => vec![Judge::default()],
+        slas => slas.iter().map(|s| s.judge.clone()).collect(),
+    };
+    let counting = Counting { windows: &verdict.windows, judges: &judges };
+    let judged = alerts::judge(data, &verdict.run, files, options.replaying(), &counting)?;
+    verdict.alerts = judged.rows;
+    verdict.problems.extend(judged.problems);
+    verdict.notes.extend(judged.notes);
+    // What is measured in an incomplete phase decides nothing; without objectives nobody else says so.
+    for window in &verdict.windows {
+        if let Some(why) = window.incomplete.as_ref().filter(|w| !verdict.problems.contains(w)) {
+            verdict.problems.push(why.clone());
+        }
+    }
+    Ok(())
+}
+
+/// Alerts that an SLA names must be in the rule files.
+fn check_alerts(files: &RuleFiles, slas: &[Sla]) -> Result<(), Diagnostics> {
+    let known: Vec<&str> =
+        files.rules().filter(|(_, r)| r.alerting().is_some()).map(|(_, r)| r.name.as_str()).collect();
+    let mut problems = Diagnostics::default();
+    for sla in slas {
+        for name in sla.judge.named_alerts() {
+            if known.contains(&name) {
+                continue;
+            }
+            let hint = assay_yaml::nearest(name, known.iter().copied())
+                .map_or_else(|| "give its file with --rules".to_owned(), |k| format!("did you mean {k:?}?"));
+            problems.push(Diagnostic {
+                file: sla.file.clone(),
+                position: sla.judge.require_alerts_at.or(sla.judge.phases_at),
+                message: format!("the SLA names the alert {name:?}, which no rule file has; {hint}"),
+            });
+        }
+    }
+    if problems.is_empty() { Ok(()) } else { Err(problems) }
+}
+
+fn baseline(path: &Path, options: &EvalOptions, slas: &[Sla]) -> Result<Baseline, EvalError> {
+    if let Some(read) = Baseline::from_json(path).map_err(EvalError::Baseline)? {
+        return Ok(read);
+    }
+    let run = Run::open(path)?;
+    let info = run_info(&run, &[], None)?;
+    let options = EvalOptions { charts: false, allow_incomplete: true, ..options.clone() };
+    let judged = judge_run(&run, &info, &RuleFiles::default(), &without_alerts(slas), None, &options)?;
+    Ok(Baseline::of(path.display().to_string(), judged.verdict))
+}
+
+fn without_alerts(slas: &[Sla]) -> Vec<Sla> {
+    let mut slas = slas.to_vec();
+    for sla in &mut slas {
+        sla.judge = Judge { phases: std::mem::take(&mut sla.judge.phases), ..Judge::without_alerts() };
+    }
+    slas
 }
 
 /// Reads all rule and SLA files.
 ///
 /// # Errors
-/// All problems of all of them, or that there is no file at all.
+/// All problems of all of them, patterns that match no file among them, or that there is no file at all.
 pub fn read_files(rules: &[String], slas: &[PathBuf]) -> Result<(RuleFiles, Vec<Sla>), EvalError> {
     if rules.is_empty() && slas.is_empty() {
         return Err(EvalError::NothingToJudgeBy);
     }
-    let rules = RuleFiles::load(rules);
-    let slas = sla::read_files(slas);
+    let rules = expand(rules).and_then(|found| RuleFiles::load(&found));
+    let slas: Vec<String> = slas.iter().map(|p| p.display().to_string()).collect();
+    let slas = expand(&slas).and_then(|found| sla::read_files(&found));
     match (rules, slas) {
         (Ok(rules), Ok(slas)) => Ok((rules, slas)),
         (Err(mut problems), Err(more)) => {
@@ -127,30 +272,6 @@ pub fn read_files(rules: &[String], slas: &[PathBuf]) -> Result<(RuleFiles, Vec<
         }
         (Err(problems), _) | (_, Err(problems)) => Err(problems.into()),
     }
-}
-
-fn judge_all(
-    info: &RunInfo,
-    slas: &[Sla],
-    files: &RuleFiles,
-    replayed: &ReplayResult,
-    source: &dyn Source,
-) -> Result<Verdict, EvalError> {
-    let mut verdict = blank_verdict(info, slas);
-    verdict.notes.clone_from(&files.warnings);
-    judge_objectives(&mut verdict, slas, info, source)?;
-    if slas.is_empty() {
-        let whole = windows::select(info, &[]);
-        verdict.windows = whole.list;
-        verdict.problems.extend(whole.problem);
-    }
-    let judges = severities(slas);
-    let terms = alerts::Terms::new(&verdict.windows, &judges, info, replayed);
-    let rows = alerts::rows(files, replayed, source, &terms)?;
-    verdict.problems.extend(alerts::problems(&rows, files, replayed));
-    verdict.alerts = rows;
-    verdict.settle();
-    Ok(verdict)
 }
 
 /// A verdict in which nothing was judged yet.
@@ -174,42 +295,22 @@ fn blank_verdict(info: &RunInfo, slas: &[Sla]) -> Verdict {
     }
 }
 
-/// Adds the rows of all SLAs, with their windows, problems and notes.
-fn judge_objectives(
-    verdict: &mut Verdict,
-    slas: &[Sla],
-    info: &RunInfo,
-    source: &dyn Source,
-) -> Result<(), SourceError> {
+/// Adds the rows of all SLAs, with their windows, problems and notes; without an SLA, the run as one window.
+fn judge_objectives(verdict: &mut Verdict, slas: &[Sla], terms: &Terms<'_>) -> Result<(), JudgeError> {
     for sla in slas {
-        let judged = judge::judge(sla, info, source)?;
+        let judged = judge::judge(sla, terms)?;
         verdict.objectives.extend(judged.rows);
         add_new(&mut verdict.windows, judged.windows);
         verdict.problems.extend(judged.problems);
         verdict.notes.extend(judged.notes);
     }
+    if slas.is_empty() {
+        let whole = windows::select(terms.run, &[], terms.allow_incomplete).unwrap_or_default();
+        verdict.windows = whole.list;
+        verdict.problems.extend(whole.problems);
+        verdict.notes.extend(whole.notes);
+    }
     Ok(())
-}
-
-/// The alerting rules of a replay and the failed evaluations of any rule, where nothing is to be judged.
-///
-/// # Errors
-/// Where the source cannot be read.
-pub(crate) fn alerting_rows(
-    info: &RunInfo,
-    files: &RuleFiles,
-    replayed: &ReplayResult,
-    source: &dyn Source,
-) -> Result<(Vec<AlertRow>, Vec<String>), SourceError> {
-    let none = [Judge { phases: Vec::new(), fail_on_alerts: Vec::new() }];
-    let terms = alerts::Terms::new(&[], &none, info, replayed);
-    let rows = alerts::rows(files, replayed, source, &terms)?;
-    Ok((rows, alerts::failed_evaluations(files, replayed)))
-}
-
-/// The severities that fail a run, each with the phases in which they do.
-fn severities(slas: &[Sla]) -> Vec<Judge> {
-    if slas.is_empty() { vec![Judge::default()] } else { slas.iter().map(|s| s.judge.clone()).collect() }
 }
 
 fn add_new(list: &mut Vec<Window>, more: Vec<Window>) {
@@ -225,11 +326,6 @@ fn sla_info(sla: &Sla) -> SlaInfo {
     SlaInfo {
         name: sla.name.clone(),
         file: sla.file.clone(),
-        fail_on_alerts: sla.judge.fail_on_alerts.clone(),
+        fail_on_alerts: sla.judge.fail_on_alerts.words(),
     }
-}
-
-/// The path as reports show it.
-pub(crate) fn display(path: &Path) -> String {
-    path.display().to_string()
 }

@@ -1,18 +1,48 @@
-//! Objectives against a source. Invariant: every objective leaves at least one row for each of its windows, so
-//! that what could not be measured is seen.
+//! Objectives against a run. Invariant: every objective leaves at least one row for each of its windows, so that what
+//! could not be measured is seen; a row passes only on data that are complete.
+
+use std::collections::{BTreeMap, btree_map::Entry};
 
 use assay_model::{Labels, Value};
+use assay_promql::{Annotations, Severity};
+use assay_yaml::{Diagnostic, Diagnostics};
 
 use crate::{
-    sla::{Objective, OnMissing, Sla, holds},
-    source::{Source, SourceError, samples},
+    baseline::Baseline,
+    data::{RunData, complete},
+    sla::{Objective, OnMissing, Relative, Sla, holds},
+    source::{RecordedSource, RemoteSource, Source, SourceError, samples},
     units,
-    verdict::{ObjectiveRow, RunInfo, Status, Window},
-    windows::{self, Windows},
+    verdict::{ObjectiveRow, PhaseSource, RunInfo, Status, Window},
+    windows::{self, UnknownPhase, Windows},
 };
 
 mod advice;
 mod budget;
+mod generator;
+mod missing;
+
+pub(crate) use missing::near_name;
+
+/// What is judged.
+pub enum Subject<'a> {
+    /// A run, in the verdict's view of it.
+    Run(&'a RunData<'a>),
+    /// What a server answers, as it answers it.
+    Server(&'a RemoteSource),
+}
+
+/// By what it is judged beside the SLA.
+pub struct Terms<'a> {
+    /// What is known of the run.
+    pub run: &'a RunInfo,
+    /// Its series.
+    pub subject: Subject<'a>,
+    /// What relative limits are relative to.
+    pub baseline: Option<&'a Baseline>,
+    /// Whether phases count that did not run to their end.
+    pub allow_incomplete: bool,
+}
 
 /// The rows of one SLA, with why something was not judged, and notes.
 #[derive(Debug, Default)]
@@ -27,137 +57,324 @@ pub struct Judged {
     pub notes: Vec<String>,
 }
 
+/// Why an SLA could not be judged by.
+#[derive(Debug, thiserror::Error)]
+pub enum JudgeError {
+    /// The source cannot be read.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// The SLA does not fit the run.
+    #[error(transparent)]
+    Sla(#[from] Diagnostics),
+}
+
 /// Judges the objectives of an SLA.
 ///
 /// # Errors
-/// Where the source cannot be read.
-pub fn judge(sla: &Sla, run: &RunInfo, source: &dyn Source) -> Result<Judged, SourceError> {
+/// If the source cannot be read, or the SLA names a phase that the scenario does not know.
+pub fn judge(sla: &Sla, terms: &Terms<'_>) -> Result<Judged, JudgeError> {
     let mut judged = Judged::default();
-    let common = windows::select(run, &sla.judge.phases);
-    judged.problems.extend(common.problem.clone().map(|p| format!("{}: {p}", sla.name)));
-    judged.notes.extend(common.note.clone().map(|n| format!("{}: {n}", sla.name)));
+    let select = |phases: &[String], position| {
+        windows::select(terms.run, phases, terms.allow_incomplete).map_err(|e| unknown(sla, position, &e))
+    };
+    let common = select(&sla.judge.phases, sla.judge.phases_at)?;
+    judged.problems.extend(common.problems.iter().cloned());
+    judged.notes.extend(common.notes.iter().cloned());
+    judged
+        .notes
+        .extend(common.skipped.iter().map(|s| format!("phase {} is not judged: {}", s.phase, s.reason)));
     judged.windows.clone_from(&common.list);
+    let mut faults = BTreeMap::new();
     for objective in &sla.objectives {
-        let windows = match &objective.phases {
-            Some(phases) => windows::select(run, phases),
-            None => common.clone(),
+        let own = match &objective.phases {
+            Some(phases) => Some(select(phases, Some(objective.position))?),
+            None => None,
         };
-        let at = format!("{}:{}", sla.file, objective.position.line);
-        let rows = judge_objective(objective, &windows, source, &Shared { sla: &sla.name, defined_at: &at })?;
-        judged.rows.extend(rows);
-    }
-    for row in &mut judged.rows {
-        if row.status == Status::Fail {
-            let window = Window {
-                phase: row.phase.clone(),
-                start_ms: start_of(row, &judged.windows, run),
-                end_ms: row.at_ms,
-            };
-            row.advice.extend(advice::advise(row, &window, source)?);
-        }
+        let shared = Shared { sla, terms, objective };
+        judged.rows.extend(shared.rows(own.as_ref().unwrap_or(&common), own.is_some(), &mut faults)?);
     }
     Ok(judged)
 }
 
-fn start_of(row: &ObjectiveRow, windows: &[Window], run: &RunInfo) -> i64 {
-    let phase = run.phases.iter().find(|p| Some(&p.name) == row.phase.as_ref()).map(|p| p.start_ms);
-    let window = windows.iter().find(|w| w.phase == row.phase).map(|w| w.start_ms);
-    phase.or(window).unwrap_or(run.start_ms)
+fn unknown(sla: &Sla, position: Option<assay_yaml::Position>, error: &UnknownPhase) -> JudgeError {
+    let mut problems = Diagnostics::default();
+    problems.push(Diagnostic { file: sla.file.clone(), position, message: error.to_string() });
+    JudgeError::Sla(problems)
 }
+
+/// The generator's faults by window, found once.
+type Faults = BTreeMap<(i64, i64), Option<String>>;
 
 /// What all rows of an objective share.
 struct Shared<'a> {
-    sla: &'a str,
-    defined_at: &'a str,
+    sla: &'a Sla,
+    terms: &'a Terms<'a>,
+    objective: &'a Objective,
 }
 
-fn judge_objective(
-    objective: &Objective,
-    windows: &Windows,
-    source: &dyn Source,
-    shared: &Shared<'_>,
-) -> Result<Vec<ObjectiveRow>, SourceError> {
-    let mut rows = Vec::new();
-    for window in &windows.list {
-        rows.extend(judge_window(objective, window, source, shared)?);
-    }
-    if windows.list.is_empty() && objective.phases.is_some() {
-        // Phases of the objective's own that were not run: there was nothing to judge, and that is no failure.
-        let mut row = blank(objective, None, shared);
-        row.status = Status::Skipped;
-        row.reason = windows.problem.clone().unwrap_or_default();
-        rows.push(row);
-    }
-    Ok(rows)
-}
-
-fn blank(objective: &Objective, window: Option<&Window>, shared: &Shared<'_>) -> ObjectiveRow {
-    let range_ms = window.map_or(0, Window::len_ms);
-    ObjectiveRow {
-        sla: shared.sla.to_owned(),
-        name: objective.name.clone(),
-        category: objective.category.clone(),
-        unit: objective.unit.clone(),
-        phase: window.and_then(|w| w.phase.clone()),
-        labels: Vec::new(),
-        status: Status::Inconclusive,
-        value: None,
-        comparison: objective.require.op.as_str().to_owned(),
-        limit: None,
-        reason: String::new(),
-        advice: Vec::new(),
-        budget: None,
-        expression: objective.require.expression(range_ms),
-        measure: objective.require.measure(range_ms),
-        at_ms: window.map_or(0, |w| w.end_ms),
-        description: objective.description.clone(),
-        defined_at: shared.defined_at.to_owned(),
-    }
-}
-
-fn judge_window(
-    objective: &Objective,
-    window: &Window,
-    source: &dyn Source,
-    shared: &Shared<'_>,
-) -> Result<Vec<ObjectiveRow>, SourceError> {
-    let range_ms = window.len_ms();
-    let measured = samples(source.instant(&objective.require.measure(range_ms), window.end_ms)?);
-    let limits = samples(source.instant(&objective.require.limit(range_ms), window.end_ms)?);
-    let limit_for = |labels: &Labels| {
-        let signature = objective.require.signature(labels);
-        limits
-            .iter()
-            .find(|s| objective.require.signature(&s.labels) == signature)
-            .and_then(|s| float(&s.value))
-    };
-    let mut rows = Vec::new();
-    for sample in &measured {
-        let mut row = blank(objective, Some(window), shared);
-        row.labels = pairs(&sample.labels);
-        row.limit = limit_for(&sample.labels);
-        row.value = float(&sample.value).filter(|v| !v.is_nan());
-        settle(&mut row, objective, &sample.value);
-        if objective.error_budget {
-            row.budget = budget::of(&row, objective, window, source)?;
+impl Shared<'_> {
+    fn rows(
+        &self,
+        windows: &Windows,
+        own: bool,
+        faults: &mut Faults,
+    ) -> Result<Vec<ObjectiveRow>, SourceError> {
+        let mut rows = Vec::new();
+        for window in &windows.list {
+            rows.extend(match self.terms.subject {
+                Subject::Run(data) => self.in_run(window, data, faults)?,
+                Subject::Server(server) => self.measure(window, server, server, None)?,
+            });
         }
-        rows.push(row);
+        if own {
+            let mut row = |status, reason: &str| {
+                let mut row = self.blank(None);
+                (row.status, row.reason) = (status, reason.to_owned());
+                rows.push(row);
+            };
+            windows
+                .skipped
+                .iter()
+                .for_each(|s| row(Status::Skipped, &format!("phase {}: {}", s.phase, s.reason)));
+            windows.problems.iter().for_each(|p| row(Status::Inconclusive, p));
+        }
+        Ok(rows)
     }
-    rows.sort_by(|a, b| a.labels.cmp(&b.labels));
-    if rows.is_empty() {
-        let mut row = blank(objective, Some(window), shared);
-        row.limit = limit_for(&Labels::empty());
-        row.reason = why_empty(objective, source)?;
-        row.status = missing(objective);
-        rows.push(row);
+
+    fn in_run(
+        &self,
+        window: &Window,
+        data: &RunData<'_>,
+        faults: &mut Faults,
+    ) -> Result<Vec<ObjectiveRow>, SourceError> {
+        let view = data.window(window);
+        let source = RecordedSource::new(&view);
+        let key = (window.start_ms, window.end_ms);
+        if let Entry::Vacant(free) = faults.entry(key) {
+            free.insert(generator::fault(window, &source)?);
+        }
+        view.take_added();
+        let raw = RecordedSource::new(data.source());
+        let mut rows = self.measure(window, &source, &raw, Some(data))?;
+        let added = view.take_added();
+        let reasons = self.undecided(window, data, faults.get(&key).cloned().flatten())?;
+        for row in &mut rows {
+            row.added.clone_from(&added);
+            if row.status == Status::Fail {
+                row.advice.extend(advice::advise(row, window, &source)?);
+            }
+            undecide(row, &reasons, self.objective);
+        }
+        Ok(rows)
     }
-    Ok(rows)
+
+    /// Why nothing can be decided of the objective in a window, whatever is measured.
+    fn undecided(
+        &self,
+        window: &Window,
+        data: &RunData<'_>,
+        fault: Option<String>,
+    ) -> Result<Vec<String>, SourceError> {
+        let mut reasons: Vec<String> = window.incomplete.iter().cloned().collect();
+        let has_edges = self.terms.run.phases_from != PhaseSource::None;
+        for text in
+            [self.objective.require.measure(window.len_ms()), self.objective.require.limit(window.len_ms())]
+        {
+            let Ok(expr) = assay_promql::parse(&text) else { continue };
+            reasons.extend(complete::gaps(data, window, &expr, has_edges).map_err(SourceError::new)?);
+        }
+        reasons.extend(fault);
+        Ok(reasons)
+    }
+
+    fn blank(&self, window: Option<&Window>) -> ObjectiveRow {
+        let range_ms = window.map_or(0, Window::len_ms);
+        let objective = self.objective;
+        ObjectiveRow {
+            sla: self.sla.name.clone(),
+            name: objective.name.clone(),
+            category: objective.category.clone(),
+            unit: objective.unit.clone(),
+            phase: window.and_then(|w| w.phase.clone()),
+            labels: Vec::new(),
+            status: Status::Inconclusive,
+            value: None,
+            raw: None,
+            added: Vec::new(),
+            notes: Vec::new(),
+            comparison: objective.require.op.as_str().to_owned(),
+            limit: None,
+            reason: String::new(),
+            advice: Vec::new(),
+            budget: None,
+            expression: objective.require.expression(range_ms),
+            measure: objective.require.measure(range_ms),
+            at_ms: window.map_or(0, |w| w.end_ms),
+            description: objective.description.clone(),
+            defined_at: format!("{}:{}", self.sla.file, objective.position.line),
+        }
+    }
+
+    /// One row for each series that is measured; `raw` answers what the run holds as it is.
+    fn measure(
+        &self,
+        window: &Window,
+        source: &dyn Source,
+        raw: &dyn Source,
+        data: Option<&RunData<'_>>,
+    ) -> Result<Vec<ObjectiveRow>, SourceError> {
+        let objective = self.objective;
+        let range_ms = window.len_ms();
+        let measure = objective.require.measure(range_ms);
+        let measured = source.instant(&measure, window.end_ms)?;
+        let (warnings, infos) = remarks(&measured.annotations, &measure);
+        let limits = self.limits(window, source)?;
+        let raw = samples(raw.instant(&measure, window.end_ms)?);
+        let mut rows = Vec::new();
+        for sample in &samples(measured) {
+            let mut row = self.blank(Some(window));
+            row.labels = pairs(&sample.labels);
+            row.value = float(&sample.value).filter(|v| !v.is_nan());
+            row.raw = raw.iter().find(|r| r.labels == sample.labels).and_then(|r| float(&r.value));
+            row.notes.clone_from(&infos);
+            match limits.of(objective, &sample.labels) {
+                Required::Nothing => {
+                    row.status = Status::Skipped;
+                    row.reason = format!("only reported in {}", window.title());
+                }
+                Required::Limit(limit) => {
+                    row.limit = limit;
+                    settle(&mut row, objective, &sample.value);
+                }
+            }
+            if objective.error_budget {
+                row.budget = budget::of(&row, objective, window, source)?;
+            }
+            undecide(&mut row, &warnings, objective);
+            let relative = objective.relative.map(|r| self.relative(&row, r));
+            rows.push(row);
+            rows.extend(relative);
+        }
+        rows.sort_by(|a, b| a.labels.cmp(&b.labels));
+        if rows.is_empty() {
+            let mut row = self.blank(Some(window));
+            if let Required::Limit(limit) = limits.of(objective, &Labels::empty()) {
+                row.limit = limit;
+            }
+            row.reason = match data {
+                Some(data) => missing::why(objective, window, data)?,
+                None => missing::why_on_server(objective, source)?,
+            };
+            row.status = when_missing(objective);
+            undecide(&mut row, &warnings, objective);
+            rows.push(row);
+        }
+        Ok(rows)
+    }
+
+    fn limits(&self, window: &Window, source: &dyn Source) -> Result<Limits, SourceError> {
+        let of_phase = self.objective.limits.iter().find(|l| Some(&l.phase) == window.phase.as_ref());
+        Ok(match of_phase.map(|l| l.value) {
+            Some(None) => Limits::Nothing,
+            Some(Some(limit)) => Limits::Number(limit),
+            None => {
+                let limit = self.objective.require.limit(window.len_ms());
+                let found = samples(source.instant(&limit, window.end_ms)?);
+                Limits::Series(found.into_iter().map(|s| (s.labels, float(&s.value))).collect())
+            }
+        })
+    }
+
+    /// The row of a value against the baseline's.
+    fn relative(&self, row: &ObjectiveRow, relative: Relative) -> ObjectiveRow {
+        let mut out = ObjectiveRow { name: format!("{} against the baseline", row.name), ..row.clone() };
+        (out.reason, out.budget, out.advice) = (String::new(), None, Vec::new());
+        (out.status, out.limit) = (Status::Inconclusive, None);
+        let Some(baseline) = self.terms.baseline else {
+            out.reason = "no baseline is given: give a run with --baseline".to_owned();
+            return out;
+        };
+        let Some(base) = baseline.value(row) else {
+            out.reason = format!("{} has no value for it", baseline.name);
+            return out;
+        };
+        let Some(value) = row.value else {
+            out.reason.clone_from(&row.reason);
+            return out;
+        };
+        let highest = relative.max.map(|part| base + part * base.abs());
+        let lowest = relative.min.map(|part| base + part * base.abs());
+        let too_high = highest.filter(|h| value > *h);
+        let too_low = lowest.filter(|l| value < *l);
+        let comparison = if too_low.is_some() || highest.is_none() { ">=" } else { "<=" };
+        comparison.clone_into(&mut out.comparison);
+        out.limit = if comparison == ">=" { lowest } else { highest };
+        out.status = if too_high.is_none() && too_low.is_none() { Status::Pass } else { Status::Fail };
+        if out.status == Status::Fail {
+            let quantity = |v| units::quantity(v, &row.unit);
+            out.reason = format!("measured {}, the baseline {}", quantity(value), quantity(base));
+        }
+        out
+    }
+}
+
+/// The right sides of a comparison in a window.
+enum Limits {
+    Nothing,
+    Number(f64),
+    Series(Vec<(Labels, Option<f64>)>),
+}
+
+/// What is required of a series.
+enum Required {
+    /// Its value is only reported.
+    Nothing,
+    /// It is to be compared; `None` if its limit has no value.
+    Limit(Option<f64>),
+}
+
+impl Limits {
+    fn of(&self, objective: &Objective, labels: &Labels) -> Required {
+        match self {
+            Self::Nothing => Required::Nothing,
+            Self::Number(limit) => Required::Limit(Some(*limit)),
+            Self::Series(list) => {
+                let signature = objective.require.signature(labels);
+                let found = list.iter().find(|(l, _)| objective.require.signature(l) == signature);
+                Required::Limit(found.and_then(|(_, limit)| *limit))
+            }
+        }
+    }
+}
+
+/// Warnings and infos of a query, with their positions.
+fn remarks(annotations: &Annotations, expression: &str) -> (Vec<String>, Vec<String>) {
+    let (warnings, infos): (Vec<_>, Vec<_>) =
+        annotations.iter().partition(|a| a.severity == Severity::Warning);
+    let texts = |list: Vec<&assay_promql::Annotation>| list.iter().map(|a| a.text(expression)).collect();
+    (texts(warnings), texts(infos))
+}
+
+/// Takes what was decided back, if there are reasons; what is only reported or left out stays so.
+fn undecide(row: &mut ObjectiveRow, reasons: &[String], objective: &Objective) {
+    let Some(first) = reasons.first() else { return };
+    let skips = row.value.is_none() && objective.on_missing == OnMissing::Skip;
+    if row.status == Status::Skipped && (skips || row.value.is_some()) {
+        return;
+    }
+    row.status = Status::Inconclusive;
+    let more = match reasons.len() {
+        1 => String::new(),
+        n => format!("; and {} more reasons", n - 1),
+    };
+    let outcome = if row.reason.is_empty() { String::new() } else { format!(" ({})", row.reason) };
+    row.reason = format!("{first}{more}{outcome}");
 }
 
 /// Compares, or says why that cannot be done.
 fn settle(row: &mut ObjectiveRow, objective: &Objective, sample: &Value) {
     let (Some(value), Some(limit)) = (row.value, row.limit) else {
-        row.status = missing(objective);
+        row.status = when_missing(objective);
         row.reason = match (row.value, sample) {
             (Some(_), _) => format!("the limit `{}` has no value for these labels", objective.require.limit(0)),
             (None, Value::Histogram(_)) => {
@@ -184,26 +401,12 @@ fn settle(row: &mut ObjectiveRow, objective: &Objective, sample: &Value) {
     }
 }
 
-fn missing(objective: &Objective) -> Status {
+fn when_missing(objective: &Objective) -> Status {
     match objective.on_missing {
         OnMissing::Inconclusive => Status::Inconclusive,
         OnMissing::Fail => Status::Fail,
         OnMissing::Skip => Status::Skipped,
     }
-}
-
-fn why_empty(objective: &Objective, source: &dyn Source) -> Result<String, SourceError> {
-    let mut absent = Vec::new();
-    for name in objective.require.metrics() {
-        if !source.has_metric(name)? {
-            absent.push(name.as_str());
-        }
-    }
-    Ok(match absent.as_slice() {
-        [] => "no sample of its series lies in the judged window".to_owned(),
-        [one] => format!("the run has no series of {one}"),
-        many => format!("the run has no series of {}", many.join(", ")),
-    })
 }
 
 fn float(value: &Value) -> Option<f64> {

@@ -6,9 +6,12 @@
 //!
 //! Invariant: no data is never a pass.
 
+mod alerts;
 pub mod backtest;
+pub mod baseline;
 pub mod charts;
 pub mod compare;
+pub mod data;
 pub mod eval;
 pub mod judge;
 pub mod leak;

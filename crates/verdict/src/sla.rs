@@ -14,7 +14,12 @@
 //!     error_budget: true           # the limit is a budget of bad events, in the objective's unit
 //!     description: What is measured.
 //!     advice: What to do when it is missed.
+//!     limits: {peak: 7, stress: none}   # the right side in these phases; none only reports
+//!     relative: {max: +10%}        # against the run of --baseline
 //! ```
+//!
+//! `judge.fail_on_alerts` is a list of severities, or a map from phases to lists of severities or
+//! `{severities: […], names: […]}`; `judge.require_alerts` names alerts whose series must be there.
 
 use std::path::Path;
 
@@ -22,9 +27,13 @@ use assay_promql::ast::BinaryOp;
 use assay_yaml::{Cx, Diagnostics, Document, Node, Position, nearest};
 
 mod comparison;
+mod judge;
+mod limits;
 mod openslo;
 
 pub use comparison::{Comparison, holds};
+pub use judge::{AlertSet, FailOnAlerts, Judge};
+pub use limits::{Limit, Relative};
 
 /// A file of objectives.
 #[derive(Clone, Debug)]
@@ -37,21 +46,6 @@ pub struct Sla {
     pub judge: Judge,
     /// At least one.
     pub objectives: Vec<Objective>,
-}
-
-/// What of a run is judged.
-#[derive(Clone, Debug)]
-pub struct Judge {
-    /// The phases, each on its own; empty for the whole run without its warm-up.
-    pub phases: Vec<String>,
-    /// The severities of the alerts that fail a run when they fire in a judged phase.
-    pub fail_on_alerts: Vec<String>,
-}
-
-impl Default for Judge {
-    fn default() -> Self {
-        Self { phases: Vec::new(), fail_on_alerts: vec!["critical".to_owned()] }
-    }
 }
 
 /// What happens where an objective's series are missing.
@@ -79,6 +73,10 @@ pub struct Objective {
     pub phases: Option<Vec<String>>,
     /// The comparison that must hold.
     pub require: Comparison,
+    /// What its right side is in some phases.
+    pub limits: Vec<Limit>,
+    /// How far its left side may be from that of a baseline.
+    pub relative: Option<Relative>,
     /// What happens without data.
     pub on_missing: OnMissing,
     /// Whether the limit is an error budget.
@@ -129,24 +127,15 @@ pub fn parse(file: &str, text: &str) -> Result<Sla, Diagnostics> {
 fn read(cx: &mut Cx<'_>, root: &Node) -> Option<Sla> {
     let mut map = cx.map(root, "an SLA")?;
     let name = map.require(cx, "sla").and_then(|n| cx.string(n));
-    let judge = map.get("judge").map_or_else(|| Some(Judge::default()), |n| read_judge(cx, n));
+    let judge = map.get("judge").map_or_else(|| Some(Judge::default()), |n| judge::read(cx, n));
     let objectives = map.require(cx, "objectives").and_then(|n| read_objectives(cx, n));
     map.finish(cx);
     let file = cx.document().file().to_owned();
-    Some(Sla { name: name?, file, judge: judge?, objectives: objectives? })
-}
-
-fn read_judge(cx: &mut Cx<'_>, node: &Node) -> Option<Judge> {
-    let mut map = cx.map(node, "judge")?;
-    let mut judge = Judge::default();
-    if let Some(n) = map.get("phases") {
-        judge.phases = cx.strings(n)?;
+    let sla = Sla { name: name?, file, judge: judge?, objectives: objectives? };
+    for objective in &sla.objectives {
+        limits::check(cx, objective, objective.phases.as_ref().unwrap_or(&sla.judge.phases));
     }
-    if let Some(n) = map.get("fail_on_alerts") {
-        judge.fail_on_alerts = cx.strings(n)?;
-    }
-    map.finish(cx);
-    Some(judge)
+    Some(sla)
 }
 
 fn read_objectives(cx: &mut Cx<'_>, node: &Node) -> Option<Vec<Objective>> {
@@ -154,13 +143,13 @@ fn read_objectives(cx: &mut Cx<'_>, node: &Node) -> Option<Vec<Objective>> {
     if items.is_empty() {
         cx.error(node, "an SLA needs at least one objective");
     }
-    // Every objective is read, so that all problems are told at once.
+    // Every objective is read, so that all problems are reported at once.
     let read: Vec<_> = items.iter().map(|n| read_objective(cx, n)).collect();
     let objectives: Vec<Objective> = read.into_iter().collect::<Option<_>>()?;
     for (i, o) in objectives.iter().enumerate() {
         if let Some(first) = objectives[..i].iter().find(|p| p.name == o.name) {
             let line = first.position.line;
-            cx.error_at(o.position, format!("the name {:?} stands on line {line} already", o.name));
+            cx.error_at(o.position, format!("duplicate name {:?} (first used on line {line})", o.name));
         }
     }
     Some(objectives)
@@ -176,6 +165,8 @@ fn read_objective(cx: &mut Cx<'_>, node: &Node) -> Option<Objective> {
     let description = text(cx, "description");
     let advice = text(cx, "advice");
     let phases = map.get("phases").map(|n| cx.strings(n));
+    let limits = map.get("limits").map_or(Some(Vec::new()), |n| limits::read(cx, n));
+    let relative = map.get("relative").map(|n| limits::read_relative(cx, n));
     let on_missing = map.get("on_missing").map_or(Some(OnMissing::default()), |n| read_on_missing(cx, n));
     let error_budget = map.get("error_budget").map_or(Some(false), |n| cx.boolean(n));
     map.finish(cx);
@@ -188,6 +179,11 @@ fn read_objective(cx: &mut Cx<'_>, node: &Node) -> Option<Objective> {
             None => None,
         },
         require: require?,
+        limits: limits?,
+        relative: match relative {
+            Some(read) => Some(read?),
+            None => None,
+        },
         on_missing: on_missing?,
         error_budget: error_budget?,
         description: description?.trim_end().to_owned(),
@@ -246,7 +242,7 @@ mod tests {
         )
         .expect("is right");
         assert_eq!(sla.judge.phases, ["steady", "peak"]);
-        assert_eq!(sla.judge.fail_on_alerts, ["critical", "warning"]);
+        assert!(sla.judge.fail_on_alerts.fails("peak", "Any", "warning"));
         let o = &sla.objectives[0];
         assert_eq!((o.name.as_str(), o.unit.as_str(), o.position.line), ("One", "percent", 4));
         assert_eq!(
@@ -276,7 +272,7 @@ mod tests {
     fn names_are_unique_and_budgets_have_units() {
         check(
             "sla: a\nobjectives:\n- {name: x, require: a < 1}\n- {name: x, require: b < 1}\n",
-            &["a.yml:4:3: the name \"x\" stands on line 3 already"],
+            &["a.yml:4:3: duplicate name \"x\" (first used on line 3)"],
         );
         check(
             "sla: a\nobjectives:\n- {name: x, unit: s, error_budget: true, require: a < 1}\n",

@@ -1,9 +1,11 @@
 //! A verdict for the tests of the reports: two phases, three rows, one alert.
 
+use assay_run::PhaseOutcome;
+
 use crate::charts::{Chart, Charts, Line, Trend};
 use crate::verdict::{
-    AlertInstance, AlertRow, FORMAT_VERSION, ObjectiveRow, PhaseInfo, RunInfo, SlaInfo, Status, Tool,
-    Verdict, Window,
+    AlertInstance, AlertRow, FORMAT_VERSION, ObjectiveRow, PhaseInfo, PhaseSource, RunInfo, SlaInfo, Status,
+    Tool, Verdict, Window,
 };
 
 const T0_MS: i64 = 1_700_000_000_000;
@@ -16,6 +18,8 @@ pub fn verdict(status: Status) -> Verdict {
         start_ms: T0_MS + start_s * 1000,
         end_ms: T0_MS + end_s * 1000,
         warmup,
+        outcome: PhaseOutcome::Finished,
+        planned_ms: None,
     };
     let mut latency = row("Query latency p99", "latency", "s", if failed { 6.2 } else { 1.2 }, "<", 5.0);
     if failed {
@@ -41,7 +45,9 @@ pub fn verdict(status: Status) -> Verdict {
             end_ms: T0_MS + 70_000,
             cut_short_ms: None,
             phases: vec![phase("warmup", 0, 10, true), phase("steady", 10, 70, false)],
+            phases_from: PhaseSource::Plan,
             manifest: serde_json::json!({"seed": 7}),
+            ..RunInfo::default()
         },
         slas: vec![SlaInfo {
             name: "clinical-rag".to_owned(),
@@ -52,6 +58,7 @@ pub fn verdict(status: Status) -> Verdict {
             phase: Some("steady".to_owned()),
             start_ms: T0_MS + 10_000,
             end_ms: T0_MS + 70_000,
+            incomplete: None,
         }],
         objectives: vec![latency, errors, gpu],
         alerts: vec![alert(failed)],
@@ -77,6 +84,9 @@ fn row(name: &str, category: &str, unit: &str, value: f64, comparison: &str, lim
         labels: Vec::new(),
         status: Status::Pass,
         value: Some(value),
+        raw: Some(value),
+        added: Vec::new(),
+        notes: Vec::new(),
         comparison: comparison.to_owned(),
         limit: Some(limit),
         reason: String::new(),
@@ -108,6 +118,7 @@ fn alert(fired: bool) -> AlertRow {
         counts: true,
         status: if fired { Status::Fail } else { Status::Pass },
         reason: if fired { "fired in steady".to_owned() } else { String::new() },
+        windows: Vec::new(),
         expression: "m > 5".to_owned(),
         for_ms: 30_000,
         instances: if fired { vec![instance] } else { Vec::new() },

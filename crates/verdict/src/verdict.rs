@@ -1,6 +1,7 @@
 //! What was judged, and what came out. Invariant: the verdict's status follows from its rows, alerts and
 //! problems alone ([`Verdict::settle`]), so that every report tells the same story.
 
+use assay_run::PhaseOutcome;
 use serde::{Deserialize, Serialize};
 
 mod number;
@@ -85,10 +86,42 @@ pub struct RunInfo {
     pub end_ms: i64,
     /// The time of the last sample of a run that did not end as planned.
     pub cut_short_ms: Option<i64>,
-    /// All phases, warm-up among them.
+    /// The phases that began, warm-up among them, in order.
     pub phases: Vec<PhaseInfo>,
+    /// The phases that were planned and never began.
+    #[serde(default)]
+    pub not_begun: Vec<String>,
+    /// Where the phases are known from.
+    #[serde(default)]
+    pub phases_from: PhaseSource,
+    /// How the load ended, if that is known.
+    #[serde(default)]
+    pub outcome: Option<String>,
     /// The manifest as it is recorded, `null` without one.
     pub manifest: serde_json::Value,
+}
+
+impl RunInfo {
+    /// Whether nothing says that the load did not run to its end.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.cut_short_ms.is_none() && self.outcome.as_deref().is_none_or(|o| o == "finished")
+    }
+}
+
+/// Where the phases of a run are known from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PhaseSource {
+    /// The run's own series, which name every phase that was planned.
+    Plan,
+    /// `run.json`, which names those that began.
+    Manifest,
+    /// The command line.
+    Given,
+    /// Nowhere: the run is one window.
+    #[default]
+    None,
 }
 
 /// One phase of the run.
@@ -102,6 +135,16 @@ pub struct PhaseInfo {
     pub end_ms: i64,
     /// Whether it only warms up, and is not judged.
     pub warmup: bool,
+    /// How it ended.
+    #[serde(default = "finished")]
+    pub outcome: PhaseOutcome,
+    /// How long it was to run, if that is known.
+    #[serde(default)]
+    pub planned_ms: Option<i64>,
+}
+
+fn finished() -> PhaseOutcome {
+    PhaseOutcome::Finished
 }
 
 /// An SLA file.
@@ -111,7 +154,7 @@ pub struct SlaInfo {
     pub name: String,
     /// The file as given.
     pub file: String,
-    /// The severities whose alerts fail the run.
+    /// The alerts that fail the run, in words: severities and names, by phase if they differ.
     pub fail_on_alerts: Vec<String>,
 }
 
@@ -124,9 +167,18 @@ pub struct Window {
     pub start_ms: i64,
     /// Milliseconds since the Unix epoch.
     pub end_ms: i64,
+    /// Why what is measured in it decides nothing: its phase did not run to its end.
+    #[serde(default)]
+    pub incomplete: Option<String>,
 }
 
 impl Window {
+    /// A whole run.
+    #[must_use]
+    pub fn whole(start_ms: i64, end_ms: i64) -> Self {
+        Self { phase: None, start_ms, end_ms, incomplete: None }
+    }
+
     /// The phase's name, or "whole run".
     #[must_use]
     pub fn title(&self) -> &str {
@@ -160,6 +212,16 @@ pub struct ObjectiveRow {
     /// The measured value, or `None` without data.
     #[serde(with = "number::optional")]
     pub value: Option<f64>,
+    /// What Prometheus answers for `measure` at `at_ms` over the run as it is: without the samples in `added`, and with
+    /// what lies before the window.
+    #[serde(with = "number::optional", default)]
+    pub raw: Option<f64>,
+    /// The samples that counters have in the judge's view and not in the run, as far as they count.
+    #[serde(default)]
+    pub added: Vec<AddedSample>,
+    /// What the query remarks on, and what should be known beside.
+    #[serde(default)]
+    pub notes: Vec<String>,
     /// The comparison: `<`, `<=`, `>`, `>=`, `==` or `!=`.
     pub comparison: String,
     /// The limit, or `None` where it could not be computed.
@@ -192,6 +254,56 @@ impl ObjectiveRow {
         }
         let pairs: Vec<_> = self.labels.iter().map(|(n, v)| format!("{n}={v}")).collect();
         format!("{} ({})", self.name, pairs.join(", "))
+    }
+
+    /// The judged phase, or "whole run".
+    #[must_use]
+    pub fn window_title(&self) -> &str {
+        self.phase.as_deref().unwrap_or("whole run")
+    }
+}
+
+/// A sample that a counter has in the judge's view.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AddedSample {
+    /// The series.
+    pub series: String,
+    /// Milliseconds since the Unix epoch.
+    pub t_ms: i64,
+    /// The value; of a histogram, its count.
+    #[serde(with = "number::plain")]
+    pub count: f64,
+    /// How the value is known.
+    pub why: AddedWhy,
+}
+
+/// How a value that a run does not hold is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AddedWhy {
+    /// A counter of the generator is zero before its phase.
+    PhaseStart,
+    /// A counter of the generator does not change after its phase.
+    PhaseEnd,
+    /// The target had answered without the series.
+    Born,
+    /// The same, before the window: the part that falls into it, in proportion to the time.
+    BornAcross,
+    /// The target's process started then.
+    ProcessStart,
+}
+
+impl AddedWhy {
+    /// In words, after a series and a time.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::PhaseStart => "zero before its phase",
+            Self::PhaseEnd => "its value at the phase's end, read after it",
+            Self::Born => "zero when the target last answered without it",
+            Self::BornAcross => "new across the window's start, counted in proportion",
+            Self::ProcessStart => "zero when its process started",
+        }
     }
 }
 
@@ -237,12 +349,26 @@ pub struct AlertRow {
     pub status: Status,
     /// Why it did not pass, or empty.
     pub reason: String,
+    /// What came out in each judged window in which it counts.
+    #[serde(default)]
+    pub windows: Vec<AlertWindow>,
     /// The rule's expression.
     pub expression: String,
     /// How long it must hold, in milliseconds.
     pub for_ms: i64,
     /// Every time it was pending or firing, by time.
     pub instances: Vec<AlertInstance>,
+}
+
+/// An alerting rule in one window.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AlertWindow {
+    /// The window's title: the phase's name, or "whole run".
+    pub window: String,
+    /// The outcome: skipped if none of the rule's metrics exists.
+    pub status: Status,
+    /// Why it did not pass, or what should be known of a pass; empty if nothing.
+    pub reason: String,
 }
 
 /// One stretch in which an alert was pending or firing.
@@ -332,7 +458,10 @@ impl Verdict {
         let alerts = Counts::of(self.alerts.iter().filter(|a| a.counts).map(|a| a.status));
         self.status = if rows.fail + alerts.fail > 0 {
             Status::Fail
-        } else if rows.inconclusive > 0 || !self.problems.is_empty() || rows.pass + alerts.pass == 0 {
+        } else if rows.inconclusive + alerts.inconclusive > 0
+            || !self.problems.is_empty()
+            || rows.pass + alerts.pass == 0
+        {
             Status::Inconclusive
         } else {
             Status::Pass
@@ -345,14 +474,12 @@ impl Verdict {
         if rows.total() > 0 {
             parts.push(format!("{} of {} objectives met", rows.pass, rows.total() - rows.skipped));
         }
-        if rows.fail > 0 {
-            parts.push(format!("{} missed", rows.fail));
-        }
-        if rows.inconclusive > 0 {
-            parts.push(format!("{} without data", rows.inconclusive));
-        }
-        if rows.skipped > 0 {
-            parts.push(format!("{} skipped", rows.skipped));
+        for (count, what) in
+            [(rows.fail, "missed"), (rows.inconclusive, "undecided"), (rows.skipped, "skipped")]
+        {
+            if count > 0 {
+                parts.push(format!("{count} {what}"));
+            }
         }
         match alerts.fail {
             0 if self.alerts.is_empty() => {}
@@ -360,10 +487,37 @@ impl Verdict {
             1 => parts.push("1 alert fired".to_owned()),
             n => parts.push(format!("{n} alerts fired")),
         }
+        if alerts.inconclusive > 0 {
+            parts.push(format!("{} alerts undecided", alerts.inconclusive));
+        }
         if parts.is_empty() {
             parts.push("nothing was judged".to_owned());
         }
-        parts.join(", ")
+        let why = self.why();
+        if why.is_empty() { parts.join(", ") } else { format!("{}: {why}", parts.join(", ")) }
+    }
+
+    /// What made the verdict what it is: the first of what failed, or of what could not be decided.
+    fn why(&self) -> String {
+        let rows = self.objectives.iter().filter(|r| r.status == self.status);
+        let alerts = self.alerts.iter().filter(|a| a.counts && a.status == self.status);
+        let mut causes: Vec<String> = Vec::new();
+        match self.status {
+            Status::Pass | Status::Skipped => return String::new(),
+            Status::Fail => {
+                causes.extend(rows.map(|r| format!("{} in {}", r.title(), r.window_title())));
+                causes.extend(alerts.map(|a| format!("{} {}", a.name, a.reason)));
+            }
+            Status::Inconclusive => {
+                causes.extend(self.problems.iter().cloned());
+                causes.extend(rows.map(|r| format!("{} in {}: {}", r.title(), r.window_title(), r.reason)));
+                causes.extend(alerts.map(|a| format!("{}: {}", a.name, a.reason)));
+            }
+        }
+        let more = causes.len().saturating_sub(2);
+        causes.truncate(2);
+        let more = if more > 0 { format!("; and {more} more") } else { String::new() };
+        format!("{}{more}", causes.join("; "))
     }
 }
 
@@ -385,6 +539,7 @@ mod tests {
         check(|v| v.objectives[0].status = Status::Inconclusive, Status::Inconclusive);
         check(|v| v.problems.push("no series".to_owned()), Status::Inconclusive);
         check(|v| v.alerts[0].status = Status::Fail, Status::Fail);
+        check(|v| v.alerts[0].status = Status::Inconclusive, Status::Inconclusive);
         check(
             |v| {
                 v.alerts[0].status = Status::Fail;

@@ -1,31 +1,39 @@
 //! `ruleseval eval`.
 
-use std::{ffi::OsString, path::PathBuf};
-
-use assay_model::duration;
-use assay_rules::replay::SlotMode;
-use clap::ValueEnum;
-
-use super::{login::Login, output};
-use assay_report::{github, html, json, junit, markdown, terminal};
-use assay_verdict::{
-    eval::{EvalOptions, Evaluation, ServerOptions, eval, eval_server},
-    units::parse_time_ms,
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
 };
 
-/// Judge a run by SLA objectives and alerting rules.
+use anyhow::Context as _;
+use assay_model::duration;
+use assay_report::{github, html, json, junit, markdown, terminal};
+use assay_rules::replay::SlotMode;
+use assay_run::folder;
+use assay_verdict::{
+    eval::{
+        EvalOptions, Evaluation, FetchOptions, GivenPhase, ServerOptions, eval, eval_fetched, eval_server,
+    },
+    units::parse_time_ms,
+    verdict::Verdict,
+};
+use clap::ValueEnum;
+
+use super::{login::Login, output, worst};
+
+/// Judge runs by SLA objectives and alerting rules.
 ///
-/// Exit codes: 0 pass, 1 fail, 2 bad input, 3 inconclusive (no data).
+/// Exit codes: 0 pass, 1 fail, 2 bad input, 3 inconclusive; of several runs, the worst in the order 2, 1, 3, 0.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Example:\n  ruleseval eval runs/clinical-rag-20261123T134500Z --rules prometheus/rules/*.yml \\\n    --sla prometheus/sla/clinical-rag.yml --html report.html --junit junit.xml"
+    after_help = "Example:\n  ruleseval eval runs/clinical-rag-20261123T134500Z --rules 'prometheus/rules/*.yml' \\\n    --sla prometheus/sla/clinical-rag.yml --html report.html --junit junit.xml"
 )]
 pub(super) struct Args {
-    /// A run directory, any Prometheus data directory, or a snapshot
-    #[arg(required_unless_present = "prometheus", conflicts_with = "prometheus")]
-    run: Option<PathBuf>,
-    /// Judge on a server, with the alerts it recorded itself; for data too large to move
-    #[arg(long, value_name = "URL", requires_all = ["start", "end", "sla"], conflicts_with = "rules")]
+    /// Run directories, any Prometheus data directories or snapshots; a folder of runs means its newest that has ended
+    #[arg(required_unless_present = "prometheus", conflicts_with = "prometheus", value_name = "RUN")]
+    runs: Vec<PathBuf>,
+    /// Fetch from a server what rules and SLA read, and judge it as a run
+    #[arg(long, value_name = "URL", requires_all = ["start", "end"])]
     prometheus: Option<String>,
     /// With --prometheus, the start of what is judged, as RFC 3339 or unix seconds
     #[arg(long, value_parser = parse_time_ms, requires = "prometheus")]
@@ -33,18 +41,36 @@ pub(super) struct Args {
     /// With --prometheus, its end
     #[arg(long, value_parser = parse_time_ms, requires = "prometheus")]
     end: Option<i64>,
+    /// With --prometheus, keep what was fetched in this new directory, as a run
+    #[arg(long, value_name = "DIR", requires = "prometheus", conflicts_with = "trust_server_alerts")]
+    keep: Option<PathBuf>,
+    /// With --prometheus, evaluate on the server and take the alerts that it recorded; for data too large to move
+    #[arg(long, requires_all = ["prometheus", "sla"], conflicts_with = "rules")]
+    trust_server_alerts: bool,
     #[command(flatten)]
     login: Login,
-    /// Rule files, replayed over the run; paths, or patterns in quotes
+    /// Rule files, replayed over the run; paths, or patterns in quotes. By default those in the run's rules/
     #[arg(long, num_args = 1.., value_name = "FILE")]
     rules: Vec<String>,
-    /// SLA files: our format, or OpenSLO v1
+    /// SLA files: our format, or OpenSLO v1; paths, or patterns in quotes. By default those in the run's sla/
     #[arg(long, num_args = 1.., value_name = "FILE")]
     sla: Vec<PathBuf>,
-    /// Write the verdict as JSON (docs/verdict.schema.json); - for standard output
+    /// A phase of a run that does not tell its phases itself
+    #[arg(long = "phase", value_name = "NAME=START..END")]
+    phases: Vec<GivenPhase>,
+    /// Judge phases that did not run to their end as far as they went
+    #[arg(long)]
+    allow_incomplete: bool,
+    /// What relative limits are relative to: a run, or the JSON of a verdict
+    #[arg(long, value_name = "RUN")]
+    baseline: Option<PathBuf>,
+    /// Refuse runs that began before this time
+    #[arg(long, value_name = "TIME", value_parser = parse_time_ms)]
+    since: Option<i64>,
+    /// Write the verdict as JSON (docs/verdict.schema.json), of several runs as a list; - for standard output
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Write one HTML file with charts
+    /// Write one HTML file with charts; of one run only
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
     /// Write JUnit XML
@@ -56,7 +82,7 @@ pub(super) struct Args {
     /// Print annotations for GitHub Actions
     #[arg(long)]
     github: bool,
-    /// Where the evaluation times of rule groups lie: from the run's start, or where a Prometheus server has them
+    /// When rule groups are evaluated: from each window's start, or at the times of a Prometheus server
     #[arg(long, value_enum, default_value_t = Slots::Start)]
     slots: Slots,
     /// How often groups without an interval of their own are evaluated
@@ -92,60 +118,109 @@ pub(super) fn parse_duration(text: &str) -> Result<i64, String> {
     }
 }
 
-/// Judges and writes the reports; the exit code is the verdict's.
+/// Judges and writes the reports; the exit code is the worst verdict's.
 pub(super) fn run(args: &Args, arguments: &[OsString]) -> anyhow::Result<u8> {
-    let evaluation = match (&args.prometheus, &args.run) {
-        (Some(url), _) => on_server(args, url, arguments)?,
-        (None, Some(run)) => eval(&EvalOptions {
-            run: run.clone(),
-            rules: args.rules.clone(),
-            slas: args.sla.clone(),
-            slots: args.slots.into(),
-            interval_ms: args.interval,
-            charts: args.html.is_some(),
-            command: output::shell(arguments),
-        })?,
-        (None, None) => anyhow::bail!("give a run, or a server with --prometheus"),
-    };
-    report(args, &evaluation)?;
-    Ok(evaluation.verdict.status.exit_code())
+    let command = output::shell(arguments);
+    let mut codes = Vec::new();
+    let mut evaluations = Vec::new();
+    if let Some(url) = &args.prometheus {
+        evaluations.push(on_server(args, url, command)?);
+    } else {
+        anyhow::ensure!(
+            args.html.is_none() || args.runs.len() == 1,
+            "--html is a report of one run; give one, or leave --html out"
+        );
+        for run in &args.runs {
+            // One that cannot be judged keeps no other from it.
+            match of_run(args, run, &command) {
+                Ok(evaluation) => evaluations.push(evaluation),
+                Err(error) if args.runs.len() > 1 => {
+                    eprintln!("{}: {error:#}", run.display());
+                    codes.push(2);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+    report(args, &evaluations)?;
+    codes.extend(evaluations.iter().map(|e| e.verdict.status.exit_code()));
+    Ok(worst(&codes))
 }
 
-fn on_server(args: &Args, url: &str, arguments: &[OsString]) -> anyhow::Result<Evaluation> {
+fn of_run(args: &Args, run: &Path, command: &str) -> anyhow::Result<Evaluation> {
+    let chosen = folder::choose(run, args.since)?;
+    let mut evaluation = eval(&options(args, &chosen.path, command))?;
+    evaluation.verdict.notes.extend(chosen.note);
+    Ok(evaluation)
+}
+
+fn options(args: &Args, run: &Path, command: &str) -> EvalOptions {
+    EvalOptions {
+        rules: args.rules.clone(),
+        slas: args.sla.clone(),
+        slots: args.slots.into(),
+        interval_ms: args.interval,
+        phases: args.phases.clone(),
+        allow_incomplete: args.allow_incomplete,
+        baseline: args.baseline.clone(),
+        charts: args.html.is_some(),
+        command: command.to_owned(),
+        ..EvalOptions::new(run)
+    }
+}
+
+fn on_server(args: &Args, url: &str, command: String) -> anyhow::Result<Evaluation> {
     let (start_ms, end_ms) = (args.start.unwrap_or_default(), args.end.unwrap_or_default());
     anyhow::ensure!(start_ms < end_ms, "--start must be before --end");
-    Ok(eval_server(&ServerOptions {
-        server: args.login.options(url)?,
-        start_ms,
-        end_ms,
-        slas: args.sla.clone(),
-        interval_ms: args.interval,
-        charts: args.html.is_some(),
-        command: output::shell(arguments),
-    })?)
+    let server = args.login.options(url)?;
+    if args.trust_server_alerts {
+        return Ok(eval_server(&ServerOptions {
+            server,
+            start_ms,
+            end_ms,
+            slas: args.sla.clone(),
+            interval_ms: args.interval,
+            charts: args.html.is_some(),
+            command,
+        })?);
+    }
+    let scratch = tempfile::tempdir().context("no directory for what is fetched can be made")?;
+    let dir = args.keep.clone().unwrap_or_else(|| scratch.path().join("run"));
+    let fetch = FetchOptions { server, start_ms, end_ms, dir };
+    Ok(eval_fetched(&fetch, &options(args, Path::new(""), &command))?)
 }
 
-fn report(args: &Args, evaluation: &Evaluation) -> anyhow::Result<()> {
-    let verdict = &evaluation.verdict;
+fn report(args: &Args, evaluations: &[Evaluation]) -> anyhow::Result<()> {
+    let verdicts: Vec<&Verdict> = evaluations.iter().map(|e| &e.verdict).collect();
     if let Some(path) = &args.json {
-        output::write(path, &json::render(verdict))?;
+        let text = match verdicts.as_slice() {
+            [one] if args.runs.len() < 2 => json::render(one),
+            all => json::render_all(all),
+        };
+        output::write(path, &text)?;
     }
-    if let Some(path) = &args.html {
-        output::write(path, &html::render(verdict, &evaluation.charts)?)?;
+    if let (Some(path), [one]) = (&args.html, evaluations) {
+        output::write(path, &html::render(&one.verdict, &one.charts)?)?;
     }
     if let Some(path) = &args.junit {
-        output::write(path, &junit::render(verdict)?)?;
+        output::write(path, &junit::render(&verdicts)?)?;
     }
     if let Some(path) = &args.markdown {
-        output::write(path, &markdown::render(verdict))?;
+        output::write(path, &verdicts.iter().map(|v| markdown::render(v)).collect::<String>())?;
     }
     if args.github {
-        output::print(&github::render(verdict))?;
+        output::print(&verdicts.iter().map(|v| github::render(v)).collect::<String>())?;
     }
     let files = [&args.json, &args.html, &args.junit, &args.markdown];
     // A report on standard output is to be read by a program: the table would spoil it.
     let taken = files.into_iter().flatten().any(|p| output::is_stdout(p));
-    if !args.quiet && !taken {
+    if args.quiet || taken {
+        return Ok(());
+    }
+    for verdict in &verdicts {
+        if args.runs.len() > 1 {
+            output::print(&format!("{}\n", verdict.run.source))?;
+        }
         output::print(&terminal::render(verdict, output::terminal()))?;
     }
     Ok(())

@@ -163,7 +163,7 @@ fn every_outcome_satisfies_the_schema() {
         Trouble { slow_peak: true, no_service: true, ..Trouble::default() },
         Trouble { errors: true, killed_after_s: Some(30), ..Trouble::default() },
     ] {
-        let text = junit::render(&evaluated(trouble).verdict).expect("writes");
+        let text = junit::render(&[&evaluated(trouble).verdict]).expect("writes");
         assert_eq!(problems(&text), Vec::<String>::new(), "{text}");
     }
 }

@@ -66,7 +66,7 @@ fn the_html_report_draws_what_the_run_has() {
 #[test]
 fn junit_and_markdown_tell_the_same_story() {
     let verdict = evaluated(Trouble { slow_peak: true, ..Trouble::default() }).verdict;
-    let xml = junit::render(&verdict).expect("writes");
+    let xml = junit::render(&[&verdict]).expect("writes");
     let failed = verdict.objectives.iter().filter(|r| r.status == Status::Fail).count()
         + verdict.failing_alerts().count();
     assert_eq!(xml.matches("<failure ").count(), failed, "{xml}");

@@ -25,14 +25,44 @@ pub(super) fn run(bin: &Path) -> Result<()> {
     std::os::unix::fs::symlink(shell::root().join("prometheus"), dir.join("prometheus"))?;
     let script = block(&fs::read_to_string(shell::root().join("README.md"))?)?;
     fs::write(dir.join("pasted.sh"), &script)?;
-    let ours = shell::root().join("target/debug");
+    // Twice in one folder: the second verdict must not be that of the first run.
+    for _ in 0..2 {
+        judged(&dir, paste(&dir, &[&shell::root().join("target/debug"), bin])?)?;
+    }
+    killed(&dir, bin)
+}
+
+/// Runs the section with these folders first in the path.
+fn paste(dir: &Path, first: &[&Path]) -> Result<std::process::ExitStatus> {
     let path = std::env::var("PATH").unwrap_or_default();
-    let status = shell::status(
+    let first: Vec<_> = first.iter().map(|p| p.display().to_string()).collect();
+    shell::status(
         Command::new("bash")
             .args(["-c", "cd \"$0\" && exec bash pasted.sh"])
-            .arg(&dir)
-            .env("PATH", format!("{}:{}:{path}", ours.display(), bin.display())),
+            .arg(dir)
+            .env("PATH", format!("{}:{path}", first.join(":"))),
+    )
+}
+
+/// A load that is killed half-way is no pass.
+fn killed(dir: &Path, bin: &Path) -> Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let ours = shell::root().join("target/debug");
+    let folder = dir.join("killed");
+    fs::create_dir_all(&folder)?;
+    let program = folder.join("loadgen");
+    fs::write(
+        &program,
+        format!("#!/bin/sh\nexec timeout -s KILL 25 {} \"$@\"\n", ours.join("loadgen").display()),
     )?;
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755))?;
+    let status = paste(dir, &[&folder, &ours, bin])?;
+    ensure!(matches!(status.code(), Some(1 | 3)), "a load that was killed ends with {:?}", status.code());
+    Ok(())
+}
+
+/// Whether the exit code is what the JUnit file says.
+fn judged(dir: &Path, status: std::process::ExitStatus) -> Result<()> {
     let junit = fs::read_to_string(dir.join("junit.xml")).context("the section left no junit.xml")?;
     let (cases, failures) = (junit.matches("<testcase ").count(), junit.matches("<failure ").count());
     ensure!(cases > 20, "the JUnit file has {cases} cases");

@@ -91,8 +91,8 @@ fn prometheus_agrees(bin: &Path, run: &Path, verdict: &Value) -> Result<usize> {
     server.wait_for("/-/ready", &mut process)?;
     let rows = verdict["objectives"].as_array().context("a verdict has objectives")?;
     let mut compared = 0;
-    for row in rows.iter().filter(|r| r["value"].is_number()) {
-        let (name, ours) = (&row["name"], row["value"].as_f64().context("a number")?);
+    for row in rows.iter().filter(|r| r["raw"].is_number()) {
+        let (name, ours) = (&row["name"], row["raw"].as_f64().context("a number")?);
         let measure = row["measure"].as_str().context("a measure")?;
         let answer = server.query(measure, row["at_ms"].as_i64())?;
         let theirs = value_for(&answer, row).with_context(|| format!("{name}: {measure}: {answer}"))?;

@@ -7,12 +7,14 @@ use assay_model::{Labels, METRIC_NAME};
 use assay_prom_api::ClientOptions;
 
 use crate::{
+    alerts::{Counting, severity_of},
     charts::{self, Charts},
-    eval::{EvalError, Evaluation, alerts::Terms, blank_verdict, judge_objectives},
+    eval::{EvalError, Evaluation, blank_verdict, judge_objectives},
+    judge::{Subject, Terms},
     sla,
     source::{RemoteSource, Source, SourceError, series},
     units,
-    verdict::{AlertInstance, AlertRow, RunInfo, Status},
+    verdict::{AlertInstance, AlertRow, RunInfo, Status, Window},
 };
 
 /// What to judge on a server.
@@ -51,10 +53,12 @@ pub fn eval_server(options: &ServerOptions) -> Result<Evaluation, EvalError> {
         ..RunInfo::default()
     };
     let mut verdict = blank_verdict(&info, &slas);
-    judge_objectives(&mut verdict, &slas, &info, &source)?;
+    let subject = Subject::Server(&source);
+    let terms = Terms { run: &info, subject, baseline: None, allow_incomplete: false };
+    judge_objectives(&mut verdict, &slas, &terms)?;
     let judges: Vec<_> = slas.iter().map(|s| s.judge.clone()).collect();
-    let terms = Terms::of_server(&verdict.windows, &judges, &info);
-    let rows = recorded_alerts(options, &source, &terms)?;
+    let counting = Counting { windows: &verdict.windows, judges: &judges };
+    let rows = recorded_alerts(options, &source, &counting)?;
     if rows.is_empty() {
         let note = "the server has no ALERTS in this time: no alert was active, or it has no rules loaded";
         verdict.notes.push(note.to_owned());
@@ -70,7 +74,7 @@ pub fn eval_server(options: &ServerOptions) -> Result<Evaluation, EvalError> {
 fn recorded_alerts(
     options: &ServerOptions,
     source: &dyn Source,
-    terms: &Terms<'_>,
+    counting: &Counting<'_>,
 ) -> Result<Vec<AlertRow>, SourceError> {
     // A server answers at most 11,000 points.
     let step_ms = options.interval_ms.max((options.end_ms - options.start_ms) / 10_000 + 1);
@@ -93,18 +97,19 @@ fn recorded_alerts(
             group: "ALERTS".to_owned(),
             defined_at: options.server.url.clone(),
             severity: severity.to_owned(),
-            counts: terms.counts(severity),
+            counts: counting.counts(labels.get("alertname").unwrap_or_default(), severity),
             status: Status::Pass,
             reason: String::new(),
+            windows: Vec::new(),
             expression: String::new(),
             for_ms: 0,
             instances: Vec::new(),
         });
-        row.instances.extend(stretches(labels, times, step_ms, options.end_ms, terms));
+        row.instances.extend(stretches(labels, times, step_ms, options.end_ms, counting.windows));
     }
     let mut rows: Vec<_> = rows.into_values().collect();
     for row in &mut rows {
-        let failed = terms.failing_windows(row);
+        let failed = failing_windows(row, counting);
         if !failed.is_empty() {
             row.status = Status::Fail;
             row.reason = format!("fired in {}", failed.join(", "));
@@ -113,13 +118,24 @@ fn recorded_alerts(
     Ok(rows)
 }
 
+/// The windows that a rule fails.
+fn failing_windows<'w>(row: &AlertRow, counting: &Counting<'w>) -> Vec<&'w str> {
+    let fails = |w: &&Window| {
+        row.instances.iter().any(|i| {
+            let severity = severity_of(&i.labels);
+            i.phases.iter().any(|p| p == w.title()) && counting.counts_in(w, &row.name, severity)
+        })
+    };
+    counting.windows.iter().filter(fails).map(Window::title).collect()
+}
+
 /// Points closer than two steps belong together.
 fn stretches(
     labels: &Labels,
     times: &BTreeMap<i64, bool>,
     step_ms: i64,
     end_ms: i64,
-    terms: &Terms<'_>,
+    windows: &[Window],
 ) -> Vec<AlertInstance> {
     let mut out: Vec<AlertInstance> = Vec::new();
     let mut previous_ms = i64::MIN;
@@ -142,7 +158,9 @@ fn stretches(
         previous_ms = t_ms;
     }
     for instance in &mut out {
-        instance.phases = terms.phases(instance.fired_at_ms, instance.ended_at_ms);
+        let end_ms = instance.ended_at_ms.unwrap_or(i64::MAX);
+        let fired = |w: &&Window| instance.fired_at_ms.is_some_and(|f| f <= w.end_ms && end_ms > w.start_ms);
+        instance.phases = windows.iter().filter(fired).map(|w| w.title().to_owned()).collect();
     }
     out
 }

@@ -234,8 +234,8 @@ fn read_objective(cx: &mut Cx<'_>, node: &Node, about: &About, many: bool) -> Op
     let require = match Comparison::parse(&format!("{measure} >= {target}")) {
         Ok(require) => require,
         Err(problems) => {
-            let said: Vec<_> = problems.into_iter().map(|(_, m)| m).collect();
-            cx.error(node, format!("the queries do not combine: {}", said.join("; ")));
+            let causes: Vec<_> = problems.into_iter().map(|(_, m)| m).collect();
+            cx.error(node, format!("the queries do not combine: {}", causes.join("; ")));
             return None;
         }
     };
@@ -250,6 +250,8 @@ fn read_objective(cx: &mut Cx<'_>, node: &Node, about: &About, many: bool) -> Op
         unit: "ratio".to_owned(),
         phases: None,
         require,
+        limits: Vec::new(),
+        relative: None,
         on_missing: OnMissing::default(),
         error_budget: true,
         description: about.description.clone(),

@@ -1,0 +1,54 @@
+//! Whether the generator itself kept load from being offered. Invariant: what a slow target causes is never the
+//! generator's fault.
+
+use assay_model::duration;
+
+use crate::{
+    source::{Source, SourceError, one_number},
+    units,
+    verdict::Window,
+};
+
+/// How late the generator may be, at the 99th percentile, before the load is not what was planned.
+const LATE_S: f64 = 1.0;
+/// The part of its iterations that it may drop while its users have time.
+const DROPPED: f64 = 0.01;
+
+/// What the generator did wrong in a window.
+pub(super) fn fault(window: &Window, source: &dyn Source) -> Result<Option<String>, SourceError> {
+    let range = duration::format_ms(window.len_ms());
+    let of_phase =
+        window.phase.as_ref().map_or_else(String::new, |p| format!("{{load_phase={}}}", quoted(p)));
+    let number = |expression: &str| {
+        let expression = expression.replace("PHASE", &of_phase).replace("RANGE", &range);
+        one_number(source, &expression, window.end_ms)
+    };
+    if let Some(lag) =
+        number("histogram_quantile(0.99, sum(increase(load_schedule_lag_secondsPHASE[RANGE])))")?
+        && lag > LATE_S
+    {
+        let lag = units::quantity(lag, "s");
+        return Ok(Some(format!(
+            "the generator started requests up to {lag} late (p99): the load was not offered as planned"
+        )));
+    }
+    let dropped = number("sum(increase(load_iterations_dropped_totalPHASE[RANGE]))")?.unwrap_or(0.0);
+    if dropped < 0.5 {
+        return Ok(None);
+    }
+    let done = number("sum(increase(load_iterations_totalPHASE[RANGE]))")?.unwrap_or(0.0);
+    let users = number("sum(max_over_time(load_usersPHASE[RANGE]))")?;
+    let in_flight = number("histogram_sum(sum(rate(http_client_request_duration_secondsPHASE[RANGE])))")?;
+    let idle = users.zip(in_flight).is_some_and(|(users, busy)| busy < users / 2.0);
+    if dropped > DROPPED * (done + dropped) && idle {
+        return Ok(Some(format!(
+            "the generator dropped {} iterations while the target was idle: raise the number of users, or give the generator a host of its own",
+            units::digits(dropped.round())
+        )));
+    }
+    Ok(None)
+}
+
+fn quoted(text: &str) -> String {
+    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n"))
+}
