@@ -6,5 +6,6 @@ pub(crate) mod adjtimex;
 #[cfg(target_os = "linux")]
 pub(crate) mod ethtool;
 pub mod exit;
+pub(crate) mod memory;
 #[cfg(unix)]
 pub mod sockets;

@@ -21,10 +21,14 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 use tower_service::Service as _;
 
-use crate::WebConfig;
+use crate::{WebConfig, sys};
 
 /// Connections at once.
 const MOST: usize = 1024;
+
+/// After more connections than [`CROWD`], when no more than [`FEW`] are left, memory is given back.
+const CROWD: usize = 64;
+const FEW: usize = 8;
 
 /// How long a client may take to shake hands.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -50,7 +54,13 @@ pub(super) async fn serve(
     let mut connections = JoinSet::new();
     let (closing, closed) = watch::channel(false);
     let is_http2 = web.as_ref().is_some_and(|web| web.has_http2());
+    let mut is_crowded = false;
     loop {
+        is_crowded |= connections.len() > CROWD;
+        if is_crowded && connections.len() <= FEW {
+            is_crowded = false;
+            tokio::task::spawn_blocking(sys::memory::trim);
+        }
         tokio::select! {
             () = &mut shutdown => break,
             Some(_) = connections.join_next(), if !connections.is_empty() => {}
