@@ -8,7 +8,9 @@ use crate::{control::Control, view::terminal};
 /// The exit code of a program whose run was interrupted.
 pub const INTERRUPTED: u8 = 130;
 
-/// Ctrl-C and SIGTERM end the run cleanly; a second one ends the program. The handlers are in place on return.
+/// Ctrl-C, SIGTERM and SIGHUP end the run cleanly; a second one ends the program. The handlers are in place on return. A
+/// SIGHUP that the program was started to ignore, as by `nohup`, stays ignored. A file that may not grow
+/// (SIGXFSZ) is an error of its write from now on, and does not end the program.
 ///
 /// # Errors
 /// Where the system takes no handlers.
@@ -16,17 +18,37 @@ pub const INTERRUPTED: u8 = 130;
 pub fn stop_on_signals(control: Control) -> io::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let mut hangup = if ignores_hangup() { None } else { Some(signal(SignalKind::hangup())?) };
+    // A handler is enough: the write then fails with the reason, which the run's end says.
+    let _ = signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?;
     tokio::spawn(async move {
         for _ in 0..2 {
+            let hung_up = async {
+                match &mut hangup {
+                    Some(hangup) => hangup.recv().await,
+                    None => std::future::pending().await,
+                }
+            };
             tokio::select! {
                 _ = interrupt.recv() => {}
                 _ = terminate.recv() => {}
+                _ = hung_up => {}
             }
             control.stop();
         }
         end();
     });
     Ok(())
+}
+
+/// Whether the program was started to ignore SIGHUP, as far as the system says.
+#[cfg(unix)]
+fn ignores_hangup() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
+    // Bit 0 is signal 1.
+    mask & 1 == 1
 }
 
 /// Ctrl-C ends the run cleanly; a second one ends the program.

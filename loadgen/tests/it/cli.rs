@@ -100,7 +100,8 @@ fn an_interrupt_ends_with_130_and_a_whole_record() {
         "scenario: t\nflow: [{get: /}, {think: 10ms}]\nphases: {p: {executor: constant-vus, vus: 2, duration: 1h}}\n",
     );
     let runs = dir.path().join("runs").display().to_string();
-    for signal in [rustix::process::Signal::INT, rustix::process::Signal::TERM] {
+    use rustix::process::Signal;
+    for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
         let before = server.seen().len();
         let mut child = loadgen(&["run", &scenario, "--target", &server.url(), "--record", &runs])
             .stdout(Stdio::piped())
