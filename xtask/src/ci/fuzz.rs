@@ -27,11 +27,14 @@ pub(super) fn run() -> Result<Option<String>> {
     if Command::new("c++").arg("--version").output().is_err() {
         return Ok(Some("no C++ compiler, which libFuzzer is built with".to_owned()));
     }
+    // With a target named, cargo keeps the flags from build scripts and procedural macros, which cannot be linked so.
+    let host = host()?;
     let mut count = 0;
     for folder in folders()? {
         let target = shell::root().join("target/fuzz");
         let manifest = folder.join("Cargo.toml").to_string_lossy().into_owned();
-        let mut build = shell::cargo(&["build", "--release", "--bins", "--manifest-path", &manifest]);
+        let mut build =
+            shell::cargo(&["build", "--release", "--bins", "--target", &host, "--manifest-path", &manifest]);
         shell::run(build.env("RUSTFLAGS", FLAGS.join(" ")).env("CARGO_TARGET_DIR", &target))?;
         for entry in fs::read_dir(folder.join("fuzz_targets"))? {
             let path = entry?.path();
@@ -39,7 +42,7 @@ pub(super) fn run() -> Result<Option<String>> {
             // What was found before is tried first, and nothing is written next to the sources.
             let corpus = target.join("corpus").join(name);
             fs::create_dir_all(&corpus)?;
-            let mut fuzz = Command::new(target.join("release").join(name));
+            let mut fuzz = Command::new(target.join(&host).join("release").join(name));
             fuzz.arg(&corpus)
                 .arg(format!("-max_total_time={SECONDS}"))
                 .args(["-rss_limit_mb=2048", "-timeout=20", "-print_final_stats=0", "-verbosity=0"])
@@ -55,6 +58,13 @@ pub(super) fn run() -> Result<Option<String>> {
     ensure!(count > 0, "there is no fuzz target");
     eprintln!("{count} fuzz targets, {SECONDS} s each, found nothing");
     Ok(None)
+}
+
+/// The triple that the compiler builds for.
+fn host() -> Result<String> {
+    let version = shell::output(Command::new("rustc").arg("-vV"))?;
+    let line = version.lines().find_map(|l| l.strip_prefix("host: "));
+    Ok(line.context("rustc -vV names no host")?.to_owned())
 }
 
 /// Every package of fuzz targets.
