@@ -184,7 +184,7 @@ fn missing() -> Vec<Case> {
             "sum(rate(http_client_request_duration_seconds[$__range])) < 5",
             "the measured value is a native histogram",
         ),
-        one("a quantile that is none", "histogram_quantile(2, sum(rate(http_client_request_duration_seconds[$__range]))) < 5", "PromQL warning: quantile value should be between 0 and 1"),
+        one("a quantile above 1", "histogram_quantile(2, sum(rate(http_client_request_duration_seconds[$__range]))) < 5", "PromQL warning: quantile value should be between 0 and 1"),
         one("a division of nothing by nothing", "sum(rate(app_requests_total{code=\"200\"}[$__range])) * 0 / 0 < 5", "the measured value is NaN"),
         one("an expression that filters everything out", "(sum(rate(app_requests_total[$__range])) > 1000) < 5000", "its filters and operators leave none of them"),
         case("floats and histograms under one name", classic().with("app_requests_total{code=\"x\"} {{schema:0 sum:1 count:1 buckets:[1]}}+{{schema:0 sum:1 count:1 buckets:[1]}}x400"))
