@@ -1,6 +1,6 @@
 //! The verdict's view of a run's series: each window on its own, counters complete.
 //!
-//! Invariant: a sample that the run does not hold is added only where its value is known (see [`counters`]), and every
+//! Invariant: a sample that the run does not hold is added only where its value is known (see `counters`), and every
 //! one that changes a figure is named.
 
 use std::{
