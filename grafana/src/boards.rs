@@ -11,6 +11,7 @@ use crate::{
     board::{Row, variable},
     model::{Dashboard, Variable},
     panel::Spec,
+    query::quantile,
 };
 
 /// The objectives of the SLA whose limits boards draw.
@@ -26,6 +27,14 @@ pub fn all() -> Vec<Dashboard> {
 
 fn row(title: &'static str, per_line: u32, height: u32, panels: Vec<Spec>) -> Row {
     Row { title, per_line, height, panels }
+}
+
+/// Adds the median, the 95th and the 99th percentile of a histogram.
+fn quantiles(spec: Spec, metric: &str, matchers: &str) -> Spec {
+    ["0.50", "0.95", "0.99"]
+        .iter()
+        .zip(["p50", "p95", "p99"])
+        .fold(spec, |spec, (q, name)| spec.query(quantile(q, metric, matchers, ""), name))
 }
 
 /// The variables of what a load generator measures.

@@ -30,7 +30,7 @@ pub enum ReadError<E> {
     /// It is not an answer of the API, or it is an error.
     #[error(transparent)]
     Json(#[from] JsonError),
-    /// Whoever takes the series refused one.
+    /// The receiver of the series refused one.
     #[error("{0}")]
     Taken(E),
 }

@@ -66,7 +66,7 @@ fn undecided_alerts(verdict: &Verdict) -> impl Iterator<Item = &AlertRow> {
     verdict.alerts.iter().filter(|a| a.counts && a.status == Status::Inconclusive)
 }
 
-/// What should be known of the rows beside their outcome: remarks of the queries, samples that were added.
+/// Notes on the rows: remarks of the queries, samples that were added.
 fn row_notes(row: &ObjectiveRow) -> Vec<String> {
     let mut out = row.notes.clone();
     for (why, list) in by_reason(row) {

@@ -102,7 +102,7 @@ fn alerts(out: &mut String, verdict: &Verdict) {
     out.push('\n');
 }
 
-/// What was not judged and why, and what should be known beside.
+/// What was not judged and why, and notes.
 fn remarks(out: &mut String, verdict: &Verdict) {
     let mut lines: Vec<String> = Vec::new();
     for alert in super::undecided_alerts(verdict) {

@@ -2,8 +2,8 @@
 //!
 //! Shards of a load record the same series, told apart by `instance`. Each of the generator's series
 //! (`job="loadgen"`) becomes one with `instance="merged"`: at every instant at which a shard has a sample, the sum of
-//! what the shards had then; the run's plan is told by the earliest start, the latest end and the worst outcome. All other series (scraped targets) are taken as they are, from the first run that
-//! has them. Invariant: no sample of the generator is left out; at the end of the merged run every counter and
+//! what the shards had then; the run's plan has the earliest start, the latest end and the worst outcome. All other
+//! series (scraped targets) are taken as they are, from the first run that has them. Invariant: no sample of the generator is left out; at the end of the merged run every counter and
 //! histogram is the sum of its parts' last values.
 
 mod description;

@@ -6,6 +6,7 @@
 
 #![allow(clippy::unwrap_used, reason = "for tests only")]
 
+pub mod files;
 pub mod golden;
 pub mod http;
 pub mod peers;

@@ -1,10 +1,6 @@
 //! A real Prometheus on a data directory. Invariant: it chooses its own port and keeps whatever age of samples.
 
-use std::{
-    io,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::{io, path::Path, process::Command};
 
 use crate::{
     http::{self, Response},
@@ -21,16 +17,13 @@ pub struct Prometheus {
 
 impl Prometheus {
     /// Starts one on `data` with this configuration and these flags, and waits until it is ready; `None` without
-    /// peers. The configuration is written beside `data`.
+    /// peers. The configuration is written next to `data`.
     ///
     /// # Panics
     /// If it does not start.
     #[must_use]
     pub fn start(data: &Path, config: &str, flags: &[&str]) -> Option<Self> {
-        Self::start_program(peer("prometheus")?, data, config, flags).into()
-    }
-
-    fn start_program(program: PathBuf, data: &Path, config: &str, flags: &[&str]) -> Self {
+        let program = peer("prometheus")?;
         let file = data.with_file_name("prometheus.yml");
         std::fs::write(&file, config).unwrap();
         let mut command = Command::new(program);
@@ -44,7 +37,7 @@ impl Prometheus {
         let program = Program::listening(&mut command, "listening on");
         let server = Self { program };
         server.wait("Prometheus is ready", |s| s.get("/-/ready").is_ok_and(|r| r.status == 200));
-        server
+        Some(server)
     }
 
     /// `HOST:PORT`.

@@ -50,7 +50,7 @@ fn a_recording_at_every_stage() {
         }
         head.commit().expect("commits");
         let copy = dir.path().join("copy");
-        copy_dir(&data, &copy);
+        assay_testkit::files::copy(&data, &copy);
         check(&copy, &want, &format!("{compression:?}: a recording that goes on"));
         let meta = head.finish().expect("finishes").expect("has samples");
         let path = data.display().to_string();
@@ -96,16 +96,4 @@ fn an_import() {
     }
     want.values_mut().for_each(|list| list.sort());
     check(&data, &want, "two imports that overlap");
-}
-
-fn copy_dir(from: &std::path::Path, to: &std::path::Path) {
-    std::fs::create_dir_all(to).expect("creates");
-    for entry in std::fs::read_dir(from).expect("lists").flatten() {
-        let target = to.join(entry.file_name());
-        if entry.path().is_dir() {
-            copy_dir(&entry.path(), &target);
-        } else {
-            std::fs::copy(entry.path(), target).expect("copies");
-        }
-    }
 }

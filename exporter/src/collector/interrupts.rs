@@ -27,16 +27,17 @@ impl Interrupts {
     }
 }
 
+/// The numbers of the CPUs that a table's header names as `CPU0 CPU1 …`.
+pub(super) fn cpus(header: Option<&str>) -> Vec<&str> {
+    let names = header.unwrap_or_default().split_ascii_whitespace();
+    names.map(|cpu| cpu.trim_start_matches("CPU")).collect()
+}
+
 impl Collector for Interrupts {
     fn collect(&self, host: &Host, out: &mut Families) -> Result<(), Failure> {
         let text = host.read_proc("interrupts")?;
         let mut lines = text.lines();
-        let cpus: Vec<&str> = lines
-            .next()
-            .unwrap_or_default()
-            .split_ascii_whitespace()
-            .map(|cpu| cpu.trim_start_matches("CPU"))
-            .collect();
+        let cpus = cpus(lines.next());
         for (kind, rest) in lines.filter_map(|line| line.split_once(':')) {
             let (kind, words) = (kind.trim(), rest.split_ascii_whitespace().collect::<Vec<_>>());
             // ERR and MIS have one number for all CPUs, and no words after it.

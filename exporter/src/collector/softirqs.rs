@@ -1,6 +1,6 @@
 //! `node_softirqs_functions_total` from `/proc/softirqs`.
 
-use super::{Collector, Entry};
+use super::{Collector, Entry, interrupts::cpus};
 use crate::{Failure, Families, Host};
 
 pub(super) const ENTRY: Entry = Entry::off("softirqs", "Softirqs by type and CPU", |_| Box::new(Softirqs));
@@ -12,12 +12,7 @@ impl Collector for Softirqs {
     fn collect(&self, host: &Host, out: &mut Families) -> Result<(), Failure> {
         let text = host.read_proc("softirqs")?;
         let mut lines = text.lines();
-        let cpus: Vec<&str> = lines
-            .next()
-            .unwrap_or_default()
-            .split_ascii_whitespace()
-            .map(|cpu| cpu.trim_start_matches("CPU"))
-            .collect();
+        let cpus = cpus(lines.next());
         for (kind, counts) in lines.filter_map(|line| line.split_once(':')) {
             for (cpu, count) in cpus.iter().zip(counts.split_ascii_whitespace()) {
                 let Ok(count) = count.parse() else { continue };

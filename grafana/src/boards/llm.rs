@@ -1,11 +1,11 @@
 //! Language models: what users see of a stream, what the server says of its queue and cache, what a token costs.
 
-use super::{load_variables, row};
+use super::{load_variables, quantiles, row};
 use crate::{
     board::Board,
     model::Dashboard,
     panel::{Spec, graph, heatmap},
-    query::{RUN, STEP, TARGET, gauge, observed, quantile, rate, total},
+    query::{RUN, STEP, TARGET, gauge, observed, rate, total},
 };
 
 pub(super) fn board() -> Dashboard {
@@ -22,13 +22,6 @@ pub(super) fn board() -> Dashboard {
         ],
     }
     .build()
-}
-
-fn quantiles(spec: Spec, metric: &str, matchers: &str) -> Spec {
-    ["0.50", "0.95", "0.99"]
-        .iter()
-        .zip(["p50", "p95", "p99"])
-        .fold(spec, |spec, (q, name)| spec.query(quantile(q, metric, matchers, ""), name))
 }
 
 const FIRST: &str = "gen_ai_client_operation_time_to_first_chunk_seconds";

@@ -1,6 +1,6 @@
 //! The stages of a query against their limits, and the service around them.
 
-use super::{load_variables, row};
+use super::{load_variables, quantiles, row};
 use crate::{
     board::Board,
     model::Dashboard,
@@ -21,13 +21,6 @@ pub(super) fn board() -> Dashboard {
         ],
     }
     .build()
-}
-
-fn quantiles(spec: Spec, metric: &str, matchers: &str) -> Spec {
-    ["0.50", "0.95", "0.99"]
-        .iter()
-        .zip(["p50", "p95", "p99"])
-        .fold(spec, |spec, (q, name)| spec.query(quantile(q, metric, matchers, ""), name))
 }
 
 const STAGE: &str = "rag_stage_duration_seconds";

@@ -1,7 +1,5 @@
 //! The numbers of a report, asked of a real Prometheus over a copy of the run.
 
-use std::path::Path;
-
 use assay_prom_api::ClientOptions;
 use assay_testkit::Prometheus;
 use assay_verdict::eval::{EvalOptions, ServerOptions, eval, eval_server};
@@ -11,21 +9,8 @@ use crate::recording::{Recording, Trouble, rules, sla};
 /// A Prometheus over a copy of a recording's data; `None` without peers.
 pub(crate) fn prometheus_over(recording: &Recording) -> Option<Prometheus> {
     let data = recording.beside("copy");
-    copy(&recording.path().join("data"), &data);
+    assay_testkit::files::copy(&recording.path().join("data"), &data);
     Prometheus::start(&data, "global: {scrape_interval: 1h}\n", &[])
-}
-
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).expect("makes");
-    for entry in std::fs::read_dir(from).expect("lists") {
-        let entry = entry.expect("an entry");
-        let target = to.join(entry.file_name());
-        if entry.file_type().expect("has a type").is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            std::fs::copy(entry.path(), target).expect("copies");
-        }
-    }
 }
 
 /// Prometheus before 3.6 extrapolates a native histogram beyond its zero point. That scales each series by a

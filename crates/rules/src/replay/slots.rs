@@ -117,7 +117,7 @@ mod tests {
         assert!(slots(4 * 365 * 86_400_000).1.is_none());
         let (empty, message) = slots(100 * 365 * 86_400_000);
         assert_eq!(empty.len(), 0);
-        let message = message.expect("is told");
+        let message = message.expect("is reported");
         assert!(message.contains("210240001 evaluations over 100 years"), "{message}");
         assert_eq!(slots(i64::MAX).0.len(), 0);
     }

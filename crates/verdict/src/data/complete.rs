@@ -32,9 +32,10 @@ pub fn gaps(
         if selector.offset.is_some() || selector.at.is_some() {
             continue;
         }
-        pauses(data, window, selector, &mut reasons)?;
-        if has_edges {
-            edges(data, window, selector, &mut reasons)?;
+        let read = targets(data, window, &selector.matchers)?;
+        pauses(data, window, &read, &mut reasons)?;
+        if has_edges && !read.is_empty() {
+            edges(data, window, selector, read, &mut reasons)?;
         }
     }
     Ok(reasons.into_iter().collect())
@@ -60,11 +61,11 @@ fn targets(
 fn pauses(
     data: &RunData<'_>,
     window: &Window,
-    selector: &VectorSelector,
+    read: &BTreeSet<TargetKey>,
     reasons: &mut BTreeSet<String>,
 ) -> Result<(), QueryError> {
-    for key in targets(data, window, &selector.matchers)? {
-        let target = data.target(&key)?;
+    for key in read {
+        let target = data.target(key)?;
         let Some((from_ms, to_ms)) = Edges::of(&target, window).pause else { continue };
         reasons.insert(format!(
             "{key} has no sample from {} to {}, {} long; it is scraped every {}",
@@ -81,16 +82,16 @@ fn edges(
     data: &RunData<'_>,
     window: &Window,
     selector: &VectorSelector,
+    read: BTreeSet<TargetKey>,
     reasons: &mut BTreeSet<String>,
 ) -> Result<(), QueryError> {
-    if targets(data, window, &selector.matchers)?.is_empty() {
-        return Ok(());
-    }
     // A pod that is new, or gone, may be the only one with a label value; the others say that the metric was watched.
-    let named = [Matcher::equal(METRIC_NAME, &selector.name)];
-    let matchers = if selector.name.is_empty() { &selector.matchers[..] } else { &named[..] };
+    let watched = match selector.name.as_str() {
+        "" => read,
+        name => targets(data, window, &[Matcher::equal(METRIC_NAME, name)])?,
+    };
     let (mut late_ms, mut early_ms) = (i64::MAX, i64::MAX);
-    for key in targets(data, window, matchers)? {
+    for key in watched {
         let edges = Edges::of(&*data.target(&key)?, window);
         late_ms = late_ms.min(edges.late_ms);
         early_ms = early_ms.min(edges.early_ms);
