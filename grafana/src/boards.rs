@@ -16,8 +16,17 @@ use crate::{
 
 /// The objectives of the SLA whose limits boards draw.
 #[cfg(test)]
-pub(crate) const OBJECTIVES: [&str; 5] =
-    ["Query latency p99", "Error rate", "Availability", "Host CPU", "Host memory"];
+pub(crate) const OBJECTIVES: [&str; 9] = [
+    "Query latency p99",
+    "Error rate",
+    "Availability",
+    "Embedding latency p99",
+    "Search latency p99",
+    "LLM latency p99",
+    "API latency p99",
+    "Host CPU",
+    "Host memory",
+];
 
 /// Every board.
 #[must_use]

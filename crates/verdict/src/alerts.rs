@@ -115,6 +115,7 @@ pub(crate) fn judge(
             row.windows.extend(in_window(id, rule, one, &row, counting, &metrics)?);
         }
         settle(&mut row, id, rule, &whole, &metrics)?;
+        mention_firing_elsewhere(&mut row);
         out.rows.push(row);
     }
     let replays: Vec<&ReplayResult> = windows.iter().map(|w| &w.replayed).collect();
@@ -360,6 +361,22 @@ fn settle(
         }
     };
     Ok(())
+}
+
+/// Says of an alert that counts in some phases that it fired in others.
+fn mention_firing_elsewhere(row: &mut AlertRow) {
+    if !row.counts {
+        return;
+    }
+    let counted = |phase: &str| row.windows.iter().any(|w| w.window == phase);
+    let mut phases: Vec<&str> = row.instances.iter().flat_map(|i| &i.phases).map(String::as_str).collect();
+    phases.retain(|phase| !counted(phase));
+    phases.dedup();
+    if phases.is_empty() {
+        return;
+    }
+    let elsewhere = format!("fired in {}, where it does not count", phases.join(", "));
+    row.reason = if row.reason.is_empty() { elsewhere } else { format!("{elsewhere}; {}", row.reason) };
 }
 
 pub(crate) fn severity_of(labels: &[(String, String)]) -> &str {

@@ -218,7 +218,7 @@ fn check_alerts(files: &RuleFiles, slas: &[Sla]) -> Result<(), Diagnostics> {
         files.rules().filter(|(_, r)| r.alerting().is_some()).map(|(_, r)| r.name.as_str()).collect();
     let mut problems = Diagnostics::default();
     for sla in slas {
-        for name in sla.judge.named_alerts() {
+        for (name, position) in sla.judge.named_alerts() {
             if known.contains(&name) {
                 continue;
             }
@@ -226,7 +226,7 @@ fn check_alerts(files: &RuleFiles, slas: &[Sla]) -> Result<(), Diagnostics> {
                 .map_or_else(|| "give its file with --rules".to_owned(), |k| format!("did you mean {k:?}?"));
             problems.push(Diagnostic {
                 file: sla.file.clone(),
-                position: sla.judge.require_alerts_at.or(sla.judge.phases_at),
+                position,
                 message: format!("the SLA names the alert {name:?}, which no rule file has; {hint}"),
             });
         }

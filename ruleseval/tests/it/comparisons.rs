@@ -35,13 +35,13 @@ fn a_slower_peak_is_a_regression_and_a_faster_one_an_improvement() {
     let (well, slow) = (Trouble::default(), Trouble { slow_peak: true, seed: 3, ..Trouble::default() });
     let worse = compared(well, slow);
     assert_eq!(worse.status(), Status::Fail);
-    assert_eq!(change(&worse, "Query latency p95", "peak"), Change::Regression);
+    assert_eq!(change(&worse, "Query latency p99", "peak"), Change::Regression);
     assert_eq!(change(&worse, "Host CPU", "peak"), Change::Same);
     assert_eq!(change(&worse, "GPU memory", "peak"), Change::Skipped);
-    assert_ne!(change(&worse, "Query latency p95", "steady"), Change::Regression);
+    assert_ne!(change(&worse, "Query latency p99", "steady"), Change::Regression);
     let text = comparison::render(&worse, 140);
     assert!(text.contains("regression") && text.contains("FAIL"), "{text}");
-    assert_eq!(change(&compared(slow, well), "Query latency p95", "peak"), Change::Improvement);
+    assert_eq!(change(&compared(slow, well), "Query latency p99", "peak"), Change::Improvement);
 }
 
 #[test]
@@ -62,7 +62,7 @@ fn too_little_data_is_inconclusive() {
     let short = Trouble { killed_after_s: Some(30), ..Trouble::default() };
     let comparison = compared(Trouble::default(), short);
     assert_eq!(comparison.status(), Status::Inconclusive);
-    let row = comparison.rows.iter().find(|r| r.name == "Query latency p95").expect("is there");
+    let row = comparison.rows.iter().find(|r| r.name == "Query latency p99").expect("is there");
     assert!(row.reason.contains("it takes 8"), "{row:?}");
 }
 

@@ -32,14 +32,14 @@ fn a_healthy_run_passes() {
     let windows: Vec<_> = verdict.windows.iter().map(|w| (w.title(), w.len_ms())).collect();
     assert_eq!(windows, [("steady", 60_000), ("peak", 60_000)]);
     assert_eq!(row(&verdict, "GPU memory", "steady").status, Status::Skipped);
-    // Two queries a second, twelve in the peak, of which each takes a second.
-    let throughput = row(&verdict, "Throughput", "steady").value.expect("is measured");
-    assert!((throughput - 2.0).abs() < 0.05, "{throughput}");
+    // Twelve queries a second in the peak, of which each takes a second.
+    let concurrent = row(&verdict, "Concurrent queries", "peak").value.expect("is measured");
+    assert!((concurrent - 12.0).abs() < 0.3, "{concurrent}");
     let busy = row(&verdict, "Host CPU", "peak");
     assert!((busy.value.expect("is measured") - 40.0).abs() < 0.5, "{busy:?}");
     assert_eq!(busy.labels, [("instance".to_owned(), "h".to_owned())]);
     let budget = row(&verdict, "Error rate", "peak").budget.expect("is declared");
-    assert_eq!((budget.burn_rate, budget.allowed_ratio), (0.0, 0.01));
+    assert_eq!((budget.burn_rate, budget.allowed_ratio), (0.0, 0.015));
     assert!(verdict.notes.iter().any(|n| n.contains("sustained")), "{:?}", verdict.notes);
 }
 
@@ -49,12 +49,14 @@ fn a_slow_peak_fails_with_its_reason() {
     assert_eq!(verdict.status, Status::Fail);
     assert_eq!(row(&verdict, "Query latency p99", "steady").status, Status::Pass);
     let slow = row(&verdict, "Query latency p99", "peak");
-    assert_eq!((slow.status, slow.comparison.as_str(), slow.limit), (Status::Fail, "<", Some(5.0)));
+    assert_eq!((slow.status, slow.comparison.as_str(), slow.limit), (Status::Fail, "<", Some(7.0)));
     assert!((9.0..10.5).contains(&slow.value.expect("is measured")), "{slow:?}");
     assert!(slow.advice.iter().any(|a| a.contains("\"generate\"")), "{:?}", slow.advice);
     let mut alerts = verdict.alerts.iter().filter(|a| a.name == "QueryLatencyP99High");
     let alert = alerts.find(|a| a.severity == "critical").expect("is there");
-    assert_eq!((alert.status, alert.reason.as_str()), (Status::Fail, "fired in peak"));
+    // In a peak, alerts on availability alone count.
+    assert_eq!(alert.status, Status::Pass);
+    assert!(alert.reason.starts_with("fired in peak, where it does not count"), "{}", alert.reason);
     let fired_ms = alert.instances[0].fired_at_ms.expect("fired");
     assert!(fired_ms > T0_MS + 70_000, "the peak begins after 70 seconds: {}", format_ms(fired_ms - T0_MS));
     let watchdog = verdict.alerts.iter().find(|a| a.name == "Watchdog").expect("is there");
@@ -69,7 +71,7 @@ fn failing_requests_spend_the_budget() {
     assert!((errors.value.expect("is measured") - 20.0).abs() < 0.5, "{errors:?}");
     let budget = errors.budget.expect("is declared");
     assert!(
-        (budget.burn_rate - 20.0).abs() < 0.5 && budget.peak_burn_rate.expect("is measured") >= 19.0,
+        (budget.burn_rate - 20.0 / 1.5).abs() < 0.4 && budget.peak_burn_rate.expect("is measured") >= 12.6,
         "{budget:?}"
     );
     assert!(
@@ -84,7 +86,7 @@ fn failing_requests_spend_the_budget() {
 fn missing_series_are_named_and_never_pass() {
     let verdict = judged(&Recording::new(Trouble { no_service: true, ..Trouble::default() }));
     assert_eq!(verdict.status, Status::Inconclusive, "{}", verdict.summary);
-    let search = row(&verdict, "Search latency p95", "steady");
+    let search = row(&verdict, "Search latency p99", "steady");
     assert_eq!(search.status, Status::Inconclusive);
     assert_eq!(search.reason, "the run has no series of rag_stage_duration_seconds");
     let stage = verdict.alerts.iter().find(|a| a.name == "SearchStageSlow").expect("is there");

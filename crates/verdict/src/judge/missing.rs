@@ -22,7 +22,12 @@ pub(super) fn why(objective: &Objective, window: &Window, data: &RunData<'_>) ->
     };
     let run = Run { data, window };
     let mut reasons = Vec::new();
-    for selector in expr.selectors() {
+    let selectors = expr.selectors();
+    let names: Vec<&str> = selectors.iter().map(|s| s.name.as_str()).collect();
+    for selector in selectors {
+        if run.is_the_other_form(&selector.name, &names).map_err(SourceError::new)? {
+            continue;
+        }
         let reason = run.of_selector(selector).map_err(SourceError::new)?;
         reasons.extend(reason.filter(|r| !reasons.contains(r)));
     }
@@ -60,6 +65,11 @@ pub(crate) fn near_name(data: &RunData<'_>, name: &str) -> Result<Option<String>
 fn close<'n>(name: &str, names: &'n [String]) -> Option<&'n str> {
     let near = nearest(name, names.iter().map(String::as_str))?;
     (strsim::damerau_levenshtein(name, near) <= 2).then_some(near)
+}
+
+/// The histogram that a series of a classic one belongs to.
+fn base(name: &str) -> &str {
+    ["_bucket", "_count", "_sum"].iter().find_map(|suffix| name.strip_suffix(suffix)).unwrap_or(name)
 }
 
 struct Run<'a> {
@@ -103,18 +113,38 @@ impl Run<'_> {
         if name.is_empty() {
             return Ok(Some("no series of the run matches the selector".to_owned()));
         }
-        let own = [Matcher::equal(METRIC_NAME, name)];
-        if source.select(&own, i64::MIN, i64::MAX)?.is_empty() {
+        if !self.has(name)? {
             return self.no_metric(name).map(Some);
         }
         self.no_match(selector).map(Some)
     }
 
+    /// Whether a metric is absent and stands for a histogram that the expression also reads in the form that it has, or
+    /// would be read by its plain name if it were there at all.
+    fn is_the_other_form(&self, name: &str, read: &[&str]) -> Result<bool, QueryError> {
+        let base = base(name);
+        let forms: Vec<&str> = read.iter().copied().filter(|n| self::base(n) == base).collect();
+        if name.is_empty() || forms.iter().all(|n| *n == name) || self.has(name)? {
+            return Ok(false);
+        }
+        for form in forms {
+            if self.has(form)? {
+                return Ok(true);
+            }
+        }
+        Ok(name != base && read.contains(&base))
+    }
+
+    fn has(&self, name: &str) -> Result<bool, QueryError> {
+        let own = [Matcher::equal(METRIC_NAME, name)];
+        Ok(!self.data.source().select(&own, i64::MIN, i64::MAX)?.is_empty())
+    }
+
     fn no_metric(&self, name: &str) -> Result<String, QueryError> {
         let names = self.data.source().label_values(METRIC_NAME, &[])?;
         let has = |name: &str| names.iter().any(|n| n == name);
-        let base = ["_bucket", "_count", "_sum"].iter().find_map(|s| name.strip_suffix(s)).filter(|b| has(b));
-        if let Some(base) = base {
+        let base = base(name);
+        if base != name && has(base) {
             return Ok(format!(
                 "the run has no series of {name}: {base} is a native histogram here, which is read as {base} itself, \
                  as in histogram_quantile(0.99, sum(increase({base}[$__range])))"

@@ -19,7 +19,7 @@ pub struct Judge {
 
 impl Default for Judge {
     fn default() -> Self {
-        let critical = AlertSet { severities: vec!["critical".to_owned()], names: Vec::new() };
+        let critical = AlertSet::of_severities(vec!["critical".to_owned()]);
         Self {
             phases: Vec::new(),
             phases_at: None,
@@ -37,14 +37,22 @@ impl Judge {
         Self { fail_on_alerts: FailOnAlerts::none(), ..Self::default() }
     }
 
-    /// The alerts that are named, and not only meant by their severity.
-    pub fn named_alerts(&self) -> impl Iterator<Item = &str> {
+    /// The alerts that are named, and not only meant by their severity, each once, with where it is named first.
+    #[must_use]
+    pub fn named_alerts(&self) -> Vec<(&str, Option<Position>)> {
         let sets: Vec<&AlertSet> = match &self.fail_on_alerts {
             FailOnAlerts::Everywhere(set) => vec![set],
             FailOnAlerts::ByPhase(sets) => sets.iter().map(|(_, set)| set).collect(),
         };
-        let failing = sets.into_iter().flat_map(|s| &s.names);
-        failing.chain(&self.require_alerts).map(String::as_str)
+        let failing = sets.into_iter().flat_map(|set| set.names.iter().map(|name| (name, set.names_at)));
+        let mut named: Vec<(&str, Option<Position>)> = Vec::new();
+        for (name, at) in failing.chain(self.require_alerts.iter().map(|name| (name, self.require_alerts_at)))
+        {
+            if named.iter().all(|(known, _)| known != name) {
+                named.push((name, at));
+            }
+        }
+        named
     }
 }
 
@@ -64,9 +72,15 @@ pub struct AlertSet {
     pub severities: Vec<String>,
     /// Names of alerts, whatever their severity.
     pub names: Vec<String>,
+    /// Where the names are listed.
+    pub names_at: Option<Position>,
 }
 
 impl AlertSet {
+    fn of_severities(severities: Vec<String>) -> Self {
+        Self { severities, ..Self::default() }
+    }
+
     /// Whether an alert is one of them.
     #[must_use]
     pub fn has(&self, name: &str, severity: &str) -> bool {
@@ -137,9 +151,7 @@ pub(super) fn read(cx: &mut Cx<'_>, node: &Node) -> Option<Judge> {
 
 fn fail_on_alerts(cx: &mut Cx<'_>, node: &Node, phases: &[String]) -> Option<FailOnAlerts> {
     let Some(pairs) = node.as_map() else {
-        return cx
-            .strings(node)
-            .map(|severities| FailOnAlerts::Everywhere(AlertSet { severities, names: Vec::new() }));
+        return cx.strings(node).map(|list| FailOnAlerts::Everywhere(AlertSet::of_severities(list)));
     };
     if pairs.iter().any(|(key, _)| matches!(key.as_str(), Some("names" | "severities"))) {
         return alert_set(cx, node).map(FailOnAlerts::Everywhere);
@@ -156,13 +168,15 @@ fn fail_on_alerts(cx: &mut Cx<'_>, node: &Node, phases: &[String]) -> Option<Fai
 /// A list of severities, or severities and names.
 fn alert_set(cx: &mut Cx<'_>, node: &Node) -> Option<AlertSet> {
     if node.as_map().is_none() {
-        return cx.strings(node).map(|severities| AlertSet { severities, names: Vec::new() });
+        return cx.strings(node).map(AlertSet::of_severities);
     }
     let mut map = cx.map(node, "a set of alerts")?;
     let severities = map.get("severities").map_or(Some(Vec::new()), |n| cx.strings(n));
-    let names = map.get("names").map_or(Some(Vec::new()), |n| cx.strings(n));
+    let names = map.get("names");
+    let names_at = names.map(|n| n.position);
+    let names = names.map_or(Some(Vec::new()), |n| cx.strings(n));
     map.finish(cx);
-    Some(AlertSet { severities: severities?, names: names? })
+    Some(AlertSet { severities: severities?, names: names?, names_at })
 }
 
 /// A phase that is a key must be one that is judged, if those are listed.
