@@ -1,15 +1,20 @@
 //! Rule files in Prometheus' format.
 //!
-//! Source: Prometheus `model/rulefmt/rulefmt.go` and `rules/manager.go` v3.13. Invariant: a [`RuleFiles`] that was
-//! loaded holds rules that can be evaluated: every expression and template in it has been parsed.
+//! Source: Prometheus `model/rulefmt/rulefmt.go` and `rules/manager.go` v3.13. More is read than Prometheus reads: all
+//! documents of a file, Kubernetes' objects, and keys of programs that have their own. Invariant: a [`RuleFiles`] that
+//! was loaded holds rules that can be evaluated: every expression and template in it has been parsed.
 
 mod check;
+mod foreign;
+mod object;
 mod read;
 
 use std::{ops::Range, sync::Arc};
 
 use assay_promql::Expr;
 use assay_yaml::{Diagnostics, Document, Node, Position};
+
+pub use foreign::IgnoredKey;
 
 use crate::{glob, template::Template};
 
@@ -20,6 +25,8 @@ pub struct RuleFiles {
     pub groups: Vec<Group>,
     /// What is worth saying although it is no error, such as a pattern that matches no file.
     pub warnings: Vec<String>,
+    /// Keys of files that have no effect here, each with its file.
+    ignored: Vec<(Arc<str>, IgnoredKey)>,
 }
 
 /// A rule's place in its files.
@@ -48,6 +55,8 @@ pub struct Group {
     pub rules: Vec<Rule>,
     /// Where the group stands.
     pub position: Position,
+    /// Its keys that have no effect here.
+    pub ignored: Vec<IgnoredKey>,
 }
 
 /// A rule.
@@ -63,6 +72,8 @@ pub struct Rule {
     pub labels: Vec<(String, String)>,
     /// Where the rule stands.
     pub position: Position,
+    /// Its keys that have no effect here.
+    pub ignored: Vec<IgnoredKey>,
     pub(crate) source: Source,
 }
 
@@ -215,8 +226,8 @@ impl RuleFiles {
         let mut read = std::collections::HashSet::new();
         // A file that several patterns match is one file.
         for file in files.into_iter().filter(|f| read.insert(f.clone())) {
-            match Document::read(file.as_ref()) {
-                Ok(document) => out.add(document, &mut problems),
+            match Document::read_all(file.as_ref()) {
+                Ok(documents) => out.add(&file, documents, &mut problems),
                 Err(found) => problems.extend(found),
             }
         }
@@ -230,15 +241,37 @@ impl RuleFiles {
     pub fn parse(file: &str, text: &str) -> Result<Self, Diagnostics> {
         let mut out = Self::default();
         let mut problems = Diagnostics::default();
-        out.add(Document::parse(file, text)?, &mut problems);
+        out.add(file, Document::parse_all(file, text)?, &mut problems);
         if problems.is_empty() { Ok(out) } else { Err(problems) }
     }
 
-    fn add(&mut self, document: Document, problems: &mut Diagnostics) {
-        match read::groups(&Arc::new(document)) {
-            Ok(groups) => self.groups.extend(groups),
+    fn add(&mut self, file: &str, documents: Vec<Document>, problems: &mut Diagnostics) {
+        match read::file(documents) {
+            Ok(read) => {
+                self.groups.extend(read.groups);
+                self.warnings.extend(read.warnings);
+                self.ignored.extend(read.ignored.into_iter().map(|key| (file.into(), key)));
+            }
             Err(found) => problems.extend(found),
         }
+    }
+
+    /// Every key that has no effect here, with its place, a line each.
+    #[must_use]
+    pub fn ignored_keys(&self) -> Vec<String> {
+        let line = |file: &str, key: &IgnoredKey, of: &str| {
+            format!("{file}:{}:{}: {of}{key}", key.position.line, key.position.col)
+        };
+        let mut out: Vec<String> = self.ignored.iter().map(|(file, key)| line(file, key, "")).collect();
+        for group in &self.groups {
+            let of = format!("group {:?}: ", group.name);
+            out.extend(group.ignored.iter().map(|key| line(&group.file, key, &of)));
+            for rule in &group.rules {
+                let of = format!("{}: ", rule.title());
+                out.extend(rule.ignored.iter().map(|key| line(&group.file, key, &of)));
+            }
+        }
+        out
     }
 
     /// All rules, in order, each with its place.

@@ -9,6 +9,7 @@
 mod bounds;
 mod context;
 mod duplicate;
+mod ignored;
 mod interval;
 mod labels;
 mod never;
@@ -117,6 +118,13 @@ pub const LINTS: &[Lint] = &[
         about: "a `for` that is shorter than the group's interval, and so waits longer than it says",
         needs_run: false,
         check: interval::hold,
+    },
+    Lint {
+        code: "ignored-key",
+        severity: LintSeverity::Info,
+        about: "a key that Mimir, Thanos or vmalert reads, and that has no effect here",
+        needs_run: false,
+        check: ignored::check,
     },
     Lint {
         code: "interval-lookback",

@@ -170,6 +170,7 @@ fn judge_run(
     let data = RunData::new(&run.database, info);
     let mut verdict = blank_verdict(info, slas);
     verdict.notes.extend(files.warnings.iter().cloned());
+    verdict.notes.extend(files.ignored_keys());
     let terms = Terms {
         run: info,
         subject: Subject::Run(&data),

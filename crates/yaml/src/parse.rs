@@ -4,6 +4,7 @@
 use std::{
     collections::{HashMap, hash_map::Entry},
     path::Path,
+    sync::Arc,
 };
 
 use saphyr_parser::{Event, Parser, ScalarStyle, Span};
@@ -20,7 +21,8 @@ const MAX_DEPTH: usize = 128;
 #[derive(Clone, Debug)]
 pub struct Document {
     file: String,
-    text: String,
+    /// The whole file's: positions count from its beginning.
+    text: Arc<str>,
     root: Node,
 }
 
@@ -31,25 +33,51 @@ impl Document {
     /// Where the text is not YAML, holds a second document, repeats a key, or is beyond the limits. An empty
     /// text is a null root, not an error.
     pub fn parse(file: impl Into<String>, text: impl Into<String>) -> Result<Self, Diagnostics> {
-        let (file, text) = (file.into(), text.into());
+        let mut all = Self::parse_all(file, text)?;
+        match all.get(1) {
+            None => Ok(all.remove(0)),
+            Some(second) => {
+                let message = "a second document begins here; write one to a file".to_owned();
+                let position = Some(second.root.position);
+                Err(Diagnostics { list: vec![Diagnostic { file: second.file.clone(), position, message }] })
+            }
+        }
+    }
+
+    /// Parses all documents of a text, one at least; each has its positions in the whole text.
+    ///
+    /// # Errors
+    /// As [`Document::parse`], but for further documents.
+    pub fn parse_all(file: impl Into<String>, text: impl Into<String>) -> Result<Vec<Self>, Diagnostics> {
+        let (file, text) = (file.into(), Arc::<str>::from(text.into()));
         let mut builder = Builder::new(&file);
-        let root = builder.run(&text);
+        builder.run(&text);
         if !builder.problems.is_empty() {
             return Err(builder.problems);
         }
-        Ok(Self { root, file, text })
+        if builder.roots.is_empty() {
+            builder.roots.push(nothing(Position { line: 1, col: 1 }));
+        }
+        let roots = builder.roots;
+        Ok(roots.into_iter().map(|root| Self { root, file: file.clone(), text: Arc::clone(&text) }).collect())
     }
 
     /// Reads and parses a file.
     ///
     /// # Errors
-    /// Where it can't be read or is not UTF-8, and as [`Document::parse`].
+    /// If it can't be read or is not UTF-8, and as [`Document::parse`].
     pub fn read(path: &Path) -> Result<Self, Diagnostics> {
-        let name = path.display().to_string();
-        match std::fs::read_to_string(path) {
-            Ok(text) => Self::parse(name, text),
-            Err(e) => Err(Diagnostics::file(name, format!("cannot be read: {e}"))),
-        }
+        let (name, text) = read(path)?;
+        Self::parse(name, text)
+    }
+
+    /// Reads a file and parses all its documents.
+    ///
+    /// # Errors
+    /// If it can't be read or is not UTF-8, and as [`Document::parse_all`].
+    pub fn read_all(path: &Path) -> Result<Vec<Self>, Diagnostics> {
+        let (name, text) = read(path)?;
+        Self::parse_all(name, text)
     }
 
     /// The name that messages show.
@@ -71,6 +99,20 @@ impl Document {
     }
 }
 
+/// A file's name as messages show it, and its text.
+fn read(path: &Path) -> Result<(String, String), Diagnostics> {
+    let name = path.display().to_string();
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok((name, text)),
+        Err(e) => Err(Diagnostics::file(name, format!("cannot be read: {e}"))),
+    }
+}
+
+/// The root of an empty document.
+fn nothing(position: Position) -> Node {
+    Node { position, span: 0..0, kind: Kind::Scalar(String::new(), Style::Plain) }
+}
+
 /// A list or map that is still open.
 struct Open {
     node: Node,
@@ -86,7 +128,7 @@ struct Builder<'f> {
     stack: Vec<Open>,
     anchors: HashMap<usize, (Node, usize)>,
     nodes: usize,
-    root: Option<Node>,
+    roots: Vec<Node>,
 }
 
 impl<'f> Builder<'f> {
@@ -97,7 +139,7 @@ impl<'f> Builder<'f> {
             stack: Vec::new(),
             anchors: HashMap::new(),
             nodes: 0,
-            root: None,
+            roots: Vec::new(),
         }
     }
 
@@ -106,8 +148,7 @@ impl<'f> Builder<'f> {
         self.problems.push(Diagnostic { file, position: Some(position), message });
     }
 
-    fn run(&mut self, text: &str) -> Node {
-        let mut documents = 0;
+    fn run(&mut self, text: &str) {
         for event in Parser::new_from_str(text) {
             let (event, span) = match event {
                 Ok(pair) => pair,
@@ -117,13 +158,6 @@ impl<'f> Builder<'f> {
                     break;
                 }
             };
-            if matches!(event, Event::DocumentStart(_)) {
-                documents += 1;
-                if documents > 1 {
-                    self.problem(position(span), "a second document begins here; write one to a file");
-                    break;
-                }
-            }
             self.event(event, span);
             if self.nodes > MAX_NODES || self.stack.len() > MAX_DEPTH {
                 let limits = format!("more than {MAX_NODES} nodes or {MAX_DEPTH} levels");
@@ -131,11 +165,6 @@ impl<'f> Builder<'f> {
                 break;
             }
         }
-        self.root.take().unwrap_or_else(|| Node {
-            position: Position { line: 1, col: 1 },
-            span: 0..0,
-            kind: Kind::Scalar(String::new(), Style::Plain),
-        })
     }
 
     fn event(&mut self, event: Event<'_>, span: Span) {
@@ -177,7 +206,7 @@ impl<'f> Builder<'f> {
             self.anchors.insert(anchor, (node.clone(), size));
         }
         let Some(open) = self.stack.last_mut() else {
-            self.root = Some(node);
+            self.roots.push(node);
             return;
         };
         match &mut open.node.kind {

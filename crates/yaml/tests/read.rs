@@ -40,7 +40,24 @@ fn offsets_map_back_through_every_style() {
 fn scan_errors_and_repeated_keys_have_positions() {
     assert!(problems("a: [1, 2\nb: 3\n").starts_with("f.yml:2:"), "{}", problems("a: [1, 2\nb: 3\n"));
     assert_eq!(problems("a: 1\nb: 2\na: 3\n"), "f.yml:3:1: duplicate key \"a\" (first used on line 1)");
-    assert!(problems("a: 1\n---\nb: 1\n").contains("f.yml:2:1: a second document"));
+    assert!(problems("a: 1\n---\nb: 1\n").contains("f.yml:3:1: a second document"));
+}
+
+#[test]
+fn all_documents_of_a_text_have_their_places_in_it() {
+    let all = |text: &str| Document::parse_all("f.yml", text).expect("scans");
+    let places = |text: &str| {
+        all(text).iter().map(|d| (d.root().position.line, d.root().is_null())).collect::<Vec<_>>()
+    };
+    assert_eq!(places("a: &x 1\n---\n# note\nb: 2\n--- \n- c\n"), [(1, false), (4, false), (6, false)]);
+    assert_eq!(places("a: 1\n---\n"), [(1, false), (3, true)]);
+    assert_eq!(places("# nothing\n"), [(1, true)]);
+    assert_eq!(
+        all("---\na: b\n...\n---\nc: d\n")[1].root().get("c").and_then(assay_yaml::Node::as_str),
+        Some("d")
+    );
+    let problem = Document::parse_all("f.yml", "a: 1\n---\nb: [\n").expect_err("does not scan");
+    assert!(problem.to_string().starts_with("f.yml:4:"), "{problem}");
 }
 
 #[test]

@@ -1,51 +1,93 @@
-//! From a document to groups of rules.
+//! From the documents of a file to groups of rules.
 //!
-//! Invariant: a document with any problem yields no group, and all its problems.
+//! Invariant: a file with any problem yields no group, and all its problems.
 
 use std::sync::Arc;
 
-use assay_yaml::{Cx, Diagnostics, Document, MapReader, Node};
+use assay_yaml::{Cx, Diagnostic, Diagnostics, Document, MapReader, Node};
 
-use super::{Alerting, Group, Rule, RuleKind, Source, check, title};
+use super::{Alerting, Group, IgnoredKey, Rule, RuleKind, Source, check, foreign, object, title};
 use crate::template::Template;
 
-/// The groups of a rule file.
-pub(super) fn groups(document: &Arc<Document>) -> Result<Vec<Group>, Diagnostics> {
-    let mut cx = Cx::new(document);
-    let mut groups = Vec::new();
-    let root = document.root();
-    // An empty file is a file without groups.
-    if !root.is_null()
-        && let Some(mut map) = cx.map(root, "a rule file")
-    {
-        if let Some(list) = map.get("groups").and_then(|n| cx.seq(n, "groups")) {
-            for node in list {
-                if let Some(group) = group(&mut cx, document, node, &groups) {
-                    groups.push(group);
-                }
-            }
-        }
-        map.finish(&mut cx);
-    }
-    cx.finish()?;
-    Ok(groups)
+/// What a rule file holds.
+#[derive(Debug, Default)]
+pub(super) struct File {
+    pub(super) groups: Vec<Group>,
+    pub(super) warnings: Vec<String>,
+    /// Keys of the file itself that are ignored.
+    pub(super) ignored: Vec<IgnoredKey>,
 }
 
-fn group(cx: &mut Cx<'_>, document: &Arc<Document>, node: &Node, before: &[Group]) -> Option<Group> {
+/// The groups of all documents of a rule file.
+pub(super) fn file(documents: Vec<Document>) -> Result<File, Diagnostics> {
+    let mut out = File::default();
+    let mut problems = Diagnostics::default();
+    // Where the groups of one name space begin: an object's own, or those of all plain documents.
+    let mut plain: Vec<String> = Vec::new();
+    let (mut seen, mut others) = (0, Vec::new());
+    for document in documents.into_iter().map(Arc::new) {
+        let mut cx = Cx::new(&document);
+        let contents = object::contents(&mut cx, document.root());
+        let place = |node: &Node| format!("{}:{}:{}", document.file(), node.position.line, node.position.col);
+        if contents.is_plain && seen > 0 {
+            out.warnings.push(format!(
+                "{}: Prometheus reads the first document of a rule file only, and not what begins here",
+                place(document.root())
+            ));
+        }
+        seen += usize::from(contents.is_plain || !contents.groups.is_empty());
+        others.extend(
+            contents
+                .others
+                .iter()
+                .map(|(node, kind)| (document.clone(), node.position, place(node), (*kind).to_owned())),
+        );
+        out.ignored.extend(contents.ignored);
+        for list in contents.groups {
+            let mut own = Vec::new();
+            let names = if contents.is_plain { &mut plain } else { &mut own };
+            for node in cx.seq(list, "groups").unwrap_or_default() {
+                out.groups.extend(group(&mut cx, &document, node, names));
+            }
+        }
+        if let Err(found) = cx.finish() {
+            problems.extend(found);
+        }
+    }
+    for (document, position, place, kind) in others {
+        if seen > 0 {
+            out.warnings.push(format!("{place}: an object of kind {kind} holds no rules and is left out"));
+        } else if problems.is_empty() {
+            let message = format!(
+                "no document of this file holds rules, but an object of kind {kind}; expected groups, or objects of kind \
+                 PrometheusRule"
+            );
+            problems.push(Diagnostic { file: document.file().to_owned(), position: Some(position), message });
+        }
+    }
+    if problems.is_empty() { Ok(out) } else { Err(problems) }
+}
+
+fn group(cx: &mut Cx<'_>, document: &Arc<Document>, node: &Node, before: &mut Vec<String>) -> Option<Group> {
     let mut map = cx.map(node, "a rule group")?;
     let name_node = map.get("name");
     let name = name_node.and_then(|n| cx.string(n)).unwrap_or_default();
     if name.is_empty() {
         cx.error(name_node.unwrap_or(node), "a group's name must not be empty");
-    } else if before.iter().any(|g| g.name == name) {
+    } else if before.contains(&name) {
         cx.error(name_node.unwrap_or(node), format!("the group name {name:?} is repeated in this file"));
     }
     let interval_ms = map.get("interval").and_then(|n| cx.duration_ms(n)).filter(|ms| *ms > 0);
-    let query_offset_ms = map.get("query_offset").and_then(|n| cx.duration_ms(n));
+    before.push(name.clone());
+    // Mimir's name for it, from before Prometheus had one.
+    let offsets = [map.get("query_offset"), map.get("evaluation_delay")];
+    let query_offset_ms = offsets.into_iter().flatten().next().and_then(|n| cx.duration_ms(n));
     let limit = map.get("limit").and_then(|n| cx.integer(n)).unwrap_or(0);
     let prefix = format!("group {name:?}");
     let labels = pairs(cx, map.get("labels"), "the labels of a group", &prefix);
     check::label_names(cx, &labels, &prefix);
+    foreign::language(cx, &mut map, &prefix);
+    let ignored = foreign::ignored(&mut map, foreign::GROUP);
     let group_name: Arc<str> = name.as_str().into();
     let mut rules = Vec::new();
     for (i, rule_node) in
@@ -56,7 +98,7 @@ fn group(cx: &mut Cx<'_>, document: &Arc<Document>, node: &Node, before: &[Group
     }
     map.finish(cx);
     let file = document.file().into();
-    Some(Group { file, name, interval_ms, query_offset_ms, limit, rules, position: node.position })
+    Some(Group { file, name, interval_ms, query_offset_ms, limit, rules, position: node.position, ignored })
 }
 
 /// A map's pair: its key, its value, and the nodes of both.
@@ -129,6 +171,7 @@ impl RuleReader<'_> {
         check::label_names(cx, &labels, &prefix);
         let annotations = pairs(cx, map.get("annotations"), "the annotations of a rule", &prefix);
         let annotations_node = map.get("annotations");
+        let ignored = foreign::ignored(&mut map, foreign::RULE);
         map.finish(cx);
         let merged = self.merge(&labels);
         let kind = if is_alert {
@@ -160,7 +203,7 @@ impl RuleReader<'_> {
             group: Arc::clone(self.group),
             number: self.number,
         };
-        Some(Rule { name, kind, expr: expr?, labels: merged, position: node.position, source })
+        Some(Rule { name, kind, expr: expr?, labels: merged, position: node.position, ignored, source })
     }
 
     /// The rule's labels over those of the group.

@@ -91,6 +91,7 @@ fn filters(expr: &Expr) -> bool {
                 BinaryKind::Arithmetic(_) | BinaryKind::Trim(_) => false,
             },
             Expr::Call(c) => matches!(c.func.id, Func::Absence(_)),
+            Expr::Vector(v) => v.name == "ALERTS",
             _ => false,
         };
     });
@@ -119,7 +120,8 @@ mod tests {
         check(
             "always-fires",
             "- {alert: A, expr: count(up) >= 1}\n- {alert: B, expr: up >= 1}\n- {alert: C, expr: count(up == 0) >= 1}\n\
-             - {alert: D, expr: count(a unless b) > 0}\n- {alert: E, expr: sum(absent(up)) == 1}\n- {alert: F, expr: vector(1) > 0}",
+             - {alert: D, expr: count(a unless b) > 0}\n- {alert: E, expr: sum(absent(up)) == 1}\n- {alert: F, expr: vector(1) > 0}\n\
+             - {alert: G, expr: 'count_over_time((up == 0)[5m:]) > 0'}\n- {alert: H, expr: 'count(ALERTS{alertstate=\"firing\"}) > 0'}",
             &[
                 "1: count(up) >= 1 always holds: the left side is at least 1, the right side always 1",
                 "6: vector(1) > 0 always holds: the left side is always 1, the right side always 0",

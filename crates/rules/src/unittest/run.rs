@@ -48,6 +48,7 @@ pub(super) fn file(path: &str, options: &TestOptions) -> FileReport {
             return report;
         }
     };
+    report.warnings.extend(rules.iter().flat_map(|rules| rules.warnings.iter().cloned()));
     let mut coverage = Coverage::new(rules.as_ref().ok());
     for (i, test) in tests.tests.iter().enumerate() {
         if options.run.as_ref().is_some_and(|run| !run.is_match(&test.name)) {
@@ -409,7 +410,9 @@ fn expected_points(test: &ExprTest) -> Result<Vec<Point>, String> {
     let mut out = Vec::new();
     for sample in &test.samples {
         let wrong = |cause: &dyn std::fmt::Display| format!("labels {:?}: {cause}", sample.labels);
-        let labels = promqltest::parse_metric(&sample.labels).map_err(|e| wrong(&e))?;
+        // Without labels the sample has none, as `{}` says.
+        let text = if sample.labels.trim().is_empty() { "{}" } else { &sample.labels };
+        let labels = promqltest::parse_metric(text).map_err(|e| wrong(&e))?;
         let mut histogram = None;
         if !sample.histogram.is_empty() {
             let values = promqltest::parse_series_values(&sample.histogram).map_err(|e| wrong(&e))?;

@@ -242,7 +242,11 @@ fn expressions() -> Vec<Scenario> {
             "5m",
             &["{labels: '{instance=\"1\", job=\"a\"}', value: 0}"],
         ),
-        ("absent(nothing)", "1m", &["{labels: '{}', value: 1}"]),
+        (
+            "absent(nothing)",
+            "1m",
+            &["{labels: '{}', value: 1}", "{value: 1}", "{value: 2}", "{labels: ' ', value: 1}"],
+        ),
         (
             "h",
             "2m",
@@ -279,6 +283,41 @@ fn expressions() -> Vec<Scenario> {
         scenario("expressions-reversed", rules, &reversed),
         scenario("expressions-fuzzy", rules, &fuzzy),
     ]
+}
+
+/// Histograms as storage gives them back, with the hints that their chunks tell.
+fn hints() -> Vec<Scenario> {
+    let histogram =
+        |count: u32, more: &str| format!("{{{{count:{count} sum:{count} buckets:[{count}]{more}}}}}");
+    let (reset, gauge) = (" counter_reset_hint:reset", " counter_reset_hint:gauge");
+    let values = [
+        histogram(1, ""),
+        histogram(2, ""),
+        histogram(1, ""),
+        histogram(3, gauge),
+        histogram(3, reset),
+        histogram(4, ""),
+        "5".to_owned(),
+        histogram(9, ""),
+        "stale".to_owned(),
+        histogram(9, ""),
+    ];
+    let rules = "groups:\n- {name: g, rules: [{record: r, expr: sum(h)}]}\n";
+    let mut test = "rule_files: [RULES]\ntests:\n".to_owned();
+    for (i, value) in values.iter().enumerate() {
+        for (n, hint) in ["", " counter_reset_hint:not_reset", reset, gauge].into_iter().enumerate() {
+            let plain = value.replace(reset, "").replace(gauge, "");
+            let expected = plain.replace("}}", &format!("{hint}}}}}"));
+            for metric in ["h", "r"] {
+                test += &format!(
+                    "  - name: {metric}{i}-{n}\n    input_series:\n    - {{series: h, values: '{}'}}\n    promql_expr_test:\n    \
+                     - expr: {metric}\n      eval_time: {i}m\n      exp_samples: [{{labels: {metric}, histogram: '{expected}'}}]\n",
+                    values.join(" ")
+                );
+            }
+        }
+    }
+    vec![scenario("hints", rules, &test)]
 }
 
 /// Values in each notation, read back one by one.
@@ -444,6 +483,7 @@ pub(crate) fn all() -> Vec<Scenario> {
     let mut all = timelines();
     all.extend(labels_and_annotations());
     all.extend(expressions());
+    all.extend(hints());
     all.extend(notations());
     all.extend(mistakes());
     all

@@ -23,14 +23,8 @@ pub(super) fn is_openslo(text: &str) -> bool {
 
 /// Reads a file of one or several documents.
 pub(super) fn parse(file: &str, text: &str) -> Result<Sla, Diagnostics> {
-    let mut documents = Vec::new();
+    let documents = Document::parse_all(file, text)?;
     let mut problems = Diagnostics::default();
-    for part in split(text) {
-        match Document::parse(file, part) {
-            Ok(document) => documents.push(document),
-            Err(found) => problems.extend(found),
-        }
-    }
     let mut indicators: Vec<(String, Indicator)> = Vec::new();
     for document in &documents {
         let mut cx = Cx::new(document);
@@ -56,21 +50,6 @@ fn keep(cx: Cx<'_>, problems: &mut Diagnostics) {
     if let Err(found) = cx.finish() {
         problems.extend(found);
     }
-}
-
-/// The documents of a stream, each with as many empty lines before it as keep its line numbers.
-fn split(text: &str) -> Vec<String> {
-    let mut parts = vec![String::new()];
-    for (i, line) in text.lines().enumerate() {
-        if line == "---" || line.starts_with("--- ") {
-            parts.push("\n".repeat(i + 1));
-        } else if let Some(part) = parts.last_mut() {
-            part.push_str(line);
-            part.push('\n');
-        }
-    }
-    parts.retain(|p| p.lines().any(|l| !l.trim().is_empty() && !l.trim_start().starts_with('#')));
-    parts
 }
 
 /// The name and indicator of a document of kind SLI.
