@@ -1,7 +1,6 @@
 //! `demo`: the whole loop in one process. `demo serve`: the service under test alone.
 
 mod cli;
-mod contract;
 mod telemetry;
 mod whole_loop;
 

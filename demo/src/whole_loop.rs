@@ -3,28 +3,26 @@
 //! Invariant: the loop uses the tools' libraries exactly as their command lines do; nothing is measured or
 //! judged here.
 
-use std::{
-    fs,
-    io::IsTerminal,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{io::IsTerminal, path::PathBuf, sync::Arc};
 
 use anyhow::{Context, Result, anyhow};
-use assay_report::{html, json, terminal};
+use assay_report::terminal::{self, TerminalOptions};
 use assay_run::Target;
-use assay_verdict::eval::{EvalOptions, Evaluation, eval};
+use assay_verdict::standards::Standards;
 use demo::service::{Service, ServiceOptions};
 use exporter::Exporter;
 use loadgen::{
     Control, RunOptions, Scenario, Summary,
-    recorded::{INTERRUPTED, RecordOptions, RecordedRun, stop_on_signals},
+    recorded::{INTERRUPTED, RecordOptions, RecordedRun, judge, stop_on_signals},
     sink::recorder::default_instance,
     view::{View, lines::Lines, terminal::Terminal},
 };
 use tokio::runtime::Runtime;
 
-use crate::{cli, contract};
+use crate::cli;
+
+/// The pack that is run.
+const PACK: &str = "clinical-rag";
 
 /// What the loop is to do.
 pub(crate) struct LoopOptions {
@@ -48,8 +46,8 @@ pub(crate) struct LoopOptions {
 pub(crate) fn run(runtime: &Runtime, options: &LoopOptions) -> Result<u8> {
     let (dir, summary) = runtime.block_on(drive(options))?;
     print!("{}", summary.to_text());
-    let evaluation = judge(&dir, options)?;
-    println!("{}", terminal::render(&evaluation.verdict, ruleseval::cli::terminal_options()));
+    let evaluation = judge(&dir)?;
+    println!("{}", terminal::render(&evaluation.verdict, TerminalOptions::of_stdout()));
     println!("run     {}", dir.display());
     println!("report  {}", dir.join("report.html").display());
     Ok(match summary.outcome {
@@ -60,7 +58,7 @@ pub(crate) fn run(runtime: &Runtime, options: &LoopOptions) -> Result<u8> {
 
 /// Serves, drives and records; yields the run's directory.
 async fn drive(options: &LoopOptions) -> Result<(PathBuf, Summary)> {
-    let scenario = Arc::new(Scenario::load("clinical-rag").map_err(|e| anyhow!("{e}"))?);
+    let scenario = Arc::new(Scenario::load(PACK).map_err(|e| anyhow!("{e}"))?);
     let service = cli::bind("127.0.0.1:0").await?;
     let exporter = cli::bind("127.0.0.1:0").await?;
     let address = |listener: &tokio::net::TcpListener| {
@@ -89,6 +87,7 @@ async fn drive(options: &LoopOptions) -> Result<(PathBuf, Summary)> {
         instance: default_instance(),
         scrape: vec![Target::new("demo", &service_url)?, Target::new("exporter", &exporter_url)?],
         abort: None,
+        standards: Standards::shipped(PACK).with_rules(&options.rules)?.with_slas(&options.slas)?,
     };
     let mut run = RecordedRun::begin(run.check().await?, record)?;
     let control = run.control();
@@ -115,35 +114,4 @@ fn view(plain: bool, control: &Control) -> Box<dyn View> {
             Box::new(Lines::stderr())
         }
     }
-}
-
-/// Judges the run and writes the verdict and the report into its directory.
-fn judge(dir: &Path, options: &LoopOptions) -> Result<Evaluation> {
-    let mut evaluation = EvalOptions::new(dir);
-    evaluation.charts = true;
-    evaluation.rules = if options.rules.is_empty() {
-        vec![contract::write_rules(dir).with_context(|| dir.display().to_string())?]
-    } else {
-        options.rules.clone()
-    };
-    evaluation.slas = if options.slas.is_empty() {
-        vec![contract::write_sla(dir).with_context(|| dir.display().to_string())?]
-    } else {
-        options.slas.clone()
-    };
-    let slas: Vec<_> = evaluation.slas.iter().map(|p| p.display().to_string()).collect();
-    evaluation.command = format!(
-        "ruleseval eval {} --rules '{}' --sla {}",
-        dir.display(),
-        evaluation.rules.join("' '"),
-        slas.join(" ")
-    );
-    let evaluation = eval(&evaluation)?;
-    let write = |name: &str, text: String| {
-        let path = dir.join(name);
-        fs::write(&path, text).with_context(|| format!("{}: cannot be written", path.display()))
-    };
-    write("verdict.json", json::render(&evaluation.verdict))?;
-    write("report.html", html::render(&evaluation.verdict, &evaluation.charts)?)?;
-    Ok(evaluation)
 }

@@ -93,7 +93,7 @@ pub(crate) struct RunArguments {
     #[arg(long, value_name = "DIR")]
     record: Option<PathBuf>,
     /// Scrape into the record: URL, or job=URL such as exporter=http://127.0.0.1:9100/metrics
-    #[arg(long, value_name = "[JOB=]URL", requires = "record", num_args = 1..)]
+    #[arg(long, value_name = "[JOB=]URL", num_args = 1..)]
     scrape: Vec<String>,
     /// Push metrics over OTLP to URL/v1/metrics; for Prometheus: http://127.0.0.1:9090/api/v1/otlp
     ///
@@ -152,8 +152,16 @@ pub(crate) struct RunArguments {
     /// p(99)<500' or 'http_req_failed: rate<0.01'; may be given several times
     #[arg(long, value_name = "EXPR")]
     threshold: Vec<loadgen::summary::Threshold>,
-    /// Rule files, or patterns of them, that are evaluated over the record while it grows
-    #[arg(long, value_name = "FILE", requires = "abort_on", num_args = 1..)]
+    /// Judge the run when it has ended: print the verdict, write verdict.json and report.html into the run's directory, and
+    /// end with the verdict's exit code (0 pass, 1 fail, 3 inconclusive); records into runs/ unless --record says otherwise
+    #[arg(long, conflicts_with = "shard")]
+    judge: bool,
+    /// SLA files, or patterns of them, that the run is judged by; by default the pack's own. They are put into the run's sla/
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    sla: Vec<PathBuf>,
+    /// Rule files, or patterns of them, that the run is judged by, and --abort-on evaluates while it goes on; by default the
+    /// rules that ship. They are put into the run's rules/
+    #[arg(long, value_name = "FILE", num_args = 1..)]
     rules: Vec<String>,
     /// How often rule groups without an interval of their own are evaluated
     #[arg(long, value_name = "DURATION", default_value = "15s", value_parser = duration_ms)]

@@ -40,7 +40,7 @@ pub use engine::{
 };
 pub use scenario::{
     Arrivals, ConstantArrivalRate, ConstantVus, Executor, Mode, PACKS, Pack, PerVuIterations, Phase,
-    RampingArrivalRate, RampingVus, Scenario, SharedIterations, Stage, UnknownName, UserKind,
+    RampingArrivalRate, RampingVus, Scenario, SharedIterations, Stage, UnknownName, UserKind, pack,
 };
 pub use summary::Summary;
 pub use trace::Tracer;

@@ -5,6 +5,7 @@
 //! [`RecordedRun::drive`] → [`Ended`], whose directory can be judged. Invariant: a record that was begun is finished,
 //! and says how the run ended, whatever happened to the load.
 
+mod judged;
 mod signals;
 
 use std::{
@@ -20,7 +21,12 @@ use assay_run::{
     time::now_ms,
 };
 
-pub use self::signals::{INTERRUPTED, stop_on_signals};
+use assay_verdict::standards::Standards;
+
+pub use self::{
+    judged::{JudgeError, judge},
+    signals::{INTERRUPTED, stop_on_signals},
+};
 use crate::{
     control::Control,
     engine::{check::Checked, error::RunError},
@@ -40,6 +46,8 @@ pub struct RecordOptions {
     pub scrape: Vec<Target>,
     /// The rules that may end the run.
     pub abort: Option<AbortRules>,
+    /// What the run is to be judged by; the files are put into its directory.
+    pub standards: Standards,
 }
 
 /// Rules that are evaluated over a record while it grows, and the alerts among them that end the run.
@@ -61,6 +69,14 @@ pub enum BeginError {
     /// The rules cannot be evaluated.
     #[error("cannot evaluate rules: {0}")]
     Rules(io::Error),
+    /// The files that the run is judged by cannot be put into its directory.
+    #[error("{}: rules and SLA cannot be written: {cause}", dir.display())]
+    Standards {
+        /// The run's directory.
+        dir: PathBuf,
+        /// Why.
+        cause: io::Error,
+    },
 }
 
 /// A run that is about to be driven, with its record begun.
@@ -108,6 +124,7 @@ impl RecordedRun {
             .is_shared()
             .then(|| assay_run::manifest::Shard { index: shard.index(), count: shard.count() });
         let recorder = Arc::new(Recorder::create(&dir, manifest, &RecorderOptions::default())?);
+        options.standards.write(&dir).map_err(|cause| BeginError::Standards { dir: dir.clone(), cause })?;
         for target in options.scrape {
             recorder.scrape(target)?;
         }

@@ -30,7 +30,7 @@ pub use executor::{
     SharedIterations, Stage,
 };
 pub(crate) use flow::{Alternative, Body, Item, Objectives, OnFailure, Resend, Step};
-pub use pack::{PACKS, Pack};
+pub use pack::{PACKS, Pack, pack};
 pub(crate) use stream::{StreamEvent, StreamSpec, read_document};
 pub(crate) use template::{RenderError, Text, environment_names};
 pub(crate) use think::Think;
@@ -160,9 +160,7 @@ impl Scenario {
     /// All that is wrong with the file and the data files it names, each with its position.
     pub fn load(path_or_pack: &str) -> Result<Self, Diagnostics> {
         let path = Path::new(path_or_pack);
-        if !path.exists()
-            && let Some(pack) = PACKS.iter().find(|p| p.name == path_or_pack)
-        {
+        if let Some(pack) = pack(path_or_pack) {
             return pack.load();
         }
         let path = if path.is_dir() { path.join("scenario.yml") } else { path.to_owned() };

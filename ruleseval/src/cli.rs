@@ -5,8 +5,6 @@ use std::{ffi::OsString, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
-use assay_report::terminal::TerminalOptions;
-
 mod backtest;
 mod check;
 mod compare;
@@ -41,13 +39,6 @@ enum Command {
     Test(test::Args),
     Export(Box<export::Args>),
     Import(import::Args),
-}
-
-/// How a terminal report looks on this process's standard output: colour on a terminal only, and not where
-/// `NO_COLOR` is set.
-#[must_use]
-pub fn terminal_options() -> TerminalOptions {
-    output::terminal()
 }
 
 /// The exit code of several runs: the worst in the order bad input, target not healthy, fail, inconclusive, pass.

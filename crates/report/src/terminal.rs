@@ -1,6 +1,6 @@
 //! The verdict for a terminal. Invariant: without colour the text says as much as with it.
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, io::IsTerminal as _};
 
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 
@@ -16,6 +16,16 @@ pub struct TerminalOptions {
     pub colour: bool,
     /// The width to fit, in columns.
     pub width: u16,
+}
+
+impl TerminalOptions {
+    /// What fits this process's standard output: colour on a terminal only, and not where `NO_COLOR` is set.
+    #[must_use]
+    pub fn of_stdout() -> Self {
+        let plain = std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty());
+        let width = terminal_size::terminal_size().map_or(120, |(w, _)| w.0);
+        Self { colour: std::io::stdout().is_terminal() && !plain, width: width.clamp(60, 160) }
+    }
 }
 
 /// The table of objectives, the alerts that fired, the notes, and the verdict last, where the eye rests.

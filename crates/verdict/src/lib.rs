@@ -17,6 +17,7 @@ pub mod judge;
 pub mod leak;
 pub mod sla;
 pub mod source;
+pub mod standards;
 pub mod units;
 pub mod verdict;
 pub mod windows;

@@ -2,10 +2,12 @@
 
 use std::{fmt::Display, io::IsTerminal as _, path::Path, sync::Arc, time::Duration};
 
+use assay_report::terminal::{self, TerminalOptions};
 use assay_run::{RecordError, Target};
+use assay_verdict::standards::Standards;
 use loadgen::{
-    Checked, Control, Phase, RunError, RunOptions, Scenario, Shard, Summary, UnknownName,
-    recorded::{BeginError, Ended, RecordOptions, RecordedRun, stop_on_signals},
+    Control, Phase, RunError, RunOptions, Scenario, Shard, Summary, UnknownName,
+    recorded::{BeginError, Ended, RecordOptions, RecordedRun, judge, stop_on_signals},
     sink::{exposition::Exposition, recorder::default_instance},
     summary,
     view::{
@@ -65,6 +67,7 @@ pub(super) fn run(arguments: &RunArguments) -> u8 {
 async fn drive(arguments: &RunArguments) -> Result<u8, Stop> {
     let scenario = Arc::new(Scenario::load(&arguments.scenario).map_err(Stop::bad_input)?);
     let abort = super::abort::rules(arguments).map_err(Stop::bad_input)?;
+    let standards = standards(arguments)?;
     // What can be known to be wrong is said before a record is begun.
     let mut checked = options(&scenario, arguments)?.check().await?;
     stop_on_signals(checked.control()).map_err(|e| Stop::failed(format!("cannot watch for signals: {e}")))?;
@@ -80,13 +83,22 @@ async fn drive(arguments: &RunArguments) -> Result<u8, Stop> {
             Some(exposition)
         }
     };
-    let mut run = match &arguments.record {
-        Some(parent) => record(checked, parent, arguments, instance, abort)?,
+    let mut run = match record_into(arguments) {
+        Some(parent) => {
+            let scrape = scrape_targets(arguments)?;
+            let options = RecordOptions { parent: parent.to_owned(), instance, scrape, abort, standards };
+            RecordedRun::begin(checked, options).map_err(|e| cannot_record(parent, e))?
+        }
         None => RecordedRun::unrecorded(checked),
     };
     let control = run.control();
     run.show(view(arguments, &control));
-    let code = report(run.drive().await, arguments);
+    let ended = run.drive().await;
+    let dir = ended.dir.clone();
+    let mut code = report(ended, arguments);
+    if let (true, Some(dir), Ok(ended)) = (arguments.judge, dir, &mut code) {
+        *ended = worse(*ended, verdict(&dir, arguments)?);
+    }
     if let Some(exposition) = exposition {
         let most = u64::try_from(arguments.metrics_linger).unwrap_or(0);
         exposition.linger(Duration::from_millis(most), &control).await;
@@ -147,25 +159,71 @@ fn phases(scenario: &Scenario, arguments: &RunArguments) -> Result<Vec<Phase>, U
     arguments.phase.iter().map(|name| scenario.phase(name)).collect()
 }
 
-fn record(
-    run: Checked,
-    parent: &Path,
-    arguments: &RunArguments,
-    instance: String,
-    abort: Option<loadgen::recorded::AbortRules>,
-) -> Result<RecordedRun, Stop> {
-    let scrape = arguments
-        .scrape
-        .iter()
-        .map(|text| scrape_target(text))
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|e| Stop::bad_input(format!("--scrape: {e}")))?;
-    let options = RecordOptions { parent: parent.to_owned(), instance, scrape, abort };
-    RecordedRun::begin(run, options).map_err(|e| match e {
+/// Where the run is recorded, if it is.
+fn record_into(arguments: &RunArguments) -> Option<&Path> {
+    let by_default = arguments.judge.then_some(Path::new("runs"));
+    arguments.record.as_deref().or(by_default)
+}
+
+/// What the run is judged by: the files given, else those that ship with the pack. A scenario of one's own is judged by
+/// the shipped rules, if it is judged at once; nothing else says that they fit it.
+fn standards(arguments: &RunArguments) -> Result<Standards, Stop> {
+    let ships = match loadgen::pack(&arguments.scenario) {
+        Some(pack) => Standards::shipped(pack.name),
+        None if arguments.judge => Standards::shipped(""),
+        None => Standards::default(),
+    };
+    let given = ships.with_rules(&arguments.rules).and_then(|s| s.with_slas(&arguments.sla));
+    let standards = given.map_err(Stop::bad_input)?;
+    if record_into(arguments).is_none() {
+        let recorded_only = [
+            ("--scrape", arguments.scrape.is_empty()),
+            ("--rules", arguments.rules.is_empty()),
+            ("--sla", arguments.sla.is_empty()),
+        ];
+        if let Some((option, _)) = recorded_only.iter().find(|(_, is_empty)| !is_empty) {
+            return Err(Stop::bad_input(format!(
+                "{option} is for a run that is recorded: add --record DIR or --judge"
+            )));
+        }
+    }
+    Ok(standards)
+}
+
+fn scrape_targets(arguments: &RunArguments) -> Result<Vec<Target>, Stop> {
+    let targets: Result<Vec<_>, _> = arguments.scrape.iter().map(|text| scrape_target(text)).collect();
+    targets.map_err(|e| Stop::bad_input(format!("--scrape: {e}")))
+}
+
+fn cannot_record(parent: &Path, error: BeginError) -> Stop {
+    match error {
         // A place that cannot be written is the user's to change, and known before the load starts.
         BeginError::Record(e) => Stop::bad_input(format!("--record {}: {e}", parent.display())),
-        BeginError::Rules(_) => Stop::failed(e),
-    })
+        BeginError::Standards { .. } => Stop::bad_input(error),
+        BeginError::Rules(_) => Stop::failed(error),
+    }
+}
+
+/// Judges the run, prints the verdict, and gives its exit code.
+fn verdict(dir: &Path, arguments: &RunArguments) -> Result<u8, Stop> {
+    let evaluation = judge(dir).map_err(Stop::failed)?;
+    let text = terminal::render(&evaluation.verdict, TerminalOptions::of_stdout());
+    // Standard output is for the summary where a program reads it.
+    match arguments.summary {
+        SummaryKind::Json => eprint!("{text}"),
+        SummaryKind::Text | SummaryKind::None => print!("{text}"),
+    }
+    eprintln!("report: {}", dir.join("report.html").display());
+    Ok(evaluation.verdict.status.exit_code())
+}
+
+/// Of the exit codes of the load and of its verdict, the one that says more: an interruption or a failed load before
+/// the verdict.
+fn worse(load: u8, verdict: u8) -> u8 {
+    match load {
+        exit::DONE => verdict,
+        _ => load,
+    }
 }
 
 /// The machine's name; with the shard's number where several may run on one machine.

@@ -38,6 +38,12 @@ pub const PACKS: &[Pack] = &[
     },
 ];
 
+/// The pack of this name, unless a file or folder has the name.
+#[must_use]
+pub fn pack(name: &str) -> Option<&'static Pack> {
+    PACKS.iter().find(|p| p.name == name && !Path::new(name).exists())
+}
+
 impl Pack {
     /// The pack as a scenario.
     ///

@@ -113,7 +113,10 @@ fn what_could_never_end_the_run_is_said_before_it() {
     assert_eq!(code, 2, "{err}");
     assert!(err.contains("bad.yml:1:"), "{err}");
     assert!(!dir.path().join("runs").exists() && server.seen().is_empty());
-    let (code, _, err) = run(dir.path(), &server, &[]);
-    assert_eq!(code, 2, "{err}");
-    assert!(err.contains("--abort-on"), "{err}");
+    let (scenario, url) = (dir.path().join("s.yml").display().to_string(), server.url());
+    let arguments = ["run", &scenario, "--target", &url, "--quiet", "--abort-on", "critical"];
+    let out = Command::new(env!("CARGO_BIN_EXE_loadgen")).args(arguments).output().expect("it runs");
+    assert_eq!(out.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&out.stderr).contains("--rules <FILE>"));
+    assert!(server.seen().is_empty());
 }

@@ -103,7 +103,11 @@ fn an_interrupt_ends_with_130_and_a_whole_record() {
     use rustix::process::Signal;
     for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
         let before = server.seen().len();
-        let mut child = loadgen(&["run", &scenario, "--target", &server.url(), "--record", &runs])
+        // A program that runs under nohup hands on that SIGHUP is ignored; here it is not.
+        let mut child = Command::new("env")
+            .args(["--default-signal=HUP", env!("CARGO_BIN_EXE_loadgen"), "run", &scenario])
+            .args(["--target", &server.url(), "--record", &runs])
+            .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()

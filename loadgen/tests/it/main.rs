@@ -9,6 +9,7 @@ mod executors;
 mod faults;
 mod flow;
 mod http2;
+mod judge;
 mod multipart;
 mod otlp;
 mod proxy;

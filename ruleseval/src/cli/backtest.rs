@@ -6,7 +6,7 @@ use super::{
     eval::{Slots, parse_duration},
     output,
 };
-use assay_report::timeline;
+use assay_report::{terminal::TerminalOptions, timeline};
 use assay_verdict::{
     backtest::{backtest, write_block},
     eval::EvalOptions,
@@ -53,7 +53,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<u8> {
         eprintln!("{}: {series} series, {samples} samples", dir.display());
     }
     if !args.json.as_ref().is_some_and(|p| output::is_stdout(p)) {
-        output::print(&timeline::render(&found.run, &found.alerts, output::terminal().width))?;
+        output::print(&timeline::render(&found.run, &found.alerts, TerminalOptions::of_stdout().width))?;
     }
     Ok(0)
 }

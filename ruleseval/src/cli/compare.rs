@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::{eval::parse_duration, output};
-use assay_report::comparison;
+use assay_report::{comparison, terminal::TerminalOptions};
 use assay_verdict::compare::{CompareOptions, compare};
 
 /// Compare a run with a baseline: is any objective's value worse by enough to matter?
@@ -53,7 +53,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<u8> {
         output::write(path, &format!("{}\n", serde_json::to_string_pretty(&found)?))?;
     }
     if !args.json.as_ref().is_some_and(|p| output::is_stdout(p)) {
-        output::print(&comparison::render(&found, output::terminal().width))?;
+        output::print(&comparison::render(&found, TerminalOptions::of_stdout().width))?;
     }
     Ok(found.status().exit_code())
 }

@@ -7,7 +7,10 @@ use std::{
 
 use anyhow::Context as _;
 use assay_model::duration;
-use assay_report::{github, html, json, junit, markdown, terminal};
+use assay_report::{
+    github, html, json, junit, markdown,
+    terminal::{self, TerminalOptions},
+};
 use assay_rules::replay::SlotMode;
 use assay_run::folder;
 use assay_verdict::{
@@ -221,7 +224,7 @@ fn report(args: &Args, evaluations: &[Evaluation]) -> anyhow::Result<()> {
         if args.runs.len() > 1 {
             output::print(&format!("{}\n", verdict.run.source))?;
         }
-        output::print(&terminal::render(verdict, output::terminal()))?;
+        output::print(&terminal::render(verdict, TerminalOptions::of_stdout()))?;
     }
     Ok(())
 }

@@ -9,8 +9,6 @@ use std::{
 use anyhow::Context as _;
 use tracing_subscriber::{EnvFilter, fmt::time::uptime};
 
-use assay_report::terminal::TerminalOptions;
-
 /// The path that stands for standard output.
 pub(super) fn is_stdout(path: &Path) -> bool {
     path.as_os_str() == "-"
@@ -77,14 +75,6 @@ pub(super) fn print(text: &str) -> anyhow::Result<()> {
         Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(e).context("standard output"),
         _ => Ok(()),
     }
-}
-
-/// How a terminal report looks on standard output.
-pub(super) fn terminal() -> TerminalOptions {
-    let is_terminal = std::io::stdout().is_terminal();
-    let plain = std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty());
-    let width = terminal_size::terminal_size().map_or(120, |(w, _)| w.0);
-    TerminalOptions { colour: is_terminal && !plain, width: width.clamp(60, 160) }
 }
 
 /// Logs go to standard error; `RUST_LOG` chooses how much.

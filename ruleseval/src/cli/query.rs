@@ -8,7 +8,10 @@ use clap::ValueEnum;
 
 use super::{eval::parse_duration, output};
 use assay_prom_api::json;
-use assay_report::result::{self, Layout};
+use assay_report::{
+    result::{self, Layout},
+    terminal::TerminalOptions,
+};
 use assay_verdict::units::parse_time_ms;
 
 /// Evaluate PromQL over a run.
@@ -71,7 +74,9 @@ pub(super) fn run(args: &Args) -> anyhow::Result<u8> {
     output::print(&match args.format {
         Format::Json => json::data_text(&found.value) + "\n",
         Format::Csv => result::render(&found.value, Layout::Csv),
-        Format::Table => result::render(&found.value, Layout::Table { width: output::terminal().width }),
+        Format::Table => {
+            result::render(&found.value, Layout::Table { width: TerminalOptions::of_stdout().width })
+        }
     })?;
     Ok(0)
 }

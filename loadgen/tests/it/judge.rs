@@ -1,0 +1,96 @@
+//! `--judge`: a run that ends with its verdict, and can be judged again by what it brings along.
+
+use std::path::{Path, PathBuf};
+
+use assay_verdict::{eval::EvalOptions, verdict::Status};
+
+use crate::{
+    cli::{run, write},
+    server::{Server, ok, respond},
+};
+
+const SCENARIO: &str = "scenario: t\nflow: [{get: /, name: page}]\n\
+     phases: {p: {executor: constant-arrival-rate, rate: 20, duration: 3s, pre_allocated_vus: 4}}\n";
+
+const SLA: &str = r#"sla: t
+judge: {phases: [p]}
+objectives:
+  - name: Errors
+    category: errors
+    unit: percent
+    require: |
+      100 * (sum(histogram_count(increase(http_client_request_duration_seconds{error_type!=""}[$__range]))) or vector(0))
+      / sum(histogram_count(increase(http_client_request_duration_seconds[$__range]))) < 1
+"#;
+
+fn only_run(parent: &Path) -> PathBuf {
+    let mut entries = std::fs::read_dir(parent).expect("lists");
+    entries.next().expect("a run").expect("an entry").path()
+}
+
+/// Runs the scenario against a server, and gives the exit code, what was printed, and the run.
+fn judged(dir: &Path, server: &Server, more: &[&str]) -> (i32, String, PathBuf) {
+    let (scenario, sla, runs) = (write(dir, SCENARIO), dir.join("sla.yml"), dir.join("runs"));
+    std::fs::write(&sla, SLA).expect("writes");
+    let (sla, parent) = (sla.display().to_string(), runs.display().to_string());
+    let target = server.url();
+    let base = ["run", &scenario, "--target", &target, "--quiet", "--record", &parent, "--sla", &sla];
+    let (code, out, err) = run(&[base.as_slice(), more].concat());
+    (code, out + &err, only_run(&runs))
+}
+
+#[test]
+fn a_run_ends_with_its_verdict_and_brings_along_what_judged_it() {
+    for (server, code, status) in [
+        (Server::start(|_| ok()), 0, Status::Pass),
+        (Server::start(|_| respond(500, "", "")), 1, Status::Fail),
+    ] {
+        let dir = tempfile::tempdir().expect("a directory");
+        let (ended, text, run) = judged(dir.path(), &server, &["--judge"]);
+        assert_eq!(ended, code, "{text}");
+        assert!(text.contains("Errors") && text.contains("report: "), "{text}");
+        let verdict = std::fs::read_to_string(run.join("verdict.json")).expect("is written");
+        let verdict: serde_json::Value = serde_json::from_str(&verdict).expect("JSON");
+        assert_eq!(verdict["status"], serde_json::json!(status));
+        assert!(std::fs::read_to_string(run.join("report.html")).expect("is written").contains("Errors"));
+        let again = assay_verdict::eval::eval(&EvalOptions::new(&run)).expect("is judged by its own files");
+        assert_eq!(again.verdict.status, status, "{}", again.verdict.summary);
+        assert!(again.verdict.alerts.len() > 40, "the shipped rules were put into the run");
+    }
+}
+
+#[test]
+fn without_judge_the_files_that_were_given_travel_and_nothing_is_judged() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let server = Server::start(|_| respond(500, "", ""));
+    let (ended, text, run) = judged(dir.path(), &server, &[]);
+    assert_eq!(ended, 0, "{text}");
+    assert!(
+        run.join("sla/sla.yml").is_file()
+            && !run.join("rules").exists()
+            && !run.join("verdict.json").exists()
+    );
+}
+
+#[test]
+fn wrong_files_are_said_before_the_load_starts() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let server = Server::start(|_| panic!("nothing may be asked"));
+    let (scenario, parent) = (write(dir.path(), SCENARIO), dir.path().join("runs").display().to_string());
+    let sla = dir.path().join("sla.yml");
+    std::fs::write(&sla, SLA.replace("unit:", "units:")).expect("writes");
+    let (sla, target) = (sla.display().to_string(), server.url());
+    let check = |more: &[&str], says: &str| {
+        let (code, _, err) = run(&[&["run", &scenario, "--target", &target, "--quiet"], more].concat());
+        assert_eq!(code, 2, "{err}");
+        assert!(err.contains(says), "{err}");
+    };
+    check(&["--judge", "--record", &parent, "--sla", &sla], "sla.yml:6:5: unknown key \"units\"");
+    check(
+        &["--judge", "--record", &parent, "--sla", "none/*.yml"],
+        "none/*.yml: the pattern matches no file",
+    );
+    check(&["--sla", &sla.replace("sla.yml", "s.yml")], "");
+    check(&["--judge", "--shard", "0/2"], "cannot be used with");
+    assert!(!dir.path().join("runs").exists());
+}
