@@ -8,8 +8,9 @@ pub fn install_tls() {
     let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
-/// A builder of clients of other services, which are never reached through a proxy.
+/// A builder of clients of other services, which are never reached through a proxy. They carry keys in headers and bodies,
+/// so a redirect is not followed.
 pub(crate) fn client_builder() -> reqwest::ClientBuilder {
     install_tls();
-    reqwest::Client::builder().no_proxy()
+    reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none())
 }

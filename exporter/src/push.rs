@@ -9,6 +9,7 @@ mod message;
 use std::{
     collections::{HashSet, VecDeque},
     future::Future,
+    net::IpAddr,
     pin::pin,
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -18,7 +19,7 @@ use assay_model::{
     Labels, METRIC_NAME,
     expo::{Format, MetricFamily, ScrapeValue, read_scrape},
 };
-use reqwest::{Client, StatusCode, Url, header};
+use reqwest::{Client, Response, StatusCode, Url, header};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use self::message::{Metadata, Sample, TimeSeries, WriteRequest};
@@ -71,7 +72,7 @@ impl PushOptions {
 /// Gathers and sends until `shutdown` completes.
 pub async fn push(exporter: Arc<Exporter>, options: PushOptions, shutdown: impl Future<Output = ()>) {
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let client = match Client::builder().timeout(ANSWER).build() {
+    let client = match client(&options.url) {
         Ok(client) => client,
         Err(cause) => return tracing::error!("--push does not work: {cause}"),
     };
@@ -103,6 +104,14 @@ pub async fn push(exporter: Arc<Exporter>, options: PushOptions, shutdown: impl 
             _ = timeout(options.interval.max(Duration::from_secs(1)), sending) => {}
         }
     }
+}
+
+/// A client that is never sent through a proxy to this machine itself.
+fn client(server: &Url) -> reqwest::Result<Client> {
+    let host = server.host_str().unwrap_or_default().trim_matches(['[', ']']);
+    let is_loopback = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
+    let builder = Client::builder().timeout(ANSWER);
+    if is_loopback { builder.no_proxy() } else { builder }.build()
 }
 
 async fn send_all(
@@ -150,10 +159,21 @@ async fn send(client: &Client, url: &Url, request: &Request) -> Result<(), (Stri
     if status.is_success() {
         return Ok(());
     }
-    let text = response.text().await.unwrap_or_default();
-    let text = text.lines().next().unwrap_or_default();
+    let text = first_line(response).await;
     let is_final = status.is_client_error() && status != StatusCode::TOO_MANY_REQUESTS;
     Err((format!("the server returned {status}: {text}"), is_final))
+}
+
+/// The start of what a server says, as far as its first line and a few hundred bytes go.
+async fn first_line(mut response: Response) -> String {
+    const MOST_BYTES: usize = 512;
+    let mut start = Vec::new();
+    while start.len() < MOST_BYTES
+        && let Ok(Some(part)) = response.chunk().await
+    {
+        start.extend_from_slice(&part[..part.len().min(MOST_BYTES - start.len())]);
+    }
+    String::from_utf8_lossy(&start).lines().next().unwrap_or_default().to_owned()
 }
 
 /// All samples as one request, with stale markers for the series of `known` that are gone.

@@ -7,10 +7,11 @@
 mod arrival;
 pub(crate) mod connect;
 pub(crate) mod connection;
+pub(crate) mod credentials;
 mod error;
 mod events;
 
-mod http1;
+pub(crate) mod http1;
 mod http2;
 pub(crate) mod origin;
 pub(crate) mod outgoing;

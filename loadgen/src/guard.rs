@@ -20,7 +20,6 @@ use assay_rules::{
     ReplayOptions, RuleFiles,
     live::{FiringAlert, Live},
 };
-use assay_run::time::now_ms;
 
 use crate::{
     control::Control,
@@ -119,11 +118,11 @@ impl Drop for Guard {
 }
 
 impl Shared {
-    /// Waits until a time; false where the guard is to stop.
-    fn wait_until(&self, t_ms: i64) -> bool {
+    /// Waits until a time of the recording's clock; false where the guard is to stop.
+    fn wait_until(&self, t_ms: i64, recording: &assay_run::Sink) -> bool {
         let mut is_over = self.is_over.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
-            let left_ms = t_ms - now_ms();
+            let left_ms = t_ms - recording.now_ms();
             if *is_over || left_ms <= 0 {
                 return !*is_over;
             }
@@ -145,12 +144,12 @@ fn watch(
     let mut live = Live::new(files, replay);
     let mut logged = BTreeSet::new();
     while let Some(next_ms) = live.next_ms() {
-        if !shared.wait_until(next_ms) {
+        if !shared.wait_until(next_ms, recording) {
             return;
         }
         // A recording that has stopped ends the run itself.
         let Ok(snapshot) = recording.snapshot() else { return };
-        let at_ms = now_ms();
+        let at_ms = recording.now_ms();
         live.advance(&snapshot, at_ms);
         drop(snapshot);
         for failure in live.failures() {

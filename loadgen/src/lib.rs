@@ -15,6 +15,9 @@ pub mod capacity;
 mod client;
 mod control;
 mod engine;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod guard;
 pub mod import;
 pub mod measure;

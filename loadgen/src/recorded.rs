@@ -18,7 +18,6 @@ use assay_rules::RuleFiles;
 use assay_run::{
     Manifest, Outcome, RecordError, Recorder, RecorderOptions, Target,
     recorder::{Recorded, run_directory},
-    time::now_ms,
 };
 
 use assay_verdict::standards::Standards;
@@ -112,7 +111,8 @@ impl RecordedRun {
     /// # Errors
     /// Where the record cannot be written, or the system gives no threads.
     pub fn begin(mut run: Checked, options: RecordOptions) -> Result<Self, BeginError> {
-        let start_ms = now_ms();
+        let recording = RecorderOptions::default();
+        let start_ms = recording.clock.now_ms();
         let dir = run_directory(&options.parent, &run.scenario.name, start_ms)?;
         let mut manifest = Manifest::new(&run.scenario.name, start_ms).with_surroundings();
         manifest.id = Some(run.id.clone());
@@ -123,7 +123,7 @@ impl RecordedRun {
         manifest.shard = shard
             .is_shared()
             .then(|| assay_run::manifest::Shard { index: shard.index(), count: shard.count() });
-        let recorder = Arc::new(Recorder::create(&dir, manifest, &RecorderOptions::default())?);
+        let recorder = Arc::new(Recorder::create(&dir, manifest, &recording)?);
         options.standards.write(&dir).map_err(|cause| BeginError::Standards { dir: dir.clone(), cause })?;
         for target in options.scrape {
             recorder.scrape(target)?;

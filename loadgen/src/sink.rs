@@ -58,6 +58,9 @@ pub trait MetricsSink: Send {
         Vec::new()
     }
 
+    /// The load is over. Called for all sinks before any finishes, so that those that take time take it together.
+    fn end(&mut self) {}
+
     /// The load is over: what is not out yet goes out now. May block.
     ///
     /// # Errors

@@ -47,7 +47,7 @@ impl ClientOptions {
             total: Duration::from_secs(600),
             attempts: 6,
             pause: Duration::from_millis(500),
-            max_bytes: 256 << 20,
+            max_bytes: 64 << 20,
         }
     }
 }
@@ -122,7 +122,7 @@ impl Client {
         let _ = (url.set_username(""), url.set_password(None));
         let shown = url.to_string().trim_end_matches('/').to_owned();
         url.set_path(&format!("{}/api/v1/", url.path().trim_end_matches('/')));
-        let http = http::client().map_err(ApiError::Setup)?;
+        let http = http::client(&url).map_err(ApiError::Setup)?;
         Ok(Self { http, api: url, shown, options, takes_forms: AtomicBool::new(true) })
     }
 
@@ -213,6 +213,9 @@ impl Client {
             Err(e) => return Attempt::Passing(http::describe(&e)),
         };
         let status = response.status();
+        if status.is_redirection() {
+            return refused(self.redirected(&response));
+        }
         let body = match self.body(&mut response).await {
             Ok(body) => body,
             Err(attempt) => return attempt,
@@ -239,6 +242,18 @@ impl Client {
                 let what = format!("the answer is over {} bytes", self.options.max_bytes);
                 return Err(Attempt::Final(ApiError::TooLarge { url: self.shown.clone(), what }));
             }
+        }
+    }
+
+    /// What to say of a redirect that was not followed. Of its address no more than the server is shown: the rest may hold
+    /// credentials.
+    fn redirected(&self, response: &Response) -> String {
+        let to = response.headers().get(header::LOCATION).and_then(|to| to.to_str().ok());
+        let to = to.and_then(|to| response.url().join(to).ok()).map(|to| to.origin().ascii_serialization());
+        let status = response.status();
+        match to {
+            Some(to) => format!("the server returned {status}, a redirect to {to}; give that address"),
+            None => format!("the server returned {status}"),
         }
     }
 

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use reqwest::{Client, ClientBuilder};
+use reqwest::{Client, ClientBuilder, Url, redirect};
 
 /// A client for scrapes, which go to the target itself whatever proxies the environment names, as
 /// Prometheus' do.
@@ -14,12 +14,33 @@ pub fn direct_client() -> Result<Client, String> {
     build(|| builder().no_proxy())
 }
 
-/// A client for servers that may be far away.
+/// A client for a server that may be far away, through the proxy that the environment names for it; one on this
+/// machine is never reached through a proxy. A redirect to another server is not followed, for it would take along
+/// headers that carry keys, and the query.
 ///
 /// # Errors
 /// If it cannot be set up.
-pub fn client() -> Result<Client, String> {
-    build(builder)
+pub fn client(server: &Url) -> Result<Client, String> {
+    build(|| {
+        let builder = builder().redirect(redirect::Policy::custom(|attempt| {
+            let asked = attempt.previous().first().map(Url::origin);
+            match asked.is_some_and(|asked| asked == attempt.url().origin()) && attempt.previous().len() <= 10
+            {
+                true => attempt.follow(),
+                false => attempt.stop(),
+            }
+        }));
+        if is_loopback(server) { builder.no_proxy() } else { builder }
+    })
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
+        None => false,
+    }
 }
 
 fn builder() -> ClientBuilder {

@@ -1,6 +1,7 @@
 //! Answers of the API, read: matrices and vectors series by series, floats and native histograms.
 //!
-//! Invariant: [`read_series`] holds one series in memory at a time, whatever the answer's size.
+//! Invariant: [`read_series`] holds one series in memory at a time, whatever the answer's size, and no reading takes many
+//! times the memory of the answer itself.
 
 use std::{fmt, io::Read};
 
@@ -10,6 +11,7 @@ use serde::{
     Deserialize,
     de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
+use serde_json::value::RawValue;
 
 mod histogram;
 
@@ -20,8 +22,10 @@ use histogram::{Shown, ShownBucket, rebuild};
 pub struct ApiSeries {
     /// Its labels, the metric's name among them.
     pub labels: Labels,
-    /// Times in milliseconds since the Unix epoch and values: floats first, then native histograms.
-    pub samples: Vec<(i64, ScrapeValue)>,
+    /// Times in milliseconds since the Unix epoch, and values.
+    pub floats: Vec<(i64, f64)>,
+    /// The same of native histograms. They are apart because a histogram's place is ten times that of a float.
+    pub histograms: Vec<(i64, ScrapeValue)>,
 }
 
 /// Why an answer could not be read.
@@ -87,8 +91,9 @@ pub fn read_series<E>(
 /// If it is not one.
 pub fn read_query(answer: &[u8]) -> Result<QueryResult, JsonError> {
     #[derive(Deserialize)]
-    struct Envelope {
-        data: Option<Data>,
+    struct Envelope<'a> {
+        #[serde(borrow)]
+        data: Option<Data<'a>>,
         error: Option<String>,
         #[serde(default)]
         warnings: Vec<String>,
@@ -96,12 +101,14 @@ pub fn read_query(answer: &[u8]) -> Result<QueryResult, JsonError> {
         infos: Vec<String>,
     }
     #[derive(Deserialize)]
-    struct Data {
+    struct Data<'a> {
         #[serde(rename = "resultType")]
         kind: String,
-        result: serde_json::Value,
+        /// As it was sent: a tree of values would take fifty times as much.
+        #[serde(borrow)]
+        result: &'a RawValue,
     }
-    let envelope: Envelope = serde_json::from_slice(answer).map_err(|e| JsonError::from(&e))?;
+    let envelope: Envelope<'_> = serde_json::from_slice(answer).map_err(|e| JsonError::from(&e))?;
     let fail = |message: String| JsonError { line: 1, column: 1, message };
     if let Some(error) = envelope.error {
         return Err(fail(format!("the answer is an error: {error}")));
@@ -109,7 +116,7 @@ pub fn read_query(answer: &[u8]) -> Result<QueryResult, JsonError> {
     let Some(Data { kind, result }) = envelope.data else {
         return Err(fail("the answer has no \"data\"".to_owned()));
     };
-    let value = query_value(&kind, result).map_err(|e| fail(format!("not a {kind}: {e}")))?;
+    let value = query_value(&kind, result.get()).map_err(|e| fail(format!("not a {kind}: {e}")))?;
     let remark =
         |severity| move |message| Annotation { severity, message, span: 0..0, details: String::new() };
     let warnings = envelope.warnings.into_iter().map(remark(Severity::Warning));
@@ -117,47 +124,44 @@ pub fn read_query(answer: &[u8]) -> Result<QueryResult, JsonError> {
     Ok(QueryResult { value, annotations })
 }
 
-fn query_value(kind: &str, result: serde_json::Value) -> Result<QueryValue, serde_json::Error> {
-    let list = |result| -> Result<Vec<ShownSeries>, serde_json::Error> { serde_json::from_value(result) };
+fn query_value(kind: &str, result: &str) -> Result<QueryValue, serde_json::Error> {
+    let list = || -> Result<Vec<ShownSeries>, serde_json::Error> { serde_json::from_str(result) };
     Ok(match kind {
         "scalar" => {
-            let point: Point<Number> = serde_json::from_value(result)?;
+            let point: Point<Number> = serde_json::from_str(result)?;
             QueryValue::Scalar(point.t_ms, point.value.0)
         }
         "string" => {
-            let point: Point<String> = serde_json::from_value(result)?;
+            let point: Point<String> = serde_json::from_str(result)?;
             QueryValue::String(point.t_ms, point.value)
         }
-        "vector" => QueryValue::Vector(list(result)?.into_iter().filter_map(instant).collect()),
-        "matrix" => QueryValue::Matrix(list(result)?.into_iter().map(range).collect()),
+        "vector" => QueryValue::Vector(list()?.into_iter().filter_map(instant).collect()),
+        "matrix" => QueryValue::Matrix(list()?.into_iter().map(range).collect()),
         other => return Err(serde_json::Error::custom(format!("unknown resultType {other:?}"))),
     })
 }
 
 /// The one sample of a vector's series.
 fn instant(series: ShownSeries) -> Option<InstantSample> {
-    let ApiSeries { labels, samples } = series.into();
-    let (t_ms, value) = samples.into_iter().next()?;
-    let value = match value {
-        ScrapeValue::Float(v) => Value::Float(v),
-        other => Value::Histogram(float_histogram(other)?.into()),
+    let ApiSeries { labels, floats, histograms } = series.into();
+    let float = floats.into_iter().next().map(|(t_ms, v)| (t_ms, Value::Float(v)));
+    let histogram = || {
+        let (t_ms, h) = histograms.into_iter().next()?;
+        Some((t_ms, Value::Histogram(float_histogram(h)?.into())))
     };
+    let (t_ms, value) = float.or_else(histogram)?;
     Some(InstantSample { labels, t_ms, value })
 }
 
 fn range(series: ShownSeries) -> RangeSeries {
-    let ApiSeries { labels, samples: list } = series.into();
-    let mut samples = Column::default();
-    for (t_ms, value) in list {
-        if let ScrapeValue::Float(v) = value {
-            samples.times.push(t_ms);
-            samples.values.push(v);
-        } else if let Some(h) = float_histogram(value) {
-            samples.histogram_times.push(t_ms);
-            samples.histograms.push(h.into());
-        }
+    let ApiSeries { labels, floats, histograms } = series.into();
+    let (times, values) = floats.into_iter().unzip();
+    let histograms = histograms.into_iter().filter_map(|(t_ms, h)| Some((t_ms, float_histogram(h)?.into())));
+    let (histogram_times, histograms) = histograms.unzip();
+    RangeSeries {
+        labels,
+        samples: Column { times, values, histogram_times, histograms, ..Column::default() },
     }
-    RangeSeries { labels, samples }
 }
 
 fn float_histogram(value: ScrapeValue) -> Option<FloatHistogram> {
@@ -313,12 +317,11 @@ struct ShownSeries {
 
 impl From<ShownSeries> for ApiSeries {
     fn from(shown: ShownSeries) -> Self {
-        let floats = shown.values.into_iter().chain(shown.value);
-        let mut samples: Vec<_> = floats.map(|p| (p.t_ms, ScrapeValue::Float(p.value.0))).collect();
+        let floats = shown.values.into_iter().chain(shown.value).map(|p| (p.t_ms, p.value.0)).collect();
         let points = shown.histograms.into_iter().chain(shown.histogram);
         let (times, shapes): (Vec<_>, Vec<_>) = points.map(|p| (p.t_ms, p.value)).unzip();
-        samples.extend(times.into_iter().zip(rebuild(&shapes)));
-        Self { labels: shown.metric.0, samples }
+        let histograms = times.into_iter().zip(rebuild(&shapes)).collect();
+        Self { labels: shown.metric.0, floats, histograms }
     }
 }
 

@@ -220,6 +220,24 @@ fn a_long_chain_of_operators_holds_a_few_vectors_only() {
 }
 
 #[test]
+fn three_hundred_operators_over_50_000_series_stay_within_the_sample_limit() {
+    within("three_hundred_operators_over_50_000_series_stay_within_the_sample_limit", 400, || {
+        let source = series("x", 50_000);
+        let expr = parse(&vec!["x"; 301].join(" + ")).expect("parses");
+        let answer =
+            |max_samples| engine(Limits { max_samples, ..Limits::default() }).instant(&source, &expr, 0);
+        let QueryValue::Vector(samples) = answer(500_000).expect("ten vectors are enough").value else {
+            panic!("no vector")
+        };
+        assert_eq!(samples.len(), 50_000);
+        assert!(
+            matches!(answer(60_000), Err(EvalError::TooManySamples { .. })),
+            "less than two vectors are not"
+        );
+    });
+}
+
+#[test]
 fn duplicates_are_found_before_anything_is_multiplied() {
     within("duplicates_are_found_before_anything_is_multiplied", 60, || {
         let source = series("x", 4_000);

@@ -170,7 +170,9 @@ fn read_file(path: &Path, format: Option<ImportFormat>, store: &mut Store) -> Re
 pub(crate) fn read_answer(path: &Path, answer: impl io::Read, store: &mut Store) -> Result<(), ImportError> {
     let result = read_series(answer, |found| {
         let series = store.series(&found.labels)?;
-        found.samples.iter().try_for_each(|(t_ms, value)| store.push_value(series, *t_ms, value))
+        store.push_all(series, &found.floats)?;
+        let mut histograms = found.histograms.into_iter();
+        histograms.try_for_each(|(t_ms, h)| store.push_value(series, t_ms, &h))
     });
     result.map_err(|e| match e {
         ReadError::Json(e) => ImportError::json(path, e),

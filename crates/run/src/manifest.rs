@@ -17,6 +17,7 @@
 //! | `shard` | `index` (from 0) and `count`, where the run is one shard of a load |
 //! | `parts` | the runs that a merged run is the sum of: `name`, `shard`, `host`, `start`, `end`, `outcome` |
 //! | `source` | where an imported run came from |
+//! | `notes` | what a reader should know: that the machine's clock was set while it was recorded, say |
 //!
 //! Invariant: the file is replaced in one step, so that a reader sees one whole version of it. A reader of
 //! this version ignores keys that it does not know, and refuses a later `version`.
@@ -94,6 +95,9 @@ pub struct Manifest {
     /// Where an imported run came from: files, or the URL of a server.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub source: Vec<String>,
+    /// What a reader of the run should know, a sentence each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
     /// Which part of a load this is, where it is one of several.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shard: Option<Shard>,
@@ -244,6 +248,7 @@ impl Manifest {
             host: None,
             versions: BTreeMap::from([("assay".to_owned(), env!("CARGO_PKG_VERSION").to_owned())]),
             source: Vec::new(),
+            notes: Vec::new(),
             shard: None,
             parts: Vec::new(),
         }
@@ -272,7 +277,11 @@ impl Manifest {
         Self::from_json(&bytes, path)
     }
 
-    fn from_json(bytes: &[u8], path: PathBuf) -> Result<Self, ManifestError> {
+    /// The manifest that a file's bytes are; `path` is what messages name.
+    ///
+    /// # Errors
+    /// If they are not a manifest, or one of a later version.
+    pub fn from_json(bytes: &[u8], path: PathBuf) -> Result<Self, ManifestError> {
         #[derive(Deserialize)]
         struct Version {
             version: u32,

@@ -14,6 +14,7 @@ use std::path::Path;
 
 use assay_model::{METRIC_NAME, MatchOp, Matcher};
 use assay_prom_api::{ApiError, Blocking, Client, ClientOptions};
+use remote_read::DecodeError;
 use server::{Protocol, Slice};
 
 use crate::{
@@ -119,7 +120,11 @@ async fn fetch_all(client: &Client, options: &PullOptions, draft: &mut Draft) ->
                     match protocol {
                         Protocol::RemoteRead => match remote_read::decode(&body) {
                             Ok(series) => remote_read::store(&series, &mut draft.store)?,
-                            Err(what) => {
+                            Err(DecodeError::TooLarge(_)) if to - from > LEAST_SLICE_MS => {
+                                width = (to - from) / 2;
+                                continue;
+                            }
+                            Err(DecodeError::TooLarge(what) | DecodeError::Unusable(what)) => {
                                 tracing::info!(url = client.shown(), "no remote read: {what}");
                                 protocol = Protocol::Query;
                                 continue;

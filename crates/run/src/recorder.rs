@@ -1,9 +1,9 @@
 //! Records a run while it happens.
 //!
 //! One thread owns the storage and commits once a second; whoever has samples sends them through a [`Sink`],
-//! and a second thread scrapes targets into the same queue. Invariant: what has been committed survives a
-//! kill, and after a failure (a full disk, say) nothing is written any more, everything before it stays
-//! readable, and every further call tells the failure.
+//! and a second thread scrapes targets into the same queue. Times are those of one clock that nobody can set.
+//! Invariant: what has been committed survives a kill, and after a failure (a full disk, say) nothing is written any
+//! more, everything before it stays readable, and every further call tells the failure.
 
 mod fetch;
 mod owner;
@@ -34,7 +34,7 @@ pub use target::Target;
 use crate::{
     Manifest, ManifestError, Outcome, Phase, PhaseOutcome,
     manifest::Scraped,
-    time::{compact, now_ms},
+    time::{SteadyClock, compact, now_ms},
 };
 
 /// How to record.
@@ -44,11 +44,13 @@ pub struct RecorderOptions {
     pub commit_every: Duration,
     /// How many batches may wait for the disk before whoever brings more has to wait.
     pub queue: usize,
+    /// What stamps scrapes and the end, and tells samples of the future; by default the wall clock as it is now.
+    pub clock: SteadyClock,
 }
 
 impl Default for RecorderOptions {
     fn default() -> Self {
-        Self { commit_every: Duration::from_secs(1), queue: 1024 }
+        Self { commit_every: Duration::from_secs(1), queue: 1024, clock: SteadyClock::starting_at(now_ms()) }
     }
 }
 
@@ -97,7 +99,7 @@ pub enum RecordError {
 /// readable run without an outcome.
 pub struct Recorder {
     dir: PathBuf,
-    manifest: Mutex<Manifest>,
+    manifest: Arc<Mutex<Manifest>>,
     sink: Sink,
     owner: JoinHandle<Result<Owner, RecordError>>,
     scraper: Scraper,
@@ -108,6 +110,7 @@ pub struct Recorder {
 pub struct Sink {
     queue: SyncSender<Command>,
     failure: Arc<OnceLock<String>>,
+    clock: SteadyClock,
 }
 
 /// A recording that is done.
@@ -136,17 +139,24 @@ impl Recorder {
             return Err(RecordError::Exists { path: dir.to_owned() });
         }
         manifest.write(dir)?;
-        let owner = Owner::create(&dir.join(crate::open::DATA), manifest.start_ms)?;
+        let owner = Owner::create(&dir.join(crate::open::DATA), manifest.start_ms, options.clock)?;
         let (queue, commands) = sync_channel(options.queue);
         let failure = Arc::new(OnceLock::new());
-        let sink = Sink { queue, failure: failure.clone() };
+        let sink = Sink { queue, failure: failure.clone(), clock: options.clock };
         let commit_every = options.commit_every;
+        let manifest = Arc::new(Mutex::new(manifest));
+        let (noted, place) = (manifest.clone(), dir.to_owned());
+        let note = move |note: String| {
+            tracing::warn!("{note}");
+            // A description that cannot be written now is written at the end.
+            let _ = describe(&noted, &place, |m| m.notes.push(note));
+        };
         let owner = std::thread::Builder::new()
             .name("recorder".into())
-            .spawn(move || owner.run(&commands, commit_every, &failure))
+            .spawn(move || owner.run(&commands, commit_every, &failure, &note))
             .map_err(io("start a thread for", dir))?;
         let scraper = Scraper::start(sink.clone()).map_err(io("start a thread for", dir))?;
-        Ok(Self { dir: dir.to_owned(), manifest: Mutex::new(manifest), sink, owner, scraper })
+        Ok(Self { dir: dir.to_owned(), manifest, sink, owner, scraper })
     }
 
     /// The run's directory.
@@ -172,9 +182,7 @@ impl Recorder {
     /// # Errors
     /// Where it cannot be written; the file then keeps the state before.
     pub fn describe(&self, change: impl FnOnce(&mut Manifest)) -> Result<(), RecordError> {
-        let mut manifest = self.manifest.lock().unwrap_or_else(PoisonError::into_inner);
-        change(&mut manifest);
-        Ok(manifest.write(&self.dir)?)
+        Ok(describe(&self.manifest, &self.dir, change)?)
     }
 
     /// Notes that a phase begins at `t_ms`.
@@ -228,8 +236,8 @@ impl Recorder {
             Err(_) => return Err(RecordError::Stopped { cause: "the recorder's thread panicked".into() }),
         };
         let stats = owner.finish()?;
-        let mut manifest = manifest.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let end_ms = now_ms().max(manifest.start_ms);
+        let mut manifest = manifest.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let end_ms = sink.now_ms().max(manifest.start_ms);
         for phase in manifest.phases.iter_mut().filter(|p| p.end_ms.is_none()) {
             phase.end_ms = Some(end_ms);
             phase.outcome = Some(PhaseOutcome::CutShort);
@@ -280,6 +288,12 @@ impl Sink {
         snapshot.recv().map_err(|_| self.stopped())
     }
 
+    /// Now by the recording's clock, in milliseconds since the Unix epoch.
+    #[must_use]
+    pub fn now_ms(&self) -> i64 {
+        self.clock.now_ms()
+    }
+
     /// Why recording has stopped, where it has.
     #[must_use]
     pub fn failure(&self) -> Option<&str> {
@@ -289,6 +303,16 @@ impl Sink {
     fn stopped(&self) -> RecordError {
         RecordError::Stopped { cause: self.failure().unwrap_or("the recording is finished").to_owned() }
     }
+}
+
+fn describe(
+    manifest: &Mutex<Manifest>,
+    dir: &Path,
+    change: impl FnOnce(&mut Manifest),
+) -> Result<(), ManifestError> {
+    let mut manifest = manifest.lock().unwrap_or_else(PoisonError::into_inner);
+    change(&mut manifest);
+    manifest.write(dir)
 }
 
 /// Makes a new directory `<parent>/<scenario>-<UTC time>`, with a number behind where that is taken.

@@ -2,7 +2,7 @@
 //!
 //! Invariant: a time written is the time read back, to the millisecond.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use jiff::Timestamp;
 
@@ -12,6 +12,64 @@ pub fn now_ms() -> i64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |d| i64::try_from(d.as_millis()).unwrap_or(i64::MAX))
+}
+
+/// The time of day by a clock that nobody can set: what the wall clock said when it began, and steady from there on. A
+/// copy is the same clock.
+#[derive(Clone, Copy, Debug)]
+pub struct SteadyClock {
+    start_ms: i64,
+    began: Instant,
+}
+
+/// A reading of two clocks that takes longer tells nothing of how far they are apart.
+const QUICK: Duration = Duration::from_millis(20);
+/// Between two readings a clock that is only slewed moves by far less.
+const LEAST_STEP_MS: i64 = 500;
+
+impl SteadyClock {
+    /// A clock that says `start_ms` now.
+    #[must_use]
+    pub fn starting_at(start_ms: i64) -> Self {
+        Self { start_ms, began: Instant::now() }
+    }
+
+    /// Now, in milliseconds since the Unix epoch.
+    #[must_use]
+    pub fn now_ms(&self) -> i64 {
+        self.start_ms.saturating_add(i64::try_from(self.began.elapsed().as_millis()).unwrap_or(i64::MAX))
+    }
+
+    /// How many milliseconds the wall clock is ahead; `None` if that cannot be told just now.
+    fn wall_ahead_ms(&self) -> Option<i64> {
+        let before = Instant::now();
+        let wall_ms = now_ms();
+        (before.elapsed() < QUICK).then(|| wall_ms - self.now_ms())
+    }
+}
+
+/// Finds steps of the wall clock.
+#[derive(Debug)]
+pub(crate) struct Steps {
+    clock: SteadyClock,
+    ahead_ms: i64,
+}
+
+impl Steps {
+    pub(crate) fn of(clock: SteadyClock) -> Self {
+        Self { clock, ahead_ms: 0 }
+    }
+
+    /// What happened to the wall clock since the last look, in words, if it was more than a correction.
+    pub(crate) fn look(&mut self) -> Option<String> {
+        let ahead_ms = self.clock.wall_ahead_ms()?;
+        let step_ms = ahead_ms - std::mem::replace(&mut self.ahead_ms, ahead_ms);
+        (step_ms.abs() >= LEAST_STEP_MS).then(|| {
+            let (way, seconds) = (if step_ms > 0 { "forward" } else { "back" }, step_ms.unsigned_abs() as f64 / 1e3);
+            let at = to_rfc3339(self.clock.now_ms());
+            format!("at {at} the machine's clock went {way} by {seconds:.1} s; the run keeps the time it began with")
+        })
+    }
 }
 
 /// `2026-11-23T13:45:00.123Z`. A time beyond the years that the notation has is written as Unix seconds.
@@ -84,6 +142,19 @@ pub(crate) mod rfc3339_option {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_step_of_the_wall_clock_is_seen_once() {
+        let hour_ms = 3_600_000;
+        for (start_ms, want) in
+            [(now_ms() - hour_ms, "forward by 3600."), (now_ms() + hour_ms, "back by 3"), (now_ms(), "")]
+        {
+            let mut steps = Steps::of(SteadyClock::starting_at(start_ms));
+            let seen: Vec<String> = (0..20).filter_map(|_| steps.look()).collect();
+            assert_eq!(seen.len(), usize::from(!want.is_empty()), "{seen:?}");
+            assert!(seen.concat().contains(want), "{seen:?}");
+        }
+    }
 
     #[test]
     fn times_survive() {

@@ -9,8 +9,9 @@ use assay_model::{
     expo::{HistogramValue, Metric, MetricFamily, MetricValue},
 };
 use assay_run::{
-    Manifest, Outcome, RecordError, Recorder, RecorderOptions, Row, Run, Target, recorder::run_directory,
-    time,
+    Manifest, Outcome, RecordError, Recorder, RecorderOptions, Row, Run, Target,
+    recorder::run_directory,
+    time::{self, SteadyClock},
 };
 
 fn read(run: &Run, name: &str) -> Vec<(Labels, Column)> {
@@ -178,4 +179,37 @@ fn stray_samples_change_nothing_else() {
     assert_eq!(start_ms, now_ms - 10_000);
     assert!((now_ms..=assay_run::time::now_ms()).contains(&end_ms), "{end_ms}");
     assert_eq!(run.time_range().expect("samples").0, 0, "what was taken is there all the same");
+}
+
+#[test]
+fn a_step_of_the_wall_clock_drops_nothing_and_is_noted() {
+    let hour_ms = 3_600_000;
+    for start_ms in [time::now_ms() - hour_ms, time::now_ms() + hour_ms] {
+        let parent = tempfile::tempdir().expect("a directory");
+        let (url, scrapes) = support::serve(|n, request| {
+            let mut gauge = MetricFamily::gauge("g", "A gauge.");
+            gauge.push(Metric::new(Labels::empty(), MetricValue::Float(n as f64)));
+            support::exposition(request, None, &[gauge])
+        });
+        let dir = parent.path().join("run");
+        // To the run the wall clock has been set by an hour since it began.
+        let clock = SteadyClock::starting_at(start_ms);
+        let options =
+            RecorderOptions { clock, commit_every: Duration::from_millis(10), ..RecorderOptions::default() };
+        let recorder = Recorder::create(&dir, Manifest::new("t", start_ms), &options).expect("begins");
+        recorder.phase_started("p", false, start_ms).expect("noted");
+        let mut target = Target::new("api", &url).expect("a target");
+        (target.interval, target.timeout) = (Duration::from_millis(20), Duration::from_secs(10));
+        recorder.scrape(target).expect("scrapes");
+        while scrapes.recv_timeout(Duration::from_secs(60)).expect("is scraped") < 6 {}
+        let done = recorder.finish(Outcome::Finished).expect("finishes");
+        assert_eq!((done.stats.ahead, done.stats.refused), (0, 0));
+        let phase = &done.manifest.phases[0];
+        let (_, column) = one(&Run::open(&dir).expect("opens"), "g");
+        let end_ms = phase.end_ms.expect("ended");
+        assert!(column.times.len() >= 5, "{column:?}");
+        assert!(column.times.iter().all(|t| (start_ms..=end_ms).contains(t)), "{column:?} {phase:?}");
+        let notes = Manifest::read(&dir).expect("reads").notes;
+        assert!(notes.len() == 1 && notes[0].contains("the machine's clock went"), "{notes:?}");
+    }
 }

@@ -6,6 +6,8 @@
 
 mod chunked;
 mod encode;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod head;
 
 use std::{

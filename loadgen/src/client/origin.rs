@@ -57,6 +57,14 @@ impl Origin {
         Ok(Self { is_tls, host, port, authority })
     }
 
+    /// Whether it is on this machine by its name or address.
+    pub(crate) fn is_loopback(&self) -> bool {
+        let host = self.host.to_ascii_lowercase();
+        host == "localhost"
+            || host.ends_with(".localhost")
+            || self.address().is_some_and(|ip| ip.is_loopback())
+    }
+
     /// The host as an address, where it is one.
     pub(crate) fn address(&self) -> Option<IpAddr> {
         self.host.parse().ok()

@@ -192,6 +192,7 @@ fn publish(mut sinks: Vec<Box<dyn MetricsSink>>, queue: &Queue) -> Finished {
         }
         queue.export_failures.store(sinks.iter().map(|s| s.failures()).sum(), Ordering::Relaxed);
     }
+    sinks.iter_mut().for_each(|sink| sink.end());
     for sink in &mut sinks {
         let finished = sink.finish();
         result = result.and(finished);

@@ -3,6 +3,7 @@
 //! Invariant: what is reported at a phase's end has everything in it that the phase's requests measured, for
 //! a phase ends when the last of its iterations has.
 
+mod pulse;
 mod windows;
 
 use std::{
@@ -16,6 +17,7 @@ use tokio::{
     time::MissedTickBehavior,
 };
 
+use self::pulse::Pulse;
 use super::{
     check::Checked,
     error::RunError,
@@ -74,6 +76,7 @@ pub(super) struct Run {
     last_ms: i64,
     spare: Tally,
     window: Window,
+    pulse: Pulse,
     is_paused: bool,
     /// The largest share of its core that a worker used over a second.
     busiest: f64,
@@ -150,6 +153,7 @@ impl Run {
             started: Instant::now(),
             last_ms: now_ms - 1,
             spare: Tally::new(&streams, scenario.checks.len()),
+            pulse: Pulse::new(),
             is_paused: false,
             busiest: 0.0,
             scenario,
@@ -178,6 +182,7 @@ impl Run {
             hgrm,
             thresholds,
             mut view,
+            pulse,
             ..
         } = self;
         let published = publisher.finish().await;
@@ -190,6 +195,7 @@ impl Run {
         facts.export_failures = published.export_failures;
         let mut summary = summary::summarise(&scenario, &facts, &totals, &lengths, outcome, busiest);
         summary.thresholds = thresholds.iter().map(|t| t.summary(&scenario, &totals, &lengths)).collect();
+        summary.warnings.extend(pulse.warnings());
         summary.notes = published.notes;
         summary.capacity = campaign.as_ref().map(Campaign::summary);
         view.finish(&summary);
@@ -276,10 +282,12 @@ impl Run {
         let mut left = self.workers.len();
         self.collect(index, start);
         self.show(index, start);
+        self.pulse.begin();
         while left > 0 {
             tokio::select! {
                 done = self.done.recv() => left -= usize::from(done.is_some()),
                 _ = tick.tick() => {
+                    self.pulse.tick(&self.phases[index].name);
                     self.collect(index, start);
                     self.publish(true);
                     self.show(index, start);
@@ -300,6 +308,7 @@ impl Run {
                 }
             }
         }
+        self.pulse.tick(&self.phases[index].name);
         Ok((outcome, phase_outcome))
     }
 

@@ -23,6 +23,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const MAX_HEAD: u64 = 16 * 1024;
 /// The most connections at a time; more are closed at once.
 const MAX_CONNECTIONS: usize = 64;
+/// The most connections that wait to be accepted; the standard library asks for 128.
+#[cfg(unix)]
+const BACKLOG: i32 = 1024;
 /// How often it is looked whether the scrapers have come.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// What Prometheus sends with each scrape.
@@ -60,6 +63,8 @@ impl Exposition {
     /// Where the address is taken, or not one of this machine.
     pub fn listen(address: SocketAddr) -> std::io::Result<Self> {
         let listener = TcpListener::bind(address)?;
+        #[cfg(unix)]
+        rustix::net::listen(&listener, BACKLOG)?;
         let (shared, address) = (Arc::<Shared>::default(), listener.local_addr()?);
         let own = Arc::clone(&shared);
         std::thread::Builder::new().name("metrics".to_owned()).spawn(move || {
@@ -117,7 +122,7 @@ impl Shared {
         }
         let shared = Arc::clone(self);
         let spawned = std::thread::Builder::new().name("scrape".to_owned()).spawn(move || {
-            if let Err(e) = answer(stream, &shared) {
+            if let Err(e) = answer(&stream, &shared) {
                 tracing::debug!("a scrape: {e}");
             }
             shared.connections.fetch_sub(1, Ordering::Relaxed);
@@ -137,27 +142,41 @@ impl Shared {
     }
 }
 
-/// A stream that must be read to the end of the head within [`PATIENCE`], however slowly it drips.
+/// A stream on which all reads, or all writes, must be done by an instant, however slowly it drips.
 struct Deadline<'s> {
     stream: &'s TcpStream,
     until: Instant,
 }
 
+impl Deadline<'_> {
+    fn left(&self) -> std::io::Result<Duration> {
+        let left = self.until.saturating_duration_since(Instant::now());
+        if left.is_zero() { Err(std::io::ErrorKind::TimedOut.into()) } else { Ok(left) }
+    }
+}
+
 impl std::io::Read for Deadline<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let left = self.until.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Err(std::io::ErrorKind::TimedOut.into());
-        }
-        self.stream.set_read_timeout(Some(left))?;
+        self.stream.set_read_timeout(Some(self.left()?))?;
         let mut stream = self.stream;
         stream.read(buffer)
     }
 }
 
-fn answer(mut stream: TcpStream, shared: &Shared) -> std::io::Result<()> {
-    stream.set_write_timeout(Some(PATIENCE))?;
-    let head = Deadline { stream: &stream, until: Instant::now() + PATIENCE };
+impl std::io::Write for Deadline<'_> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.stream.set_write_timeout(Some(self.left()?))?;
+        let mut stream = self.stream;
+        stream.write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+fn answer(stream: &TcpStream, shared: &Shared) -> std::io::Result<()> {
+    let head = Deadline { stream, until: Instant::now() + PATIENCE };
     let mut lines = BufReader::new(head.take(MAX_HEAD)).lines();
     let request = lines.next().transpose()?.unwrap_or_default();
     let (mut accept, mut is_prometheus) = (String::new(), false);
@@ -174,10 +193,11 @@ fn answer(mut stream: TcpStream, shared: &Shared) -> std::io::Result<()> {
         }
     }
     let path = request.split(' ').nth(1).unwrap_or_default();
+    let mut reply = Deadline { stream, until: Instant::now() + PATIENCE };
     if path.split('?').next() != Some("/metrics") {
         let body = "loadgen serves its metrics at /metrics\n";
         return write!(
-            stream,
+            reply,
             "HTTP/1.1 404 Not Found\r\ncontent-type: text/plain\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
             body.len()
         );
@@ -186,12 +206,12 @@ fn answer(mut stream: TcpStream, shared: &Shared) -> std::io::Result<()> {
     let format = negotiate(&accept);
     let body = format.encode(&families);
     write!(
-        stream,
+        reply,
         "HTTP/1.1 200 OK\r\ncontent-type: {}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
         format.content_type(),
         body.len()
     )?;
-    stream.write_all(&body)?;
+    reply.write_all(&body)?;
     shared.note_scrape(is_prometheus);
     Ok(())
 }

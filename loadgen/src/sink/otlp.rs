@@ -54,6 +54,10 @@ impl MetricsSink for OtlpSink {
         self.exporter.notes()
     }
 
+    fn end(&mut self) {
+        self.exporter.end();
+    }
+
     fn finish(&mut self) -> Result<(), SinkError> {
         self.exporter.finish()
     }

@@ -235,3 +235,38 @@ fn a_generator_that_was_stopped_at_the_end_of_a_phase_does_not_blame_the_target(
     let warnings = summary["warnings"].to_string();
     assert!(!warnings.contains("no user was free"), "{warnings}");
 }
+
+#[test]
+#[cfg(unix)]
+fn a_closed_model_says_that_its_generator_was_stopped() {
+    use rustix::process::{Pid, Signal, kill_process};
+    let dir = tempfile::tempdir().expect("a directory");
+    let server = Server::start(|_| ok());
+    let text = "scenario: t\nflow: [{get: /}, {think: 50ms}]\nphases: {p: {executor: constant-vus, vus: 1, duration: 10m}}\n";
+    let scenario = write(dir.path(), text);
+    let child = loadgen(&["run", &scenario, "--target", &server.url(), "--quiet", "--summary", "json"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it runs");
+    let wait_for = |requests: usize| {
+        let until = Instant::now() + Duration::from_secs(60);
+        while server.seen().len() < requests {
+            assert!(Instant::now() < until, "no load");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    };
+    let pid = Pid::from_child(&child);
+    wait_for(5);
+    kill_process(pid, Signal::STOP).expect("stopped");
+    let before = server.seen().len();
+    // How long it is stopped is what is measured.
+    std::thread::sleep(Duration::from_secs(3));
+    kill_process(pid, Signal::CONT).expect("continued");
+    wait_for(before + 40);
+    kill_process(pid, Signal::INT).expect("interrupted");
+    let output = child.wait_with_output().expect("it ends");
+    let summary: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let warnings = summary["warnings"].to_string();
+    assert!(warnings.contains("p: the generator itself stood still for "), "{warnings}");
+}

@@ -148,6 +148,35 @@ fn a_redirect_takes_along_the_cookies_of_where_it_leads() {
 }
 
 #[test]
+fn a_redirect_takes_no_keys_to_another_origin() {
+    let other = Server::start(|_| ok());
+    let away = format!("location: {}/away\r\n", other.url());
+    let server = Server::start(move |seen| match seen.line() {
+        "GET /here" => respond(307, "location: /there\r\n", ""),
+        "GET /there" => respond(307, &away, ""),
+        _ => ok(),
+    });
+    let keys = [
+        "authorization",
+        "proxy-authorization",
+        "cookie",
+        "x-api-key",
+        "api-key",
+        "x-honeycomb-team",
+        "x-vault-token",
+    ];
+    let headers: String = keys.iter().map(|name| format!("{name}: k, ")).collect();
+    let flow = format!("  - {{get: /here, headers: {{{headers}accept: a}}}}");
+    let summary = run(&server, &iterations(&flow, 1));
+    assert_eq!((summary.requests, summary.errors), (1, 0), "{}", summary.to_text());
+    let (seen, away) = (server.seen(), other.seen());
+    for name in keys {
+        assert_eq!((seen[1].header(name), away[0].header(name)), (Some("k"), None), "{name}");
+    }
+    assert_eq!(away[0].header("accept"), Some("a"));
+}
+
+#[test]
 fn a_connection_that_the_server_closed_between_requests_is_no_error() {
     let server = Server::start(|_| {
         let mut actions = respond(200, "", "ok");

@@ -27,7 +27,7 @@ use tonic::{Code, Status};
 
 use crate::{
     receiver::{Answer, Receiver},
-    server::{Server, ok, run_with, tls_server},
+    server::{Do, Server, ok, raw, respond, run_with, tls_server},
 };
 
 fn settings(protocol: Protocol, url: &str) -> Settings {
@@ -283,4 +283,66 @@ fn grpc_over_tls_trusts_the_certificate_it_is_given() {
     std::fs::remove_file(&ca).expect("removed");
     let e = OtlpSink::start(&settings, "here").map(drop).expect_err("the file is gone");
     assert!(e.to_string().contains("ca.pem"), "{e}");
+}
+
+/// What a receiver could write on one connection before the other side went away.
+fn endless_receiver() -> (String, std::sync::mpsc::Receiver<usize>) {
+    use std::io::{Read as _, Write as _};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    let (written, counts) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.expect("a connection");
+            let _ = stream.read(&mut [0; 4096]);
+            let head = "HTTP/1.1 200 X\r\ncontent-length: 99999999999\r\n\r\n";
+            let (block, mut bytes) = (vec![b'x'; 64 << 10], 0);
+            stream.write_all(head.as_bytes()).expect("a reader");
+            while stream.write_all(&block).is_ok() {
+                bytes += block.len();
+            }
+            let _ = written.send(bytes);
+        }
+    });
+    (url, counts)
+}
+
+#[test]
+fn a_receiver_that_answers_without_end_is_not_listened_to() {
+    let (url, counts) = endless_receiver();
+    let mut sink = OtlpSink::start(&settings(Protocol::HttpProtobuf, &url), "here").expect("a sender");
+    push(&mut sink, 3);
+    assert_eq!(sink.failures(), 0, "{:?}", sink.notes());
+    for bytes in counts.iter().take(3) {
+        // What the kernel takes in for a reader that does not read.
+        assert!(bytes < 32 << 20, "{bytes} bytes");
+    }
+}
+
+#[test]
+fn a_receiver_that_drips_does_not_hold_a_run() {
+    let server = Server::start(|_| {
+        let head = raw("HTTP/1.1 503 X\r\ntransfer-encoding: chunked\r\n\r\n");
+        let drop = [raw("1\r\nx\r\n"), Do::Wait(Duration::from_millis(100))];
+        [head].into_iter().chain(drop.into_iter().cycle().take(10_000)).collect()
+    });
+    let began = std::time::Instant::now();
+    let mut sink =
+        OtlpSink::start(&settings(Protocol::HttpProtobuf, &server.url()), "here").expect("a sender");
+    push(&mut sink, 20);
+    // Ten seconds for all of them, not ten for each.
+    assert!(began.elapsed() < Duration::from_secs(60), "{:?}", began.elapsed());
+    assert_eq!(sink.failures(), 20);
+}
+
+#[test]
+fn a_redirect_takes_no_headers_to_another_receiver() {
+    let other = Server::start(|_| ok());
+    let to = format!("location: {}/v1/metrics\r\n", other.url());
+    let server = Server::start(move |_| respond(308, &to, ""));
+    let mut sink =
+        OtlpSink::start(&settings(Protocol::HttpProtobuf, &server.url()), "here").expect("a sender");
+    push(&mut sink, 1);
+    assert!(sink.notes().concat().contains("redirects are not followed"), "{:?}", sink.notes());
+    assert_eq!((sink.failures(), other.seen().len()), (1, 0));
 }

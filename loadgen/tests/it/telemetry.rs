@@ -38,6 +38,29 @@ fn options_and_variables_choose_transport_and_place() {
 }
 
 #[test]
+fn exports_take_the_proxy_of_the_environment_but_never_to_this_machine() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (scenario, server) = (write(dir.path(), SCENARIO), Server::start(|_| ok()));
+    let (proxy, receiver) = (Server::start(|_| ok()), Receiver::http(|_| Answer::Take));
+    let (target, here) = (server.url(), receiver.url());
+    let push = |otlp: &str| {
+        let mut command = loadgen(&["run", &scenario, "--target", &target, "--otlp", otlp, "--quiet"]);
+        command.env("HTTP_PROXY", proxy.url()).env("http_proxy", proxy.url());
+        for name in ["NO_PROXY", "no_proxy", "ALL_PROXY", "all_proxy"] {
+            command.env_remove(name);
+        }
+        assert_eq!(outcome(&mut command).0, 0);
+    };
+    push(&here);
+    assert!(!receiver.attempts().is_empty());
+    assert_eq!(proxy.seen().len(), 0);
+    push("http://otlp.example.test:4318");
+    assert_eq!(proxy.seen()[0].line(), "POST http://otlp.example.test:4318/v1/metrics");
+    // The load itself never takes it.
+    assert!(proxy.seen().iter().all(|s| s.line().contains("/v1/metrics")));
+}
+
+#[test]
 fn what_cannot_work_ends_with_2_and_one_line() {
     let dir = tempfile::tempdir().expect("a directory");
     let (scenario, server) = (write(dir.path(), SCENARIO), Server::start(|_| ok()));

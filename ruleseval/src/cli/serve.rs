@@ -10,6 +10,9 @@ use tokio::net::TcpListener;
 use super::eval::parse_duration;
 use crate::serve::{QueryLimits, Served, serve};
 
+/// The exit code of a server that a second signal ended.
+const INTERRUPTED: u8 = 130;
+
 /// Serve Prometheus' HTTP API over a run, for Grafana, promtool and other clients.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -32,7 +35,7 @@ pub(super) struct Args {
     max_concurrency: u16,
 }
 
-/// Serves until Ctrl-C or SIGTERM.
+/// Serves until Ctrl-C or SIGTERM; a second one ends at once.
 pub(super) fn run(args: &Args) -> anyhow::Result<u8> {
     let files = RuleFiles::load(&args.rules)?;
     let run = Run::open(&args.run)?;
@@ -51,8 +54,19 @@ pub(super) fn run(args: &Args) -> anyhow::Result<u8> {
             format!("{}: cannot listen; choose another address with --listen", args.listen)
         })?;
         eprintln!("serving {} on http://{}", args.run.display(), listener.local_addr()?);
-        serve(listener, served, stopped()).await?;
-        Ok(0)
+        let (stop, stopping) = tokio::sync::oneshot::channel();
+        let signals = async {
+            stopped().await;
+            let _ = stop.send(());
+            stopped().await;
+        };
+        let served = serve(listener, served, async {
+            let _ = stopping.await;
+        });
+        tokio::select! {
+            served = served => served.map(|()| 0).map_err(Into::into),
+            () = signals => Ok(INTERRUPTED),
+        }
     });
     // Queries that are still evaluated end with the process.
     runtime.shutdown_background();

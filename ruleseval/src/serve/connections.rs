@@ -1,5 +1,5 @@
-//! Connections of the server. Invariants: their number is bounded, a connection that sends no request is closed, and
-//! none holds up the end of the server.
+//! Connections of the server. Invariants: their number is bounded, a connection that sends no request or does not read
+//! its answer is closed, and none holds up the end of the server.
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
@@ -16,6 +16,9 @@ use tokio::{net::TcpListener, sync::Semaphore};
 const MOST: usize = 512;
 /// How long a connection may take to send the head of a request, from the last answer on.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long the kernel keeps an answer that a client does not read.
+#[cfg(target_os = "linux")]
+const UNREAD_MS: u32 = 30_000;
 /// How long requests under way may take to end when the server stops.
 const GRACE: Duration = Duration::from_millis(500);
 
@@ -50,6 +53,8 @@ pub(super) async fn serve(
                 }
             },
         };
+        #[cfg(target_os = "linux")]
+        let _ = rustix::net::sockopt::set_tcp_user_timeout(&stream, UNREAD_MS);
         let service = TowerToHyperService::new(router.clone());
         let connection = graceful.watch(http.serve_connection(TokioIo::new(stream), service));
         tokio::spawn(async move {

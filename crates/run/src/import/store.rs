@@ -49,6 +49,11 @@ impl Store {
         Ok(self.writer.append(series, t_ms, v)?)
     }
 
+    /// Floats with their times.
+    pub(crate) fn push_all(&mut self, series: SeriesRef, floats: &[(i64, f64)]) -> Result<(), ImportError> {
+        floats.iter().try_for_each(|(t_ms, v)| self.push(series, *t_ms, *v))
+    }
+
     pub(crate) fn push_value(
         &mut self,
         series: SeriesRef,

@@ -12,14 +12,26 @@ use assay_model::{
 
 use crate::import::{ImportError, Store};
 
-/// An answer that unpacks to more than this is refused.
-const MOST_BYTES: usize = 1 << 30;
+/// An answer that unpacks to more than this is asked for in parts.
+const MOST_BYTES: usize = 64 << 20;
+/// So is one of more histograms than this: the shortest take two bytes in an answer and 200 in memory.
+const MOST_HISTOGRAMS: usize = 1 << 20;
 
 /// A series of an answer.
 #[derive(Debug, Default)]
 pub(super) struct ReadSeries {
     labels: Labels,
-    samples: Vec<(i64, ScrapeValue)>,
+    floats: Vec<(i64, f64)>,
+    histograms: Vec<(i64, ScrapeValue)>,
+}
+
+/// Why an answer was not taken.
+#[derive(Debug)]
+pub(super) enum DecodeError {
+    /// There is too much of it.
+    TooLarge(String),
+    /// It cannot be used.
+    Unusable(String),
 }
 
 /// The body of a request for the samples in `[start_ms, end_ms]`, both ends in.
@@ -50,68 +62,75 @@ pub(super) fn request(selector: &[Matcher], start_ms: i64, end_ms: i64) -> Resul
 /// The series of an answer.
 ///
 /// # Errors
-/// Where the answer is none, or leaves out the bounds of custom buckets, as Prometheus 3.5 does; the query API
+/// If it is too large or not an answer, or leaves out the bounds of custom buckets, as Prometheus 3.5 does; the query API
 /// has them.
-pub(super) fn decode(body: &[u8]) -> Result<Vec<ReadSeries>, String> {
-    let length = snap::raw::decompress_len(body).map_err(|e| e.to_string())?;
+pub(super) fn decode(body: &[u8]) -> Result<Vec<ReadSeries>, DecodeError> {
+    let unusable = |e: &dyn std::fmt::Display| DecodeError::Unusable(e.to_string());
+    let length = snap::raw::decompress_len(body).map_err(|e| unusable(&e))?;
     if length > MOST_BYTES {
-        return Err(format!("the response is {length} bytes long"));
+        return Err(DecodeError::TooLarge(format!("the response is {length} bytes long")));
     }
-    let message = snap::raw::Decoder::new().decompress_vec(body).map_err(|e| e.to_string())?;
-    let mut all = Vec::new();
+    let message = snap::raw::Decoder::new().decompress_vec(body).map_err(|e| unusable(&e))?;
+    let (mut all, mut room) = (Vec::new(), MOST_HISTOGRAMS);
     fields(&message, |number, result| match number {
         1 => fields(result.bytes()?, |number, series| {
             if number == 1 {
-                all.push(read_series(series)?);
+                all.push(read_series(series, &mut room)?);
             }
             Ok(())
         }),
         _ => Ok(()),
     })
-    .map_err(|e| e.to_string())?;
+    .map_err(|e| unusable(&e))?;
+    if room == 0 {
+        return Err(DecodeError::TooLarge(format!("the response has {MOST_HISTOGRAMS} histograms or more")));
+    }
     let lacks_bounds = |value: &ScrapeValue| match value {
         ScrapeValue::Float(_) => false,
         ScrapeValue::Histogram(h) => h.schema == CUSTOM_BUCKETS_SCHEMA && h.custom_values.is_empty(),
         ScrapeValue::FloatHistogram(h) => h.schema == CUSTOM_BUCKETS_SCHEMA && h.custom_values.is_empty(),
     };
-    if all.iter().flat_map(|s: &ReadSeries| &s.samples).any(|(_, value)| lacks_bounds(value)) {
-        return Err("the answer has custom buckets without their bounds".to_owned());
+    if all.iter().flat_map(|s: &ReadSeries| &s.histograms).any(|(_, value)| lacks_bounds(value)) {
+        return Err(DecodeError::Unusable("the answer has custom buckets without their bounds".to_owned()));
     }
     Ok(all)
 }
 
 /// Puts an answer away.
 pub(super) fn store(all: &[ReadSeries], store: &mut Store) -> Result<(), ImportError> {
-    for ReadSeries { labels, samples } in all {
+    for ReadSeries { labels, floats, histograms } in all {
         let series = store.series(labels)?;
-        for (t_ms, value) in samples {
+        store.push_all(series, floats)?;
+        for (t_ms, value) in histograms {
             store.push_value(series, *t_ms, value)?;
         }
     }
     Ok(())
 }
 
-fn read_series(field: Field<'_>) -> Result<ReadSeries, WireError> {
+/// Reads a series with as many histograms as there is room for.
+fn read_series(field: Field<'_>, room: &mut usize) -> Result<ReadSeries, WireError> {
     let mut labels = LabelsBuilder::new();
-    let mut samples = Vec::new();
+    let (mut floats, mut histograms) = (Vec::new(), Vec::new());
     fields(field.bytes()?, |number, field| {
         match number {
             1 => {
                 let (name, value) = field.label()?;
                 labels.set(name, value);
             }
-            2 => samples.push(read_sample(field)?),
-            4 => samples.push(read_histogram(field)?),
+            2 => floats.push(read_sample(field)?),
+            4 if *room > 0 => {
+                *room -= 1;
+                histograms.push(read_histogram(field)?);
+            }
             _ => {}
         }
         Ok(())
     })?;
-    // Floats come before histograms, whatever their times.
-    samples.sort_by_key(|(t_ms, _)| *t_ms);
-    Ok(ReadSeries { labels: labels.build(), samples })
+    Ok(ReadSeries { labels: labels.build(), floats, histograms })
 }
 
-fn read_sample(field: Field<'_>) -> Result<(i64, ScrapeValue), WireError> {
+fn read_sample(field: Field<'_>) -> Result<(i64, f64), WireError> {
     let (mut t_ms, mut value) = (0, 0.0);
     fields(field.bytes()?, |number, field| {
         match number {
@@ -121,7 +140,7 @@ fn read_sample(field: Field<'_>) -> Result<(i64, ScrapeValue), WireError> {
         }
         Ok(())
     })?;
-    Ok((t_ms, ScrapeValue::Float(value)))
+    Ok((t_ms, value))
 }
 
 fn read_histogram(field: Field<'_>) -> Result<(i64, ScrapeValue), WireError> {

@@ -17,7 +17,7 @@ use assay_model::{Labels, MetricMetadata};
 use assay_tsdb::{Head, HeadOptions, HeadSnapshot, SeriesRef};
 
 use super::{RecordError, Row, RowValue, zeros::Began};
-use crate::time::{now_ms, to_rfc3339};
+use crate::time::{SteadyClock, Steps, to_rfc3339};
 
 /// What other threads ask for.
 #[derive(Debug)]
@@ -47,6 +47,8 @@ pub struct RecordStats {
 pub(super) struct Owner {
     head: Head,
     run_start_ms: i64,
+    clock: SteadyClock,
+    steps: Steps,
     /// The series so far, so that a row's labels are hashed once.
     series: HashMap<Labels, RecordedSeries>,
     stats: RecordStats,
@@ -64,9 +66,10 @@ const MOST_AHEAD_MS: i64 = 600_000;
 const LOGGED_REFUSALS: u64 = 5;
 
 impl Owner {
-    pub(super) fn create(data: &Path, run_start_ms: i64) -> Result<Self, RecordError> {
+    pub(super) fn create(data: &Path, run_start_ms: i64, clock: SteadyClock) -> Result<Self, RecordError> {
         let head = Head::create(data, HeadOptions::default())?;
-        Ok(Self { head, run_start_ms, series: HashMap::new(), stats: RecordStats::default() })
+        let (series, stats, steps) = (HashMap::new(), RecordStats::default(), Steps::of(clock));
+        Ok(Self { head, run_start_ms, clock, steps, series, stats })
     }
 
     /// Serves until told to finish, or until no one can send any more.
@@ -75,8 +78,9 @@ impl Owner {
         commands: &Receiver<Command>,
         commit_every: Duration,
         failure: &OnceLock<String>,
+        note: &dyn Fn(String),
     ) -> Result<Self, RecordError> {
-        match self.serve(commands, commit_every, failure) {
+        match self.serve(commands, commit_every, failure, note) {
             Ok(()) => Ok(self),
             Err(error) => {
                 tracing::error!("recording has stopped: {error}");
@@ -91,6 +95,7 @@ impl Owner {
         commands: &Receiver<Command>,
         commit_every: Duration,
         failure: &OnceLock<String>,
+        note: &dyn Fn(String),
     ) -> Result<(), RecordError> {
         let mut due = Instant::now() + commit_every;
         loop {
@@ -110,18 +115,20 @@ impl Owner {
                 }
                 Err(RecvTimeoutError::Timeout) => {}
                 Ok(Command::Finish) | Err(RecvTimeoutError::Disconnected) => {
+                    self.steps.look().into_iter().for_each(note);
                     return Ok(self.head.commit()?);
                 }
             }
             if Instant::now() >= due {
                 self.head.commit()?;
+                self.steps.look().into_iter().for_each(note);
                 due = Instant::now() + commit_every;
             }
         }
     }
 
     fn take(&mut self, row: Row) -> Result<(), RecordError> {
-        if row.t_ms > now_ms().saturating_add(MOST_AHEAD_MS) {
+        if row.t_ms > self.clock.now_ms().saturating_add(MOST_AHEAD_MS) {
             self.stats.ahead += 1;
             if self.stats.ahead <= LOGGED_REFUSALS {
                 let (labels, at) = (&row.labels, to_rfc3339(row.t_ms));

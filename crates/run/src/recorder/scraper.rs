@@ -18,8 +18,6 @@ use super::{
     fetch::fetch,
     target::{History, Target},
 };
-use crate::time::now_ms;
-
 /// How far a scrape may begin from its scheduled time and still carry it.
 const TOLERANCE_MS: i64 = 2;
 
@@ -75,7 +73,7 @@ async fn scrape_on(client: Client, target: Target, sink: Sink) {
     let (mut last_failure, mut described) = (None, Vec::new());
     loop {
         let tick = ticks.tick().await;
-        let t_ms = schedule.time(tick.into_std(), now_ms());
+        let t_ms = schedule.time(tick.into_std(), sink.now_ms());
         let begun = Instant::now();
         let result = fetch(&client, &target).await;
         let seconds = begun.elapsed().as_secs_f64();
@@ -131,10 +129,6 @@ impl Schedule {
         if (now_ms - due_ms).abs() <= TOLERANCE_MS {
             return due_ms;
         }
-        // A late start keeps the schedule; a clock that was set does not.
-        if (now_ms - due_ms).abs() > self.interval_ms {
-            self.anchor = Some((tick, now_ms));
-        }
         now_ms
     }
 }
@@ -146,7 +140,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_follow_the_schedule_but_not_a_clock_that_was_set() {
+    fn times_follow_the_schedule_unless_a_scrape_is_late() {
         let mut schedule = Schedule { interval_ms: 1000, anchor: None };
         let zero = Instant::now();
         let mut check = |tick_ms: u64, now_ms: i64, want: i64| {
@@ -157,7 +151,6 @@ mod tests {
         check(2001, 501_999, 502_000);
         check(3000, 503_150, 503_150);
         check(4000, 504_001, 504_000);
-        check(5000, 900_000, 900_000);
-        check(6000, 901_001, 901_000);
+        check(9000, 509_001, 509_000);
     }
 }

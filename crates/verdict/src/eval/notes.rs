@@ -8,9 +8,9 @@ use crate::{
     verdict::{RunInfo, Verdict},
 };
 
-/// Notes on a run: other loads in its data, how the rest of it ended, alerts outside of the judged windows.
+/// Notes on a run: its own, other loads in its data, how the rest of it ended, alerts outside of the judged windows.
 pub(super) fn of_run(run: &Run, info: &RunInfo, verdict: &Verdict) -> Result<Vec<String>, SourceError> {
-    let mut notes = Vec::new();
+    let mut notes = run.manifest.as_ref().map(|m| m.notes.clone()).unwrap_or_default();
     if let Some(plan) = Plan::read(&run.database).map_err(SourceError::new)?.filter(|p| !p.others.is_empty())
     {
         let judged = plan.run.as_deref().unwrap_or("without an id");

@@ -2,8 +2,16 @@
 
 use assay_prom_api::{ApiError, Blocking, ClientOptions, Request, json::time_text, read::read_query};
 use assay_promql::QueryResult;
+use serde::{Deserialize, de::IgnoredAny};
 
 use super::{Source, SourceError};
+
+/// An answer that lists something; how many there are is all that is asked.
+#[derive(Deserialize)]
+struct Listed {
+    #[serde(default)]
+    data: Vec<IgnoredAny>,
+}
 
 /// Evaluates on a server.
 pub struct RemoteSource {
@@ -61,7 +69,7 @@ impl Source for RemoteSource {
         let selector = format!("{{__name__={name:?}}}");
         let answer =
             self.server.call(&Request::new("series").with("match[]", selector).with("limit", "1"))?;
-        let answer: serde_json::Value = serde_json::from_slice(&answer).map_err(SourceError::new)?;
-        Ok(answer["data"].as_array().is_some_and(|list| !list.is_empty()))
+        let Listed { data } = serde_json::from_slice(&answer).map_err(SourceError::new)?;
+        Ok(!data.is_empty())
     }
 }

@@ -1,7 +1,7 @@
 //! Connections: how many, how long, and how they end.
 //!
-//! Invariant: no client holds the service up. A head that does not arrive and a connection that idles are closed; on
-//! shutdown answers under way have a bounded time to end.
+//! Invariant: no client holds the service up. A head that does not arrive, an answer that is not read and a connection
+//! that idles are closed; on shutdown answers under way have a bounded time to end.
 
 use std::{future::Future, io, pin::Pin, sync::Arc, time::Duration};
 
@@ -16,6 +16,10 @@ use tokio::{net::TcpListener, sync::Semaphore, task::JoinSet, time::timeout};
 
 use super::admin::Peer;
 use crate::service::options::ServiceOptions;
+
+/// How long the kernel keeps an answer that a client does not read.
+#[cfg(target_os = "linux")]
+const UNREAD_MS: u32 = 30_000;
 
 /// How long accepting rests when the process has no file descriptor left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -52,6 +56,8 @@ pub(super) async fn run(
         };
         // Events of a stream are small; each must leave at once.
         let _ = stream.set_nodelay(true);
+        #[cfg(target_os = "linux")]
+        let _ = rustix::net::sockopt::set_tcp_user_timeout(&stream, UNREAD_MS);
         let service = TowerToHyperService::new(router.clone().layer(Extension(Peer(peer))));
         let connection = graceful.watch(http.serve_connection(TokioIo::new(stream), service));
         connections.spawn(async move {

@@ -46,6 +46,9 @@ pub(crate) struct CyborgDb {
 /// How often an idempotent call is repeated, and how long it waits before.
 const RETRIES: [Duration; 2] = [Duration::from_millis(50), Duration::from_millis(200)];
 
+/// The longest answer: the nearest of a question and their distances.
+const MOST_BYTES: usize = 4 << 20;
+
 /// Passages sent at once.
 const UPSERT_BATCH: usize = 250;
 
@@ -193,9 +196,16 @@ impl CyborgDb {
             request = request.header("x-api-key", key);
         }
         let unreachable = |cause: reqwest::Error| CallError { status: None, text: away(&cause).0 };
-        let reply = request.send().await.map_err(unreachable)?;
+        let mut reply = request.send().await.map_err(unreachable)?;
         let status = reply.status();
-        let bytes = reply.bytes().await.map_err(unreachable)?;
+        let mut bytes = Vec::new();
+        while let Some(part) = reply.chunk().await.map_err(unreachable)? {
+            bytes.extend_from_slice(&part);
+            if bytes.len() > MOST_BYTES {
+                let text = format!("CyborgDB returned over {MOST_BYTES} bytes for {path}");
+                return Err(CallError { status: Some(status), text });
+            }
+        }
         if !status.is_success() {
             // The body is not repeated: it may quote the request, keys among it.
             return Err(CallError {

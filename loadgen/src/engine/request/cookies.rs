@@ -132,8 +132,9 @@ impl Cookie {
     fn goes_to(&self, origin: &Origin, path: &str) -> bool {
         let host = origin.host.to_ascii_lowercase();
         let is_here = host == self.domain || (!self.is_host_only && is_below(&host, &self.domain));
-        let is_local = host == "localhost" || origin.address().is_some_and(|ip| ip.is_loopback());
-        is_here && path_matches(path, &self.path) && (!self.is_secure || origin.is_tls || is_local)
+        is_here
+            && path_matches(path, &self.path)
+            && (!self.is_secure || origin.is_tls || origin.is_loopback())
     }
 }
 

@@ -9,7 +9,7 @@ use url::Url;
 
 use super::Target;
 use crate::{
-    client::{ErrorClass, Failure, origin::Origin},
+    client::{ErrorClass, Failure, credentials, origin::Origin},
     engine::user::User,
     scenario::{RenderError, Step},
 };
@@ -125,7 +125,7 @@ impl Rendered {
         let origin = Origin::of(&url).map_err(|e| fail(format!("a redirect to {location:?}: {e}")))?;
         let mut next = Self { path: uri(&path_of(&url)).map_err(|e| fail(e.to_string()))?, ..self.clone() };
         if origin != *next.origin {
-            next.headers.remove(header::AUTHORIZATION);
+            credentials::remove(&mut next.headers);
             next.headers.insert(header::HOST, origin.authority.clone());
             next.origin = Arc::new(origin);
         }

@@ -14,6 +14,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use tokio::sync::Notify;
 
 use super::{
     sender,
@@ -26,6 +27,8 @@ use crate::sink::SinkError;
 const MAX_WAITING: usize = 600;
 /// How many bytes of them.
 const MAX_WAITING_BYTES: usize = 64 * 1024 * 1024;
+/// How long after the run what waits is tried, all of it together.
+const FLUSH: Duration = Duration::from_secs(10);
 
 /// Sends the messages of one signal, in order.
 pub(super) struct Exporter {
@@ -46,6 +49,8 @@ pub(super) struct Waiting {
 pub(super) struct Queue {
     state: Mutex<State>,
     changed: Condvar,
+    /// Wakes an attempt that is under way when the run ends.
+    ended: Notify,
     failures: AtomicU64,
 }
 
@@ -53,7 +58,8 @@ pub(super) struct Queue {
 struct State {
     waiting: VecDeque<Waiting>,
     bytes: usize,
-    is_over: bool,
+    /// When the rest is given up, once there will be no more.
+    flush_until: Option<Instant>,
     told: Told,
 }
 
@@ -98,6 +104,11 @@ impl Exporter {
     /// Exports that were given up.
     pub(super) fn failures(&self) -> u64 {
         self.queue.failures.load(Ordering::Relaxed)
+    }
+
+    /// There will be no more; what waits is sent meanwhile.
+    pub(super) fn end(&self) {
+        self.queue.end();
     }
 
     /// Waits until everything is out or given up.
@@ -179,10 +190,26 @@ impl Queue {
         self.changed.notify_all();
     }
 
-    /// There will be no more.
+    /// There will be no more: from now on the time for what waits is limited.
     pub(super) fn end(&self) {
-        self.lock().is_over = true;
+        self.lock().flush_until.get_or_insert_with(|| Instant::now() + FLUSH);
         self.changed.notify_all();
+        self.ended.notify_one();
+    }
+
+    /// When the rest is given up; `None` during the run.
+    pub(super) fn flush_until(&self) -> Option<Instant> {
+        self.lock().flush_until
+    }
+
+    /// Returns when the time after the run is over.
+    pub(super) async fn flushed(&self) {
+        loop {
+            if let Some(until) = self.flush_until() {
+                return tokio::time::sleep_until(until.into()).await;
+            }
+            self.ended.notified().await;
+        }
     }
 
     /// The next message, or `None` when there will be no more. Blocks.
@@ -193,32 +220,30 @@ impl Queue {
                 state.bytes -= next.message.len();
                 return Some(next);
             }
-            if state.is_over {
+            if state.flush_until.is_some() {
                 return None;
             }
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
     }
 
-    /// Waits until `until`; where the end comes meanwhile, no longer than `grace` from then on.
-    pub(super) fn pause(&self, mut until: Instant, grace: Duration) {
+    /// Waits until `until`, or until the time after the run is over. `ends_with_run` also lets the end of the run cut
+    /// the wait short.
+    pub(super) fn pause(&self, until: Instant, ends_with_run: bool) {
         let mut state = self.lock();
-        let mut is_cut = state.is_over;
+        let began_in_run = state.flush_until.is_none();
         loop {
-            if state.is_over && !is_cut {
-                is_cut = true;
-                until = until.min(Instant::now() + grace);
-            }
+            let until = match state.flush_until {
+                Some(_) if ends_with_run && began_in_run => return,
+                Some(flush) => until.min(flush),
+                None => until,
+            };
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return;
             }
             state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
-    }
-
-    pub(super) fn is_over(&self) -> bool {
-        self.lock().is_over
     }
 
     /// Counts an export that was given up.

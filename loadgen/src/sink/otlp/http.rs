@@ -1,5 +1,6 @@
 //! OTLP over HTTP with protobuf. Invariant: the statuses that are tried again are those that the OTLP
-//! specification (1.7, "Retryable Response Codes") names, and a wait that the receiver asks for is kept.
+//! specification (1.7, "Retryable Response Codes") names, and a wait that the receiver asks for is kept. Of a response no
+//! more is read than it can need, and headers go to the receiver that was named and to no other.
 
 use std::{
     io::Write as _,
@@ -11,17 +12,22 @@ use flate2::{Compression, write::GzEncoder};
 use reqwest::{
     Client, Response, StatusCode,
     header::{self, HeaderMap, HeaderName, HeaderValue},
+    redirect,
 };
 use url::Url;
 
 use super::{settings::Settings, transport::Problem};
 use crate::{
     client::{
+        origin::Origin,
         protocol::Version,
         tls::{self, TlsFiles},
     },
     sink::SinkError,
 };
+
+/// The most that is read of a response: rejections and an error's text are far shorter.
+const MOST_BYTES: usize = 64 << 10;
 
 pub(super) struct Http {
     client: Client,
@@ -45,12 +51,16 @@ impl Http {
         let files = TlsFiles { ca: settings.ca.clone(), client: settings.client.clone() };
         let tls =
             tls::config(&files, Version::Http1, settings.url.scheme() == "https").map_err(SinkError::new)?;
-        let client = Client::builder()
+        let mut builder = Client::builder()
             .tls_backend_preconfigured((*tls).clone())
             .user_agent(concat!("assay-loadgen/", env!("CARGO_PKG_VERSION")))
             .default_headers(headers)
-            .build()
-            .map_err(SinkError::new)?;
+            .redirect(redirect::Policy::none());
+        // Nobody's proxy can reach this machine's own addresses.
+        if Origin::of(&settings.url).is_ok_and(|origin| origin.is_loopback()) {
+            builder = builder.no_proxy();
+        }
+        let client = builder.build().map_err(SinkError::new)?;
         Ok(Self { client, url: settings.url.clone(), gzip: settings.gzip })
     }
 
@@ -62,7 +72,7 @@ impl Http {
         let response = request.send().await.map_err(|e| passing(&e))?;
         if response.status().is_success() {
             // The message was taken; an answer that is cut off does not change that.
-            return Ok(response.bytes().await.unwrap_or_default());
+            return Ok(start_of_body(response).await);
         }
         Err(refusal(response).await)
     }
@@ -77,8 +87,14 @@ fn packed(message: &[u8]) -> Result<Bytes, Problem> {
 async fn refusal(response: Response) -> Problem {
     let status = response.status();
     let wait = response.headers().get(header::RETRY_AFTER).and_then(|v| retry_after(v, SystemTime::now()));
-    let body = response.text().await.unwrap_or_default();
-    let what = format!("{status} {}", body.chars().take(200).collect::<String>().trim());
+    if status.is_redirection() {
+        return Problem::Final(format!(
+            "{status}; redirects are not followed, name the address they lead to"
+        ));
+    }
+    let body = start_of_body(response).await;
+    let text: String = String::from_utf8_lossy(&body).chars().take(200).collect();
+    let what = format!("{status} {}", text.trim());
     let is_passing = matches!(
         status,
         StatusCode::TOO_MANY_REQUESTS
@@ -87,6 +103,18 @@ async fn refusal(response: Response) -> Problem {
             | StatusCode::GATEWAY_TIMEOUT
     );
     if is_passing { Problem::Passing { what, wait } } else { Problem::Final(what) }
+}
+
+/// As much of a body as came, was whole and is needed.
+async fn start_of_body(mut response: Response) -> Bytes {
+    let mut body = Vec::new();
+    while body.len() < MOST_BYTES
+        && let Ok(Some(part)) = response.chunk().await
+    {
+        body.extend_from_slice(&part);
+    }
+    body.truncate(MOST_BYTES);
+    body.into()
 }
 
 /// Seconds, or a date (RFC 9110, 10.2.3).

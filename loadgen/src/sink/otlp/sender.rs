@@ -1,5 +1,5 @@
-//! Sends messages in order, each again until it is taken. Invariant: a message is given up only where the
-//! receiver refuses it for good, or nothing more went out for a while after the run.
+//! Sends messages in order, each again until it is taken. Invariant: a message is given up only if the receiver
+//! refuses it for good, or the time after the run is over, whatever the receiver does.
 
 use std::time::{Duration, Instant};
 
@@ -9,11 +9,9 @@ use tokio::runtime::Runtime;
 use super::{
     exporter::{Queue, Waiting},
     settings::Settings,
-    transport::{Problem, Transport},
+    transport::{Problem, Taken, Transport},
 };
 
-/// How long after the run, or after the last message that went out then, the rest is tried.
-const FLUSH: Duration = Duration::from_secs(10);
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// The longest wait that a receiver may ask for: within the time for which messages can wait.
@@ -21,7 +19,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(120);
 
 /// Sends until the queue is over and empty.
 pub(super) fn run(runtime: &Runtime, transport: &mut Transport, settings: &Settings, queue: &Queue) {
-    let mut sender = Sender { runtime, transport, settings, queue, flush_until: None, away_since: None };
+    let mut sender = Sender { runtime, transport, settings, queue, away_since: None };
     while let Some(waiting) = queue.next() {
         sender.deliver(&waiting);
     }
@@ -32,8 +30,6 @@ struct Sender<'a> {
     transport: &'a mut Transport,
     settings: &'a Settings,
     queue: &'a Queue,
-    /// When the rest is given up, once the run is over.
-    flush_until: Option<Instant>,
     /// Since when the receiver takes nothing.
     away_since: Option<Instant>,
 }
@@ -43,9 +39,10 @@ impl Sender<'_> {
     fn deliver(&mut self, waiting: &Waiting) {
         let mut pause = FIRST_PAUSE;
         loop {
-            let Some(within) = self.patience() else { return self.give_up() };
-            let sent = self.runtime.block_on(self.transport.send(waiting.message.clone(), within));
-            let (what, wait) = match sent {
+            if self.queue.flush_until().is_some_and(|until| until <= Instant::now()) {
+                return self.give_up();
+            }
+            let (what, wait) = match self.attempt(waiting) {
                 Ok(taken) => {
                     if taken.rejected > 0 {
                         tracing::warn!(
@@ -75,21 +72,20 @@ impl Sender<'_> {
         }
     }
 
-    /// How long the next attempt may take; `None` where the time is over.
-    fn patience(&mut self) -> Option<Duration> {
-        if !self.queue.is_over() {
-            return Some(self.settings.timeout);
-        }
-        let until = *self.flush_until.get_or_insert_with(|| Instant::now() + FLUSH);
-        let left = until.saturating_duration_since(Instant::now());
-        (!left.is_zero()).then_some(left.min(self.settings.timeout))
+    /// One attempt, which ends with the time after the run, also if it began before.
+    fn attempt(&mut self, waiting: &Waiting) -> Result<Taken, Problem> {
+        let sending = self.transport.send(waiting.message.clone(), self.settings.timeout);
+        let what = "no response by the end of the time after the run".to_owned();
+        self.runtime.block_on(async {
+            tokio::select! {
+                sent = sending => sent,
+                () = self.queue.flushed() => Err(Problem::Passing { what, wait: None }),
+            }
+        })
     }
 
     fn taken(&mut self, waiting: &Waiting) {
         let now = Instant::now();
-        if self.flush_until.is_some() {
-            self.flush_until = Some(now + FLUSH);
-        }
         if let Some(since) = self.away_since.take() {
             tracing::warn!("OTLP: {} takes exports again", self.settings.url);
             self.queue.tell(|t| {
@@ -110,16 +106,12 @@ impl Sender<'_> {
     /// Waits before the next attempt, as long as the receiver asks for, else for about `pause`. The end of the
     /// run cuts short what the receiver did not ask for, since the flush has little time.
     fn pause(&self, pause: Duration, asked: Option<Duration>) {
-        let is_over = self.queue.is_over();
         let wait = match asked {
             Some(asked) => asked.min(LONGEST_WAIT),
-            None if is_over => FIRST_PAUSE,
+            None if self.queue.flush_until().is_some() => FIRST_PAUSE,
             // Spread, so that many generators do not come back at one instant.
             None => pause.mul_f64(rand::rng().random_range(0.5..1.0)),
         };
-        let until = Instant::now() + wait;
-        let until = self.flush_until.map_or(until, |flush| until.min(flush));
-        let grace = if asked.is_some() { FLUSH } else { Duration::ZERO };
-        self.queue.pause(until, grace);
+        self.queue.pause(Instant::now() + wait, asked.is_none());
     }
 }

@@ -71,8 +71,12 @@ impl MetricsSink for SpanSink {
         notes
     }
 
-    fn finish(&mut self) -> Result<(), SinkError> {
+    fn end(&mut self) {
         self.send();
+        self.exporter.end();
+    }
+
+    fn finish(&mut self) -> Result<(), SinkError> {
         self.exporter.finish()
     }
 }
