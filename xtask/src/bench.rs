@@ -6,7 +6,7 @@ mod data;
 mod exporter;
 mod linearity;
 mod loadgen;
-mod machine;
+pub(crate) mod machine;
 mod measure;
 mod promql;
 mod reference;

@@ -16,6 +16,7 @@ mod rooms;
 mod server;
 mod shell;
 mod stack;
+mod torment;
 
 /// The project's own chores.
 #[derive(Parser)]
@@ -41,6 +42,8 @@ enum Chore {
     Mutate(mutate::Options),
     /// Starts the stack without containers: Prometheus, Alertmanager, demo, exporter, and loadgen against it.
     Stack(stack::Options),
+    /// Does to the programs what nobody would who meant well, and prints what was allowed and what it took.
+    Torment(torment::Options),
     /// Measures against the peers, side by side, and prints the table.
     #[command(subcommand)]
     Bench(bench::Bench),
@@ -62,6 +65,7 @@ fn main() -> ExitCode {
         Chore::Rooms => rooms::run(),
         Chore::Mutate(options) => mutate::run(&options),
         Chore::Stack(options) => stack::run(&options),
+        Chore::Torment(options) => torment::run(&options),
         Chore::Bench(what) => bench::run(&what),
         Chore::Measure(command) => bench::measure(&command),
         Chore::Serve(options) => bench::serve(&options),

@@ -27,6 +27,9 @@ pub(crate) struct Usage {
 /// The hidden chore that does the measuring: runs a command, its output thrown away, and prints what it took.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Measure {
+    /// Print what it took however it ended, with its exit code; null after a signal
+    #[arg(long)]
+    any_status: bool,
     #[arg(trailing_var_arg = true, required = true)]
     command: Vec<String>,
 }
@@ -37,11 +40,13 @@ pub(crate) fn measure(options: &Measure) -> Result<()> {
     let start = Instant::now();
     let status = Command::new(program).args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).status()?;
     let wall_s = start.elapsed().as_secs_f64();
-    ensure!(status.success(), "{}: {status}", options.command.join(" "));
+    ensure!(options.any_status || status.success(), "{}: {status}", options.command.join(" "));
     let usage = getrusage(UsageWho::RUSAGE_CHILDREN)?;
     let seconds = |t: nix::sys::time::TimeVal| t.tv_sec() as f64 + t.tv_usec() as f64 / 1e6;
     let cpu_s = seconds(usage.user_time()) + seconds(usage.system_time());
-    println!("{}", json!({"wall_s": wall_s, "cpu_s": cpu_s, "peak_mib": usage.max_rss() as f64 / 1024.0}));
+    let peak_mib = usage.max_rss() as f64 / 1024.0;
+    let code = status.code();
+    println!("{}", json!({"code": code, "wall_s": wall_s, "cpu_s": cpu_s, "peak_mib": peak_mib}));
     Ok(())
 }
 

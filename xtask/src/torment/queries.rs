@@ -1,0 +1,168 @@
+//! Queries that nobody should ask: generated ones, many at a time, and the longest of chains.
+
+use std::{
+    collections::BTreeMap,
+    fmt::Write as _,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use anyhow::Result;
+use assay_testkit::http;
+
+use super::{
+    Options, Table,
+    rig::{Random, Rig, peak_mib, write},
+};
+
+/// Clients that ask at a time.
+const CLIENTS: u64 = 16;
+/// Series under the chain of operators.
+const SERIES: usize = 50_000;
+
+pub(super) fn run(rig: &Rig, options: &Options, table: &mut Table) -> Result<()> {
+    let name = format!("{} generated queries to `ruleseval serve`, {CLIENTS} at a time", options.queries);
+    table.add(&name, "all answered, 1,000 MiB", generated(rig, options));
+    let name = format!("300 operators in a chain over {SERIES} series");
+    table.add(&name, "an answer or the limit, 1,000 MiB, 60 s", chain(rig));
+    Ok(())
+}
+
+fn generated(rig: &Rig, options: &Options) -> Result<(String, bool)> {
+    let server = rig.serve(&rig.run, &["--query.timeout", "2s"]);
+    let (next, answers) = (AtomicU64::new(0), Mutex::new(BTreeMap::<String, u64>::new()));
+    std::thread::scope(|scope| {
+        for _ in 0..CLIENTS {
+            scope.spawn(|| {
+                loop {
+                    let n = next.fetch_add(1, Ordering::Relaxed);
+                    if n >= options.queries {
+                        return;
+                    }
+                    let answer = ask(&server.address, n, options.seed);
+                    let mut answers = answers.lock().unwrap_or_else(PoisonError::into_inner);
+                    *answers.entry(answer).or_default() += 1;
+                }
+            });
+        }
+    });
+    let answers = answers.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let peak = peak_mib(&server)?;
+    let is_alive = http::get(&server.address, "/-/ready").is_ok_and(|r| r.status == 200);
+    let counts: Vec<String> = answers.iter().map(|(answer, n)| format!("{n} × {answer}")).collect();
+    let all_answered =
+        is_alive && !answers.contains_key("none") && answers.values().sum::<u64>() == options.queries;
+    Ok((format!("{peak:.0} MiB; {}", counts.join(", ")), all_answered && peak < 1000.0))
+}
+
+/// Asks one query; the answer's status.
+fn ask(address: &str, n: u64, seed: u64) -> String {
+    let mut random = Random::new(seed.wrapping_add(n.wrapping_mul(0x5851_f42d_4c95_7f2d)));
+    let query = expression(&mut random, 5);
+    let mut form = format!("query={}", http::encode(&query));
+    let path = if random.below(2) == 0 {
+        let _ =
+            write!(form, "&start=0&end={}&step={}", random.below(2_000_000_000), 1 + random.below(200_000));
+        "/api/v1/query_range"
+    } else {
+        "/api/v1/query"
+    };
+    match http::post_form(address, path, &form) {
+        Ok(response) => response.status.to_string(),
+        Err(_) => "none".to_owned(),
+    }
+}
+
+const SELECTORS: [&str; 6] = [
+    "{__name__!=\"\"}",
+    "{__name__=~\".*\"}",
+    "load_users",
+    "{load_step=~\"(a|b|.*)*$\"}",
+    "http_client_request_duration_seconds",
+    "{__name__=~\"load.+\",load_phase!~\"x{0,50}y\"}",
+];
+const SPANS: [&str; 7] = ["1ms", "1s", "5m", "1d", "1y", "100y", "9223372036s"];
+const OVER_TIME: [&str; 9] = [
+    "rate",
+    "max_over_time",
+    "quantile_over_time(0.5, ",
+    "stddev_over_time",
+    "absent_over_time",
+    "changes",
+    "holt",
+    "deriv",
+    "predict_linear",
+];
+const OPERATORS: [&str; 12] = [
+    " + ",
+    " / on () group_left () ",
+    " * ignoring (load_phase) ",
+    " and ",
+    " or ",
+    " unless on (load_step) ",
+    " == bool ",
+    " ^ ",
+    " % on (job) group_right (load_step) ",
+    " atan2 ",
+    " > ",
+    " - on (__name__) ",
+];
+
+/// A query that is worse than it looks; some are not valid.
+fn expression(random: &mut Random, depth: u64) -> String {
+    if depth == 0 || random.below(9) == 0 {
+        return match random.below(6) {
+            0 => "time()".to_owned(),
+            1 => format!("vector({})", random.next()),
+            2 => "1e308".to_owned(),
+            _ => random.pick(&SELECTORS).to_owned(),
+        };
+    }
+    let inner = expression(random, depth - 1);
+    match random.below(13) {
+        0 => {
+            let (range, step) = (random.pick(&SPANS), random.pick(&SPANS));
+            let function = random.pick(&OVER_TIME);
+            let open = if function.contains('(') { "" } else { "(" };
+            format!("{function}{open}({inner})[{range}:{step}])")
+        }
+        1 => format!(
+            "{}({}[{}])",
+            random.pick(&["rate", "increase", "sum_over_time", "last_over_time"]),
+            random.pick(&SELECTORS),
+            random.pick(&SPANS)
+        ),
+        2 => format!("label_replace({inner}, \"x\", \"$1$1$1$1$1$1$1$1\", \"__name__\", \"(.*)\")"),
+        3 => format!("label_join({inner}, \"x\", \"\", \"x\", \"x\", \"__name__\", \"load_step\")"),
+        4 => format!("count_values(\"v\", {inner})"),
+        5 => format!("topk({}, {inner})", random.pick(&["1e18", "-1", "NaN", "3"])),
+        6 => format!("{} without () ({inner})", random.pick(&["sum", "stddev", "group", "quantile(0.5,"])),
+        7 => format!("sort_by_label({inner}, \"x\", \"load_step\")"),
+        8 => format!("({inner} @ {}) offset {}", random.next(), random.pick(&SPANS)),
+        9 => format!("histogram_quantile({inner}, {})", expression(random, depth - 1)),
+        10 => {
+            let operator = random.pick(&OPERATORS);
+            vec![inner; 2 + random.below(40) as usize].join(operator)
+        }
+        11 => format!("{}{inner}{}", "(".repeat(300), ")".repeat(300)),
+        _ => format!("({inner}){}({})", random.pick(&OPERATORS), expression(random, depth - 1)),
+    }
+}
+
+fn chain(rig: &Rig) -> Result<(String, bool)> {
+    let (text, run) = (rig.dir.join("wide.prom"), rig.dir.join("wide"));
+    let mut lines = String::from("# TYPE x gauge\n");
+    for n in 0..SERIES {
+        let _ = writeln!(lines, "x{{i=\"{n}\"}} {n} 1767225600000");
+    }
+    write(&text, lines.as_bytes())?;
+    let mut import = std::process::Command::new(&rig.ruleseval);
+    crate::shell::output(import.args(["import", "--format", "text"]).arg(&text).arg("--out").arg(&run))?;
+    let expression = vec!["x"; 301].join(" + ");
+    let tried = rig.try_it(&rig.query(&run, &format!("count({expression})")))?;
+    let measured =
+        format!("exit {}, {:.0} MiB, {:.1} s", tried.code.unwrap_or(-1), tried.peak_mib, tried.wall_s);
+    Ok((measured, tried.is_orderly() && tried.peak_mib < 1000.0 && tried.wall_s < 60.0))
+}
