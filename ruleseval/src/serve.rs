@@ -3,14 +3,15 @@
 //! allow, or goes on when its client has left.
 //!
 //! Source: Prometheus `web/api/v1/api.go` v3.13 for paths, parameters and shapes. One thing differs on purpose:
-//! a `query` without `time` is evaluated at the run's end and not now, when an old run has nothing to show.
+//! a `query` without `time` is evaluated at the run's end and not now, when an old run has nothing to show, and
+//! `/federate` shows that time.
 
 use std::{
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use assay_model::Queryable as _;
@@ -22,11 +23,11 @@ use assay_rules::{
 use assay_run::Run;
 use axum::{
     Router,
-    body::{Body, to_bytes},
+    body::{Body, Bytes, to_bytes},
     extract::{Path, RawQuery, State},
-    http::StatusCode,
+    http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
-    routing::get,
+    routing::{get, post},
 };
 use tokio::{
     net::TcpListener,
@@ -35,10 +36,15 @@ use tokio::{
 
 mod answer;
 mod connections;
+mod cors;
+mod federate;
 mod parameters;
 mod queries;
+mod remote_read;
 mod rules;
 mod series;
+mod status;
+mod tree;
 
 use answer::{Answer, Failure, respond};
 use parameters::Parameters;
@@ -56,11 +62,18 @@ pub struct QueryLimits {
     pub timeout: Duration,
     /// How many queries are evaluated at a time.
     pub max_concurrency: usize,
+    /// How far back an instant selector looks, unless the request says so.
+    pub lookback_ms: i64,
 }
 
 impl Default for QueryLimits {
     fn default() -> Self {
-        Self { max_samples: 50_000_000, timeout: Duration::from_secs(120), max_concurrency: 20 }
+        Self {
+            max_samples: 50_000_000,
+            timeout: Duration::from_secs(120),
+            max_concurrency: 20,
+            lookback_ms: 300_000,
+        }
     }
 }
 
@@ -74,6 +87,9 @@ pub struct Served {
     gate: Arc<Semaphore>,
     /// The run's first and last moment.
     span_ms: (i64, i64),
+    /// The origins whose scripts may read answers.
+    cors: Option<regex::Regex>,
+    started_ms: i64,
 }
 
 impl Served {
@@ -83,10 +99,26 @@ impl Served {
         let span_ms = run.span().unwrap_or_default();
         let mut options = ReplayOptions::new(span_ms.0, span_ms.1);
         options.interval_ms = 15_000;
+        options.engine.lookback_ms = limits.lookback_ms;
         let replayed = replay(&run.database, &files, &options);
         let gate = Arc::new(Semaphore::new(limits.max_concurrency));
-        Self { run, files, replayed, limits, gate, span_ms }
+        Self { run, files, replayed, limits, gate, span_ms, cors: None, started_ms: now_ms() }
     }
+
+    /// The same for scripts of other origins, too: those that the whole of this expression matches.
+    ///
+    /// # Errors
+    /// If it is not a valid regular expression.
+    pub fn for_origins(mut self, pattern: &str) -> Result<Self, regex::Error> {
+        self.cors = Some(regex::Regex::new(&format!("^(?s:{pattern})$"))?);
+        Ok(self)
+    }
+}
+
+/// The wall clock, in milliseconds since the Unix epoch.
+fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    since.as_millis().try_into().unwrap_or(i64::MAX)
 }
 
 /// Serves until `stop` is ready. Requests that are under way then have half a second to end.
@@ -107,8 +139,10 @@ enum Handler {
     /// Evaluates an expression.
     Query(fn(&Served, &Parameters, &Engine) -> Result<Answer, Failure>),
     /// Anything else.
-    Plain(fn(&Served, &Parameters) -> Result<Answer, Failure>),
+    Plain(PlainHandler),
 }
+
+type PlainHandler = fn(&Served, &Parameters) -> Result<Answer, Failure>;
 
 fn router(served: Arc<Served>) -> Router {
     use Handler::{Plain, Query};
@@ -117,37 +151,91 @@ fn router(served: Arc<Served>) -> Router {
         ("/api/v1/query_range", Query(queries::range)),
         ("/api/v1/query_exemplars", Plain(queries::exemplars)),
         ("/api/v1/format_query", Plain(queries::format)),
+        ("/api/v1/parse_query", Plain(queries::parse)),
         ("/api/v1/series", Plain(series::series)),
         ("/api/v1/labels", Plain(series::labels)),
-        ("/api/v1/metadata", Plain(series::metadata)),
-        ("/api/v1/rules", Plain(rules::rules)),
-        ("/api/v1/alerts", Plain(rules::alerts)),
+    ];
+    let asked = [
+        ("/api/v1/metadata", series::metadata as PlainHandler),
+        ("/api/v1/rules", rules::rules),
+        ("/api/v1/alerts", rules::alerts),
+        ("/api/v1/targets", status::targets),
+        ("/api/v1/alertmanagers", status::alertmanagers),
+        ("/api/v1/status/buildinfo", status::build_info),
+        ("/api/v1/status/config", status::config),
+        ("/api/v1/status/flags", status::flags),
+        ("/api/v1/status/runtimeinfo", status::runtime_info),
+        ("/api/v1/status/tsdb", status::tsdb),
+        ("/api/v1/status/walreplay", status::wal_replay),
     ];
     let mut router = Router::new();
     for (path, handler) in both {
-        let on = async move |State(served): State<Arc<Served>>, RawQuery(query): RawQuery, body: Body| {
-            match tokio::time::timeout(FORM_TIMEOUT, to_bytes(body, LONGEST_FORM)).await {
-                Ok(Ok(form)) => {
+        let on =
+            async move |State(served): State<Arc<Served>>, RawQuery(query): RawQuery, body: Body| match form(
+                body,
+            )
+            .await
+            {
+                Ok(form) => {
                     let form = String::from_utf8_lossy(&form);
                     call(served, handler, Parameters::read(query.as_deref(), &form)).await
                 }
-                _ => respond(Err(Failure::bad_data("the form is too long, or did not come in time"))),
-            }
-        };
+                Err(failure) => respond(Err(failure)),
+            };
         router = router.route(path, get(on).post(on));
     }
-    let values = |State(served): State<Arc<Served>>, Path(name): Path<String>, RawQuery(query): RawQuery| {
-        let mut parameters = Parameters::read(query.as_deref(), "");
-        parameters.add("label_name", &name);
-        call(served, Handler::Plain(series::label_values), parameters)
-    };
+    for (path, handler) in asked {
+        let on = async move |State(served): State<Arc<Served>>, RawQuery(query): RawQuery| {
+            call(served, Plain(handler), Parameters::read(query.as_deref(), "")).await
+        };
+        router = router.route(path, get(on));
+    }
     router
-        .route("/api/v1/label/{name}/values", get(values))
-        .route("/api/v1/status/buildinfo", get(|| async { respond(Ok(answer::build_info())) }))
+        .route("/api/v1/label/{name}/values", get(label_values))
+        .route("/api/v1/read", post(read))
+        .route("/federate", get(federated))
         .route("/-/healthy", get(|| async { "ruleseval is healthy.\n" }))
         .route("/-/ready", get(|| async { "ruleseval is ready.\n" }))
         .fallback(|| async { not_found() })
+        .layer(axum::middleware::from_fn_with_state(served.clone(), cors::layer))
         .with_state(served)
+}
+
+/// The body of a request, if it is no longer than allowed and came in time.
+async fn form(body: Body) -> Result<Bytes, Failure> {
+    match tokio::time::timeout(FORM_TIMEOUT, to_bytes(body, LONGEST_FORM)).await {
+        Ok(Ok(form)) => Ok(form),
+        _ => Err(Failure::bad_data("the form is too long, or did not come in time")),
+    }
+}
+
+async fn label_values(
+    State(served): State<Arc<Served>>,
+    Path(name): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Response {
+    let mut parameters = Parameters::read(query.as_deref(), "");
+    parameters.add("label_name", &name);
+    call(served, Handler::Plain(series::label_values), parameters).await
+}
+
+async fn read(State(served): State<Arc<Served>>, body: Body) -> Response {
+    match form(body).await {
+        Ok(body) => remote_read::read(served, body).await,
+        Err(failure) => failure.plain(),
+    }
+}
+
+async fn federated(
+    State(served): State<Arc<Served>>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Response {
+    let parameters = Parameters::read(query.as_deref(), "");
+    let accept = headers.get_all(header::ACCEPT).iter().filter_map(|v| v.to_str().ok());
+    let accept = accept.collect::<Vec<_>>().join(",");
+    let work = move || federate::federate(&served, &parameters, &accept).unwrap_or_else(Failure::plain);
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|e| Failure::internal(e).plain())
 }
 
 /// True as soon as the answer is not waited for any more: the server drops a request's future when its client leaves.
@@ -208,7 +296,8 @@ impl Served {
             cancel: Some(cancel),
             ..Limits::default()
         };
-        Ok((permit, Engine::new(EngineOptions { limits, ..EngineOptions::default() })))
+        let lookback_ms = parameters.lookback_ms()?.unwrap_or(self.limits.lookback_ms);
+        Ok((permit, Engine::new(EngineOptions { limits, lookback_ms, ..EngineOptions::default() })))
     }
 
     /// The series of the run with those that the rules recorded.

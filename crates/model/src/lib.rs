@@ -5,6 +5,7 @@
 //! markers are NaNs with a payload of their own, histograms keep their spans and reset hints).
 
 pub mod duration;
+pub mod elementary;
 pub mod expo;
 pub mod histogram;
 pub mod kahan;

@@ -127,7 +127,21 @@ pub trait Queryable: Send + Sync {
     /// # Errors
     /// Where the source cannot be read.
     fn label_values(&self, name: &str, matchers: &[Matcher]) -> Result<Vec<String>, QueryError> {
-        let series = self.select(matchers, i64::MIN, i64::MAX)?;
+        self.label_values_within(name, matchers, i64::MIN, i64::MAX)
+    }
+
+    /// The same, of what overlaps `[start_ms, end_ms]`, both ends in: series, or as Prometheus does, whole blocks.
+    ///
+    /// # Errors
+    /// If the source cannot be read.
+    fn label_values_within(
+        &self,
+        name: &str,
+        matchers: &[Matcher],
+        start_ms: i64,
+        end_ms: i64,
+    ) -> Result<Vec<String>, QueryError> {
+        let series = self.select(matchers, start_ms, end_ms)?;
         let values: std::collections::BTreeSet<_> =
             series.iter().filter_map(|s| s.labels().get(name).map(str::to_owned)).collect();
         Ok(values.into_iter().collect())
@@ -138,7 +152,20 @@ pub trait Queryable: Send + Sync {
     /// # Errors
     /// Where the source cannot be read.
     fn label_names(&self, matchers: &[Matcher]) -> Result<Vec<String>, QueryError> {
-        let series = self.select(matchers, i64::MIN, i64::MAX)?;
+        self.label_names_within(matchers, i64::MIN, i64::MAX)
+    }
+
+    /// The same, of what overlaps a time, as for [`Queryable::label_values_within`].
+    ///
+    /// # Errors
+    /// If the source cannot be read.
+    fn label_names_within(
+        &self,
+        matchers: &[Matcher],
+        start_ms: i64,
+        end_ms: i64,
+    ) -> Result<Vec<String>, QueryError> {
+        let series = self.select(matchers, start_ms, end_ms)?;
         let names: std::collections::BTreeSet<_> =
             series.iter().flat_map(|s| s.labels().iter().map(|(n, _)| n.to_owned())).collect();
         Ok(names.into_iter().collect())

@@ -9,6 +9,9 @@ use crate::ast::{
     AggregateExpr, BinaryExpr, Call, Expr, Func, Span, ValueType, VectorMatchCardinality, VectorSelector,
 };
 
+/// What is wrong with a selector that leaves nothing out.
+pub(crate) const SELECTS_ALL: &str = "vector selector must contain at least one non-empty matcher";
+
 /// Checks a tree and completes its matchings. Returns what is wrong.
 pub(crate) fn check(expr: &mut Expr) -> Vec<(Span, String)> {
     let mut checker = Checker { errors: Vec::new() };
@@ -204,7 +207,7 @@ impl Checker {
     fn selector(&mut self, e: &VectorSelector) {
         if e.name.is_empty() {
             if e.matchers.iter().all(|m| m.matches("")) {
-                self.error(e.span.clone(), "vector selector must contain at least one non-empty matcher");
+                self.error(e.span.clone(), SELECTS_ALL);
             }
             return;
         }

@@ -12,7 +12,6 @@ mod binary;
 mod calendar;
 mod chunks;
 mod context;
-mod elementary;
 mod eval;
 mod function;
 mod grid;

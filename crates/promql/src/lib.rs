@@ -14,6 +14,6 @@ pub mod value;
 pub use ast::Expr;
 pub use engine::{Engine, EngineOptions, EvalError, Limits, Memory, RangeQuery};
 pub use error::{ParseError, ParseErrors, line_and_column};
-pub use parser::{ParseOptions, parse, parse_with};
+pub use parser::{ParseOptions, parse, parse_selector, parse_with};
 pub use pretty::pretty;
 pub use value::{Annotation, Annotations, InstantSample, QueryResult, QueryValue, RangeSeries, Severity};

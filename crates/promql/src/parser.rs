@@ -12,7 +12,7 @@ mod modifier;
 mod selector;
 mod text;
 
-use assay_model::duration::parse_ms;
+use assay_model::{Matcher, duration::parse_ms};
 
 pub(crate) use text::unquote_checked;
 
@@ -21,7 +21,7 @@ use crate::{
         BinaryOp, DurationExpr, Expr, NumberLiteral, ParenExpr, RangeMode, Span, UnaryExpr, UnaryOp,
         VectorSelector,
     },
-    check::check,
+    check::{SELECTS_ALL, check},
     error::ParseErrors,
     lexer::{Token, TokenKind, Tokens, lex, number_value},
 };
@@ -74,6 +74,30 @@ pub fn parse(text: &str) -> Result<Expr, ParseErrors> {
 /// # Errors
 /// As [`parse`]; the use of a part that is switched off is an error, too.
 pub fn parse_with(text: &str, options: ParseOptions) -> Result<Expr, ParseErrors> {
+    let (expr, errors) = read(text, options);
+    if errors.is_empty() { Ok(expr) } else { Err(ParseErrors::locate(text, errors)) }
+}
+
+/// The matchers of a selector on its own, as `match[]` has it: all of them may match the empty text, as in no
+/// expression.
+///
+/// # Errors
+/// If the text is anything else.
+pub fn parse_selector(text: &str) -> Result<Vec<Matcher>, ParseErrors> {
+    let (expr, mut errors) = read(text, ParseOptions::STABLE);
+    errors.retain(|(_, message)| message != SELECTS_ALL);
+    match expr {
+        Expr::Vector(s) if errors.is_empty() && s.offset.is_none() && s.at.is_none() => return Ok(s.matchers),
+        expr if errors.is_empty() => {
+            errors.push((expr.span(), "expected a selector without modifiers".to_owned()))
+        }
+        _ => {}
+    }
+    Err(ParseErrors::locate(text, errors))
+}
+
+/// The tree, and what is wrong with it.
+fn read(text: &str, options: ParseOptions) -> (Expr, Vec<(Span, String)>) {
     let Tokens { list, error } = lex(text);
     let mut parser = Parser {
         text,
@@ -90,7 +114,7 @@ pub fn parse_with(text: &str, options: ParseOptions) -> Result<Expr, ParseErrors
     if parser.errors.is_empty() {
         parser.errors = check(&mut expr);
     }
-    if parser.errors.is_empty() { Ok(expr) } else { Err(ParseErrors::locate(text, parser.errors)) }
+    (expr, parser.errors)
 }
 
 struct Parser<'t> {

@@ -41,6 +41,11 @@ fn elementary_functions() {
         "vector(time() * 0.013) ^ -7",
         "vector(time()) ^ 0.5",
         "vector(1.0001) ^ vector(floor(time()))",
+        "vector(time() * 0.013) ^ 0.37",
+        "vector(time() * 0.013) ^ -1.81",
+        "vector(1.37) ^ vector(time() * 0.001)",
+        "exp(vector(time() * 0.037 - 50))",
+        "exp(vector(time() * -0.2))",
     ] {
         let query = query.replace("vector(floor(time()))", "floor(vector(time()))");
         let (got, want) = (ours(&query), theirs(&server, &query));

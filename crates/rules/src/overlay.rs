@@ -3,7 +3,7 @@
 //! Invariant: a series' samples ascend in time; what does not is refused, as Prometheus' head block refuses it.
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     sync::Arc,
 };
 
@@ -46,6 +46,16 @@ pub enum AppendError {
     /// The series has another value at that time.
     #[error("duplicate sample for timestamp")]
     Duplicate,
+}
+
+impl Recorded {
+    /// Whether it may have samples in a range, both ends in.
+    fn overlaps(&self, start_ms: i64, end_ms: i64) -> bool {
+        let within = |times: &[i64]| {
+            times.first().zip(times.last()).is_some_and(|(a, b)| *a <= end_ms && *b >= start_ms)
+        };
+        within(&self.samples.times) || within(&self.samples.histogram_times)
+    }
 }
 
 impl Overlay {
@@ -241,13 +251,13 @@ impl Queryable for Overlay {
     fn select<'q>(
         &'q self,
         matchers: &[Matcher],
-        _start_ms: i64,
-        _end_ms: i64,
+        start_ms: i64,
+        end_ms: i64,
     ) -> Result<Vec<Box<dyn Series + 'q>>, QueryError> {
         let mut found: Vec<Box<dyn Series + 'q>> = Vec::new();
         for at in self.candidates(matchers) {
             let series = &self.series[at];
-            if all_match(&series.labels, matchers) {
+            if all_match(&series.labels, matchers) && series.overlaps(start_ms, end_ms) {
                 found.push(Box::new(Borrowed { series, before_ms: i64::MAX }));
             }
         }
@@ -328,6 +338,35 @@ impl Queryable for View<'_> {
             found.sort_by(|a, b| a.labels().cmp(b.labels()));
         }
         Ok(found)
+    }
+
+    fn label_values_within(
+        &self,
+        name: &str,
+        matchers: &[Matcher],
+        start_ms: i64,
+        end_ms: i64,
+    ) -> Result<Vec<String>, QueryError> {
+        if self.overlay.is_empty() {
+            return self.source.label_values_within(name, matchers, start_ms, end_ms);
+        }
+        let series = self.select(matchers, start_ms, end_ms)?;
+        let values = series.iter().filter_map(|s| s.labels().get(name).map(str::to_owned));
+        Ok(values.collect::<BTreeSet<_>>().into_iter().collect())
+    }
+
+    fn label_names_within(
+        &self,
+        matchers: &[Matcher],
+        start_ms: i64,
+        end_ms: i64,
+    ) -> Result<Vec<String>, QueryError> {
+        if self.overlay.is_empty() {
+            return self.source.label_names_within(matchers, start_ms, end_ms);
+        }
+        let series = self.select(matchers, start_ms, end_ms)?;
+        let names = series.iter().flat_map(|s| s.labels().iter().map(|(n, _)| n.to_owned()));
+        Ok(names.collect::<BTreeSet<_>>().into_iter().collect())
     }
 
     fn time_range(&self) -> Option<(i64, i64)> {

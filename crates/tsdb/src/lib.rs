@@ -82,6 +82,7 @@ mod block;
 mod buf;
 mod chunk;
 mod db;
+mod encode;
 mod error;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
@@ -94,6 +95,7 @@ mod wal;
 
 pub use block::meta::{BlockMeta, BlockStats, Compaction, Parent};
 pub use db::{Database, OpenOptions, Warning};
+pub use encode::{EncodedChunk, encode};
 pub use error::{Error, OpenError};
 pub use head::{Head, HeadOptions, HeadSnapshot, HeadStats, Sync};
 pub use import::{BlockWriter, SeriesRef};

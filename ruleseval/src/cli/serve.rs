@@ -33,6 +33,12 @@ pub(super) struct Args {
     /// How many queries are evaluated at a time; others wait
     #[arg(long = "query.max-concurrency", value_name = "COUNT", default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..))]
     max_concurrency: u16,
+    /// How far back an instant selector looks for a sample
+    #[arg(long = "query.lookback-delta", value_name = "DURATION", value_parser = parse_duration, default_value = "5m")]
+    lookback: i64,
+    /// Let scripts of the origins that this regular expression matches read answers, such as `https?://grafana\.example`
+    #[arg(long = "web.cors.origin", value_name = "REGEX")]
+    cors_origin: Option<String>,
 }
 
 /// Serves until Ctrl-C or SIGTERM; a second one ends at once.
@@ -46,8 +52,13 @@ pub(super) fn run(args: &Args) -> anyhow::Result<u8> {
         max_samples: args.max_samples,
         timeout: Duration::from_millis(args.timeout.unsigned_abs()),
         max_concurrency: usize::from(args.max_concurrency),
+        lookback_ms: args.lookback,
     };
-    let served = Arc::new(Served::new(run, files, limits));
+    let mut served = Served::new(run, files, limits);
+    if let Some(origins) = &args.cors_origin {
+        served = served.for_origins(origins).with_context(|| format!("--web.cors.origin {origins}"))?;
+    }
+    let served = Arc::new(served);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let done = runtime.block_on(async {
         let listener = TcpListener::bind(args.listen).await.with_context(|| {

@@ -12,17 +12,35 @@ use serde_json::{Value, json};
 
 /// An answer that is a success.
 pub(super) enum Answer {
-    /// Its `data`.
-    Data(Value),
+    /// Its `data`, and remarks on it.
+    Data(Value, Remarks),
+    /// There is nothing that could be told.
+    Nothing,
     /// A query's value and remarks on it.
     Query(QueryValue, Remarks),
 }
 
 impl From<Value> for Answer {
     fn from(data: Value) -> Self {
-        Self::Data(data)
+        Self::Data(data, Remarks::default())
     }
 }
+
+impl Answer {
+    /// The first `limit` of a list, with a warning if there are more.
+    pub(super) fn first(list: impl IntoIterator<Item = Value>, limit: usize) -> Self {
+        let mut list: Vec<Value> = list.into_iter().collect();
+        let mut remarks = Remarks::default();
+        if list.len() > limit {
+            list.truncate(limit);
+            remarks.warnings.push(TRUNCATED.to_owned());
+        }
+        Self::Data(Value::Array(list), remarks)
+    }
+}
+
+/// The warning of an answer that `limit` cut.
+pub(super) const TRUNCATED: &str = "results truncated due to limit";
 
 /// Why there is no answer.
 #[derive(Debug)]
@@ -36,6 +54,16 @@ impl Failure {
     /// A parameter is missing or wrong.
     pub(super) fn bad_data(message: impl Into<String>) -> Self {
         Self { status: StatusCode::BAD_REQUEST, kind: "bad_data", message: message.into() }
+    }
+
+    /// The same, as the failure of a parameter.
+    pub(super) fn of_parameter(self, name: &str) -> Self {
+        Self { message: format!("invalid parameter \"{name}\": {}", self.message), ..self }
+    }
+
+    /// As plain text, for what is no part of the API.
+    pub(super) fn plain(self) -> Response {
+        (self.status, format!("{}\n", self.message)).into_response()
     }
 
     /// The expression could not be evaluated.
@@ -71,7 +99,8 @@ const PIECE: usize = 64 << 10;
 /// The answer as a response.
 pub(super) fn respond(result: Result<Answer, Failure>) -> Response {
     match result {
-        Ok(Answer::Data(data)) => Json(api::success(data, &Remarks::default())).into_response(),
+        Ok(Answer::Data(data, remarks)) => Json(api::success(data, &remarks)).into_response(),
+        Ok(Answer::Nothing) => StatusCode::NO_CONTENT.into_response(),
         Ok(Answer::Query(value, remarks)) => {
             let mut pieces = api::pieces(value, &remarks);
             let sent = std::iter::from_fn(move || {
@@ -91,17 +120,4 @@ pub(super) fn respond(result: Result<Answer, Failure>) -> Response {
             (f.status, Json(body)).into_response()
         }
     }
-}
-
-/// What clients read to tell which functions a server has: those of Prometheus 3.13 are here.
-pub(super) fn build_info() -> Answer {
-    json!({
-        "version": "3.13.0",
-        "revision": concat!("ruleseval ", env!("CARGO_PKG_VERSION")),
-        "branch": "",
-        "buildUser": "",
-        "buildDate": "",
-        "goVersion": "",
-    })
-    .into()
 }

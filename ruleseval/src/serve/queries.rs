@@ -1,4 +1,4 @@
-//! `query`, `query_range`, `query_exemplars`, `format_query`.
+//! `query`, `query_range`, `query_exemplars`, `format_query`, `parse_query`.
 
 use assay_model::{Queryable as _, number::format_f};
 use assay_promql::{Engine, QueryResult, QueryValue};
@@ -6,8 +6,9 @@ use serde_json::{Value, json};
 
 use super::{
     Served,
-    answer::{Answer, Failure},
-    parameters::Parameters,
+    answer::{Answer, Failure, TRUNCATED},
+    parameters::{Parameters, invalid},
+    tree,
 };
 use assay_prom_api::json::{self as api, Remarks};
 
@@ -15,27 +16,27 @@ use assay_prom_api::json::{self as api, Remarks};
 const MAX_POINTS: i64 = 11_000;
 
 pub(super) fn instant(served: &Served, parameters: &Parameters, engine: &Engine) -> Result<Answer, Failure> {
+    let limit = parameters.limit()?;
+    let t_ms = parameters.time_ms("time")?.unwrap_or(served.span_ms.1);
     let expr = parameters.expression()?;
-    let (t_ms, limit) = (parameters.time_ms("time")?.unwrap_or(served.span_ms.1), parameters.limit()?);
     Ok(answer(engine.instant(&served.view(), &expr, t_ms)?, parameters, limit))
 }
 
 pub(super) fn range(served: &Served, parameters: &Parameters, engine: &Engine) -> Result<Answer, Failure> {
-    let expr = parameters.expression()?;
+    let limit = parameters.limit()?;
     let start_ms = parameters.required_time_ms("start")?;
     let end_ms = parameters.required_time_ms("end")?;
-    let (step_ms, limit) = (parameters.step_ms("step")?, parameters.limit()?);
     if end_ms < start_ms {
-        return Err(Failure::bad_data(
-            "invalid parameter \"end\": end timestamp must not be before start time",
-        ));
+        return Err(invalid("end", "end timestamp must not be before start time"));
     }
+    let step_ms = parameters.step_ms("step")?;
     if end_ms.saturating_sub(start_ms) / step_ms > MAX_POINTS {
         return Err(Failure::bad_data(
             "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution \
              (?step=XX)",
         ));
     }
+    let expr = parameters.expression()?;
     Ok(answer(engine.range(&served.view(), &expr, start_ms, end_ms, step_ms)?, parameters, limit))
 }
 
@@ -49,7 +50,7 @@ fn answer(found: QueryResult, parameters: &Parameters, limit: usize) -> Answer {
         QueryValue::Scalar(..) | QueryValue::String(..) => false,
     };
     if series {
-        remarks.warnings.push("results truncated due to limit".to_owned());
+        remarks.warnings.push(TRUNCATED.to_owned());
     }
     Answer::Query(value, remarks)
 }
@@ -62,11 +63,17 @@ fn cut<T>(list: &mut Vec<T>, limit: usize) -> bool {
 }
 
 pub(super) fn exemplars(served: &Served, parameters: &Parameters) -> Result<Answer, Failure> {
+    let (start_ms, end_ms) = parameters.span_ms()?;
+    if end_ms < start_ms {
+        return Err(Failure::bad_data("end timestamp must not be before start timestamp"));
+    }
     let expr = parameters.expression()?;
-    let start_ms = parameters.time_ms("start")?.unwrap_or(i64::MIN);
-    let end_ms = parameters.time_ms("end")?.unwrap_or(i64::MAX);
     let mut out = Vec::new();
-    for selector in expr.selectors() {
+    let selectors = expr.selectors();
+    if selectors.is_empty() {
+        return Ok(Answer::Nothing);
+    }
+    for selector in selectors {
         let found = served
             .run
             .database
@@ -91,4 +98,8 @@ pub(super) fn exemplars(served: &Served, parameters: &Parameters) -> Result<Answ
 
 pub(super) fn format(_served: &Served, parameters: &Parameters) -> Result<Answer, Failure> {
     Ok(Value::String(assay_promql::pretty(&parameters.expression()?)).into())
+}
+
+pub(super) fn parse(_served: &Served, parameters: &Parameters) -> Result<Answer, Failure> {
+    Ok(tree::of(&parameters.expression()?).into())
 }

@@ -13,13 +13,13 @@ use crate::{
 };
 
 /// Sends one request and gives the status and the JSON of the answer.
-fn ask(address: &str, method: &str, path: &str, kind: &str, body: &str) -> (u16, Value) {
+pub(crate) fn ask(address: &str, method: &str, path: &str, kind: &str, body: &str) -> (u16, Value) {
     let headers = format!("Content-Type: {kind}\r\n");
     let answer = http::request(address, method, path, &headers, body.as_bytes()).expect("answers");
     (answer.status, answer.json())
 }
 
-const FORM: &str = "application/x-www-form-urlencoded";
+pub(crate) const FORM: &str = "application/x-www-form-urlencoded";
 
 /// What Grafana sends: when a data source is saved, when the query builder fills its lists, and for a panel.
 fn requests() -> Vec<(&'static str, String, String)> {
@@ -49,7 +49,7 @@ fn requests() -> Vec<(&'static str, String, String)> {
 }
 
 /// An answer without what a server may order as it likes.
-fn settled(mut answer: Value) -> Value {
+pub(crate) fn settled(mut answer: Value) -> Value {
     let list = match &mut answer["data"] {
         Value::Array(list) => Some(list),
         data => data.get_mut("result").and_then(Value::as_array_mut),

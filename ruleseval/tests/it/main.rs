@@ -10,5 +10,6 @@ mod peers;
 mod recording;
 mod reports;
 mod serve;
+mod serve_api;
 mod serve_limits;
 mod verdicts;

@@ -34,6 +34,8 @@ pub struct Metric {
     pub start_ms: Option<i64>,
     /// The exemplar of a counter, or those of a native histogram.
     pub exemplars: Vec<Exemplar>,
+    /// A label that is written without a value: a scraper that honours labels then adds none of that name.
+    pub empty_label: Option<&'static str>,
 }
 
 /// A metric's value.
@@ -163,7 +165,7 @@ impl Metric {
     /// A metric without times and exemplars.
     #[must_use]
     pub fn new(labels: Labels, value: MetricValue) -> Self {
-        Self { labels, value, t_ms: None, start_ms: None, exemplars: Vec::new() }
+        Self { labels, value, t_ms: None, start_ms: None, exemplars: Vec::new(), empty_label: None }
     }
 
     /// The metric with the time since when it counts, in milliseconds since the Unix epoch.

@@ -85,7 +85,8 @@ fn write_sample(
     extra: Option<(&str, &str)>,
     value: f64,
 ) {
-    push_series(out, name, suffix, &metric.labels, extra);
+    let empty = metric.empty_label.map(|label| (label, ""));
+    push_series(out, name, suffix, &metric.labels, empty.into_iter().chain(extra));
     out.push(' ');
     write_float(out, value);
     if let Some(t_ms) = metric.t_ms {
@@ -96,18 +97,19 @@ fn write_sample(
 }
 
 /// Appends `name{label="value",…}`; `extra` comes after the metric's own labels.
-pub(super) fn push_series(
+pub(super) fn push_series<'a>(
     out: &mut String,
     name: &str,
     suffix: &str,
-    labels: &Labels,
-    extra: Option<(&str, &str)>,
+    labels: &'a Labels,
+    extra: impl IntoIterator<Item = (&'a str, &'a str)>,
 ) {
+    let mut all = labels.iter().chain(extra).peekable();
     let classic = is_classic_metric_name(name);
     if classic {
         out.push_str(name);
         out.push_str(suffix);
-        if labels.is_empty() && extra.is_none() {
+        if all.peek().is_none() {
             return;
         }
     }
@@ -119,7 +121,7 @@ pub(super) fn push_series(
         out.push('"');
         separator = ',';
     }
-    for (label, value) in labels.iter().chain(extra) {
+    for (label, value) in all {
         out.push(separator);
         separator = ',';
         if is_classic_label_name(label) {

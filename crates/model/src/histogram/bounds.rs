@@ -1,13 +1,26 @@
 //! Bucket boundaries. Invariant: bucket `i` of an exponential schema ends at `2^(i / 2^schema)`.
 //!
-//! Source: Prometheus `model/histogram/generic.go` v3.13 (`getBound`, `getBoundExponential`).
+//! Source: Prometheus `model/histogram/generic.go` v3.13 (`getBound`, `getBoundExponential`), whose table is up to four units
+//! in the last place off; these are its values, bit for bit.
 
 use std::sync::LazyLock;
 
 use super::{CUSTOM_BUCKETS_SCHEMA, EXPONENTIAL_SCHEMA_MAX, EXPONENTIAL_SCHEMA_MIN};
 
 /// `2^(i/256)` for the finest schema; coarser ones read every second, fourth … entry.
-static FRACTIONS: LazyLock<[f64; 256]> = LazyLock::new(|| std::array::from_fn(|i| (i as f64 / 256.0).exp2()));
+///
+/// Each is a product of roots of two, the larger ones first, as in the table of the source; the square root of two is
+/// the float below the nearest one there.
+pub(super) static FRACTIONS: LazyLock<[f64; 256]> = LazyLock::new(|| {
+    let mut roots = [std::f64::consts::SQRT_2; 8];
+    for k in 1..8 {
+        roots[k] = roots[k - 1].sqrt();
+    }
+    roots[0] = roots[0].next_down();
+    let product =
+        |i: usize| roots.iter().enumerate().filter(|(k, _)| i >> (7 - k) & 1 == 1).map(|(_, r)| r).product();
+    std::array::from_fn(product)
+});
 
 /// Whether the schema is one of the exponential ones.
 #[must_use]
@@ -67,7 +80,10 @@ mod tests {
             (1, 0, 2.0),
             (-1, 0, 0.5),
             (4, 2, 2.0),
-            (1, 1, std::f64::consts::SQRT_2),
+            (1, 1, 1.414_213_562_373_095),
+            (54, 6, 1.794_709_075_003_106_5),
+            (127, 7, 1.989_198_846_967_265_7),
+            (252, 8, 1.978_456_026_387_950_5),
             (-3, -1, 1.0 / 64.0),
             (1024, 0, f64::MAX),
             (1025, 0, f64::INFINITY),

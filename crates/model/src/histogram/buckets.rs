@@ -8,6 +8,7 @@ use super::{
     bounds::bound,
     cells::{self, Cell},
 };
+use crate::elementary;
 
 /// A bucket with its bounds.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -32,7 +33,8 @@ impl Bucket {
         if linear {
             return (v - self.lower) / (self.upper - self.lower);
         }
-        let (lower, upper, at) = (self.lower.abs().log2(), self.upper.abs().log2(), v.abs().log2());
+        let log2 = |v: f64| elementary::log2(v.abs());
+        let (lower, upper, at) = (log2(self.lower), log2(self.upper), log2(v));
         if v > 0.0 { (at - lower) / (upper - lower) } else { 1.0 - (at - upper) / (lower - upper) }
     }
 }

@@ -5,9 +5,7 @@
 //! inclusive: bucket `i` of schema `s` is `(2^((i-1)/2^s), 2^(i/2^s)]`), as `model/histogram/generic.go` v3.13
 //! and the native-histogram specification define them.
 
-use std::sync::LazyLock;
-
-use super::{EXPONENTIAL_SCHEMA_MAX, EXPONENTIAL_SCHEMA_MIN, Histogram, Span};
+use super::{EXPONENTIAL_SCHEMA_MAX, EXPONENTIAL_SCHEMA_MIN, Histogram, Span, bounds::FRACTIONS};
 
 /// Observations of at most this magnitude (2^-128) go to the zero bucket: the Prometheus clients' default.
 pub const DEFAULT_ZERO_THRESHOLD: f64 = 2.938_735_877_055_719e-39;
@@ -17,10 +15,6 @@ pub const DEFAULT_MAX_BUCKETS: usize = 160;
 
 /// Up to two empty buckets inside a span cost less than a span of their own.
 const GAP_WORTH_FILLING: i64 = 2;
-
-/// Half of `2^(k/256)` for k in 0..256: the bucket bounds of the finest schema for a fraction in [0.5, 1).
-static FRACTION_BOUNDS: LazyLock<[f64; 256]> =
-    LazyLock::new(|| std::array::from_fn(|k| (k as f64 / 256.0).exp2() * 0.5));
 
 /// A native histogram that is being recorded into.
 ///
@@ -253,7 +247,7 @@ fn finest_index(magnitude: f64) -> i32 {
         return (1024 << EXPONENTIAL_SCHEMA_MAX) + 1;
     }
     let (fraction, exponent) = split(magnitude);
-    let position = FRACTION_BOUNDS.partition_point(|bound| *bound < fraction) as i32;
+    let position = FRACTIONS.partition_point(|bound| *bound < 2.0 * fraction) as i32;
     position + ((exponent - 1) << EXPONENTIAL_SCHEMA_MAX)
 }
 

@@ -73,32 +73,68 @@ impl<'q> Sources<'q> {
         Ok(found.into_iter().map(|s| -> Box<dyn Series + 'q> { Box::new(s) }).collect())
     }
 
-    pub(crate) fn label_names(self, matchers: &[Matcher]) -> Result<Vec<String>> {
+    /// Names in the blocks that overlap a time, and in memory if it does: Prometheus' answer, too, is by block.
+    pub(crate) fn label_names(self, matchers: &[Matcher], range: (i64, i64)) -> Result<Vec<String>> {
         let mut names = BTreeSet::new();
-        if matchers.is_empty() {
-            names.extend(self.blocks.iter().flat_map(|b| b.index.names()).map(str::to_owned));
-            names.extend(self.head.names().map(str::to_owned));
-        } else {
-            for series in self.select(matchers, i64::MIN, i64::MAX)? {
-                names.extend(series.labels.iter().map(|(name, _)| name.to_owned()));
+        for block in self.blocks_within(range) {
+            if matchers.is_empty() {
+                names.extend(block.index.names().map(str::to_owned));
+            }
+            for labels in labels_of(block, matchers) {
+                names.extend(labels?.iter().map(|(name, _)| name.to_owned()));
+            }
+        }
+        if self.head_within(range) {
+            if matchers.is_empty() {
+                names.extend(self.head.names().map(str::to_owned));
+            }
+            for labels in self.head_labels(matchers)? {
+                names.extend(labels.iter().map(|(name, _)| name.to_owned()));
             }
         }
         Ok(names.into_iter().collect())
     }
 
-    pub(crate) fn label_values(self, name: &str, matchers: &[Matcher]) -> Result<Vec<String>> {
+    /// Values, likewise.
+    pub(crate) fn label_values(
+        self,
+        name: &str,
+        matchers: &[Matcher],
+        range: (i64, i64),
+    ) -> Result<Vec<String>> {
         let mut values = BTreeSet::new();
-        if matchers.is_empty() {
-            for block in self.blocks {
+        for block in self.blocks_within(range) {
+            if matchers.is_empty() {
                 values.extend(block.index.values(name)?.into_iter().map(str::to_owned));
             }
-            values.extend(self.head.values(name).map(str::to_owned));
-        } else {
-            for series in self.select(matchers, i64::MIN, i64::MAX)? {
-                values.extend(series.labels.get(name).map(str::to_owned));
+            for labels in labels_of(block, matchers) {
+                values.extend(labels?.get(name).map(str::to_owned));
+            }
+        }
+        if self.head_within(range) {
+            if matchers.is_empty() {
+                values.extend(self.head.values(name).map(str::to_owned));
+            }
+            for labels in self.head_labels(matchers)? {
+                values.extend(labels.get(name).map(str::to_owned));
             }
         }
         Ok(values.into_iter().collect())
+    }
+
+    fn blocks_within(self, (start, end): (i64, i64)) -> impl Iterator<Item = &'q Block> {
+        self.blocks.iter().filter(move |b| b.meta.min_time <= end && b.meta.max_time > start)
+    }
+
+    fn head_within(self, (start, end): (i64, i64)) -> bool {
+        (start, end) == (i64::MIN, i64::MAX)
+            || self.head.time_range().is_some_and(|(first, last)| first <= end && last >= start)
+    }
+
+    /// The label sets in memory that match; none without matchers, which need no look at series.
+    fn head_labels(self, matchers: &[Matcher]) -> Result<Vec<&'q Labels>> {
+        let ids = if matchers.is_empty() { Vec::new() } else { resolve(self.head, matchers)? };
+        Ok(ids.into_iter().filter_map(|id| self.head.get(id)).map(|series| &series.labels).collect())
     }
 
     pub(crate) fn exemplars(
@@ -118,6 +154,17 @@ impl<'q> Sources<'q> {
             }
         }
         Ok(out)
+    }
+}
+
+/// The label sets of a block that match; none without matchers.
+fn labels_of(block: &Block, matchers: &[Matcher]) -> Vec<Result<Labels>> {
+    if matchers.is_empty() {
+        return Vec::new();
+    }
+    match resolve(&block.index, matchers) {
+        Ok(ids) => ids.into_iter().map(|id| Ok(block.index.series(id)?.0)).collect(),
+        Err(e) => vec![Err(e)],
     }
 }
 

@@ -32,12 +32,23 @@ impl Queryable for HeadSnapshot {
         self.sources().boxed(matchers, start_ms, end_ms)
     }
 
-    fn label_values(&self, name: &str, matchers: &[Matcher]) -> Result<Vec<String>, QueryError> {
-        self.sources().label_values(name, matchers).map_err(QueryError::new)
+    fn label_values_within(
+        &self,
+        name: &str,
+        matchers: &[Matcher],
+        start_ms: i64,
+        end_ms: i64,
+    ) -> Result<Vec<String>, QueryError> {
+        self.sources().label_values(name, matchers, (start_ms, end_ms)).map_err(QueryError::new)
     }
 
-    fn label_names(&self, matchers: &[Matcher]) -> Result<Vec<String>, QueryError> {
-        self.sources().label_names(matchers).map_err(QueryError::new)
+    fn label_names_within(
+        &self,
+        matchers: &[Matcher],
+        start_ms: i64,
+        end_ms: i64,
+    ) -> Result<Vec<String>, QueryError> {
+        self.sources().label_names(matchers, (start_ms, end_ms)).map_err(QueryError::new)
     }
 
     fn time_range(&self) -> Option<(i64, i64)> {

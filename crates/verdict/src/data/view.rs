@@ -70,12 +70,23 @@ impl Queryable for WindowView<'_> {
         }
     }
 
-    fn label_values(&self, name: &str, matchers: &[Matcher]) -> Result<Vec<String>, QueryError> {
-        self.data.source.label_values(name, matchers)
+    fn label_values_within(
+        &self,
+        name: &str,
+        matchers: &[Matcher],
+        start_ms: i64,
+        end_ms: i64,
+    ) -> Result<Vec<String>, QueryError> {
+        self.data.source.label_values_within(name, matchers, start_ms, end_ms)
     }
 
-    fn label_names(&self, matchers: &[Matcher]) -> Result<Vec<String>, QueryError> {
-        self.data.source.label_names(matchers)
+    fn label_names_within(
+        &self,
+        matchers: &[Matcher],
+        start_ms: i64,
+        end_ms: i64,
+    ) -> Result<Vec<String>, QueryError> {
+        self.data.source.label_names_within(matchers, start_ms, end_ms)
     }
 
     fn time_range(&self) -> Option<(i64, i64)> {

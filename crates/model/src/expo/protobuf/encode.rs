@@ -36,6 +36,9 @@ fn write_family(w: &mut Writer, family: &MetricFamily) {
 
 fn write_metric(w: &mut Writer, metric: &Metric, type_number: u64) {
     write_labels(w, &metric.labels);
+    if let Some(name) = metric.empty_label {
+        w.message(1, |w| w.text(1, name));
+    }
     match &metric.value {
         // The format is proto2, whose writers put down a zero too; Prometheus (3.5) leaves the value of the metric
         // before where an untyped one has none.

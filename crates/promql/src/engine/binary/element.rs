@@ -5,12 +5,11 @@
 
 use std::sync::Arc;
 
-use assay_model::{CounterResetHint, FloatHistogram, histogram::AddNotes};
+use assay_model::{CounterResetHint, FloatHistogram, elementary, histogram::AddNotes};
 
 use crate::{
     ast::{ArithmeticOp, BinaryKind, BinaryOp, ComparisonOp, TrimOp},
     engine::{
-        elementary,
         notes::{Notes, Site, bounds_reconciled, reset_collision},
         points::Point,
     },

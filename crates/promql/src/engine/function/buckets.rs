@@ -4,12 +4,9 @@
 //! Source: Prometheus `promql/quantile.go` v3.13 (`BucketQuantile`, `HistogramQuantile`, `BucketFraction`,
 //! `HistogramFraction`).
 
-use assay_model::{FloatHistogram, histogram::Bucket};
+use assay_model::{FloatHistogram, elementary, histogram::Bucket};
 
-use crate::engine::{
-    elementary,
-    notes::{Notes, Site, for_metric},
-};
+use crate::engine::notes::{Notes, Site, for_metric};
 
 /// A classic bucket: its upper bound, and the observations up to it.
 #[derive(Clone, Copy, Debug)]

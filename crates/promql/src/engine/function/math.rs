@@ -1,8 +1,10 @@
 //! Functions of one float. Invariant: histograms have no result.
 
+use assay_model::elementary;
+
 use crate::{
     ast::FloatFunc,
-    engine::{elementary, points::Scalars, points::is_absent, vector::Vector},
+    engine::{points::Scalars, points::is_absent, vector::Vector},
 };
 
 /// Applies a function of a float to every sample.
@@ -19,7 +21,7 @@ fn function(which: FloatFunc) -> fn(f64) -> f64 {
         FloatFunc::Abs => f64::abs,
         FloatFunc::Ceil => f64::ceil,
         FloatFunc::Floor => f64::floor,
-        FloatFunc::Exp => f64::exp,
+        FloatFunc::Exp => elementary::exp,
         FloatFunc::Sqrt => f64::sqrt,
         FloatFunc::Ln => elementary::ln,
         FloatFunc::Log2 => elementary::log2,
