@@ -89,7 +89,7 @@ pub fn parse_selector(text: &str) -> Result<Vec<Matcher>, ParseErrors> {
     match expr {
         Expr::Vector(s) if errors.is_empty() && s.offset.is_none() && s.at.is_none() => return Ok(s.matchers),
         expr if errors.is_empty() => {
-            errors.push((expr.span(), "expected a selector without modifiers".to_owned()))
+            errors.push((expr.span(), "expected a selector without modifiers".to_owned()));
         }
         _ => {}
     }
