@@ -11,6 +11,7 @@ mod measure;
 mod promql;
 mod reference;
 mod rules;
+mod soundness;
 mod tsdb;
 
 use std::path::PathBuf;
@@ -38,6 +39,8 @@ pub(crate) enum Bench {
     Exporter(exporter::Scrapes),
     /// The expected times of the demo service under the profile reference: draws, and with --live whole phases.
     Reference(reference::Reference),
+    /// Healthy runs of the demo, in which no alert may fire, and planted faults, in which the right ones must.
+    Soundness(soundness::Soundness),
 }
 
 /// How much data the benchmark makes.
@@ -85,6 +88,7 @@ pub(crate) fn run(bench: &Bench) -> Result<()> {
         Bench::Loadgen(options) => loadgen::run(options),
         Bench::Exporter(options) => exporter::run(options),
         Bench::Reference(options) => reference::run(options),
+        Bench::Soundness(options) => soundness::run(options),
     }
 }
 

@@ -34,6 +34,11 @@ impl Process {
         Ok(self.child.try_wait()?.is_some())
     }
 
+    /// Sends the process a signal.
+    pub(crate) fn signal(&self, signal: rustix::process::Signal) -> Result<()> {
+        Ok(rustix::process::kill_process(rustix::process::Pid::from_child(&self.child), signal)?)
+    }
+
     /// Waits for the end.
     pub(crate) fn wait(&mut self) -> Result<ExitStatus> {
         Ok(self.child.wait()?)

@@ -190,7 +190,7 @@ fn live(options: &Reference, bin: &Path) -> Result<()> {
     Ok(())
 }
 
-fn wait_until_ready(address: &str) -> Result<()> {
+pub(super) fn wait_until_ready(address: &str) -> Result<()> {
     let start = Instant::now();
     let url = format!("http://{address}/ready");
     while !ureq::get(&url).call().is_ok_and(|reply| reply.status() == 200) {

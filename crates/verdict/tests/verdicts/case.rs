@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use assay_verdict::{
-    eval::{EvalError, EvalOptions, eval},
+    eval::{EvalError, EvalOptions, Evaluation, eval},
     verdict::Status,
 };
 
@@ -54,6 +54,9 @@ pub(crate) struct Case {
 
 /// Changes the options of a case; it is given the folder that the case has to itself.
 pub(crate) type Tune = fn(&mut EvalOptions, &Path);
+
+/// How a case is judged: [`eval`] or [`assay_verdict::eval::eval_fetched`].
+pub(crate) type Eval<'a> = dyn Fn(&EvalOptions) -> Result<Evaluation, EvalError> + 'a;
 
 /// A case that is judged in all forms, by nothing yet.
 pub(crate) fn case(name: &'static str, world: World) -> Case {
@@ -117,18 +120,19 @@ impl Case {
     pub(crate) fn judge(&self, form: Form) -> (u8, String) {
         let dir = tempfile::tempdir().expect("a directory");
         let run = self.world.record(dir.path(), form);
+        self.judge_run(dir.path(), run, &eval)
+    }
+
+    /// Judges a run in the case's folder in a way of one's own.
+    pub(crate) fn judge_run(&self, dir: &Path, run: PathBuf, eval: &Eval<'_>) -> (u8, String) {
         let mut options = EvalOptions::new(run);
-        options.slas = self
-            .slas
-            .iter()
-            .enumerate()
-            .map(|(i, text)| write(dir.path(), &format!("{i}.sla.yml"), text))
-            .collect();
+        options.slas =
+            self.slas.iter().enumerate().map(|(i, text)| write(dir, &format!("{i}.sla.yml"), text)).collect();
         if let Some(rules) = &self.rules {
-            options.rules = vec![write(dir.path(), "rules.yml", rules).display().to_string()];
+            options.rules = vec![write(dir, "rules.yml", rules).display().to_string()];
         }
         if let Some(tune) = self.tune {
-            tune(&mut options, dir.path());
+            tune(&mut options, dir);
         }
         match eval(&options) {
             Ok(done) => {

@@ -9,6 +9,7 @@ mod fails;
 mod healthy;
 mod refused;
 mod undecided;
+mod ways;
 mod world;
 
 use std::{collections::BTreeSet, fmt::Write as _, path::Path};
@@ -39,6 +40,29 @@ fn check(cases: Vec<Case>) {
                     case.name,
                     says.exit_code(),
                     case.sentence,
+                    why(&report)
+                );
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong}");
+}
+
+#[test]
+fn the_verdict_is_the_same_whichever_way_the_record_came() {
+    let all: Vec<Case> = chapters().into_iter().flat_map(|(_, cases)| cases).collect();
+    let mut wrong = String::new();
+    for way in ways::WAYS {
+        for (name, says, sentence) in way.cases {
+            let case = all.iter().find(|c| c.name == *name).unwrap_or_else(|| panic!("no case {name:?}"));
+            let dir = tempfile::tempdir().expect("a directory");
+            let Some((code, report)) = (way.go)(case, dir.path()) else { break };
+            if code != says.exit_code() || !report.contains(sentence) {
+                let wanted = says.exit_code();
+                let _ = writeln!(
+                    wrong,
+                    "{name:?}, {}: exit code {code}, wanted {wanted}: {}",
+                    way.name,
                     why(&report)
                 );
             }
@@ -110,6 +134,20 @@ fn the_table_in_the_docs_is_that_of_the_cases() {
                 forms.join(" | "),
                 codes.join(", "),
                 case.sentence.replace('|', "\\|").replace('_', "\\_").replace('<', "&lt;")
+            );
+        }
+    }
+    text.push_str(
+        "\n## By other ways\n\n| way | situation | verdict | the report says |\n|---|---|---|---|\n",
+    );
+    for way in ways::WAYS {
+        for (name, says, sentence) in way.cases {
+            let _ = writeln!(
+                text,
+                "| {} | {name} | {} | {} |",
+                way.name,
+                says.word(),
+                sentence.replace('_', "\\_")
             );
         }
     }

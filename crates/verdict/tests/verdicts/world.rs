@@ -155,7 +155,7 @@ impl World {
     }
 
     /// The last second of the load as it went.
-    fn end_s(&self) -> f64 {
+    pub(crate) fn end_s(&self) -> f64 {
         let planned = self.phases.last().expect("has phases").span.1;
         self.stopped_s.map_or(planned, |s| s.min(planned))
     }
@@ -183,6 +183,28 @@ impl World {
             assert_eq!(left, 0, "fewer requests than failures in {failures:?}");
         }
         out
+    }
+
+    /// Writes a record of each generator on its own, as shards leave them; the service is in the first.
+    pub(crate) fn record_shards(&self, dir: &Path) -> Vec<PathBuf> {
+        let mut runs = Vec::new();
+        for shard in 0..self.shards {
+            let run = dir.join(format!("shard-{shard}"));
+            let mut head = Head::create(&run.join("data"), HeadOptions::default()).expect("begins");
+            let linger = self.end_s() + 2.5;
+            self.generator(&mut head, shard, 0.0, 1.0, linger);
+            if shard == 0 {
+                self.services(&mut head, 0.0, 1.0, linger);
+            }
+            head.finish().expect("finishes");
+            self.describe(&run, &Outcome::Finished, true);
+            let mut manifest = Manifest::read(&run).expect("reads");
+            let (index, count) = (shard as u32, self.shards as u32);
+            manifest.shard = Some(assay_run::manifest::Shard { index, count });
+            manifest.write(&run).expect("is written");
+            runs.push(run);
+        }
+        runs
     }
 
     /// Writes a record into a new run directory; yields its path.

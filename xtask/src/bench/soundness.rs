@@ -1,0 +1,542 @@
+//! Whether the shipped rules and the SLA are silent on a service that is well, and speak when it is not.
+//!
+//! The first half runs the demo many times, at a seed each; the second plants a fault in the real service, or in the
+//! generator, and asks which alerts fired. Invariant: what is named in [`FAULTS`] must fire; what fires besides is shown.
+
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::Value;
+
+use super::reference::wait_until_ready;
+use crate::{
+    process::{Process, free_port},
+    shell,
+};
+
+/// What is run.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Soundness {
+    /// Healthy runs of the demo, each at a seed of its own.
+    #[arg(long, default_value_t = 30)]
+    runs: u64,
+    /// Runs at a time; the demo is idle most of its time.
+    #[arg(long, default_value_t = 2)]
+    lanes: usize,
+    /// Only faults whose name contains this.
+    #[arg(long)]
+    fault: Option<String>,
+    /// Leave out the faults.
+    #[arg(long, conflicts_with = "fault")]
+    healthy_only: bool,
+}
+
+/// Rules about the host, whose load is everybody's.
+const OF_THE_HOST: [&str; 3] = ["cpu.yml", "memory.yml", "gpu.yml"];
+
+/// What happens while the load runs.
+#[derive(Clone, Copy)]
+enum Act {
+    /// The service is killed, and comes back after so many seconds, if ever.
+    KillService(Option<u64>),
+    /// The service stands still to the end.
+    FreezeService,
+    /// The generator stands still for so many seconds.
+    FreezeLoad(u64),
+    /// The generator is killed.
+    KillLoad,
+}
+
+/// Who drives the load.
+#[derive(Clone, Copy)]
+enum Load {
+    /// The pack, in its short mode.
+    Demo,
+    /// A scenario of our own: its text, and more options.
+    Own(&'static str, &'static [&'static str]),
+    /// The same, watched by a second generator that scrapes it.
+    Watched(&'static str),
+}
+
+struct Fault {
+    name: &'static str,
+    /// Options of `demo serve`.
+    serve: &'static [&'static str],
+    load: Load,
+    /// When, in seconds from the start of the load, and what.
+    act: Option<(u64, Act)>,
+    /// Alerts that must fire, with their severity.
+    fires: &'static [(&'static str, &'static str)],
+}
+
+const CHAT: &str = "scenario: chat
+health: /health
+timeout: 30s
+flow:
+  - name: ask
+    post: /v1/chat/completions
+    headers: {authorization: Bearer demo}
+    json: {messages: [{role: user, content: What is sepsis?}], max_tokens: 100, ignore_eos: true, stream: true}
+    stream: sse
+phases: {main: {executor: constant-vus, vus: 12, duration: 60s}}
+";
+
+const OPEN: &str = "scenario: open
+health: /health
+flow:
+  - name: ask
+    post: /v1/chat/completions
+    headers: {authorization: Bearer demo}
+    json: {messages: [{role: user, content: What is sepsis?}], max_tokens: 20}
+phases: {main: {executor: constant-arrival-rate, rate: 5/s, duration: 110s, pre_allocated_vus: 2, max_vus: 2}}
+";
+
+const HEALTH: &str = "scenario: health
+flow: [{name: health, get: /health}, {think: 100ms}]
+phases: {main: {executor: constant-vus, vus: 8, duration: 150s}}
+";
+
+const PACED: &str = "scenario: paced
+flow: [{name: health, get: /health}]
+phases: {main: {executor: constant-arrival-rate, rate: 50/s, duration: 40s, pre_allocated_vus: 20, max_vus: 200}}
+";
+
+const FLAT_OUT: &str = "scenario: flat-out
+flow: [{name: health, get: /health}]
+phases: {main: {executor: constant-vus, vus: 64, duration: 60s}}
+";
+
+const SLOW_TOKENS: &str = "xtask/src/bench/slow-tokens.yml";
+
+const FAULTS: &[Fault] = &[
+    Fault {
+        name: "a third of the questions fails",
+        serve: &["--fault", "errors=0.3"],
+        load: Load::Demo,
+        act: None,
+        fires: &[
+            ("ErrorRateHigh", "warning"),
+            ("ErrorRateHigh", "critical"),
+            ("ErrorBudgetSpent", "warning"),
+            ("ServerErrors", "warning"),
+            ("ChecksFailing", "warning"),
+            ("ServiceErrorRateHigh", "warning"),
+            ("ServiceErrorRateHigh", "critical"),
+            ("ErrorBudgetBurnFast", "critical"),
+            ("ErrorBudgetBurnSlow", "warning"),
+        ],
+    },
+    Fault {
+        name: "embedding and search take six times as long",
+        serve: &["--fault", "slow-embed=6", "--fault", "slow-search=6"],
+        load: Load::Demo,
+        act: None,
+        fires: &[("EmbedStageSlow", "warning"), ("SearchStageSlow", "warning")],
+    },
+    Fault {
+        name: "the model has one slot",
+        serve: &["--fault", "llm-slots=1"],
+        load: Load::Demo,
+        act: None,
+        fires: &[
+            ("QueryLatencyP99High", "warning"),
+            ("QueryLatencyP99High", "critical"),
+            ("GenerateStageSlow", "warning"),
+            ("ServiceLatencyP99High", "warning"),
+            ("ServiceLatencyP99High", "critical"),
+            ("ModelLatencyP99High", "warning"),
+            ("ModelLatencyP99High", "critical"),
+            ("TimeToFirstTokenHigh", "warning"),
+            ("ModelFirstTokenSlow", "warning"),
+            ("ModelQueueGrowing", "warning"),
+            ("ThroughputLow", "warning"),
+        ],
+    },
+    Fault {
+        name: "another step than the query waits for one slot",
+        serve: &["--fault", "llm-slots=1"],
+        load: Load::Own(CHAT, &[]),
+        act: None,
+        fires: &[("StepLatencyP99High", "warning"), ("StepLatencyP99High", "critical")],
+    },
+    Fault {
+        name: "tokens come slowly",
+        serve: &["--profile", SLOW_TOKENS],
+        load: Load::Demo,
+        act: None,
+        fires: &[("TokenCadenceSlow", "warning")],
+    },
+    Fault {
+        name: "the model is away",
+        serve: &["--llm", "http://127.0.0.1:9"],
+        load: Load::Demo,
+        act: None,
+        fires: &[("ComponentNotReady", "critical")],
+    },
+    Fault {
+        name: "the service dies",
+        serve: &[],
+        load: Load::Own(HEALTH, &[]),
+        act: Some((75, Act::KillService(None))),
+        fires: &[
+            ("TargetDown", "critical"),
+            ("ServiceUnreachable", "critical"),
+            ("NoThroughput", "critical"),
+        ],
+    },
+    Fault {
+        name: "the service restarts",
+        serve: &[],
+        load: Load::Demo,
+        act: Some((20, Act::KillService(Some(3)))),
+        fires: &[("ServiceRestarted", "warning")],
+    },
+    Fault {
+        name: "the service stands still",
+        serve: &[],
+        load: Load::Own(HEALTH, &[]),
+        act: Some((80, Act::FreezeService)),
+        fires: &[("RequestsTimeOut", "warning"), ("ThroughputCollapsed", "warning")],
+    },
+    Fault {
+        name: "memory and descriptors leak",
+        serve: &["--fault", "memory-leak=40MB", "--fault", "fd-leak=50"],
+        load: Load::Own(HEALTH, &[]),
+        act: None,
+        fires: &[("ProcessMemoryGrowing", "warning"), ("ProcessFilesHigh", "warning")],
+    },
+    Fault {
+        name: "the load has too few users for its rate",
+        serve: &["--fault", "llm-slots=1"],
+        load: Load::Own(OPEN, &[]),
+        act: None,
+        fires: &[("GeneratorDropsIterations", "warning"), ("ThroughputBelowTarget", "warning")],
+    },
+    Fault {
+        name: "the generator stands still",
+        serve: &[],
+        load: Load::Own(PACED, &[]),
+        act: Some((10, Act::FreezeLoad(4))),
+        fires: &[("GeneratorLate", "warning"), ("QueueingBeforeSend", "warning")],
+    },
+    Fault {
+        name: "the OTLP receiver is away",
+        serve: &[],
+        load: Load::Own(PACED, &["--otlp", "http://127.0.0.1:9"]),
+        act: None,
+        fires: &[("GeneratorExportFails", "warning")],
+    },
+    Fault {
+        name: "the generator is killed",
+        serve: &[],
+        load: Load::Watched(PACED),
+        act: Some((20, Act::KillLoad)),
+        fires: &[("GeneratorGone", "critical")],
+    },
+    Fault {
+        name: "processors are busy with something else",
+        serve: &["--fault", "cpu-burn=48"],
+        load: Load::Demo,
+        act: None,
+        fires: &[("ApiLatencyP99High", "warning")],
+    },
+    Fault {
+        name: "the generator needs the machine for itself",
+        serve: &[],
+        load: Load::Own(FLAT_OUT, &[]),
+        act: None,
+        fires: &[("GeneratorCpuHigh", "warning")],
+    },
+];
+
+/// Where the programs are, and where runs go.
+struct Bed {
+    bin: PathBuf,
+    dir: PathBuf,
+}
+
+/// Prints both tables.
+pub(super) fn run(options: &Soundness) -> Result<()> {
+    let mut build = vec!["build", "--release"];
+    for package in ["demo", "exporter", "loadgen", "ruleseval"] {
+        build.extend(["-p", package]);
+    }
+    shell::run(&mut shell::cargo(&build))?;
+    let dir = shell::root().join("target/bench/soundness");
+    if dir.exists() {
+        std::fs::remove_dir_all(&dir)?;
+    }
+    std::fs::create_dir_all(&dir)?;
+    let bed = Bed { bin: shell::root().join("target/release"), dir };
+    let mut wrong = Vec::new();
+    if options.fault.is_none() {
+        wrong.extend(healthy(&bed, options)?);
+    }
+    if !options.healthy_only {
+        wrong.extend(faults(&bed, options)?);
+    }
+    ensure!(wrong.is_empty(), "not as it must be:\n{}", wrong.join("\n"));
+    Ok(())
+}
+
+/// Does `work` for 0, 1, … up to `count`, several at a time, and yields the results in order.
+fn in_lanes<T: Send>(
+    count: usize,
+    lanes: usize,
+    work: &(dyn Fn(usize) -> Result<T> + Sync),
+) -> Result<Vec<T>> {
+    let next = AtomicUsize::new(0);
+    let done = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..lanes.max(1) {
+            scope.spawn(|| {
+                loop {
+                    let i = next.fetch_add(1, Ordering::Relaxed);
+                    if i >= count {
+                        return;
+                    }
+                    let result = work(i);
+                    done.lock().unwrap_or_else(PoisonError::into_inner).push((i, result));
+                }
+            });
+        }
+    });
+    let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+    done.sort_by_key(|(i, _)| *i);
+    done.into_iter().map(|(_, result)| result).collect()
+}
+
+fn healthy(bed: &Bed, options: &Soundness) -> Result<Vec<String>> {
+    println!("| seed | verdict | alerts of severity warning or above, but for the host's |\n|---|---|---|");
+    let count = usize::try_from(options.runs)?;
+    let rows = in_lanes(count, options.lanes, &|i| {
+        let seed = i + 1;
+        let runs = bed.dir.join(format!("seed-{seed}"));
+        let mut demo = Command::new(bed.bin.join("demo"));
+        demo.args(["--plain", "--seed", &seed.to_string(), "--runs"]).arg(&runs);
+        let _ = demo.output().context("demo")?;
+        let verdict = verdict_of(&only_run(&runs)?.join("verdict.json"))?;
+        let status = verdict["status"].as_str().unwrap_or_default().to_owned();
+        let summary = verdict["summary"].as_str().unwrap_or_default().to_owned();
+        let alerts: Vec<String> = raised(&verdict, true)
+            .into_iter()
+            .filter(|a| a.severity != "info" && !OF_THE_HOST.iter().any(|f| a.defined_at.contains(f)))
+            .map(|a| a.title())
+            .collect();
+        Ok((seed, status, summary, alerts))
+    })?;
+    let mut wrong = Vec::new();
+    for (seed, status, summary, alerts) in &rows {
+        println!("| {seed} | {status} | {} |", alerts.join(", "));
+        if status != "pass" || !alerts.is_empty() {
+            wrong.push(format!("seed {seed}: {status}, {summary}; {}", alerts.join(", ")));
+        }
+    }
+    let passed = rows.iter().filter(|r| r.1 == "pass").count();
+    println!(
+        "\n{passed} of {} runs passed, {} without an alert\n",
+        rows.len(),
+        rows.iter().filter(|r| r.3.is_empty()).count()
+    );
+    Ok(wrong)
+}
+
+fn faults(bed: &Bed, options: &Soundness) -> Result<Vec<String>> {
+    let chosen: Vec<&Fault> =
+        FAULTS.iter().filter(|f| options.fault.as_deref().is_none_or(|name| f.name.contains(name))).collect();
+    ensure!(!chosen.is_empty(), "no fault has such a name");
+    // The last two take the whole machine.
+    let alone = |f: &&&Fault| f.name.contains("processors") || f.name.contains("needs the machine");
+    let (heavy, light): (Vec<&Fault>, Vec<&Fault>) = chosen.iter().partition(|f| alone(f));
+    let mut seen = in_lanes(light.len(), options.lanes, &|i| fired(bed, light[i]))?;
+    seen.extend(in_lanes(heavy.len(), 1, &|i| fired(bed, heavy[i]))?);
+    println!("| fault | fired, as it must | fired, too |\n|---|---|---|");
+    let mut wrong = Vec::new();
+    for (fault, fired) in light.iter().chain(&heavy).zip(&seen) {
+        let must: BTreeSet<String> =
+            fault.fires.iter().map(|(name, severity)| format!("{name}/{severity}")).collect();
+        let missing: Vec<_> = must.difference(fired).cloned().collect();
+        let found: Vec<_> = must.intersection(fired).cloned().collect();
+        let besides: Vec<_> = fired.difference(&must).cloned().collect();
+        println!("| {} | {} | {} |", fault.name, found.join(", "), besides.join(", "));
+        if !missing.is_empty() {
+            wrong.push(format!("{}: {} did not fire", fault.name, missing.join(", ")));
+        }
+    }
+    Ok(wrong)
+}
+
+/// The alerts that fired in a run with the fault.
+fn fired(bed: &Bed, fault: &Fault) -> Result<BTreeSet<String>> {
+    let dir = bed.dir.join(fault.name.replace(' ', "-"));
+    std::fs::create_dir_all(&dir)?;
+    let (service, exporter) = (format!("127.0.0.1:{}", free_port()?), format!("127.0.0.1:{}", free_port()?));
+    let serve = || {
+        // Descriptors are limited, so that a leak of them is one within the run.
+        let mut command = Command::new("bash");
+        command
+            .args(["-c", "ulimit -n 1024; exec \"$0\" serve --listen \"$@\""])
+            .arg(bed.bin.join("demo"))
+            .arg(&service)
+            .args(fault.serve)
+            .current_dir(shell::root());
+        Process::start("service", &mut command, &dir)
+    };
+    let mut running = Some(serve()?);
+    let mut watch = Command::new(bed.bin.join("exporter"));
+    watch.args(["--web.listen-address", &exporter]);
+    let _exporter = Process::start("exporter", &mut watch, &dir)?;
+    match fault.serve.contains(&"--llm") {
+        true => wait_until_answered(&service)?,
+        false => wait_until_ready(&service)?,
+    }
+    let runs = dir.join("runs");
+    let (mut load, watcher) = drive(bed, fault, &dir, &service, &exporter, &runs)?;
+    let mut loads = vec![Process::start("loadgen", &mut load, &dir)?];
+    if let Some(mut command) = watcher {
+        loads.push(Process::start("watcher", &mut command, &dir)?);
+    }
+    if let Some((after_s, act)) = fault.act {
+        std::thread::sleep(Duration::from_secs(after_s));
+        match act {
+            Act::KillService(back_s) => {
+                running = None;
+                if let Some(back_s) = back_s {
+                    std::thread::sleep(Duration::from_secs(back_s));
+                    running = Some(serve()?);
+                }
+            }
+            Act::FreezeService => {
+                running.as_ref().map_or(Ok(()), |p| p.signal(rustix::process::Signal::STOP))?
+            }
+            Act::FreezeLoad(for_s) => {
+                loads[0].signal(rustix::process::Signal::STOP)?;
+                std::thread::sleep(Duration::from_secs(for_s));
+                loads[0].signal(rustix::process::Signal::CONT)?;
+            }
+            Act::KillLoad => drop(loads.remove(0)),
+        }
+    }
+    for mut load in loads {
+        load.wait()?;
+    }
+    drop(running);
+    let run = only_run(&runs)?;
+    let mut judge = Command::new(bed.bin.join("ruleseval"));
+    let rules = shell::root().join("prometheus/rules/*.yml");
+    judge.arg("backtest").arg(&run).arg("--rules").arg(rules).arg("--json").arg(dir.join("alerts.json"));
+    let _ = judge.output().context("ruleseval backtest")?;
+    Ok(raised(&verdict_of(&dir.join("alerts.json"))?, false).into_iter().map(|a| a.title()).collect())
+}
+
+/// The generator's command line, and that of the one that watches it.
+fn drive(
+    bed: &Bed,
+    fault: &Fault,
+    dir: &Path,
+    service: &str,
+    exporter: &str,
+    runs: &Path,
+) -> Result<(Command, Option<Command>)> {
+    let loadgen = || {
+        let mut command = Command::new(bed.bin.join("loadgen"));
+        command.arg("run");
+        command
+    };
+    let record = |command: &mut Command, more: &[String]| {
+        command
+            .args(["--target", &format!("http://{service}"), "--quiet", "--record"])
+            .arg(runs)
+            .arg("--scrape");
+        command
+            .args([format!("demo=http://{service}/metrics"), format!("exporter=http://{exporter}/metrics")]);
+        command.args(more);
+    };
+    let own = |name: &str, text: &str| -> Result<PathBuf> {
+        let path = dir.join(name);
+        std::fs::write(&path, text)?;
+        Ok(path)
+    };
+    let mut load = loadgen();
+    match fault.load {
+        Load::Demo => {
+            load.args(["clinical-rag", "--mode", "demo"]);
+            record(&mut load, &[]);
+        }
+        Load::Own(text, more) => {
+            load.arg(own("scenario.yml", text)?).args(more);
+            record(&mut load, &[]);
+        }
+        Load::Watched(text) => {
+            let at = format!("127.0.0.1:{}", free_port()?);
+            load.arg(own("scenario.yml", text)?).args(["--quiet", "--metrics-listen", &at]);
+            load.args(["--target", &format!("http://{service}")]);
+            let mut watcher = loadgen();
+            watcher.arg(own("watcher.yml", "scenario: watcher\nflow: [{get: /health}, {think: 1s}]\nphases: {main: {executor: constant-vus, vus: 1, duration: 45s}}\n")?);
+            record(&mut watcher, &[format!("loadgen=http://{at}/metrics")]);
+            return Ok((load, Some(watcher)));
+        }
+    }
+    Ok((load, None))
+}
+
+fn wait_until_answered(address: &str) -> Result<()> {
+    let start = Instant::now();
+    while ureq::get(format!("http://{address}/health")).call().is_err() {
+        ensure!(start.elapsed() < Duration::from_secs(60), "{address} never answered");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    Ok(())
+}
+
+struct Raised {
+    name: String,
+    severity: String,
+    defined_at: String,
+}
+
+impl Raised {
+    fn title(&self) -> String {
+        format!("{}/{}", self.name, self.severity)
+    }
+}
+
+/// The alerts of a verdict or a backtest that fired, or were pending at the end if that is asked for, too.
+fn raised(document: &Value, or_pending: bool) -> Vec<Raised> {
+    let text = |alert: &Value, key: &str| alert[key].as_str().unwrap_or_default().to_owned();
+    let is_raised = |alert: &Value| {
+        let instances = alert["instances"].as_array().map(Vec::as_slice).unwrap_or_default();
+        instances.iter().any(|i| !i["fired_at"].is_null() || (or_pending && i["ended_at"].is_null()))
+    };
+    let alerts = document["alerts"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let raised = alerts.iter().filter(|a| is_raised(a) && a["name"] != "Watchdog");
+    raised
+        .map(|a| Raised {
+            name: text(a, "name"),
+            severity: text(a, "severity"),
+            defined_at: text(a, "defined_at"),
+        })
+        .collect()
+}
+
+fn verdict_of(path: &Path) -> Result<Value> {
+    let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
+    Ok(serde_json::from_str(&text)?)
+}
+
+fn only_run(runs: &Path) -> Result<PathBuf> {
+    let entry = std::fs::read_dir(runs).ok().and_then(|mut entries| entries.next());
+    match entry {
+        Some(entry) => Ok(entry?.path()),
+        None => bail!("{}: no run was recorded", runs.display()),
+    }
+}
