@@ -5,6 +5,7 @@
 //! `UPDATE_GOLDEN=1` to bring `docs/verdicts.md` up to date.
 
 mod case;
+mod elsewhere;
 mod fails;
 mod healthy;
 mod refused;
@@ -151,7 +152,19 @@ fn the_table_in_the_docs_is_that_of_the_cases() {
             );
         }
     }
-    assert!(count >= 60, "only {count} cases");
+    text.push_str("\n## By other tests\n\n| situation | comes to | tried in |\n|---|---|---|\n");
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    for case in elsewhere::all() {
+        let source = std::fs::read_to_string(root.join(case.file)).expect("reads");
+        let (function, named) = (format!("fn {}(", case.test), format!("- name: {}\n", case.test));
+        assert!(
+            source.contains(&function) || source.contains(&named),
+            "{}: no test {:?}",
+            case.file,
+            case.test
+        );
+        let _ = writeln!(text, "| {} | {} | `{}` |", case.situation, case.outcome, case.file);
+    }
+    assert!(count >= 60, "only {count} cases");
     assay_testkit::golden(root.join("docs/verdicts.md"), &text);
 }
