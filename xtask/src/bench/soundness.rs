@@ -416,7 +416,9 @@ fn fired(bed: &Bed, fault: &Fault) -> Result<BTreeSet<String>> {
                 }
             }
             Act::FreezeService => {
-                running.as_ref().map_or(Ok(()), |p| p.signal(rustix::process::Signal::STOP))?
+                if let Some(service) = &running {
+                    service.signal(rustix::process::Signal::STOP)?;
+                }
             }
             Act::FreezeLoad(for_s) => {
                 loads[0].signal(rustix::process::Signal::STOP)?;
