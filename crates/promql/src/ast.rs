@@ -16,8 +16,8 @@ pub(crate) use duration::MAX_SECONDS;
 pub use duration::{DurationContext, DurationError, DurationExpr, DurationKind, DurationOp, MinMax};
 pub use function::{
     AbsenceFunc, DateFunc, FloatFunc, Func, Function, HistogramFunc, InfoFunc, LabelFunc, LimitFunc,
-    MetricName, QuantileFunc, QueryFunc, RangeFunc, RangeModes, ReadsTime, ScalarFunc, SortFunc, Stability,
-    StartTimes, Statistics, TimeFunc, Variadic,
+    MetricName, QuantileFunc, QueryFunc, RangeFunc, RangeModes, ReadsTime, Samples, ScalarFunc, SortFunc,
+    Stability, StartTimes, Statistics, TimeFunc, UnitOf, Values, Variadic,
 };
 pub use operator::{AggregateOp, ArithmeticOp, BinaryKind, BinaryOp, ComparisonOp, SetOp, TrimOp, UnaryOp};
 

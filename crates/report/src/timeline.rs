@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use assay_verdict::{
     units,
-    verdict::{AlertInstance, AlertRow, RunInfo},
+    verdict::{AlertInstance, AlertRow, RunInfo, Status},
 };
 
 /// The fewest columns that a bar gets.
@@ -40,22 +40,26 @@ pub fn render(run: &RunInfo, alerts: &[AlertRow], width: u16) -> String {
     for (alert, instance) in all {
         let name: String = alert.name.chars().take(name_width).collect();
         let _ = writeln!(out, "{name:name_width$}  {}", scale.bar(instance));
-        describe(&mut out, instance, name_width);
+        describe(&mut out, run, instance, name_width);
     }
-    let silent = alerts.iter().filter(|a| a.instances.is_empty()).count();
+    // A rule that could not be evaluated may have been missed.
+    let (failed, evaluated): (Vec<_>, Vec<_>) =
+        alerts.iter().partition(|a| a.status == Status::Inconclusive && !a.reason.is_empty());
+    for alert in failed {
+        let _ = writeln!(out, "{}: {}", alert.name, alert.reason);
+    }
+    let silent = evaluated.iter().filter(|a| a.instances.is_empty()).count();
     let _ = writeln!(out, "{silent} of {} alerting rules were never pending", alerts.len());
     out
 }
 
-fn describe(out: &mut String, instance: &AlertInstance, indent: usize) {
-    let end = instance.ended_at_ms.map_or_else(|| "the end".to_owned(), units::clock);
+fn describe(out: &mut String, run: &RunInfo, instance: &AlertInstance, indent: usize) {
+    let clock = |t_ms: i64| units::clock_within(t_ms, (run.start_ms, run.end_ms));
+    let end = instance.ended_at_ms.map_or_else(|| "the end".to_owned(), clock);
+    let active = clock(instance.active_at_ms);
     let when = match instance.fired_at_ms {
-        Some(fired) => format!(
-            "pending {}, firing {} to {end}",
-            units::clock(instance.active_at_ms),
-            units::clock(fired)
-        ),
-        None => format!("pending {} to {end}", units::clock(instance.active_at_ms)),
+        Some(fired) => format!("pending {active}, firing {} to {end}", clock(fired)),
+        None => format!("pending {active} to {end}"),
     };
     let labels: Vec<_> =
         instance.labels.iter().filter(|(n, _)| n != "alertname").map(|(n, v)| format!("{n}={v:?}")).collect();
@@ -129,5 +133,22 @@ mod tests {
         );
         assert!(bar.ends_with('█') && lines[1].contains("|war|steady"), "{text}");
         assert!(text.contains("summary: Query p99 is 6.2s"), "{text}");
+    }
+
+    #[test]
+    fn what_failed_is_not_silent_and_days_have_dates() {
+        let mut verdict = testing::verdict(Status::Fail);
+        let before = render(&verdict.run, &verdict.alerts, 57);
+        let mut failed = verdict.alerts[0].clone();
+        (failed.name, failed.status) = ("Broken".to_owned(), Status::Inconclusive);
+        (failed.reason, failed.instances) = ("5 of its evaluations failed: no".to_owned(), Vec::new());
+        verdict.alerts.push(failed);
+        verdict.run.end_ms += 86_400_000;
+        let text = render(&verdict.run, &verdict.alerts, 57);
+        let silent = |text: &str| text.lines().last().and_then(|l| l.split(' ').next()?.parse::<u32>().ok());
+        assert_eq!(silent(&text), silent(&before), "{text}");
+        assert!(text.contains("Broken: 5 of its evaluations failed: no\n"), "{text}");
+        let date = units::timestamp(verdict.run.start_ms)[..10].to_owned();
+        assert!(text.contains(&format!("pending {date} ")), "{text}");
     }
 }

@@ -11,7 +11,7 @@ use assay_model::{
 };
 
 /// What was written, and what was not.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ExportStats {
     /// Series with at least one sample written.
     pub series: u64,
@@ -19,8 +19,10 @@ pub struct ExportStats {
     pub samples: u64,
     /// Native histograms, which the format does not have.
     pub histograms_left_out: u64,
-    /// Series without a metric name, which the format does not have either.
-    pub unnamed_left_out: u64,
+    /// The metrics that they are of.
+    pub histogram_metrics: Vec<String>,
+    /// Series without a metric's name, which the format does not have either.
+    pub unnamed_left_out: Vec<Labels>,
 }
 
 /// Why an export stopped.
@@ -58,6 +60,9 @@ pub fn to_openmetrics(
             stats.series += u64::from(!column.times.is_empty());
             stats.samples += column.times.len() as u64;
             stats.histograms_left_out += column.histogram_times.len() as u64;
+            if !column.histogram_times.is_empty() && stats.histogram_metrics.last() != Some(&name) {
+                stats.histogram_metrics.push(name.clone());
+            }
             text.clear();
             write_samples(&mut text, series.labels(), &column);
             out.write_all(text.as_bytes())?;
@@ -65,7 +70,9 @@ pub fn to_openmetrics(
     }
     let mut unnamed = matchers.to_vec();
     unnamed.extend(Matcher::new(MatchOp::Equal, METRIC_NAME, "").ok());
-    stats.unnamed_left_out = source.select(&unnamed, start_ms, end_ms)?.len() as u64;
+    for series in source.select(&unnamed, start_ms, end_ms)? {
+        stats.unnamed_left_out.push(series.labels().clone());
+    }
     out.write_all(b"# EOF\n")?;
     Ok(stats)
 }
@@ -80,5 +87,35 @@ fn write_samples(out: &mut String, labels: &Labels, column: &Column) {
         out.push(' ');
         push_seconds(out, *t_ms);
         out.push('\n');
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use assay_tsdb::{BlockWriter, Database, OpenOptions};
+
+    use super::*;
+
+    #[test]
+    fn what_the_format_lacks_is_listed() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let mut writer = BlockWriter::create(dir.path()).expect("begins");
+        let named =
+            writer.series(&Labels::from_pairs([(METRIC_NAME, "up"), ("job", "a")])).expect("is taken");
+        writer.append(named, 1_000, 1.0).expect("is taken");
+        let unnamed = Labels::from_pairs([("job", "b")]);
+        let at = writer.series(&unnamed).expect("is taken");
+        writer.append(at, 1_000, 2.0).expect("is taken");
+        let histograms = writer.series(&Labels::from_pairs([(METRIC_NAME, "h")])).expect("is taken");
+        let h = assay_model::FloatHistogram::default();
+        writer.append_float_histogram(histograms, 1_000, &h).expect("is taken");
+        writer.append_float_histogram(histograms, 2_000, &h).expect("is taken");
+        writer.finish().expect("finishes");
+        let database = Database::open(dir.path(), OpenOptions::default()).expect("opens");
+        let mut text = Vec::new();
+        let stats = to_openmetrics(&database, &[], 0, 5_000, &mut text).expect("is written");
+        assert_eq!(String::from_utf8_lossy(&text), "up{job=\"a\"} 1 1\n# EOF\n");
+        assert_eq!((stats.series, stats.samples, stats.histograms_left_out), (1, 1, 2));
+        assert_eq!((stats.histogram_metrics, stats.unnamed_left_out), (vec!["h".to_owned()], vec![unnamed]));
     }
 }

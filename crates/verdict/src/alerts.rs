@@ -165,7 +165,7 @@ pub(crate) fn failed_evaluations(files: &RuleFiles, replayed: &ReplayResult) -> 
 fn failures(files: &RuleFiles, replayed: &ReplayResult, wanted: &dyn Fn(&Rule) -> bool) -> Vec<String> {
     let found = replayed.errors.iter().filter_map(|e| Some((files.rule(e.id)?, e)));
     let line = |(rule, e): (&Rule, &RuleError)| {
-        let (file, line, from) = (rule.file(), rule.position.line, units::clock(e.first_ms));
+        let (file, line, from) = (rule.file(), rule.position.line, units::timestamp(e.first_ms));
         format!("{file}:{line}: {}: {} from {from}", rule.title(), failed(e))
     };
     found.filter(|(rule, _)| wanted(rule)).map(line).collect()
@@ -175,10 +175,12 @@ fn failed(error: &RuleError) -> String {
     format!("{} of its evaluations failed: {}", error.count, error.message)
 }
 
-/// What the engine remarks on the rules' expressions, with the position of each.
+/// What the engine remarks on the rules' expressions, with the position of each; warnings come first.
 fn remarks(files: &RuleFiles, replayed: &ReplayResult) -> Vec<String> {
-    let warnings = replayed.annotations.iter().filter(|a| a.annotation.severity == Severity::Warning);
-    warnings
+    let of =
+        |severity: Severity| replayed.annotations.iter().filter(move |a| a.annotation.severity == severity);
+    of(Severity::Warning)
+        .chain(of(Severity::Info))
         .filter_map(|a| {
             let rule = files.rule(a.id)?;
             let text = a.annotation.text(rule.expr_text());

@@ -85,6 +85,16 @@ pub fn clock(t_ms: i64) -> String {
     }
 }
 
+/// The same with the date before it, unless all of `span_ms` is on one day.
+#[must_use]
+pub fn clock_within(t_ms: i64, span_ms: (i64, i64)) -> String {
+    const DAY_MS: i64 = 86_400_000;
+    if span_ms.0.div_euclid(DAY_MS) == span_ms.1.div_euclid(DAY_MS) {
+        return clock(t_ms);
+    }
+    timestamp(t_ms).replace('T', " ").trim_end_matches('Z').to_owned()
+}
+
 /// A length of time to the second, or to the millisecond below ten seconds: `2m30s`, `1.5s`.
 #[must_use]
 pub fn length(ms: i64) -> String {
@@ -113,6 +123,13 @@ pub fn parse_time_ms(text: &str) -> Result<i64, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times_of_several_days_have_dates() {
+        let t_ms = 1_700_000_000_000;
+        assert_eq!(clock_within(t_ms, (t_ms, t_ms + 60_000)), "22:13:20");
+        assert_eq!(clock_within(t_ms, (t_ms, t_ms + 7_200_000)), "2023-11-14 22:13:20");
+    }
 
     #[test]
     fn quantities() {

@@ -112,10 +112,36 @@ fn write(args: &Args, path: &std::path::Path) -> anyhow::Result<u8> {
     out.flush().with_context(|| format!("{}: cannot be written", args.out.display()))?;
     eprintln!("{}: {} series, {} samples", args.out.display(), stats.series, stats.samples);
     if stats.histograms_left_out > 0 {
+        let metrics = listed(&stats.histogram_metrics);
         eprintln!(
-            "left out: {} native histograms, which OpenMetrics text does not have",
+            "left out: {} native histograms, which OpenMetrics text does not have, of {metrics}",
             stats.histograms_left_out
         );
     }
+    if !stats.unnamed_left_out.is_empty() {
+        let series = listed(&stats.unnamed_left_out);
+        eprintln!("left out: {} series without a metric's name: {series}", stats.unnamed_left_out.len());
+    }
     Ok(0)
+}
+
+/// The first ten, and how many more there are.
+fn listed(all: &[impl std::fmt::Display]) -> String {
+    const SHOWN: usize = 10;
+    let mut out: Vec<String> = all.iter().take(SHOWN).map(ToString::to_string).collect();
+    if all.len() > SHOWN {
+        out.push(format!("and {} more", all.len() - SHOWN));
+    }
+    out.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_lists_are_cut() {
+        assert_eq!(listed(&["a", "b"]), "a, b");
+        assert_eq!(listed(&[0; 12]), "0, 0, 0, 0, 0, 0, 0, 0, 0, 0, and 2 more");
+    }
 }

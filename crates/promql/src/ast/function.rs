@@ -33,6 +33,12 @@ pub struct Function {
     pub starts: StartTimes,
     /// Whether counts and sums of native histograms are all that it needs.
     pub statistics: Statistics,
+    /// Which values its result can have.
+    pub values: Values,
+    /// The unit of its result.
+    pub unit: UnitOf,
+    /// What its range must hold.
+    pub samples: Samples,
 }
 
 /// How far the number of arguments may differ from the signature's list.
@@ -106,6 +112,84 @@ pub enum Statistics {
     AsOutside,
 }
 
+/// Which values a function's result can have, NaN left out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Values {
+    /// Any.
+    AnyValue,
+    /// Those of its first argument.
+    AsArgument,
+    /// Zero and above.
+    NotNegative,
+    /// One and above.
+    AtLeastOne,
+    /// One alone.
+    AlwaysOne,
+    /// From zero to one.
+    Fraction,
+    /// From minus one to one.
+    Sign,
+    /// 1 to 31.
+    DayOfMonth,
+    /// 28 to 31.
+    DaysInMonth,
+    /// 0 to 6.
+    DayOfWeek,
+    /// 1 to 366.
+    DayOfYear,
+    /// 0 to 23.
+    HourOfDay,
+    /// 0 to 59.
+    MinuteOfHour,
+    /// 1 to 12.
+    MonthOfYear,
+}
+
+impl Values {
+    /// The smallest and the largest value, both in; `None` where they are those of the first argument.
+    #[must_use]
+    pub const fn bounds(self) -> Option<(f64, f64)> {
+        Some(match self {
+            Self::AsArgument => return None,
+            Self::AnyValue => (f64::NEG_INFINITY, f64::INFINITY),
+            Self::NotNegative => (0.0, f64::INFINITY),
+            Self::AtLeastOne => (1.0, f64::INFINITY),
+            Self::AlwaysOne => (1.0, 1.0),
+            Self::Fraction => (0.0, 1.0),
+            Self::Sign => (-1.0, 1.0),
+            Self::DayOfMonth => (1.0, 31.0),
+            Self::DaysInMonth => (28.0, 31.0),
+            Self::DayOfWeek => (0.0, 6.0),
+            Self::DayOfYear => (1.0, 366.0),
+            Self::HourOfDay => (0.0, 23.0),
+            Self::MinuteOfHour => (0.0, 59.0),
+            Self::MonthOfYear => (1.0, 12.0),
+        })
+    }
+}
+
+/// The unit of a function's result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum UnitOf {
+    /// That of its argument.
+    KeepsUnit,
+    /// That of what its histogram observed, however the buckets were counted.
+    UnitOfBuckets,
+    /// Another, or none.
+    OtherUnit,
+}
+
+/// What a function's range must hold for a result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Samples {
+    /// One sample, or it takes no range.
+    AnySamples,
+    /// Two samples.
+    TwoSamples,
+    /// Two samples of a counter: a fall is a restart.
+    TwoOfCounter,
+}
+
 impl PartialEq for Function {
     fn eq(&self, other: &Self) -> bool {
         self.id == other.id
@@ -172,7 +256,8 @@ impl Function {
 macro_rules! functions {
     ($($(#[$doc:meta])+ $family:ident($functions:ident) {
         $($variant:ident $name:literal ($($arg:ident),*) $variadic:ident $(($more:literal))? $returns:ident,
-            $stability:ident $time:ident $metric_name:ident $ranges:ident $starts:ident $statistics:ident;)+
+            $stability:ident $time:ident $metric_name:ident $ranges:ident $starts:ident $statistics:ident
+            $values:ident $unit:ident $samples:ident;)+
     })+) => {
         /// The functions of PromQL, by family.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -199,6 +284,9 @@ macro_rules! functions {
                 ranges: RangeModes::$ranges,
                 starts: StartTimes::$starts,
                 statistics: Statistics::$statistics,
+                values: Values::$values,
+                unit: UnitOf::$unit,
+                samples: Samples::$samples,
             },)+)+
         ];
     };
@@ -207,170 +295,170 @@ macro_rules! functions {
 functions! {
     /// The query's own times: constants once it is planned.
     Query(QueryFunc) {
-        End "end" () No Scalar,     Experimental Timeless DropsName Plain StartBlind AsOutside;
-        Range "range" () No Scalar, Experimental Timeless DropsName Plain StartBlind AsOutside;
-        Start "start" () No Scalar, Experimental Timeless DropsName Plain StartBlind AsOutside;
-        Step "step" () No Scalar,   Experimental Timeless DropsName Plain StartBlind AsOutside;
+        End "end" () No Scalar,     Experimental Timeless DropsName Plain StartBlind AsOutside AnyValue OtherUnit AnySamples;
+        Range "range" () No Scalar, Experimental Timeless DropsName Plain StartBlind AsOutside AnyValue OtherUnit AnySamples;
+        Start "start" () No Scalar, Experimental Timeless DropsName Plain StartBlind AsOutside AnyValue OtherUnit AnySamples;
+        Step "step" () No Scalar,   Experimental Timeless DropsName Plain StartBlind AsOutside AnyValue OtherUnit AnySamples;
     }
     /// Scalars, and the ways from and to vectors.
     Scalar(ScalarFunc) {
-        MaxOf "max_of" (Scalar, Scalar) No Scalar, Experimental Timeless DropsName Plain StartBlind AsOutside;
-        MinOf "min_of" (Scalar, Scalar) No Scalar, Experimental Timeless DropsName Plain StartBlind AsOutside;
-        Pi "pi" () No Scalar,                      Stable Timeless DropsName Plain StartBlind AsOutside;
-        Scalar "scalar" (Vector) No Scalar,        Stable Timeless DropsName Plain StartBlind AsOutside;
-        Time "time" () No Scalar,                  Stable ReadsTime DropsName Plain StartBlind AsOutside;
-        Vector "vector" (Scalar) No Vector,        Stable Timeless KeepsName Plain StartBlind AsOutside;
+        MaxOf "max_of" (Scalar, Scalar) No Scalar, Experimental Timeless DropsName Plain StartBlind AsOutside AnyValue OtherUnit AnySamples;
+        MinOf "min_of" (Scalar, Scalar) No Scalar, Experimental Timeless DropsName Plain StartBlind AsOutside AnyValue OtherUnit AnySamples;
+        Pi "pi" () No Scalar,                      Stable Timeless DropsName Plain StartBlind AsOutside AnyValue OtherUnit AnySamples;
+        Scalar "scalar" (Vector) No Scalar,        Stable Timeless DropsName Plain StartBlind AsOutside AsArgument OtherUnit AnySamples;
+        Time "time" () No Scalar,                  Stable ReadsTime DropsName Plain StartBlind AsOutside NotNegative OtherUnit AnySamples;
+        Vector "vector" (Scalar) No Vector,        Stable Timeless KeepsName Plain StartBlind AsOutside AsArgument OtherUnit AnySamples;
     }
     /// A float to a float.
     Float(FloatFunc) {
-        Abs "abs" (Vector) No Vector,     Stable Timeless DropsName Plain StartBlind AsOutside;
-        Acos "acos" (Vector) No Vector,   Stable Timeless DropsName Plain StartBlind AsOutside;
-        Acosh "acosh" (Vector) No Vector, Stable Timeless DropsName Plain StartBlind AsOutside;
-        Asin "asin" (Vector) No Vector,   Stable Timeless DropsName Plain StartBlind AsOutside;
-        Asinh "asinh" (Vector) No Vector, Stable Timeless DropsName Plain StartBlind AsOutside;
-        Atan "atan" (Vector) No Vector,   Stable Timeless DropsName Plain StartBlind AsOutside;
-        Atanh "atanh" (Vector) No Vector, Stable Timeless DropsName Plain StartBlind AsOutside;
-        Ceil "ceil" (Vector) No Vector,   Stable Timeless DropsName Plain StartBlind AsOutside;
-        Cos "cos" (Vector) No Vector,     Stable Timeless DropsName Plain StartBlind AsOutside;
-        Cosh "cosh" (Vector) No Vector,   Stable Timeless DropsName Plain StartBlind AsOutside;
-        Deg "deg" (Vector) No Vector,     Stable Timeless DropsName Plain StartBlind AsOutside;
-        Exp "exp" (Vector) No Vector,     Stable Timeless DropsName Plain StartBlind AsOutside;
-        Floor "floor" (Vector) No Vector, Stable Timeless DropsName Plain StartBlind AsOutside;
-        Ln "ln" (Vector) No Vector,       Stable Timeless DropsName Plain StartBlind AsOutside;
-        Log10 "log10" (Vector) No Vector, Stable Timeless DropsName Plain StartBlind AsOutside;
-        Log2 "log2" (Vector) No Vector,   Stable Timeless DropsName Plain StartBlind AsOutside;
-        Rad "rad" (Vector) No Vector,     Stable Timeless DropsName Plain StartBlind AsOutside;
-        Sgn "sgn" (Vector) No Vector,     Stable Timeless DropsName Plain StartBlind AsOutside;
-        Sin "sin" (Vector) No Vector,     Stable Timeless DropsName Plain StartBlind AsOutside;
-        Sinh "sinh" (Vector) No Vector,   Stable Timeless DropsName Plain StartBlind AsOutside;
-        Sqrt "sqrt" (Vector) No Vector,   Stable Timeless DropsName Plain StartBlind AsOutside;
-        Tan "tan" (Vector) No Vector,     Stable Timeless DropsName Plain StartBlind AsOutside;
-        Tanh "tanh" (Vector) No Vector,   Stable Timeless DropsName Plain StartBlind AsOutside;
+        Abs "abs" (Vector) No Vector,     Stable Timeless DropsName Plain StartBlind AsOutside NotNegative KeepsUnit AnySamples;
+        Acos "acos" (Vector) No Vector,   Stable Timeless DropsName Plain StartBlind AsOutside AnyValue OtherUnit AnySamples;
+        Acosh "acosh" (Vector) No Vector, Stable Timeless DropsName Plain StartBlind AsOutside AnyValue OtherUnit AnySamples;
+        Asin "asin" (Vector) No Vector,   Stable Timeless DropsName Plain StartBlind AsOutside AnyValue OtherUnit AnySamples;
+        Asinh "asinh" (Vector) No Vector, Stable Timeless DropsName Plain StartBlind AsOutside AnyValue OtherUnit AnySamples;
+        Atan "atan" (Vector) No Vector,   Stable Timeless DropsName Plain StartBlind AsOutside AnyValue OtherUnit AnySamples;
+        Atanh "atanh" (Vector) No Vector, Stable Timeless DropsName Plain StartBlind AsOutside AnyValue OtherUnit AnySamples;
+        Ceil "ceil" (Vector) No Vector,   Stable Timeless DropsName Plain StartBlind AsOutside AnyValue KeepsUnit AnySamples;
+        Cos "cos" (Vector) No Vector,     Stable Timeless DropsName Plain StartBlind AsOutside AnyValue OtherUnit AnySamples;
+        Cosh "cosh" (Vector) No Vector,   Stable Timeless DropsName Plain StartBlind AsOutside AnyValue OtherUnit AnySamples;
+        Deg "deg" (Vector) No Vector,     Stable Timeless DropsName Plain StartBlind AsOutside AnyValue OtherUnit AnySamples;
+        Exp "exp" (Vector) No Vector,     Stable Timeless DropsName Plain StartBlind AsOutside NotNegative OtherUnit AnySamples;
+        Floor "floor" (Vector) No Vector, Stable Timeless DropsName Plain StartBlind AsOutside AnyValue KeepsUnit AnySamples;
+        Ln "ln" (Vector) No Vector,       Stable Timeless DropsName Plain StartBlind AsOutside AnyValue OtherUnit AnySamples;
+        Log10 "log10" (Vector) No Vector, Stable Timeless DropsName Plain StartBlind AsOutside AnyValue OtherUnit AnySamples;
+        Log2 "log2" (Vector) No Vector,   Stable Timeless DropsName Plain StartBlind AsOutside AnyValue OtherUnit AnySamples;
+        Rad "rad" (Vector) No Vector,     Stable Timeless DropsName Plain StartBlind AsOutside AnyValue OtherUnit AnySamples;
+        Sgn "sgn" (Vector) No Vector,     Stable Timeless DropsName Plain StartBlind AsOutside Sign OtherUnit AnySamples;
+        Sin "sin" (Vector) No Vector,     Stable Timeless DropsName Plain StartBlind AsOutside AnyValue OtherUnit AnySamples;
+        Sinh "sinh" (Vector) No Vector,   Stable Timeless DropsName Plain StartBlind AsOutside AnyValue OtherUnit AnySamples;
+        Sqrt "sqrt" (Vector) No Vector,   Stable Timeless DropsName Plain StartBlind AsOutside NotNegative OtherUnit AnySamples;
+        Tan "tan" (Vector) No Vector,     Stable Timeless DropsName Plain StartBlind AsOutside AnyValue OtherUnit AnySamples;
+        Tanh "tanh" (Vector) No Vector,   Stable Timeless DropsName Plain StartBlind AsOutside AnyValue OtherUnit AnySamples;
     }
     /// A float and parameters to a float.
     Limit(LimitFunc) {
         Clamp "clamp" (Vector, Scalar, Scalar) No Vector,
-            Stable Timeless DropsName Plain StartBlind AsOutside;
-        ClampMax "clamp_max" (Vector, Scalar) No Vector, Stable Timeless DropsName Plain StartBlind AsOutside;
-        ClampMin "clamp_min" (Vector, Scalar) No Vector, Stable Timeless DropsName Plain StartBlind AsOutside;
-        Round "round" (Vector, Scalar) UpTo(1) Vector,   Stable Timeless DropsName Plain StartBlind AsOutside;
+            Stable Timeless DropsName Plain StartBlind AsOutside AnyValue KeepsUnit AnySamples;
+        ClampMax "clamp_max" (Vector, Scalar) No Vector, Stable Timeless DropsName Plain StartBlind AsOutside AnyValue KeepsUnit AnySamples;
+        ClampMin "clamp_min" (Vector, Scalar) No Vector, Stable Timeless DropsName Plain StartBlind AsOutside AnyValue KeepsUnit AnySamples;
+        Round "round" (Vector, Scalar) UpTo(1) Vector,   Stable Timeless DropsName Plain StartBlind AsOutside AnyValue KeepsUnit AnySamples;
     }
     /// A time to a part of its date.
     Date(DateFunc) {
         DayOfMonth "day_of_month" (Vector) UpTo(1) Vector,
-            Stable ReadsTime DropsName Plain StartBlind AsOutside;
+            Stable ReadsTime DropsName Plain StartBlind AsOutside DayOfMonth OtherUnit AnySamples;
         DayOfWeek "day_of_week" (Vector) UpTo(1) Vector,
-            Stable ReadsTime DropsName Plain StartBlind AsOutside;
+            Stable ReadsTime DropsName Plain StartBlind AsOutside DayOfWeek OtherUnit AnySamples;
         DayOfYear "day_of_year" (Vector) UpTo(1) Vector,
-            Stable ReadsTime DropsName Plain StartBlind AsOutside;
+            Stable ReadsTime DropsName Plain StartBlind AsOutside DayOfYear OtherUnit AnySamples;
         DaysInMonth "days_in_month" (Vector) UpTo(1) Vector,
-            Stable ReadsTime DropsName Plain StartBlind AsOutside;
-        Hour "hour" (Vector) UpTo(1) Vector,     Stable ReadsTime DropsName Plain StartBlind AsOutside;
-        Minute "minute" (Vector) UpTo(1) Vector, Stable ReadsTime DropsName Plain StartBlind AsOutside;
-        Month "month" (Vector) UpTo(1) Vector,   Stable ReadsTime DropsName Plain StartBlind AsOutside;
-        Year "year" (Vector) UpTo(1) Vector,     Stable ReadsTime DropsName Plain StartBlind AsOutside;
+            Stable ReadsTime DropsName Plain StartBlind AsOutside DaysInMonth OtherUnit AnySamples;
+        Hour "hour" (Vector) UpTo(1) Vector,     Stable ReadsTime DropsName Plain StartBlind AsOutside HourOfDay OtherUnit AnySamples;
+        Minute "minute" (Vector) UpTo(1) Vector, Stable ReadsTime DropsName Plain StartBlind AsOutside MinuteOfHour OtherUnit AnySamples;
+        Month "month" (Vector) UpTo(1) Vector,   Stable ReadsTime DropsName Plain StartBlind AsOutside MonthOfYear OtherUnit AnySamples;
+        Year "year" (Vector) UpTo(1) Vector,     Stable ReadsTime DropsName Plain StartBlind AsOutside AnyValue OtherUnit AnySamples;
     }
     /// A native histogram to a float.
     Histogram(HistogramFunc) {
-        HistogramAvg "histogram_avg" (Vector) No Vector, Stable Timeless DropsName Plain StartBlind Enough;
+        HistogramAvg "histogram_avg" (Vector) No Vector, Stable Timeless DropsName Plain StartBlind Enough AnyValue UnitOfBuckets AnySamples;
         HistogramCount "histogram_count" (Vector) No Vector,
-            Stable Timeless DropsName Plain StartBlind Enough;
+            Stable Timeless DropsName Plain StartBlind Enough NotNegative OtherUnit AnySamples;
         HistogramStddev "histogram_stddev" (Vector) No Vector,
-            Stable Timeless DropsName Plain StartBlind AsOutside;
+            Stable Timeless DropsName Plain StartBlind AsOutside NotNegative UnitOfBuckets AnySamples;
         HistogramStdvar "histogram_stdvar" (Vector) No Vector,
-            Stable Timeless DropsName Plain StartBlind AsOutside;
-        HistogramSum "histogram_sum" (Vector) No Vector, Stable Timeless DropsName Plain StartBlind Enough;
+            Stable Timeless DropsName Plain StartBlind AsOutside NotNegative OtherUnit AnySamples;
+        HistogramSum "histogram_sum" (Vector) No Vector, Stable Timeless DropsName Plain StartBlind Enough AnyValue OtherUnit AnySamples;
     }
     /// A histogram, classic or native, to floats.
     Quantile(QuantileFunc) {
         HistogramFraction "histogram_fraction" (Scalar, Scalar, Vector) No Vector,
-            Stable Timeless DropsName Plain StartBlind TooLittle;
+            Stable Timeless DropsName Plain StartBlind TooLittle Fraction OtherUnit AnySamples;
         HistogramQuantile "histogram_quantile" (Scalar, Vector) No Vector,
-            Stable Timeless DropsName Plain StartBlind TooLittle;
+            Stable Timeless DropsName Plain StartBlind TooLittle AnyValue UnitOfBuckets AnySamples;
         HistogramQuantiles "histogram_quantiles" (Vector, String, Scalar, Scalar) UpTo(9) Vector,
-            Experimental Timeless DropsName Plain StartBlind TooLittle;
+            Experimental Timeless DropsName Plain StartBlind TooLittle AnyValue UnitOfBuckets AnySamples;
     }
     /// A sample to its time.
     Time(TimeFunc) {
         StartTimestamp "start_timestamp" (Vector) No Vector,
-            Experimental Timeless DropsName Plain StartBlind AsOutside;
+            Experimental Timeless DropsName Plain StartBlind AsOutside AnyValue OtherUnit AnySamples;
         Timestamp "timestamp" (Vector) No Vector,
-            Stable ReadsTimeUnlessSelected DropsName Plain StartBlind AsOutside;
+            Stable ReadsTimeUnlessSelected DropsName Plain StartBlind AsOutside NotNegative OtherUnit AnySamples;
     }
     /// A vector with other labels.
     Label(LabelFunc) {
         LabelJoin "label_join" (Vector, String, String, String) Any Vector,
-            Stable Timeless KeepsName Plain StartBlind AsOutside;
+            Stable Timeless KeepsName Plain StartBlind AsOutside AsArgument KeepsUnit AnySamples;
         LabelReplace "label_replace" (Vector, String, String, String, String) No Vector,
-            Stable Timeless KeepsName Plain StartBlind AsOutside;
+            Stable Timeless KeepsName Plain StartBlind AsOutside AsArgument KeepsUnit AnySamples;
     }
     /// A vector in another order.
     Sort(SortFunc) {
-        Sort "sort" (Vector) No Vector,          Stable Timeless KeepsName Plain StartBlind AsOutside;
+        Sort "sort" (Vector) No Vector,          Stable Timeless KeepsName Plain StartBlind AsOutside AsArgument KeepsUnit AnySamples;
         SortByLabel "sort_by_label" (Vector, String) Any Vector,
-            Experimental Timeless KeepsName Plain StartBlind AsOutside;
+            Experimental Timeless KeepsName Plain StartBlind AsOutside AsArgument KeepsUnit AnySamples;
         SortByLabelDesc "sort_by_label_desc" (Vector, String) Any Vector,
-            Experimental Timeless KeepsName Plain StartBlind AsOutside;
-        SortDesc "sort_desc" (Vector) No Vector, Stable Timeless KeepsName Plain StartBlind AsOutside;
+            Experimental Timeless KeepsName Plain StartBlind AsOutside AsArgument KeepsUnit AnySamples;
+        SortDesc "sort_desc" (Vector) No Vector, Stable Timeless KeepsName Plain StartBlind AsOutside AsArgument KeepsUnit AnySamples;
     }
     /// A vector with labels of info series.
     Info(InfoFunc) {
         Info "info" (Vector, Vector) UpTo(1) Vector,
-            Experimental Timeless KeepsName Plain StartBlind AsOutside;
+            Experimental Timeless KeepsName Plain StartBlind AsOutside AnyValue OtherUnit AnySamples;
     }
     /// Nothing to a sample.
     Absence(AbsenceFunc) {
-        Absent "absent" (Vector) No Vector, Stable Timeless KeepsName Plain StartBlind AsOutside;
+        Absent "absent" (Vector) No Vector, Stable Timeless KeepsName Plain StartBlind AsOutside AlwaysOne OtherUnit AnySamples;
         AbsentOverTime "absent_over_time" (Matrix) No Vector,
-            Stable Timeless DropsName Plain StartBlind AsOutside;
+            Stable Timeless DropsName Plain StartBlind AsOutside AlwaysOne OtherUnit AnySamples;
     }
     /// The samples of a range to a sample.
     Range(RangeFunc) {
-        AvgOverTime "avg_over_time" (Matrix) No Vector, Stable Timeless DropsName Plain StartBlind AsOutside;
+        AvgOverTime "avg_over_time" (Matrix) No Vector, Stable Timeless DropsName Plain StartBlind AsOutside AnyValue KeepsUnit AnySamples;
         Changes "changes" (Matrix) No Vector,
-            Stable Timeless DropsName Anchored StartBlind AsOutside;
+            Stable Timeless DropsName Anchored StartBlind AsOutside NotNegative OtherUnit AnySamples;
         CountOverTime "count_over_time" (Matrix) No Vector,
-            Stable Timeless DropsName Plain StartBlind AsOutside;
+            Stable Timeless DropsName Plain StartBlind AsOutside AtLeastOne OtherUnit AnySamples;
         Delta "delta" (Matrix) No Vector,
-            Stable Timeless DropsName Extended StartBlind AsOutside;
-        Deriv "deriv" (Matrix) No Vector,               Stable Timeless DropsName Plain StartBlind AsOutside;
+            Stable Timeless DropsName Extended StartBlind AsOutside AnyValue KeepsUnit TwoSamples;
+        Deriv "deriv" (Matrix) No Vector,               Stable Timeless DropsName Plain StartBlind AsOutside AnyValue OtherUnit TwoSamples;
         DoubleExponentialSmoothing "double_exponential_smoothing" (Matrix, Scalar, Scalar) No Vector,
-            Experimental Timeless DropsName Plain StartBlind AsOutside;
+            Experimental Timeless DropsName Plain StartBlind AsOutside AnyValue OtherUnit AnySamples;
         FirstOverTime "first_over_time" (Matrix) No Vector,
-            Experimental Timeless KeepsName Plain StartBlind AsOutside;
-        Idelta "idelta" (Matrix) No Vector,             Stable Timeless DropsName Plain StartBlind AsOutside;
+            Experimental Timeless KeepsName Plain StartBlind AsOutside AnyValue KeepsUnit AnySamples;
+        Idelta "idelta" (Matrix) No Vector,             Stable Timeless DropsName Plain StartBlind AsOutside AnyValue KeepsUnit TwoSamples;
         Increase "increase" (Matrix) No Vector,
-            Stable Timeless DropsName Extended StartAware AsOutside;
-        Irate "irate" (Matrix) No Vector,               Stable Timeless DropsName Plain StartAware AsOutside;
+            Stable Timeless DropsName Extended StartAware AsOutside NotNegative OtherUnit TwoOfCounter;
+        Irate "irate" (Matrix) No Vector,               Stable Timeless DropsName Plain StartAware AsOutside NotNegative OtherUnit TwoOfCounter;
         LastOverTime "last_over_time" (Matrix) No Vector,
-            Stable Timeless KeepsName Plain StartBlind AsOutside;
+            Stable Timeless KeepsName Plain StartBlind AsOutside AnyValue KeepsUnit AnySamples;
         MadOverTime "mad_over_time" (Matrix) No Vector,
-            Experimental Timeless DropsName Plain StartBlind AsOutside;
-        MaxOverTime "max_over_time" (Matrix) No Vector, Stable Timeless DropsName Plain StartBlind AsOutside;
-        MinOverTime "min_over_time" (Matrix) No Vector, Stable Timeless DropsName Plain StartBlind AsOutside;
+            Experimental Timeless DropsName Plain StartBlind AsOutside AnyValue OtherUnit AnySamples;
+        MaxOverTime "max_over_time" (Matrix) No Vector, Stable Timeless DropsName Plain StartBlind AsOutside AnyValue KeepsUnit AnySamples;
+        MinOverTime "min_over_time" (Matrix) No Vector, Stable Timeless DropsName Plain StartBlind AsOutside AnyValue KeepsUnit AnySamples;
         PredictLinear "predict_linear" (Matrix, Scalar) No Vector,
-            Stable ReadsTime DropsName Plain StartBlind AsOutside;
+            Stable ReadsTime DropsName Plain StartBlind AsOutside AnyValue OtherUnit TwoSamples;
         PresentOverTime "present_over_time" (Matrix) No Vector,
-            Stable Timeless DropsName Plain StartBlind AsOutside;
+            Stable Timeless DropsName Plain StartBlind AsOutside AlwaysOne OtherUnit AnySamples;
         QuantileOverTime "quantile_over_time" (Scalar, Matrix) No Vector,
-            Stable Timeless DropsName Plain StartBlind AsOutside;
+            Stable Timeless DropsName Plain StartBlind AsOutside AnyValue KeepsUnit AnySamples;
         Rate "rate" (Matrix) No Vector,
-            Stable Timeless DropsName Extended StartAware AsOutside;
+            Stable Timeless DropsName Extended StartAware AsOutside NotNegative OtherUnit TwoOfCounter;
         Resets "resets" (Matrix) No Vector,
-            Stable Timeless DropsName Anchored StartAware AsOutside;
+            Stable Timeless DropsName Anchored StartAware AsOutside NotNegative OtherUnit AnySamples;
         StddevOverTime "stddev_over_time" (Matrix) No Vector,
-            Stable Timeless DropsName Plain StartBlind AsOutside;
+            Stable Timeless DropsName Plain StartBlind AsOutside NotNegative OtherUnit AnySamples;
         StdvarOverTime "stdvar_over_time" (Matrix) No Vector,
-            Stable Timeless DropsName Plain StartBlind AsOutside;
-        SumOverTime "sum_over_time" (Matrix) No Vector, Stable Timeless DropsName Plain StartBlind AsOutside;
+            Stable Timeless DropsName Plain StartBlind AsOutside NotNegative OtherUnit AnySamples;
+        SumOverTime "sum_over_time" (Matrix) No Vector, Stable Timeless DropsName Plain StartBlind AsOutside AnyValue OtherUnit AnySamples;
         TsOfFirstOverTime "ts_of_first_over_time" (Matrix) No Vector,
-            Experimental Timeless DropsName Plain StartBlind AsOutside;
+            Experimental Timeless DropsName Plain StartBlind AsOutside AnyValue OtherUnit AnySamples;
         TsOfLastOverTime "ts_of_last_over_time" (Matrix) No Vector,
-            Experimental Timeless DropsName Plain StartBlind AsOutside;
+            Experimental Timeless DropsName Plain StartBlind AsOutside AnyValue OtherUnit AnySamples;
         TsOfMaxOverTime "ts_of_max_over_time" (Matrix) No Vector,
-            Experimental Timeless DropsName Plain StartBlind AsOutside;
+            Experimental Timeless DropsName Plain StartBlind AsOutside AnyValue OtherUnit AnySamples;
         TsOfMinOverTime "ts_of_min_over_time" (Matrix) No Vector,
-            Experimental Timeless DropsName Plain StartBlind AsOutside;
+            Experimental Timeless DropsName Plain StartBlind AsOutside AnyValue OtherUnit AnySamples;
     }
 }
 

@@ -14,7 +14,7 @@ use super::{
     script::When,
     series::SequenceValue,
 };
-use crate::value::{Annotations, InstantSample, QueryValue, RangeSeries, Severity};
+use crate::value::{Annotation, Annotations, InstantSample, QueryValue, RangeSeries, Severity};
 
 /// What an `eval` expects.
 #[derive(Default)]
@@ -58,6 +58,24 @@ impl Pattern {
         }
     }
 
+    /// Whether it is about this annotation: by its text with the position, or without. If the expression is another than
+    /// the one in the file, positions do not count.
+    fn is_about(&self, annotation: &Annotation, query: Option<&str>) -> bool {
+        let (message, details) = (&annotation.message, &annotation.details);
+        if self.matches(message) || self.matches(&format!("{message}{details}")) {
+            return true;
+        }
+        match (query, self) {
+            (Some(query), _) => self.matches(&annotation.text(query)),
+            (None, Self::Any) => true,
+            (None, Self::Text(want)) => want.rsplit_once(" (").is_some_and(|(want, _)| want == message),
+            (None, Self::Regex(re)) => {
+                let shorter = re.as_str().rsplit_once(r" \(").and_then(|(re, _)| Regex::new(re).ok());
+                shorter.is_some_and(|re| re.is_match(&format!("{message}{details} ")) || re.is_match(message))
+            }
+        }
+    }
+
     fn describe(&self) -> String {
         match self {
             Self::Any => "any".to_owned(),
@@ -77,16 +95,15 @@ impl Expectation {
         }
     }
 
-    pub(super) fn check_annotations(&self, annotations: &Annotations) -> Result<(), String> {
-        let of = |severity| {
-            annotations
-                .iter()
-                .filter(|a| a.severity == severity)
-                .map(|a| a.message.as_str())
-                .collect::<Vec<_>>()
-        };
-        self.warnings.check("warning", &of(Severity::Warning), self.some_warning)?;
-        self.infos.check("info", &of(Severity::Info), self.some_info)
+    /// `query` is the expression's text, unless it is not the one of the file.
+    pub(super) fn check_annotations(
+        &self,
+        annotations: &Annotations,
+        query: Option<&str>,
+    ) -> Result<(), String> {
+        let of = |severity| annotations.iter().filter(|a| a.severity == severity).collect::<Vec<_>>();
+        self.warnings.check("warning", &of(Severity::Warning), query, self.some_warning)?;
+        self.infos.check("info", &of(Severity::Info), query, self.some_info)
     }
 
     pub(super) fn check_value(&self, value: &QueryValue, when: When) -> Result<(), String> {
@@ -166,19 +183,32 @@ impl Expectation {
 }
 
 impl Check {
-    fn check(&self, kind: &str, found: &[&str], some: bool) -> Result<(), String> {
+    fn check(
+        &self,
+        kind: &str,
+        found: &[&Annotation],
+        query: Option<&str>,
+        some: bool,
+    ) -> Result<(), String> {
+        let texts = || {
+            found.iter().map(|a| query.map_or_else(|| a.message.clone(), |q| a.text(q))).collect::<Vec<_>>()
+        };
         if (some || !self.expected.is_empty()) && found.is_empty() {
             return Err(format!("expected {kind} annotations, but there are none"));
         }
         if self.forbidden && !found.is_empty() {
-            return Err(format!("unexpected {kind} annotations: {found:?}"));
+            return Err(format!("unexpected {kind} annotations: {:?}", texts()));
         }
-        if let Some(pattern) = self.expected.iter().find(|p| !found.iter().any(|f| p.matches(f))) {
-            return Err(format!("expected the {kind} annotation {}, found {found:?}", pattern.describe()));
+        if let Some(pattern) = self.expected.iter().find(|p| !found.iter().any(|a| p.is_about(a, query))) {
+            return Err(format!(
+                "expected the {kind} annotation {}, found {:?}",
+                pattern.describe(),
+                texts()
+            ));
         }
-        let extra =
-            found.iter().find(|f| !self.expected.is_empty() && !self.expected.iter().any(|p| p.matches(f)));
-        extra.map_or(Ok(()), |extra| Err(format!("unexpected {kind} annotation {extra:?}")))
+        let known = |a: &&Annotation| self.expected.iter().any(|p| p.is_about(a, query));
+        let extra = found.iter().find(|a| !self.expected.is_empty() && !known(a));
+        extra.map_or(Ok(()), |extra| Err(format!("unexpected {kind} annotation {:?}", extra.message)))
     }
 }
 

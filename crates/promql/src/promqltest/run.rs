@@ -153,7 +153,7 @@ impl Runner<'_> {
             Err(error) => expectation.check_failure(&error),
             Ok(_) if expectation.fail.is_some() => Err("expected an error, but there was none".to_owned()),
             Ok(result) => {
-                expectation.check_annotations(&result.annotations)?;
+                expectation.check_annotations(&result.annotations, Some(&self.eval.text))?;
                 expectation.check_value(&result.value, self.eval.when)
             }
         }
@@ -168,7 +168,9 @@ impl Runner<'_> {
             }
             Ok(result) => result,
         };
-        expectation.check_annotations(&result.annotations)?;
+        // A pinned expression has its parts at other places.
+        let query = std::ptr::eq(expr, &self.eval.expr).then_some(self.eval.text.as_str());
+        expectation.check_annotations(&result.annotations, query)?;
         expectation.check_value(&result.value, self.eval.when)?;
         if expectation.range.is_some() || expectation.string.is_some() || depends_on_the_query(expr) {
             return Ok(());

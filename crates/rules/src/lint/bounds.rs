@@ -3,7 +3,10 @@
 //! Invariant: what is not known is unbounded; the bounds are never narrower than the truth. NaN is left out: it passes
 //! no comparison but `!=`.
 
-use assay_promql::{Expr, ast::BinaryOp};
+use assay_promql::{
+    Expr,
+    ast::{AggregateOp, BinaryOp},
+};
 
 /// The smallest and the largest value, both in.
 pub(super) type Bounds = (f64, f64);
@@ -20,31 +23,21 @@ pub(super) fn of(expr: &Expr) -> Bounds {
             "ALERTS" => (1.0, 1.0),
             _ => ANY,
         },
-        Expr::Aggregate(a) => match a.op.as_str() {
-            "count" => (1.0, f64::INFINITY),
-            "group" => (1.0, 1.0),
-            "count_values" => (1.0, f64::INFINITY),
-            "stddev" | "stdvar" => POSITIVE,
-            "avg" | "max" | "min" | "topk" | "bottomk" | "limitk" | "limit_ratio" => of(&a.expr),
-            "sum" if of(&a.expr).0 >= 0.0 => POSITIVE,
-            _ => ANY,
+        Expr::Aggregate(a) => match a.op {
+            AggregateOp::Count | AggregateOp::CountValues => (1.0, f64::INFINITY),
+            AggregateOp::Group => (1.0, 1.0),
+            AggregateOp::Stddev | AggregateOp::Stdvar => POSITIVE,
+            AggregateOp::Avg
+            | AggregateOp::Max
+            | AggregateOp::Min
+            | AggregateOp::Topk
+            | AggregateOp::Bottomk
+            | AggregateOp::Limitk
+            | AggregateOp::LimitRatio => of(&a.expr),
+            AggregateOp::Sum if of(&a.expr).0 >= 0.0 => POSITIVE,
+            AggregateOp::Sum | AggregateOp::Quantile => ANY,
         },
-        Expr::Call(c) => match c.func.name {
-            "rate" | "increase" | "irate" | "resets" | "changes" | "stddev_over_time"
-            | "stdvar_over_time" | "sqrt" | "histogram_count" | "exp" | "time" | "timestamp" => POSITIVE,
-            "count_over_time" => (1.0, f64::INFINITY),
-            "absent" | "absent_over_time" | "present_over_time" => (1.0, 1.0),
-            "histogram_fraction" => (0.0, 1.0),
-            "abs" => POSITIVE,
-            "sgn" => (-1.0, 1.0),
-            "day_of_month" | "days_in_month" => (1.0, 31.0),
-            "day_of_week" => (0.0, 6.0),
-            "hour" => (0.0, 23.0),
-            "minute" => (0.0, 59.0),
-            "month" => (1.0, 12.0),
-            "vector" | "scalar" | "sort" | "sort_desc" => c.args.first().map_or(ANY, of),
-            _ => ANY,
-        },
+        Expr::Call(c) => c.func.values.bounds().unwrap_or_else(|| c.args.first().map_or(ANY, of)),
         Expr::Binary(b) if b.return_bool => (0.0, 1.0),
         Expr::Binary(b) if b.op.is_comparison() => of(&b.lhs),
         Expr::Binary(b) => binary(b.op, of(&b.lhs), of(&b.rhs)),
@@ -53,13 +46,13 @@ pub(super) fn of(expr: &Expr) -> Bounds {
 }
 
 fn binary(op: BinaryOp, (a, b): Bounds, (c, d): Bounds) -> Bounds {
-    let bounds = match op.as_str() {
-        "+" => (a + c, b + d),
-        "-" => (a - d, b - c),
-        "and" | "unless" => (a, b),
-        "or" => (a.min(c), b.max(d)),
-        "*" if a >= 0.0 && c >= 0.0 => (a * c, b * d),
-        "/" if a >= 0.0 && c >= 0.0 => POSITIVE,
+    let bounds = match op {
+        BinaryOp::Add => (a + c, b + d),
+        BinaryOp::Sub => (a - d, b - c),
+        BinaryOp::And | BinaryOp::Unless => (a, b),
+        BinaryOp::Or => (a.min(c), b.max(d)),
+        BinaryOp::Mul if a >= 0.0 && c >= 0.0 => (a * c, b * d),
+        BinaryOp::Div if a >= 0.0 && c >= 0.0 => POSITIVE,
         _ => ANY,
     };
     if bounds.0.is_nan() || bounds.1.is_nan() { ANY } else { bounds }
@@ -67,13 +60,13 @@ fn binary(op: BinaryOp, (a, b): Bounds, (c, d): Bounds) -> Bounds {
 
 /// Whether a comparison never holds (`Some(false)`), always holds (`Some(true)`), or depends on the data.
 pub(super) fn decided(op: BinaryOp, (a, b): Bounds, (c, d): Bounds) -> Option<bool> {
-    let (always, never) = match op.as_str() {
-        "<" => (b < c, a >= d),
-        "<=" => (b <= c, a > d),
-        ">" => (a > d, b <= c),
-        ">=" => (a >= d, b < c),
-        "==" => (a == b && c == d && a == c, b < c || d < a),
-        "!=" => (b < c || d < a, a == b && c == d && a == c),
+    let (always, never) = match op {
+        BinaryOp::Lss => (b < c, a >= d),
+        BinaryOp::Lte => (b <= c, a > d),
+        BinaryOp::Gtr => (a > d, b <= c),
+        BinaryOp::Gte => (a >= d, b < c),
+        BinaryOp::Eql => (a == b && c == d && a == c, b < c || d < a),
+        BinaryOp::Neq => (b < c || d < a, a == b && c == d && a == c),
         _ => (false, false),
     };
     if always {

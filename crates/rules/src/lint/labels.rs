@@ -2,7 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use assay_promql::{Expr, ast::ValueType};
+use assay_promql::{
+    Expr,
+    ast::{AggregateOp, BinaryOp, Func, LimitFunc, QuantileFunc, SortFunc, ValueType},
+};
 
 use super::{Context, Remark, remark};
 
@@ -31,12 +34,17 @@ fn labels_left(expr: &Expr) -> Option<BTreeSet<&str>> {
     match expr {
         Expr::Paren(p) => labels_left(&p.expr),
         Expr::Unary(u) => labels_left(&u.expr),
-        Expr::Aggregate(a) if matches!(a.op.as_str(), "topk" | "bottomk" | "limitk" | "limit_ratio") => {
+        Expr::Aggregate(a)
+            if matches!(
+                a.op,
+                AggregateOp::Topk | AggregateOp::Bottomk | AggregateOp::Limitk | AggregateOp::LimitRatio
+            ) =>
+        {
             labels_left(&a.expr)
         }
         Expr::Aggregate(a) if !a.without => {
             let mut left: BTreeSet<&str> = a.grouping.iter().map(String::as_str).collect();
-            if let (Some(Expr::String(name)), "count_values") = (a.param.as_deref(), a.op.as_str()) {
+            if let (Some(Expr::String(name)), AggregateOp::CountValues) = (a.param.as_deref(), a.op) {
                 left.insert(&name.value);
             }
             Some(left)
@@ -44,22 +52,30 @@ fn labels_left(expr: &Expr) -> Option<BTreeSet<&str>> {
         Expr::Binary(b) => match (b.lhs.value_type(), b.rhs.value_type()) {
             (ValueType::Vector, ValueType::Scalar) => labels_left(&b.lhs),
             (ValueType::Scalar, ValueType::Vector) => labels_left(&b.rhs),
-            (ValueType::Vector, ValueType::Vector) if matches!(b.op.as_str(), "and" | "unless") => {
+            (ValueType::Vector, ValueType::Vector) if matches!(b.op, BinaryOp::And | BinaryOp::Unless) => {
                 labels_left(&b.lhs)
             }
-            (ValueType::Vector, ValueType::Vector) if b.op.as_str() == "or" => {
+            (ValueType::Vector, ValueType::Vector) if b.op == BinaryOp::Or => {
                 let mut left = labels_left(&b.lhs)?;
                 left.extend(labels_left(&b.rhs)?);
                 Some(left)
             }
             _ => None,
         },
-        Expr::Call(c)
-            if matches!(c.func.name, "histogram_quantile" | "abs" | "ceil" | "floor" | "round" | "sort") =>
-        {
+        Expr::Call(c) => {
+            let is_quantile = c.func.id == Func::Quantile(QuantileFunc::HistogramQuantile);
+            let keeps = matches!(
+                c.func.id,
+                Func::Float(_)
+                    | Func::Limit(LimitFunc::Round)
+                    | Func::Sort(SortFunc::Sort | SortFunc::SortDesc)
+            );
+            if !is_quantile && !keeps {
+                return None;
+            }
             let vector = c.args.iter().find(|a| a.value_type() == ValueType::Vector)?;
             let mut left = labels_left(vector)?;
-            if c.func.name == "histogram_quantile" {
+            if is_quantile {
                 left.remove("le");
             }
             Some(left)

@@ -1,6 +1,9 @@
 //! `without-condition`: an alert whose expression has a result whenever its series exist.
 
-use assay_promql::Expr;
+use assay_promql::{
+    Expr,
+    ast::{BinaryOp, Func, ScalarFunc, Values},
+};
 
 use super::{Context, Remark, remark};
 
@@ -17,16 +20,15 @@ pub(super) fn check(context: &Context<'_>, out: &mut Vec<Remark>) {
 fn is_condition(expr: &Expr) -> bool {
     match expr {
         Expr::Binary(b) if b.op.is_comparison() => !b.return_bool,
-        Expr::Binary(b) if b.op.as_str() == "unless" => true,
-        Expr::Binary(b) if b.op.as_str() == "and" => is_condition(&b.lhs) || is_condition(&b.rhs),
+        Expr::Binary(b) if b.op == BinaryOp::Unless => true,
         Expr::Binary(b) => is_condition(&b.lhs) || is_condition(&b.rhs),
         // Absence is a condition, and so is a series that exists only while something is wrong.
         Expr::Call(c)
-            if matches!(c.func.name, "absent" | "absent_over_time" | "vector" | "present_over_time") =>
+            if c.func.values == Values::AlwaysOne || c.func.id == Func::Scalar(ScalarFunc::Vector) =>
         {
             true
         }
-        Expr::Vector(v) => matches!(v.name.as_str(), "ALERTS"),
+        Expr::Vector(v) => v.name == "ALERTS",
         expr => expr.children().into_iter().any(is_condition),
     }
 }

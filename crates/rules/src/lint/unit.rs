@@ -1,7 +1,10 @@
 //! `unit-mismatch`: comparisons and sums of different units of one kind, by the units that names end in; and, with a
 //! run, limits that the data puts in another unit.
 
-use assay_promql::{Expr, ast::ValueType};
+use assay_promql::{
+    Expr,
+    ast::{AggregateOp, BinaryOp, UnitOf, ValueType},
+};
 
 use super::{Context, Remark, remark};
 
@@ -49,25 +52,25 @@ fn of(expr: &Expr) -> Option<Unit> {
         Expr::Paren(p) => of(&p.expr),
         Expr::Unary(u) => of(&u.expr),
         Expr::Subquery(s) => of(&s.expr),
-        Expr::Aggregate(a) => match a.op.as_str() {
-            "count" | "count_values" | "group" | "stdvar" => None,
+        Expr::Aggregate(a) => match a.op {
+            AggregateOp::Count | AggregateOp::CountValues | AggregateOp::Group | AggregateOp::Stdvar => None,
             _ => of(&a.expr),
         },
-        Expr::Call(c) => match c.func.name {
+        Expr::Call(c) => match c.func.unit {
+            UnitOf::UnitOfBuckets => quantile_unit(expr),
+            UnitOf::KeepsUnit => c.args.iter().find_map(of),
             // A rate of seconds is a share of time, and a rate of buckets a rate of counts.
-            "histogram_quantile" | "histogram_avg" => quantile_unit(expr),
-            "avg_over_time" | "max_over_time" | "min_over_time" | "last_over_time" | "quantile_over_time"
-            | "abs" | "ceil" | "floor" | "round" | "clamp" | "clamp_min" | "clamp_max" | "delta"
-            | "idelta" => c.args.iter().find_map(of),
-            _ => None,
+            UnitOf::OtherUnit => None,
         },
-        Expr::Binary(b)
-            if matches!(b.op.as_str(), "+" | "-" | "and" | "or" | "unless") || b.op.is_comparison() =>
-        {
+        Expr::Binary(b) if is_sum(b.op) || b.op.is_set() || b.op.is_comparison() => {
             of(&b.lhs).or_else(|| of(&b.rhs))
         }
         _ => None,
     }
+}
+
+fn is_sum(op: BinaryOp) -> bool {
+    matches!(op, BinaryOp::Add | BinaryOp::Sub)
 }
 
 /// A quantile has the unit of the histogram's name, however its buckets were counted.
@@ -79,7 +82,7 @@ pub(super) fn check(context: &Context<'_>, out: &mut Vec<Remark>) {
     for (id, rule) in context.rules() {
         rule.expr.walk(&mut |e| {
             let Expr::Binary(b) = e else { return };
-            if !(b.op.is_comparison() || matches!(b.op.as_str(), "+" | "-")) {
+            if !(b.op.is_comparison() || is_sum(b.op)) {
                 return;
             }
             let position = rule.position_in_expr(&b.op_span);

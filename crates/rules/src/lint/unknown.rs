@@ -3,7 +3,10 @@
 use std::collections::BTreeSet;
 
 use assay_model::{METRIC_NAME, MatchOp, Matcher};
-use assay_promql::{Expr, ast::VectorSelector};
+use assay_promql::{
+    Expr,
+    ast::{AggregateOp, Func, ScalarFunc, VectorSelector},
+};
 use assay_yaml::nearest;
 
 use super::{Context, Remark, remark};
@@ -24,7 +27,7 @@ pub(super) fn series(context: &Context<'_>, out: &mut Vec<Remark>) {
 /// The selectors of an expression, without those whose absence is what is asked about.
 fn guarded(expr: &Expr) -> Vec<&VectorSelector> {
     match expr {
-        Expr::Call(c) if matches!(c.func.name, "absent" | "absent_over_time") => Vec::new(),
+        Expr::Call(c) if matches!(c.func.id, Func::Absence(_)) => Vec::new(),
         Expr::Vector(v) => vec![v],
         Expr::Matrix(m) => vec![&m.selector],
         expr => expr.children().into_iter().flat_map(guarded).collect(),
@@ -97,8 +100,10 @@ fn may_have(context: &Context<'_>, parts: &[&Expr], label: &str) -> bool {
     for part in parts {
         part.walk(&mut |e| {
             known &= match e {
-                Expr::Call(c) => !matches!(c.func.name, "label_replace" | "label_join" | "info" | "vector"),
-                Expr::Aggregate(a) => a.op.as_str() != "count_values",
+                Expr::Call(c) => {
+                    !matches!(c.func.id, Func::Label(_) | Func::Info(_) | Func::Scalar(ScalarFunc::Vector))
+                }
+                Expr::Aggregate(a) => a.op != AggregateOp::CountValues,
                 _ => true,
             };
         });

@@ -3,23 +3,18 @@
 use assay_model::{MetricType, duration::format_ms};
 use assay_promql::{
     Expr,
-    ast::{DurationContext, MatrixSelector},
+    ast::{DurationContext, Function, MatrixSelector, Samples},
 };
 
 use super::{Context, Remark, remark};
 
-/// Functions of counters, which need two samples in their range.
-const OF_COUNTERS: [&str; 3] = ["rate", "increase", "irate"];
-/// Further functions that need two samples.
-const OF_TWO: [&str; 4] = ["delta", "idelta", "deriv", "predict_linear"];
-
 /// Calls the function for every range selector that is a function's argument.
-fn each_range(expr: &Expr, f: &mut dyn FnMut(&'static str, &MatrixSelector)) {
+fn each_range(expr: &Expr, f: &mut dyn FnMut(&'static Function, &MatrixSelector)) {
     expr.walk(&mut |e| {
         if let Expr::Call(call) = e {
             for arg in &call.args {
                 if let Expr::Matrix(matrix) = arg.unparen() {
-                    f(call.func.name, matrix);
+                    f(call.func, matrix);
                 }
             }
         }
@@ -29,14 +24,15 @@ fn each_range(expr: &Expr, f: &mut dyn FnMut(&'static str, &MatrixSelector)) {
 pub(super) fn short(context: &Context<'_>, out: &mut Vec<Remark>) {
     for (id, rule) in context.rules() {
         each_range(&rule.expr, &mut |function, matrix| {
-            if !OF_COUNTERS.contains(&function) && !OF_TWO.contains(&function) {
+            if function.samples == Samples::AnySamples {
                 return;
             }
             let Ok(range_ms) = matrix.range.resolve_ms(DurationContext::default(), true) else { return };
             let Some(interval_ms) = interval_ms(context, matrix) else { return };
             if range_ms < 2 * interval_ms {
                 let message = format!(
-                    "{function} needs two samples, and {} has one every {}: a range of {} may hold one only; use at least {}",
+                    "{} needs two samples, and {} has one every {}: a range of {} may hold one only; use at least {}",
+                    function.name,
                     matrix.selector.name,
                     format_ms(interval_ms),
                     format_ms(range_ms),
@@ -62,12 +58,12 @@ fn interval_ms(context: &Context<'_>, matrix: &MatrixSelector) -> Option<i64> {
 pub(super) fn gauge(context: &Context<'_>, out: &mut Vec<Remark>) {
     for (id, rule) in context.rules() {
         each_range(&rule.expr, &mut |function, matrix| {
-            if OF_COUNTERS.contains(&function)
+            if function.samples == Samples::TwoOfCounter
                 && context.metric_type(&matrix.selector.name) == Some(MetricType::Gauge)
             {
                 let message = format!(
-                    "{function} takes each fall for a restart, and {} is a gauge; use delta or deriv",
-                    matrix.selector.name
+                    "{} takes each fall for a restart, and {} is a gauge; use delta or deriv",
+                    function.name, matrix.selector.name
                 );
                 remark(out, id, rule.position_in_expr(&matrix.span), message);
             }

@@ -6,7 +6,7 @@
 use assay_model::{METRIC_NAME, Matcher};
 use assay_promql::{
     Expr,
-    ast::{DurationExpr, DurationKind},
+    ast::{DurationExpr, DurationKind, Func},
 };
 
 use super::RuleRun;
@@ -202,7 +202,7 @@ fn by_column(expr: &Expr) -> bool {
             Expr::Vector(v) => v.at.is_none(),
             Expr::Matrix(m) => m.selector.at.is_none(),
             Expr::Subquery(s) => s.at.is_none(),
-            Expr::Call(c) => !matches!(c.func.name, "start" | "end" | "step" | "range"),
+            Expr::Call(c) => !matches!(c.func.id, Func::Query(_)),
             _ => true,
         };
     });

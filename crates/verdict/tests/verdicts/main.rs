@@ -7,6 +7,7 @@
 mod case;
 mod elsewhere;
 mod fails;
+mod fetched;
 mod healthy;
 mod refused;
 mod undecided;
