@@ -21,6 +21,7 @@ mod advice;
 mod budget;
 mod generator;
 mod missing;
+mod percentile;
 
 pub(crate) use missing::near_name;
 
@@ -237,6 +238,7 @@ impl Shared<'_> {
             row.value = float(&sample.value).filter(|v| !v.is_nan());
             row.raw = raw.iter().find(|r| r.labels == sample.labels).and_then(|r| float(&r.value));
             row.notes.clone_from(&infos);
+            row.notes.extend(percentile::note(&row, window, source)?);
             match limits.of(objective, &sample.labels) {
                 Required::Nothing => {
                     row.status = Status::Skipped;

@@ -36,6 +36,15 @@ objectives:
     / sum(histogram_count(increase(http_client_request_duration_seconds[$__range]))) < 1
 ";
 
+/// A percentile that the steady phase has too few requests for.
+const P99: &str = "sla: p99
+judge: {phases: [steady]}
+objectives:
+- name: Latency p99
+  unit: s
+  require: histogram_quantile(0.99, sum(increase(http_client_request_duration_seconds[$__range]))) < 5
+";
+
 /// Alerts as the pack has them, in small.
 pub(crate) const ALERTS: &str = "  - {alert: ErrorsHigh, expr: 'sum(histogram_count(rate(http_client_request_duration_seconds{error_type!=\"\"}[30s]))) / sum(histogram_count(rate(http_client_request_duration_seconds[30s]))) > 0.02', for: 10s, labels: {severity: critical}}
   - {alert: TargetDown, expr: up == 0, for: 20s, labels: {severity: critical}}
@@ -45,6 +54,11 @@ pub(crate) fn cases() -> Vec<Case> {
     let world = World::default;
     let mut cases = vec![
         case("nothing is wrong", world()).sla(ALL).rules(ALERTS).says(Says::Pass, "8 of 8 objectives met"),
+        case("a p99 has fewer samples than it takes", world())
+            .sla(STEADY)
+            .sla(P99)
+            .recorded()
+            .says(Says::Pass, "240 samples are few for this percentile, which takes 500: with 95 % confidence it is between"),
         case("there is no warm-up", world().only(&["steady", "peak"])).sla(ALL).rules(ALERTS),
         case(
             "a rollout replaces the pods in the middle of steady",
