@@ -6,7 +6,8 @@ mod serve;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use clap::{Parser, Subcommand};
+use assay_text::console;
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use tokio::net::TcpListener;
 
 use self::{profile::ProfileArguments, serve::ServeArguments};
@@ -66,7 +67,9 @@ struct LoopArguments {
 
 /// Parses the arguments, does what they ask for, and yields the exit code.
 pub(crate) fn run() -> Result<u8> {
-    let arguments = Arguments::parse();
+    let command = Arguments::command();
+    let matches = command.clone().get_matches();
+    let arguments = Arguments::from_arg_matches(&matches)?;
     let otlp = match &arguments.command {
         Some(Command::Serve(serve)) => serve.otlp(),
         Some(Command::Profile(_)) | None => None,
@@ -85,6 +88,7 @@ pub(crate) fn run() -> Result<u8> {
                 seed: a.seed,
                 rules: a.rules,
                 slas: a.sla,
+                command: console::command_line(&command, &matches),
                 plain: a.plain,
             };
             whole_loop::run(&runtime, &options)

@@ -6,11 +6,13 @@ mod whole_loop;
 
 use std::process::ExitCode;
 
+use assay_text::console;
+
 fn main() -> ExitCode {
     match cli::run() {
         Ok(code) => ExitCode::from(code),
         Err(e) => {
-            eprintln!("demo: {e:#}");
+            console::say_lines(format_args!("demo: {e:#}"));
             ExitCode::from(cli::BAD_INPUT)
         }
     }

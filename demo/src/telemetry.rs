@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use assay_text::console;
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_otlp::{SpanExporter, WithExportConfig as _};
 use opentelemetry_sdk::{
@@ -15,7 +16,7 @@ use opentelemetry_sdk::{
 use tracing::{Metadata, level_filters::LevelFilter};
 use tracing_opentelemetry::OpenTelemetryLayer;
 use tracing_subscriber::{
-    EnvFilter, Layer as _, filter::filter_fn, layer::SubscriberExt as _, util::SubscriberInitExt as _,
+    Layer as _, filter::filter_fn, layer::SubscriberExt as _, util::SubscriberInitExt as _,
 };
 
 /// Spans kept for the exporter; 200 queries per second for 10 s.
@@ -29,8 +30,6 @@ pub(crate) struct Telemetry {
 /// Starts logging, and traces to `otlp` (a base URL) if it is given or in the usual variables. This must be called outside
 /// a Tokio runtime, because the exporter's client blocks.
 pub(crate) fn start(otlp: Option<&str>) -> Result<Telemetry> {
-    let logs = EnvFilter::try_from_default_env().unwrap_or_else(|_| "warn".into());
-    let logs = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_filter(logs);
     let provider = match otlp {
         None if !variable_is_set() => None,
         endpoint => Some(provider(endpoint).context("cannot send traces")?),
@@ -44,7 +43,7 @@ pub(crate) fn start(otlp: Option<&str>) -> Result<Telemetry> {
             .with_level(false)
             .with_filter(filter_fn(is_ours))
     });
-    tracing_subscriber::registry().with(logs).with(traces).init();
+    tracing_subscriber::registry().with(console::log()).with(traces).init();
     Ok(Telemetry { provider })
 }
 
@@ -80,7 +79,7 @@ fn provider(endpoint: Option<&str>) -> Result<SdkTracerProvider> {
 impl Drop for Telemetry {
     fn drop(&mut self) {
         if let Some(Err(cause)) = self.provider.take().map(|provider| provider.shutdown()) {
-            eprintln!("demo: the last traces could not be sent: {cause}");
+            console::say(format_args!("demo: the last traces could not be sent: {cause}"));
         }
     }
 }

@@ -8,6 +8,7 @@ use std::{io::IsTerminal, path::PathBuf, sync::Arc};
 use anyhow::{Context, Result, anyhow};
 use assay_report::terminal::{self, TerminalOptions};
 use assay_run::Target;
+use assay_text::{Clean, console};
 use assay_verdict::standards::Standards;
 use demo::service::{Service, ServiceOptions};
 use exporter::Exporter;
@@ -38,6 +39,8 @@ pub(crate) struct LoopOptions {
     pub(crate) rules: Vec<String>,
     /// SLA files; empty for the shipped one.
     pub(crate) slas: Vec<PathBuf>,
+    /// The command line, without secrets.
+    pub(crate) command: Vec<String>,
     /// Whether progress comes in lines, on a terminal too.
     pub(crate) plain: bool,
 }
@@ -45,11 +48,14 @@ pub(crate) struct LoopOptions {
 /// Runs the loop and yields the exit code: the verdict's, or that of an interruption.
 pub(crate) fn run(runtime: &Runtime, options: &LoopOptions) -> Result<u8> {
     let (dir, summary) = runtime.block_on(drive(options))?;
-    print!("{}", summary.to_text());
+    console::print(&summary.to_text())?;
     let evaluation = judge(&dir)?;
-    println!("{}", terminal::render(&evaluation.verdict, TerminalOptions::of_stdout()));
-    println!("run     {}", dir.display());
-    println!("report  {}", dir.join("report.html").display());
+    console::print(&format!(
+        "{}\nrun     {}\nreport  {}\n",
+        terminal::render(&evaluation.verdict, TerminalOptions::of_stdout()),
+        Clean(dir.display()),
+        Clean(dir.join("report.html").display())
+    ))?;
     Ok(match summary.outcome {
         loadgen::summary::Outcome::Interrupted => INTERRUPTED,
         _ => evaluation.verdict.status.exit_code(),
@@ -85,6 +91,7 @@ async fn drive(options: &LoopOptions) -> Result<(PathBuf, Summary)> {
     let record = RecordOptions {
         parent: options.runs.clone(),
         instance: default_instance(),
+        command: options.command.clone(),
         scrape: vec![Target::new("demo", &service_url)?, Target::new("exporter", &exporter_url)?],
         abort: None,
         standards: Standards::shipped(PACK).with_rules(&options.rules)?.with_slas(&options.slas)?,

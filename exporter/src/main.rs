@@ -5,6 +5,7 @@ mod logging;
 
 use std::{process::ExitCode, sync::Arc, time::Duration};
 
+use assay_text::console;
 use exporter::{Exporter, bind, push, serve, sys};
 use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 
@@ -28,7 +29,7 @@ fn main() -> ExitCode {
         Ok(()) => sys::exit::now(0),
         Err(error) => {
             for line in format!("{error:#}").lines() {
-                eprintln!("exporter: {line}");
+                console::say(format_args!("exporter: {line}"));
             }
             ExitCode::from(BAD_INPUT)
         }

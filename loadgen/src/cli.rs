@@ -9,10 +9,11 @@ mod merge;
 mod run;
 mod telemetry;
 
-use std::{io::IsTerminal as _, path::PathBuf, process::ExitCode};
+use std::{path::PathBuf, process::ExitCode};
 
+use assay_text::console;
 use clap::{
-    Parser, Subcommand, ValueEnum,
+    CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum,
     builder::{PossibleValuesParser, TypedValueParser},
 };
 use loadgen::sink::otlp::Protocol;
@@ -213,24 +214,29 @@ fn ratio(text: &str) -> Result<f64, String> {
 }
 
 pub(crate) fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
-    // Colours are for people: not for files, and not for those who do not want them (https://no-color.org).
-    let has_colours =
-        std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(has_colours)
-        .with_writer(std::io::stderr)
-        .init();
+    let command = Arguments::command();
+    let matches = command.clone().get_matches();
+    let arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|e| e.exit());
+    let command = console::command_line(&command, &matches);
+    console::start_logging();
     ExitCode::from(match arguments.command {
-        Command::Run(arguments) => run::run(&arguments),
+        Command::Run(arguments) => run::run(&arguments, &command),
         Command::Check { scenarios } => check::check(&scenarios),
         Command::Import { source } => import::import(&source),
         Command::Merge { runs, out } => merge::merge(&runs, &out),
         Command::List => list::list(),
     })
+}
+
+/// Prints data; 1 if it cannot be written, as on a full disk.
+fn print(text: &str, code: u8) -> u8 {
+    match console::print(text) {
+        Ok(()) => code,
+        Err(e) => {
+            console::say(format_args!("loadgen: {e}"));
+            exit::FAILED
+        }
+    }
 }
 
 /// A duration as the user writes it, in milliseconds.

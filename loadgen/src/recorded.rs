@@ -41,6 +41,8 @@ pub struct RecordOptions {
     pub parent: PathBuf,
     /// The `instance` of what the generator measures.
     pub instance: String,
+    /// The command line that repeats it, program first and without secrets; empty if there is none.
+    pub command: Vec<String>,
     /// What is scraped into the record.
     pub scrape: Vec<Target>,
     /// The rules that may end the run.
@@ -116,6 +118,7 @@ impl RecordedRun {
         let dir = run_directory(&options.parent, &run.scenario.name, start_ms)?;
         let mut manifest = Manifest::new(&run.scenario.name, start_ms).with_surroundings();
         manifest.id = Some(run.id.clone());
+        manifest.command = options.command;
         manifest.mode.clone_from(&run.mode);
         manifest.target = Some(run.target.to_string());
         manifest.seed = Some(run.seed);

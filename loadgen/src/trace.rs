@@ -8,7 +8,6 @@ mod context;
 mod iteration;
 pub(crate) mod request;
 pub(crate) mod span;
-mod url;
 
 use std::{
     cell::{Cell, RefCell},

@@ -3,7 +3,8 @@
 
 use std::{ffi::OsString, process::ExitCode};
 
-use clap::{Parser, Subcommand};
+use assay_text::console;
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 mod backtest;
 mod check;
@@ -48,19 +49,23 @@ fn worst(codes: &[u8]) -> u8 {
 
 /// Runs a command line, program name first, and gives its exit code.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let arguments: Vec<_> = arguments.into_iter().collect();
-    let cli = match Cli::try_parse_from(&arguments) {
-        Ok(cli) => cli,
+    let command = Cli::command();
+    let parsed = command.clone().try_get_matches_from(arguments).and_then(|matches| {
+        let cli = Cli::from_arg_matches(&matches)?;
+        Ok((cli, console::command_line(&command, &matches)))
+    });
+    let (cli, command) = match parsed {
+        Ok(parsed) => parsed,
         Err(e) => {
             // Help and version go to standard output with exit code 0, mistakes to standard error with 2.
             let _ = e.print();
             return ExitCode::from(u8::from(e.use_stderr()) * 2);
         }
     };
-    output::start_logging();
+    console::start_logging();
     cli.memory.apply();
     let outcome = match &cli.command {
-        Command::Eval(args) => eval::run(args, &arguments),
+        Command::Eval(args) => eval::run(args, &command),
         Command::Check(args) => check::run(args),
         Command::Backtest(args) => backtest::run(args),
         Command::Compare(args) => compare::run(args),
@@ -73,7 +78,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     match outcome {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            eprintln!("{error:#}");
+            console::say_lines(format_args!("{error:#}"));
             ExitCode::from(2)
         }
     }

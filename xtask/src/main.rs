@@ -4,6 +4,18 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+/// As the standard library's, which panics when its reader has gone.
+macro_rules! println {
+    ($($words:tt)*) => { $crate::shell::print(&(format!($($words)*) + "\n")) };
+}
+/// The same for standard error.
+macro_rules! eprintln {
+    ($($words:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stderr().lock(), $($words)*);
+    }};
+}
+
 mod bench;
 mod ci;
 mod generate;

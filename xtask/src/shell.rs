@@ -1,6 +1,7 @@
 //! Running other programs. Invariant: a program that fails is an error that shows its command line.
 
 use std::{
+    io::{self, Write as _},
     path::{Path, PathBuf},
     process::{Command, ExitStatus, Stdio},
     time::Instant,
@@ -18,6 +19,18 @@ pub(crate) fn root() -> PathBuf {
 /// The nearest folder upwards that has a lock file.
 fn workspace_above(dir: &Path) -> Option<PathBuf> {
     dir.ancestors().find(|d| d.join("Cargo.lock").is_file()).map(Path::to_path_buf)
+}
+
+/// Prints data. A reader that has seen enough is no error; that the data cannot be written ends the program with 1.
+pub(crate) fn print(text: &str) {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(e) if e.kind() != io::ErrorKind::BrokenPipe => {
+            eprintln!("xtask: standard output: {e}");
+            std::process::exit(1);
+        }
+        _ => {}
+    }
 }
 
 /// Runs a program in the repository's root, its output shown, and says how long it took.

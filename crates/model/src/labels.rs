@@ -286,7 +286,9 @@ pub fn write_quoted(out: &mut impl fmt::Write, text: &str) -> fmt::Result {
             '\n' => out.write_str("\\n")?,
             '\t' => out.write_str("\\t")?,
             '\r' => out.write_str("\\r")?,
-            c if (c as u32) < 0x20 || c as u32 == 0x7f => write!(out, "\\x{:02x}", c as u32)?,
+            c if c.is_ascii_control() => write!(out, "\\x{:02x}", c as u32)?,
+            c if assay_text::is_hidden(c) && (c as u32) < 0x1_0000 => write!(out, "\\u{:04x}", c as u32)?,
+            c if assay_text::is_hidden(c) => write!(out, "\\U{:08x}", c as u32)?,
             c => out.write_char(c)?,
         }
     }
@@ -357,5 +359,6 @@ mod tests {
         check(&[("__name__", "up")], "up");
         check(&[("__name__", "up"), ("job", "a\"b")], r#"up{job="a\"b"}"#);
         check(&[("__name__", "http.x"), ("le.b", "1")], r#"{"http.x", "le.b"="1"}"#);
+        check(&[("a", "\u{1b}[0m\n\u{9b}\u{202e}\u{e0041}é")], r#"{a="\x1b[0m\n\u009b\u202e\U000e0041é"}"#);
     }
 }

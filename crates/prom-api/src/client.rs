@@ -8,6 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use percent_encoding::percent_decode_str;
 use reqwest::{RequestBuilder, Response, StatusCode, Url, header};
 use serde::Deserialize;
 
@@ -116,7 +117,8 @@ impl Client {
             return Err(bad("is not the address of a server".into()));
         }
         if !url.username().is_empty() && options.auth == Auth::None {
-            options.auth = Auth::Basic(url.username().to_owned(), url.password().unwrap_or("").to_owned());
+            let decoded = |text| percent_decode_str(text).decode_utf8_lossy().into_owned();
+            options.auth = Auth::Basic(decoded(url.username()), decoded(url.password().unwrap_or_default()));
         }
         // An address with a host takes both.
         let _ = (url.set_username(""), url.set_password(None));
@@ -293,10 +295,11 @@ fn error_text(body: &[u8]) -> String {
     struct Said {
         error: String,
     }
-    match serde_json::from_slice::<Said>(body) {
+    let said = match serde_json::from_slice::<Said>(body) {
         Ok(Said { error }) => error,
         Err(_) => String::from_utf8_lossy(&body[..body.len().min(200)]).trim().to_owned(),
-    }
+    };
+    assay_text::Clean(said).to_string()
 }
 
 /// A client for callers that wait. Calls run on a thread of their own, because the caller may be inside a runtime.
@@ -357,8 +360,8 @@ mod tests {
             let error = Client::new(ClientOptions::new(bad)).err().expect(bad).to_string();
             assert!(error.contains("write for example http://127.0.0.1:9090"), "{error}");
         }
-        let client = Client::new(ClientOptions::new("http://me:secret@h/prefix/")).expect("an address");
+        let client = Client::new(ClientOptions::new("http://me:s%40crt@h/prefix/")).expect("an address");
         assert_eq!((client.shown(), client.api.as_str()), ("http://h/prefix", "http://h/prefix/api/v1/"));
-        assert_eq!(client.options.auth, Auth::Basic("me".into(), "secret".into()));
+        assert_eq!(client.options.auth, Auth::Basic("me".into(), "s@crt".into()));
     }
 }

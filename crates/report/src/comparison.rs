@@ -1,7 +1,6 @@
 //! A comparison for a terminal. Invariant: every row shows how sure it is.
 
-use std::fmt::Write as _;
-
+use assay_text::{Clean, Page};
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 
 use assay_verdict::{
@@ -18,12 +17,12 @@ pub fn render(comparison: &Comparison, width: u16) -> String {
     let interval = format!("{} of it", units::quantity(comparison.confidence, "ratio"));
     table.set_header(["objective", "phase", "base", "new", "change", interval.as_str(), "p", ""]);
     for row in comparison.rows.iter().filter(|r| r.change != Change::Skipped) {
-        let right = |text: String| Cell::new(text).set_alignment(CellAlignment::Right);
+        let right = |text: String| Cell::new(Clean(text)).set_alignment(CellAlignment::Right);
         let value =
             |v: Option<f64>| right(v.map_or_else(|| "—".to_owned(), |v| units::quantity(v, &row.unit)));
         table.add_row(vec![
-            Cell::new(title(row)),
-            Cell::new(row.phase.as_deref().unwrap_or("whole run")),
+            Cell::new(Clean(title(row))),
+            Cell::new(Clean(row.phase.as_deref().unwrap_or("whole run"))),
             value(row.base_median),
             value(row.new_median),
             right(row.shift.map_or_else(String::new, |s| relative(s.0, row.base_median))),
@@ -36,21 +35,21 @@ pub fn render(comparison: &Comparison, width: u16) -> String {
             Cell::new(row.change.as_str()),
         ]);
     }
-    let mut out = format!("{table}\n");
+    let mut out = Page::new();
+    out.lines(table);
     for row in comparison.rows.iter().filter(|r| !r.reason.is_empty() && r.change != Change::Skipped) {
-        let _ = writeln!(out, "{}: {}", title(row), row.reason);
+        out.line(format_args!("{}: {}", title(row), row.reason));
     }
     let count = |change| comparison.rows.iter().filter(|r| r.change == change).count();
-    let _ = writeln!(
-        out,
+    out.line(format_args!(
         "{}  {} regressions, {} improvements, {} the same, {} inconclusive",
         comparison.status().as_str().to_uppercase(),
         count(Change::Regression),
         count(Change::Improvement),
         count(Change::Same),
         count(Change::Inconclusive)
-    );
-    out
+    ));
+    out.into_text()
 }
 
 fn title(row: &CompareRow) -> String {

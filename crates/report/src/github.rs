@@ -3,6 +3,7 @@
 
 use std::fmt::Write as _;
 
+use assay_text::Clean;
 use assay_verdict::verdict::{Status, Verdict};
 
 /// One `::error` for each row or alert that failed, one `::warning` for each without data. The file and line
@@ -41,7 +42,9 @@ fn command(out: &mut String, level: &str, defined_at: &str, title: &str, text: &
 }
 
 fn data(text: &str) -> String {
-    text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
+    // Line ends are the command's own syntax; nothing else that is hidden has a place in it.
+    let lines: Vec<_> = text.split('\n').map(|line| Clean(line).to_string().replace('%', "%25")).collect();
+    lines.join("%0A")
 }
 
 fn property(text: &str) -> String {

@@ -1,7 +1,8 @@
 //! The verdict as one HTML file. Invariant: the file needs nothing from the network and holds the verdict's
 //! JSON, so that it can be archived alone.
 
-use minijinja::{AutoEscape, Environment, Value, context, value::Serde};
+use assay_text::document;
+use minijinja::{AutoEscape, Environment, Value, context, escape_formatter, value::Serde};
 use serde::Serialize;
 
 use assay_verdict::{
@@ -29,12 +30,17 @@ pub struct HtmlError(#[from] minijinja::Error);
 pub fn render(verdict: &Verdict, charts: &Charts) -> Result<String, HtmlError> {
     let mut env = Environment::new();
     env.set_auto_escape_callback(|_| AutoEscape::Html);
+    // Before HTML's own escapes, which would hide a URL.
+    env.set_formatter(|out, state, value| match value.as_str().filter(|_| !value.is_safe()) {
+        Some(text) => escape_formatter(out, state, &Value::from(document(text))),
+        None => escape_formatter(out, state, value),
+    });
     env.add_template("report", TEMPLATE)?;
     let frame =
         Frame { start_ms: verdict.run.start_ms, end_ms: verdict.run.end_ms, phases: &verdict.run.phases };
     let json = serde_json::to_string(verdict).unwrap_or_default();
     let drawn: Vec<_> = charts.plots.iter().map(|c| drawn(c, &frame)).collect();
-    Ok(env.get_template("report")?.render(context! {
+    let page = env.get_template("report")?.render(context! {
         status => verdict.status.as_str(),
         headline => super::headline(verdict),
         summary => &*verdict.summary,
@@ -56,7 +62,8 @@ pub fn render(verdict: &Verdict, charts: &Charts) -> Result<String, HtmlError> {
         tool => Serde(&verdict.tool),
         source => &*verdict.run.source,
         json => raw(&json),
-    })?)
+    })?;
+    Ok(document(&page))
 }
 
 /// JSON that may stand inside a script element: nothing in it can end the element.

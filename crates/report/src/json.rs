@@ -1,20 +1,19 @@
 //! The verdict as JSON. Invariant: it satisfies `docs/verdict.schema.json` and reads back as the same verdict.
 
+use assay_text::document;
 use assay_verdict::verdict::Verdict;
 
 /// The verdict, indented, with a newline at the end.
 #[must_use]
 pub fn render(verdict: &Verdict) -> String {
     // A verdict holds maps with text keys and numbers only: printing it cannot fail.
-    let mut text = serde_json::to_string_pretty(verdict).unwrap_or_default();
-    text.push('\n');
-    text
+    let text = serde_json::to_string_pretty(verdict).unwrap_or_default();
+    document(&text) + "\n"
 }
 
 /// Several verdicts, as a list.
 #[must_use]
 pub fn render_all(verdicts: &[&Verdict]) -> String {
-    let mut text = serde_json::to_string_pretty(verdicts).unwrap_or_default();
-    text.push('\n');
-    text
+    let text = serde_json::to_string_pretty(verdicts).unwrap_or_default();
+    document(&text) + "\n"
 }

@@ -8,6 +8,7 @@ use quick_xml::{
     events::{BytesEnd, BytesStart, BytesText, Event},
 };
 
+use assay_text::Clean;
 use assay_verdict::verdict::{AlertRow, Counts, ObjectiveRow, RunInfo, Status, Verdict};
 
 /// One test case, whatever it came from.
@@ -17,6 +18,7 @@ struct Case {
     class: String,
     status: Status,
     message: String,
+    /// Lines that are clean.
     detail: String,
     run: Option<RunInfo>,
 }
@@ -111,15 +113,20 @@ fn write_case(writer: &mut Writer<Vec<u8>>, case: &Case) -> std::io::Result<()> 
         writer.write_event(Event::Empty(inner))?;
     } else {
         writer.write_event(Event::Start(inner))?;
-        writer.write_event(Event::Text(BytesText::new(&clean(&case.detail))))?;
+        writer.write_event(Event::Text(BytesText::new(&case.detail)))?;
         writer.write_event(Event::End(BytesEnd::new(kind)))?;
     }
     writer.write_event(Event::End(BytesEnd::new("testcase")))
 }
 
-/// XML 1.0 has no place for most control characters, not even escaped.
+/// A value on one line. XML 1.0 has no place for most control characters, not even escaped.
 pub(super) fn clean(text: &str) -> String {
-    text.chars().map(|c| if c < ' ' && !matches!(c, '\t' | '\n' | '\r') { '\u{fffd}' } else { c }).collect()
+    Clean(text).to_string()
+}
+
+/// Values a line each.
+pub(super) fn clean_lines<T: AsRef<str>>(lines: &[T]) -> String {
+    lines.iter().map(|line| clean(line.as_ref())).collect::<Vec<_>>().join("\n")
 }
 
 fn objective(row: &ObjectiveRow) -> Case {
@@ -131,7 +138,7 @@ fn objective(row: &ObjectiveRow) -> Case {
         class: format!("{}.{}", row.sla, if row.category.is_empty() { "objective" } else { &row.category }),
         status: row.status,
         message: row.reason.clone(),
-        detail: detail.join("\n"),
+        detail: clean_lines(&detail),
         run: None,
     }
 }
@@ -167,7 +174,7 @@ fn alert(row: &AlertRow) -> Case {
         class: format!("alerts.{}", row.group),
         status,
         message: row.reason.clone(),
-        detail: detail.join("\n"),
+        detail: clean_lines(&detail),
         run: None,
     }
 }
@@ -184,7 +191,7 @@ mod tests {
         let text = render(&[&verdict]).expect("writes");
         let cases = text.matches("<testcase ").count();
         assert_eq!(cases, verdict.objectives.len() + verdict.alerts.len(), "{text}");
-        assert!(text.contains("a &lt; b &amp; &quot;c&quot; \u{fffd}"), "{text}");
+        assert!(text.contains("a &lt; b &amp; &quot;c&quot; \\u0001"), "{text}");
         assert!(text.contains(r#"tests="4" failures="2" errors="0""#), "{text}");
     }
 }

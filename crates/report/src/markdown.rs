@@ -3,6 +3,7 @@
 
 use std::fmt::Write as _;
 
+use assay_text::{code, markdown};
 use assay_verdict::{
     units,
     verdict::{Status, Verdict},
@@ -13,13 +14,13 @@ use assay_verdict::{
 pub fn render(verdict: &Verdict) -> String {
     let mut out = String::new();
     let name = verdict.run.scenario.as_deref().unwrap_or(&verdict.run.source);
-    let _ = writeln!(out, "## {} {}: {}\n", emoji(verdict.status), super::headline(verdict), escape(name));
-    let _ = writeln!(out, "{}\n", escape(&verdict.summary));
+    let _ = writeln!(out, "## {} {}: {}\n", emoji(verdict.status), super::headline(verdict), markdown(name));
+    let _ = writeln!(out, "{}\n", markdown(&verdict.summary));
     if let Some(text) = super::cut_short(verdict) {
-        let _ = writeln!(out, "> {text}\n");
+        let _ = writeln!(out, "> {}\n", markdown(&text));
     }
     for problem in &verdict.problems {
-        let _ = writeln!(out, "> {}\n", escape(problem));
+        let _ = writeln!(out, "> {}\n", markdown(problem));
     }
     objectives(&mut out, verdict);
     explanations(&mut out, verdict);
@@ -27,12 +28,12 @@ pub fn render(verdict: &Verdict) -> String {
     remarks(&mut out, verdict);
     let _ = writeln!(
         out,
-        "<sub>{} to {} UTC · {} {} · `{}`</sub>",
+        "<sub>{} to {} UTC · {} {} · {}</sub>",
         units::timestamp(verdict.run.start_ms).trim_end_matches('Z').replace('T', " "),
         units::clock(verdict.run.end_ms),
-        verdict.tool.name,
-        verdict.tool.version,
-        verdict.tool.command.replace('`', "'")
+        markdown(&verdict.tool.name),
+        markdown(&verdict.tool.version),
+        code(&verdict.tool.command)
     );
     out
 }
@@ -47,10 +48,10 @@ fn objectives(out: &mut String, verdict: &Verdict) {
             out,
             "| {} | {} | {} | {} | {} |",
             emoji(row.status),
-            escape(&row.title()),
-            escape(super::phase(row)),
-            escape(&super::measured(row)),
-            escape(&super::required(row))
+            markdown(&row.title()),
+            markdown(super::phase(row)),
+            markdown(&super::measured(row)),
+            markdown(&super::required(row))
         );
     }
     out.push('\n');
@@ -61,15 +62,15 @@ fn explanations(out: &mut String, verdict: &Verdict) {
         let _ = writeln!(
             out,
             "**{}** in {}: {}\n",
-            escape(&row.title()),
-            escape(super::phase(row)),
-            escape(&row.reason)
+            markdown(&row.title()),
+            markdown(super::phase(row)),
+            markdown(&row.reason)
         );
         for advice in &row.advice {
-            let _ = writeln!(out, "- {}", escape(advice));
+            let _ = writeln!(out, "- {}", markdown(advice));
         }
         if let Some(text) = super::budget_text(row) {
-            let _ = writeln!(out, "- {}", escape(&text));
+            let _ = writeln!(out, "- {}", markdown(&text));
         }
         out.push('\n');
     }
@@ -92,11 +93,11 @@ fn alerts(out: &mut String, verdict: &Verdict) {
         let _ = writeln!(
             out,
             "| {} | {} | {} | {} | {} |",
-            escape(&alert.name),
-            escape(&alert.severity),
+            markdown(&alert.name),
+            markdown(&alert.severity),
             units::clock(instance.fired_at_ms.unwrap_or_default()),
             instance.ended_at_ms.map_or_else(|| "—".to_owned(), units::clock),
-            escape(summary)
+            markdown(summary)
         );
     }
     out.push('\n');
@@ -115,7 +116,7 @@ fn remarks(out: &mut String, verdict: &Verdict) {
     }
     lines.extend(verdict.notes.iter().cloned());
     for line in &lines {
-        let _ = writeln!(out, "- {}", escape(line));
+        let _ = writeln!(out, "- {}", markdown(line));
     }
     if !lines.is_empty() {
         out.push('\n');
@@ -131,25 +132,6 @@ fn emoji(status: Status) -> &'static str {
     }
 }
 
-/// Takes the meaning from what Markdown and HTML would read.
-fn escape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '\\' | '`' | '*' | '_' | '[' | ']' | '|' | '#' | '~' => {
-                out.push('\\');
-                out.push(c);
-            }
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '&' => out.push_str("&amp;"),
-            '\n' | '\r' => out.push(' '),
-            c => out.push(c),
-        }
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -161,7 +143,7 @@ mod tests {
         verdict.objectives[0].name = "a|b <img>\nc".to_owned();
         let text = render(&verdict);
         assert!(text.starts_with("## ❌ FAIL: clinical-rag\n"), "{text}");
-        assert!(text.contains("| ❌ | a\\|b &lt;img&gt; c | steady | 6.2 s | &lt; 5 s |"), "{text}");
+        assert!(text.contains("| ❌ | a\\|b &lt;img&gt;\\\\nc | steady | 6.2 s | &lt; 5 s |"), "{text}");
         assert!(text.contains("| QueryLatencyP99High | critical | 22:13:50 |"), "{text}");
     }
 }

@@ -2,6 +2,7 @@
 
 use assay_model::{Column, Labels, Value, number::format_f};
 use assay_promql::QueryValue;
+use assay_text::{Clean, document};
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 
 use assay_verdict::units;
@@ -25,7 +26,7 @@ pub fn render(value: &QueryValue, layout: Layout) -> String {
         Layout::Csv => csv(value),
         Layout::Table { width } => match value {
             QueryValue::Scalar(_, v) => format!("{}\n", format_f(*v)),
-            QueryValue::String(_, text) => format!("{text}\n"),
+            QueryValue::String(_, text) => format!("{}\n", Clean(text)),
             QueryValue::Vector(list) => {
                 let rows = list.iter().map(|s| (&s.labels, vec![text_of(&s.value)]));
                 table(&["series", "value"], rows, width)
@@ -45,11 +46,12 @@ fn table<'a>(header: &[&str], rows: impl Iterator<Item = (&'a Labels, Vec<String
     let mut empty = true;
     for (labels, cells) in rows {
         empty = false;
-        let mut row = vec![Cell::new(labels)];
+        let mut row = vec![Cell::new(Clean(labels))];
         row.extend(cells.into_iter().map(|c| Cell::new(c).set_alignment(CellAlignment::Right)));
         table.add_row(row);
     }
-    if empty { "no series\n".to_owned() } else { format!("{}\n", table.trim_fmt()) }
+    // A value that is wrapped may begin a line in its middle.
+    if empty { "no series\n".to_owned() } else { document(&table.trim_fmt()) + "\n" }
 }
 
 /// A sparkline and four figures; of histograms their number.
@@ -114,7 +116,7 @@ fn csv(value: &QueryValue) -> String {
             }
         }
     }
-    out
+    document(&out)
 }
 
 fn api_time(t_ms: i64) -> String {
@@ -122,7 +124,7 @@ fn api_time(t_ms: i64) -> String {
 }
 
 fn quoted(text: &str) -> String {
-    if text.contains([',', '"', '\n']) {
+    if text.contains([',', '"', '\n', '\r']) {
         format!("\"{}\"", text.replace('"', "\"\""))
     } else {
         text.to_owned()

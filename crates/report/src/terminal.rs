@@ -1,7 +1,8 @@
 //! The verdict for a terminal. Invariant: without colour the text says as much as with it.
 
-use std::{fmt::Write as _, io::IsTerminal as _};
+use std::io::IsTerminal as _;
 
+use assay_text::{Clean, Page};
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 
 use assay_verdict::{
@@ -31,9 +32,9 @@ impl TerminalOptions {
 /// The table of objectives, the alerts that fired, the notes, and the verdict last, where the eye rests.
 #[must_use]
 pub fn render(verdict: &Verdict, options: TerminalOptions) -> String {
-    let mut out = String::new();
+    let mut out = Page::new();
     if !verdict.objectives.is_empty() {
-        let _ = writeln!(out, "{}", paint_marks(&table(verdict, options).to_string(), options));
+        out.painted(&paint_marks(&table(verdict, options).to_string(), options));
     }
     for row in &verdict.objectives {
         explain(&mut out, row, options);
@@ -43,23 +44,23 @@ pub fn render(verdict: &Verdict, options: TerminalOptions) -> String {
     }
     for alert in super::undecided_alerts(verdict) {
         let mark = paint(super::mark(alert.status), alert.status, options);
-        let _ = writeln!(out, "{mark} alert {}: {}", alert.name, alert.reason);
+        out.marked(&mark, format_args!(" alert {}: {}", alert.name, alert.reason));
     }
     for line in super::not_judged(verdict) {
-        let _ = writeln!(out, "not judged: {line}");
+        out.line(format_args!("not judged: {line}"));
     }
     if let Some(text) = super::cut_short(verdict) {
-        let _ = writeln!(out, "{text}");
+        out.line(text);
     }
     for problem in &verdict.problems {
-        let _ = writeln!(out, "{} {problem}", paint("inconclusive:", Status::Inconclusive, options));
+        out.marked(&paint("inconclusive:", Status::Inconclusive, options), format_args!(" {problem}"));
     }
     for note in &verdict.notes {
-        let _ = writeln!(out, "note: {note}");
+        out.line(format_args!("note: {note}"));
     }
     let headline = paint(&super::headline(verdict), verdict.status, options);
-    let _ = writeln!(out, "{headline}  {}", verdict.summary);
-    out
+    out.marked(&headline, format_args!("  {}", verdict.summary));
+    out.into_text()
 }
 
 fn table(verdict: &Verdict, options: TerminalOptions) -> Table {
@@ -70,10 +71,10 @@ fn table(verdict: &Verdict, options: TerminalOptions) -> Table {
     for row in &verdict.objectives {
         table.add_row(vec![
             Cell::new(super::mark(row.status)),
-            Cell::new(row.title()),
-            Cell::new(super::phase(row)),
-            Cell::new(super::measured(row)).set_alignment(CellAlignment::Right),
-            Cell::new(super::required(row)),
+            Cell::new(Clean(row.title())),
+            Cell::new(Clean(super::phase(row))),
+            Cell::new(Clean(super::measured(row))).set_alignment(CellAlignment::Right),
+            Cell::new(Clean(super::required(row))),
         ]);
     }
     table
@@ -95,24 +96,24 @@ fn paint_marks(table: &str, options: TerminalOptions) -> String {
     lines.join("\n")
 }
 
-fn explain(out: &mut String, row: &ObjectiveRow, options: TerminalOptions) {
+fn explain(out: &mut Page, row: &ObjectiveRow, options: TerminalOptions) {
     for note in super::row_notes(row) {
-        let _ = writeln!(out, "note: {} in {}: {note}", row.title(), super::phase(row));
+        out.line(format_args!("note: {} in {}: {note}", row.title(), super::phase(row)));
     }
     if !matches!(row.status, Status::Fail | Status::Inconclusive) {
         return;
     }
     let mark = paint(super::mark(row.status), row.status, options);
-    let _ = writeln!(out, "{mark} {} in {}: {}", row.title(), super::phase(row), row.reason);
+    out.marked(&mark, format_args!(" {} in {}: {}", row.title(), super::phase(row), row.reason));
     for advice in &row.advice {
-        let _ = writeln!(out, "    {advice}");
+        out.line(format_args!("    {advice}"));
     }
     if let Some(text) = super::budget_text(row) {
-        let _ = writeln!(out, "    {text}");
+        out.line(format_args!("    {text}"));
     }
 }
 
-fn describe_alert(out: &mut String, alert: &AlertRow, options: TerminalOptions) {
+fn describe_alert(out: &mut Page, alert: &AlertRow, options: TerminalOptions) {
     for instance in alert.instances.iter().filter(|i| i.fired_at_ms.is_some()) {
         let status = if alert.counts && !instance.phases.is_empty() { Status::Fail } else { Status::Skipped };
         let mark = paint(super::mark(status), status, options);
@@ -121,11 +122,13 @@ fn describe_alert(out: &mut String, alert: &AlertRow, options: TerminalOptions) 
         let summary =
             instance.annotations.iter().find(|(n, _)| n == "summary").map_or("", |(_, v)| v.as_str());
         let severity = if alert.severity.is_empty() { "no severity" } else { &alert.severity };
-        let _ = writeln!(
-            out,
-            "{mark} alert {} ({severity}) fired {} to {end} UTC: {summary}",
-            alert.name,
-            units::clock(fired)
+        out.marked(
+            &mark,
+            format_args!(
+                " alert {} ({severity}) fired {} to {end} UTC: {summary}",
+                alert.name,
+                units::clock(fired)
+            ),
         );
     }
 }

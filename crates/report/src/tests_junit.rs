@@ -6,7 +6,7 @@ use quick_xml::{
     events::{BytesDecl, BytesEnd, BytesStart, BytesText, Event},
 };
 
-use super::junit::clean;
+use super::junit::{clean, clean_lines};
 
 /// The report as an XML document.
 ///
@@ -68,7 +68,7 @@ fn write_case(
     let mut inner = BytesStart::new(kind);
     inner.push_attribute(("message", clean(text.lines().next().unwrap_or_default()).as_str()));
     writer.write_event(Event::Start(inner))?;
-    writer.write_event(Event::Text(BytesText::new(&clean(text))))?;
+    writer.write_event(Event::Text(BytesText::new(&clean_lines(&text.lines().collect::<Vec<_>>()))))?;
     writer.write_event(Event::End(BytesEnd::new(kind)))?;
     writer.write_event(Event::End(BytesEnd::new("testcase")))
 }

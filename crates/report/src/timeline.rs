@@ -1,7 +1,6 @@
 //! The alert timeline for a terminal. Invariant: a column is the same moment in every line.
 
-use std::fmt::Write as _;
-
+use assay_text::Page;
 use assay_verdict::{
     units,
     verdict::{AlertInstance, AlertRow, RunInfo, Status},
@@ -14,7 +13,7 @@ const LEAST_BAR: usize = 24;
 /// annotations, the phases above.
 #[must_use]
 pub fn render(run: &RunInfo, alerts: &[AlertRow], width: u16) -> String {
-    let mut out = String::new();
+    let mut out = Page::new();
     let name_width = alerts
         .iter()
         .filter(|a| !a.instances.is_empty())
@@ -24,36 +23,35 @@ pub fn render(run: &RunInfo, alerts: &[AlertRow], width: u16) -> String {
         .clamp(5, 32);
     let bar_width = usize::from(width).saturating_sub(name_width + 4).max(LEAST_BAR);
     let scale = Scale { run, columns: bar_width };
-    let _ = writeln!(
-        out,
+    out.line(format_args!(
         "{} to {}, {} long",
         units::timestamp(run.start_ms),
         units::timestamp(run.end_ms),
         units::length(run.end_ms - run.start_ms)
-    );
+    ));
     if !run.phases.is_empty() {
-        let _ = writeln!(out, "{:name_width$}  {}", "", scale.phases());
+        out.line(format_args!("{:name_width$}  {}", "", scale.phases()));
     }
     let mut all: Vec<(&AlertRow, &AlertInstance)> =
         alerts.iter().flat_map(|a| a.instances.iter().map(move |i| (a, i))).collect();
     all.sort_by_key(|(_, i)| i.active_at_ms);
     for (alert, instance) in all {
         let name: String = alert.name.chars().take(name_width).collect();
-        let _ = writeln!(out, "{name:name_width$}  {}", scale.bar(instance));
+        out.line(format_args!("{name:name_width$}  {}", scale.bar(instance)));
         describe(&mut out, run, instance, name_width);
     }
     // A rule that could not be evaluated may have been missed.
     let (failed, evaluated): (Vec<_>, Vec<_>) =
         alerts.iter().partition(|a| a.status == Status::Inconclusive && !a.reason.is_empty());
     for alert in failed {
-        let _ = writeln!(out, "{}: {}", alert.name, alert.reason);
+        out.line(format_args!("{}: {}", alert.name, alert.reason));
     }
     let silent = evaluated.iter().filter(|a| a.instances.is_empty()).count();
-    let _ = writeln!(out, "{silent} of {} alerting rules were never pending", alerts.len());
-    out
+    out.line(format_args!("{silent} of {} alerting rules were never pending", alerts.len()));
+    out.into_text()
 }
 
-fn describe(out: &mut String, run: &RunInfo, instance: &AlertInstance, indent: usize) {
+fn describe(out: &mut Page, run: &RunInfo, instance: &AlertInstance, indent: usize) {
     let clock = |t_ms: i64| units::clock_within(t_ms, (run.start_ms, run.end_ms));
     let end = instance.ended_at_ms.map_or_else(|| "the end".to_owned(), clock);
     let active = clock(instance.active_at_ms);
@@ -64,10 +62,10 @@ fn describe(out: &mut String, run: &RunInfo, instance: &AlertInstance, indent: u
     let labels: Vec<_> =
         instance.labels.iter().filter(|(n, _)| n != "alertname").map(|(n, v)| format!("{n}={v:?}")).collect();
     let value = units::digits(instance.value);
-    let _ = writeln!(out, "{:indent$}  {when}, last value {value} {{{}}}", "", labels.join(", "));
+    out.line(format_args!("{:indent$}  {when}, last value {value} {{{}}}", "", labels.join(", ")));
     for (name, text) in &instance.annotations {
         if name != "runbook_url" {
-            let _ = writeln!(out, "{:indent$}  {name}: {text}", "");
+            out.line(format_args!("{:indent$}  {name}: {text}", ""));
         }
     }
 }

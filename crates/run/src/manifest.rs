@@ -254,13 +254,11 @@ impl Manifest {
         }
     }
 
-    /// The description with what can be found out about the machine, the sources in the working directory and
-    /// the command line.
+    /// The description with what can be found out about the machine and the sources in the working directory.
     #[must_use]
     pub fn with_surroundings(mut self) -> Self {
         self.host = Some(Host::detect());
         self.git = Git::detect(Path::new("."));
-        self.command = std::env::args().collect();
         self
     }
 
@@ -334,11 +332,17 @@ impl Manifest {
             let path = path.to_owned();
             move |source| ManifestError::Io { path, action, source }
         };
-        let mut json = serde_json::to_vec_pretty(self)
+        let json = serde_json::to_string_pretty(self)
             .map_err(|source| ManifestError::Malformed { path: path.clone(), source })?;
-        json.push(b'\n');
-        let mut file = fs::File::create(&draft).map_err(io("create", &draft))?;
-        io::Write::write_all(&mut file, &json).map_err(io("write", &draft))?;
+        // Runs are attached to tickets: no secret of a URL is in them.
+        let json = assay_text::document(&json) + "\n";
+        let mut options = fs::OpenOptions::new();
+        options.write(true).create(true).truncate(true);
+        // Names of machines and what somebody typed are nobody else's business.
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let mut file = options.open(&draft).map_err(io("create", &draft))?;
+        io::Write::write_all(&mut file, json.as_bytes()).map_err(io("write", &draft))?;
         file.sync_all().map_err(io("sync", &draft))?;
         fs::rename(&draft, &path).map_err(io("rename", &path))?;
         // The new name is safe only when the directory is.

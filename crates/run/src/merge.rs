@@ -84,7 +84,11 @@ type OfPart<'r> = (usize, Box<dyn Series + 'r>);
 /// already exists. Nothing is left behind then.
 pub fn merge(runs: &[PathBuf], out: &Path) -> Result<Merged, MergeError> {
     let opened = runs.iter().map(|path| Run::open(path)).collect::<Result<Vec<_>, _>>()?;
-    let (manifest, warnings) = description::merged(&opened)?;
+    let (mut manifest, warnings) = description::merged(&opened)?;
+    let paths = runs.iter().map(|run| run.display().to_string());
+    manifest.command = ["loadgen", "merge", "--out"].map(str::to_owned).into();
+    manifest.command.push(out.display().to_string());
+    manifest.command.splice(2..2, paths);
     let mut draft = Draft::create(out)?;
     let mut sums: BTreeMap<Labels, Vec<OfPart<'_>>> = BTreeMap::new();
     let mut others: BTreeMap<Labels, OfPart<'_>> = BTreeMap::new();

@@ -327,7 +327,7 @@ pub fn run_directory(parent: &Path, scenario: &str, start_ms: i64) -> Result<Pat
     };
     fs::create_dir_all(parent).map_err(|e| io(parent, e))?;
     let tame = |c: char| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '-' };
-    let scenario: String = scenario.chars().map(tame).collect();
+    let scenario: String = assay_text::secret::redact(scenario).chars().map(tame).collect();
     let name = format!("{}-{}", scenario.trim_start_matches('.'), compact(start_ms));
     let mut dir = parent.join(&name);
     for n in 2.. {

@@ -8,6 +8,7 @@
 
 pub mod files;
 pub mod golden;
+pub mod hostile;
 pub mod http;
 pub mod peers;
 pub mod process;

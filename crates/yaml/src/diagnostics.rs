@@ -1,7 +1,9 @@
 //! Problems with a position. Invariant: a list prints in the order of the files and positions it was given
-//! in, one problem a line.
+//! in, one problem a line, whatever the file has in its names.
 
 use std::fmt;
+
+use assay_text::Clean;
 
 /// A place in a text; both numbers count from 1, columns in characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -25,11 +27,11 @@ pub struct Diagnostic {
 
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:", self.file)?;
+        write!(f, "{}:", Clean(&self.file))?;
         if let Some(p) = self.position {
             write!(f, "{}:{}:", p.line, p.col)?;
         }
-        write!(f, " {}", self.message)
+        write!(f, " {}", Clean(&self.message))
     }
 }
 

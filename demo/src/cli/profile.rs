@@ -1,6 +1,7 @@
 //! `demo profile`: what a profile's stages take, drawn and not served. Invariant: the same seed prints the same table.
 
 use anyhow::{Result, anyhow};
+use assay_text::console;
 use demo::service::{Draw, Profile};
 use rand::{SeedableRng as _, rngs::SmallRng};
 use std::{fmt::Write as _, time::Duration};
@@ -43,6 +44,6 @@ pub(super) fn run(arguments: &ProfileArguments) -> Result<u8> {
         let rank = |share: f64| ms[((share * ms.len() as f64).ceil() as usize).clamp(1, ms.len()) - 1];
         writeln!(out, "{name:<10}{:>10.1}{:>10.1}{:>10.1}{max:>10.1}", rank(0.5), rank(0.95), rank(0.99))?;
     }
-    print!("{out}");
+    console::print(&out)?;
     Ok(0)
 }

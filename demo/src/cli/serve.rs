@@ -5,6 +5,7 @@ use std::{path::PathBuf, time::Duration};
 
 use anyhow::{Result, anyhow};
 use assay_model::duration::parse_ms;
+use assay_text::console;
 use demo::service::{
     self, CyborgDbOptions, EmbedderKind, Fault, Profile, RemoteOptions, ServiceOptions, Timeouts,
 };
@@ -117,7 +118,7 @@ impl ServeArguments {
 pub(super) async fn run(arguments: &ServeArguments) -> Result<u8> {
     let options = arguments.options()?;
     let listener = bind(&arguments.listen).await?;
-    eprintln!("listening on http://{}", listener.local_addr()?);
+    console::say(format_args!("listening on http://{}", listener.local_addr()?));
     let (stop, stopping) = tokio::sync::oneshot::channel();
     let signals = async {
         stopped().await;

@@ -1,7 +1,7 @@
 //! Windows and the rate that was found, for a person. Invariant: a rate is never told without the interval it
 //! lies in and the windows that confirm it.
 
-use std::fmt::Write as _;
+use assay_text::Page;
 
 use super::{CapacitySummary, SearchEnd, SearchResult};
 use crate::measure::percentiles::seconds;
@@ -10,19 +10,17 @@ impl CapacitySummary {
     /// A table of the windows, ascending by rate, and what the search found.
     #[must_use]
     pub fn to_text(&self) -> String {
-        let mut out = String::new();
-        // Writing to a string does not fail.
-        let _ = self.write_text(&mut out);
-        out
+        let mut out = Page::new();
+        self.write_text(&mut out);
+        out.into_text()
     }
 
-    fn write_text(&self, out: &mut String) -> std::fmt::Result {
-        writeln!(out, "rates, with {}", self.objectives.join(", "))?;
-        writeln!(
-            out,
+    fn write_text(&self, out: &mut Page) {
+        out.line(format_args!("rates, with {}", self.objectives.join(", ")));
+        out.line(format_args!(
             "  {:>9} {:>9} {:>9} {:>7} {:>8} {:>9} {:>9} {:>9} {:>9}  window",
             "target/s", "ended/s", "good/s", "failed", "dropped", "p50", "p99", "late p99", "chunk p99"
-        )?;
+        ));
         let mut windows: Vec<_> = self.windows.iter().collect();
         windows.sort_by(|a, b| a.rate_per_s.total_cmp(&b.rate_per_s));
         for w in windows {
@@ -31,8 +29,7 @@ impl CapacitySummary {
                 missed => format!("broke: {}", missed.join(", ")),
             };
             let late = if w.is_generator_late { " (the generator itself was late)" } else { "" };
-            writeln!(
-                out,
+            out.line(format_args!(
                 "  {:>9} {:>9.2} {:>9.2} {:>6.2}% {:>7.2}% {:>9} {:>9} {:>9} {:>9}  {verdict}{late}",
                 w.rate_per_s,
                 w.achieved_per_s,
@@ -42,12 +39,11 @@ impl CapacitySummary {
                 seconds(w.duration.p50),
                 seconds(w.duration.p99),
                 seconds(w.latency.p99),
-                w.first_chunk.map_or_else(|| "-".to_owned(), |p| seconds(p.p99)),
-            )?;
+                w.first_chunk.map_or_else(|| "-".to_owned(), |p| seconds(p.p99))
+            ));
         }
-        match &self.search {
-            Some(found) => writeln!(out, "{}", conclusion(found)),
-            None => Ok(()),
+        if let Some(found) = &self.search {
+            out.line(conclusion(found));
         }
     }
 }

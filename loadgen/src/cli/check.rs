@@ -1,5 +1,6 @@
 //! `loadgen check`.
 
+use assay_text::{Page, console};
 use loadgen::Scenario;
 
 use super::exit;
@@ -7,21 +8,22 @@ use super::exit;
 /// Reads each scenario and says what is wrong with it.
 pub(super) fn check(scenarios: &[String]) -> u8 {
     let mut code = exit::DONE;
+    let mut out = Page::new();
     for name in scenarios {
         match Scenario::load(name) {
             Ok(scenario) => {
                 let steps = scenario.step_names().count();
-                println!(
+                out.line(format_args!(
                     "{name}: {} is valid: {steps} steps, {} phases",
                     scenario.name,
                     scenario.phases.len()
-                );
+                ));
             }
             Err(problems) => {
-                eprintln!("{problems}");
+                console::say_lines(problems);
                 code = exit::BAD_INPUT;
             }
         }
     }
-    code
+    super::print(&out.into_text(), code)
 }

@@ -5,6 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use assay_text::console;
 use clap::Subcommand;
 use loadgen::import::{self, ImportError, Imported};
 
@@ -54,9 +55,9 @@ pub(super) fn import(source: &Source) -> u8 {
         }
     };
     match result.and_then(|made| write(&made, out.as_deref())) {
-        Ok(()) => exit::DONE,
+        Ok(code) => code,
         Err(message) => {
-            eprintln!("{message}");
+            console::say_lines(message);
             exit::BAD_INPUT
         }
     }
@@ -77,20 +78,28 @@ fn of_file(
     make(&name, &text).map_err(|e| e.to_string())
 }
 
-fn write(made: &Imported, out: Option<&Path>) -> Result<(), String> {
+fn write(made: &Imported, out: Option<&Path>) -> Result<u8, String> {
+    let mut code = exit::DONE;
     match out {
-        None => print!("{}", made.text),
+        None => code = super::print(&made.text, code),
         Some(path) => {
-            let file = std::fs::OpenOptions::new().write(true).create_new(true).open(path);
-            file.and_then(|mut f| std::io::Write::write_all(&mut f, made.text.as_bytes()))
+            let mut options = std::fs::OpenOptions::new();
+            options.write(true).create_new(true);
+            // What was not recognized as a secret may be one.
+            #[cfg(unix)]
+            std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+            options
+                .open(path)
+                .and_then(|mut f| std::io::Write::write_all(&mut f, made.text.as_bytes()))
                 .map_err(|e| format!("{}: {e}", path.display()))?;
         }
     }
     for note in &made.notes {
-        eprintln!("loadgen: {note}");
+        console::say(format_args!("loadgen: {note}"));
     }
     if !made.variables.is_empty() {
-        eprintln!("loadgen: before a run, set the environment variables {}", made.variables.join(", "));
+        let names = made.variables.join(", ");
+        console::say(format_args!("loadgen: before a run, set the environment variables {names}"));
     }
-    Ok(())
+    Ok(code)
 }

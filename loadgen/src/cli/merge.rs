@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use assay_text::{Clean, console};
+
 use super::exit;
 
 /// Merges the runs of shards.
@@ -9,15 +11,16 @@ pub(super) fn merge(runs: &[PathBuf], out: &Path) -> u8 {
     match assay_run::merge::merge(runs, out) {
         Ok(merged) => {
             for warning in &merged.warnings {
-                eprintln!("loadgen: {warning}");
+                console::say(format_args!("loadgen: {warning}"));
             }
             let (series, samples) = (merged.stats.series, merged.stats.samples);
             let parts = merged.manifest.parts.len();
-            println!("{}: {parts} runs, {series} series, {samples} samples", merged.dir.display());
-            exit::DONE
+            let dir = Clean(merged.dir.display());
+            let text = format!("{dir}: {parts} runs, {series} series, {samples} samples\n");
+            super::print(&text, exit::DONE)
         }
         Err(e) => {
-            eprintln!("loadgen: {e}");
+            console::say(format_args!("loadgen: {e}"));
             exit::BAD_INPUT
         }
     }

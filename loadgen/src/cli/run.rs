@@ -4,6 +4,7 @@ use std::{fmt::Display, io::IsTerminal as _, path::Path, sync::Arc, time::Durati
 
 use assay_report::terminal::{self, TerminalOptions};
 use assay_run::{RecordError, Target};
+use assay_text::{Clean, console, document};
 use assay_verdict::standards::Standards;
 use loadgen::{
     Control, Phase, RunError, RunOptions, Scenario, Shard, Summary, UnknownName,
@@ -42,29 +43,30 @@ impl From<RunError> for Stop {
             RunError::Unhealthy(_) => exit::UNHEALTHY,
             RunError::Sink(_) | RunError::PercentileFile(_) | RunError::System(_) => exit::FAILED,
         };
-        Self { code, message: e.to_string() }
+        // One line, whatever a server said.
+        Self { code, message: Clean(e).to_string() }
     }
 }
 
 /// Runs the load and prints its summary.
-pub(super) fn run(arguments: &RunArguments) -> u8 {
+pub(super) fn run(arguments: &RunArguments, command: &[String]) -> u8 {
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build() {
         Ok(runtime) => runtime,
         Err(e) => {
-            eprintln!("loadgen: cannot start: {e}");
+            console::say(format_args!("loadgen: cannot start: {e}"));
             return exit::FAILED;
         }
     };
-    match runtime.block_on(drive(arguments)) {
+    match runtime.block_on(drive(arguments, command)) {
         Ok(code) => code,
         Err(Stop { code, message }) => {
-            eprintln!("loadgen: {message}");
+            console::say_lines(format_args!("loadgen: {message}"));
             code
         }
     }
 }
 
-async fn drive(arguments: &RunArguments) -> Result<u8, Stop> {
+async fn drive(arguments: &RunArguments, command: &[String]) -> Result<u8, Stop> {
     let scenario = Arc::new(Scenario::load(&arguments.scenario).map_err(Stop::bad_input)?);
     let abort = super::abort::rules(arguments).map_err(Stop::bad_input)?;
     let standards = standards(arguments)?;
@@ -86,7 +88,14 @@ async fn drive(arguments: &RunArguments) -> Result<u8, Stop> {
     let mut run = match record_into(arguments) {
         Some(parent) => {
             let scrape = scrape_targets(arguments)?;
-            let options = RecordOptions { parent: parent.to_owned(), instance, scrape, abort, standards };
+            let options = RecordOptions {
+                parent: parent.to_owned(),
+                instance,
+                command: command.to_vec(),
+                scrape,
+                abort,
+                standards,
+            };
             RecordedRun::begin(checked, options).map_err(|e| cannot_record(parent, e))?
         }
         None => RecordedRun::unrecorded(checked),
@@ -133,14 +142,15 @@ fn options(scenario: &Arc<Scenario>, arguments: &RunArguments) -> Result<RunOpti
 /// Prints what a run came to, and gives the exit code.
 fn report(ended: Ended, arguments: &RunArguments) -> Result<u8, Stop> {
     let summary = ended.result?;
-    print(&summary, arguments.summary);
-    write_csv(&summary, arguments.capacity_csv.as_deref())?;
+    // Where the record is, the user learns whatever becomes of the rest.
     if let Some(record) = ended.record {
-        eprintln!("recorded: {}", record.map_err(Stop::failed)?.dir.display());
+        console::say(format_args!("recorded: {}", record.map_err(Stop::failed)?.dir.display()));
     }
     if let Some(alert) = &summary.aborted_by {
-        eprintln!("loadgen: aborted: {alert}");
+        console::say(format_args!("loadgen: aborted: {alert}"));
     }
+    write_csv(&summary, arguments.capacity_csv.as_deref())?;
+    print(&summary, arguments.summary)?;
     Ok(match summary.outcome {
         summary::Outcome::Completed if summary.thresholds.iter().any(|t| !t.passed) => exit::FAILED,
         summary::Outcome::Completed => exit::DONE,
@@ -210,10 +220,10 @@ fn verdict(dir: &Path, arguments: &RunArguments) -> Result<u8, Stop> {
     let text = terminal::render(&evaluation.verdict, TerminalOptions::of_stdout());
     // Standard output is for the summary where a program reads it.
     match arguments.summary {
-        SummaryKind::Json => eprint!("{text}"),
-        SummaryKind::Text | SummaryKind::None => print!("{text}"),
+        SummaryKind::Json => console::show(&text),
+        SummaryKind::Text | SummaryKind::None => console::print(&text).map_err(Stop::failed)?,
     }
-    eprintln!("report: {}", dir.join("report.html").display());
+    console::say(format_args!("report: {}", dir.join("report.html").display()));
     Ok(evaluation.verdict.status.exit_code())
 }
 
@@ -267,13 +277,14 @@ fn write_csv(summary: &Summary, path: Option<&Path>) -> Result<(), Stop> {
     std::fs::write(path, csv).map_err(|e| Stop::failed(format!("{}: {e}", path.display())))
 }
 
-fn print(summary: &Summary, kind: SummaryKind) {
-    match kind {
-        SummaryKind::Text => print!("{}", summary.to_text()),
+fn print(summary: &Summary, kind: SummaryKind) -> Result<(), Stop> {
+    let text = match kind {
+        SummaryKind::Text => summary.to_text(),
         SummaryKind::Json => match serde_json::to_string_pretty(summary) {
-            Ok(json) => println!("{json}"),
-            Err(e) => eprintln!("loadgen: the summary: {e}"),
+            Ok(json) => document(&json) + "\n",
+            Err(e) => return Err(Stop::failed(format!("the summary: {e}"))),
         },
-        SummaryKind::None => {}
-    }
+        SummaryKind::None => return Ok(()),
+    };
+    console::print(&text).map_err(Stop::failed)
 }

@@ -2,7 +2,9 @@
 
 use std::{fmt, net::IpAddr};
 
+use base64::Engine as _;
 use http::HeaderValue;
+use percent_encoding::percent_decode_str;
 use url::Url;
 
 /// A server as a URL names it.
@@ -69,6 +71,22 @@ impl Origin {
     pub(crate) fn address(&self) -> Option<IpAddr> {
         self.host.parse().ok()
     }
+}
+
+/// User and password of a URL as `user:password`, if it has any.
+pub(crate) fn user(url: &Url) -> Option<String> {
+    let decoded = |text| percent_decode_str(text).decode_utf8_lossy();
+    let password = url.password().unwrap_or_default();
+    (!url.username().is_empty() || !password.is_empty())
+        .then(|| format!("{}:{}", decoded(url.username()), decoded(password)))
+}
+
+/// User and password of a URL as the value of `authorization`, as curl sends them.
+pub(crate) fn basic(url: &Url) -> Option<HeaderValue> {
+    let encoded = base64::engine::general_purpose::STANDARD.encode(user(url)?);
+    let mut value = HeaderValue::try_from(format!("Basic {encoded}")).ok()?;
+    value.set_sensitive(true);
+    Some(value)
 }
 
 impl fmt::Display for Origin {

@@ -7,7 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Uri, header};
+use http::{HeaderMap, HeaderValue, Method, Uri, header};
 
 use super::{
     Failure,
@@ -64,7 +64,12 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Asks a target whether it is well: `path` must answer below 400; without one it must take a connection.
 /// Blocks the calling thread.
-pub(crate) fn probe(origin: &Origin, path: Option<&str>, settings: &Settings) -> Result<(), ProbeError> {
+pub(crate) fn probe(
+    origin: &Origin,
+    path: Option<&str>,
+    authorization: Option<HeaderValue>,
+    settings: &Settings,
+) -> Result<(), ProbeError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     tokio::task::LocalSet::new().block_on(&runtime, async {
         let timer = Timer::new()?;
@@ -79,6 +84,7 @@ pub(crate) fn probe(origin: &Origin, path: Option<&str>, settings: &Settings) ->
         let uri = Uri::try_from(path).map_err(|source| ProbeError::Path { path: path.to_owned(), source })?;
         let mut headers = HeaderMap::new();
         headers.insert(header::HOST, origin.authority.clone());
+        headers.extend(authorization.map(|value| (header::AUTHORIZATION, value)));
         let (headers, body) = (Cow::Owned(headers), Bytes::new());
         let request = Outgoing { method: Method::GET, path: &uri, headers, body: &body };
         let (want, on_head, on_event) = (Want::Nothing, &mut |_| {}, &mut |_: sse::Event<'_>, _| {});

@@ -4,7 +4,6 @@
 
 use std::net::SocketAddr;
 
-use base64::Engine as _;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -12,7 +11,7 @@ use tokio::{
 
 use super::{
     ErrorClass, Failure,
-    origin::{Origin, OriginError},
+    origin::{Origin, OriginError, basic},
 };
 
 /// The most bytes of a proxy's answer.
@@ -58,11 +57,7 @@ impl Proxy {
             return Err(ProxyError::Scheme(url.scheme().to_owned()));
         }
         let origin = Origin::of(&url)?;
-        let decode = |part: &str| percent_decoded(part);
-        let credentials = (!url.username().is_empty()).then(|| {
-            let user = format!("{}:{}", decode(url.username()), decode(url.password().unwrap_or_default()));
-            format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(user))
-        });
+        let credentials = basic(&url).and_then(|v| Some(v.to_str().ok()?.to_owned()));
         Ok(Self { host: origin.host, port: origin.port, credentials })
     }
 
@@ -96,14 +91,6 @@ impl Proxy {
     pub(super) fn address(&self) -> Option<SocketAddr> {
         Some(SocketAddr::new(self.host.parse().ok()?, self.port))
     }
-}
-
-/// `%41` is A.
-fn percent_decoded(text: &str) -> String {
-    // A form's decoding, but for the plus.
-    let pair = format!("x={}", text.replace('+', "%2B"));
-    let value = url::form_urlencoded::parse(pair.as_bytes()).next().map(|(_, v)| v.into_owned());
-    value.unwrap_or_default()
 }
 
 #[cfg(test)]

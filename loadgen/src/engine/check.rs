@@ -11,7 +11,13 @@ use super::{
     shard::Shard,
 };
 use crate::{
-    client::{connection::Settings, origin::Origin, probe::probe, proxy::Proxy, tls},
+    client::{
+        connection::Settings,
+        origin::{Origin, basic},
+        probe::probe,
+        proxy::Proxy,
+        tls,
+    },
     control::{Control, Signals},
     scenario::{Capacity, Phase, Scenario, capacity::Plan as Rates, executor::Plan},
     summary::{Summary, Threshold},
@@ -64,10 +70,12 @@ impl RunOptions {
         check_descriptors(users)?;
         let settings = settings(&scenario, &target, self.proxy.as_deref())?;
         let health = scenario.health.as_ref().map(|p| format!("{}{p}", target.prefix));
-        let (origin, probed) = (Arc::clone(&target.origin), settings.clone());
-        tokio::task::spawn_blocking(move || probe(&origin, health.as_deref(), &probed))
-            .await
-            .map_err(std::io::Error::other)??;
+        let (probed, with) = (target.clone(), settings.clone());
+        tokio::task::spawn_blocking(move || {
+            probe(&probed.origin, health.as_deref(), probed.authorization, &with)
+        })
+        .await
+        .map_err(std::io::Error::other)??;
         Ok(Checked {
             outputs: self.outputs,
             id: format!("{:016x}", rand::random::<u64>()),
@@ -129,7 +137,7 @@ fn resolve_target(scenario: &Scenario, given: Option<&str>) -> Result<Target, Op
         url::Url::parse(text).map_err(|source| OptionsError::TargetUrl { text: text.to_owned(), source })?;
     let origin = Origin::of(&url).map_err(|source| OptionsError::Target { text: text.to_owned(), source })?;
     let prefix = url.path().trim_end_matches('/').to_owned();
-    Ok(Target { origin: Arc::new(origin), prefix })
+    Ok(Target { origin: Arc::new(origin), prefix, authorization: basic(&url) })
 }
 
 /// A phase's series are told apart by its name.

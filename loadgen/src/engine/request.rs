@@ -62,6 +62,8 @@ pub(crate) struct Target {
     pub(crate) origin: Arc<Origin>,
     /// What stands before every path, without a slash at its end.
     pub(crate) prefix: String,
+    /// User and password of its URL, for steps without credentials of their own.
+    pub(crate) authorization: Option<http::HeaderValue>,
 }
 
 impl std::fmt::Display for Target {

@@ -4,13 +4,13 @@
 
 use std::{rc::Rc, time::Instant};
 
+use assay_text::secret::redact_url;
 use http::{HeaderMap, HeaderName, Method};
 
 use super::{
     WorkerTracer,
     context::Context,
     span::{Span, Value},
-    url,
 };
 use crate::client::ErrorClass;
 
@@ -93,7 +93,8 @@ impl RequestSpan {
 
     /// Says where the request goes.
     pub(crate) fn goes_to(&mut self, origin: &str, path: &str, host: &str, port: u16) {
-        self.put("url.full", url::shown(origin, path));
+        // The mark is that of the semantic conventions.
+        self.put("url.full", redact_url(&format!("{origin}{path}"), "REDACTED").into_owned());
         self.put("server.address", host);
         self.put("server.port", i64::from(port));
     }

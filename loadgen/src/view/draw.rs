@@ -1,5 +1,6 @@
 //! The picture of a run. Invariant: drawing depends on the progress alone, so that a test can look at it.
 
+use assay_text::Clean;
 use ratatui::{
     Frame,
     layout::{Constraint, Layout, Rect},
@@ -47,8 +48,8 @@ pub(crate) fn draw(frame: &mut Frame<'_>, p: &Progress) {
 
 fn draw_title(frame: &mut Frame<'_>, area: Rect, p: &Progress) {
     let mut line = vec![
-        Span::styled(format!(" {} ", p.scenario), Style::new().add_modifier(Modifier::BOLD)),
-        Span::raw(format!("→ {}   {}", p.target, clock(p.elapsed.as_secs()))),
+        Span::styled(format!(" {} ", Clean(&p.scenario)), Style::new().add_modifier(Modifier::BOLD)),
+        Span::raw(format!("→ {}   {}", Clean(&p.target), clock(p.elapsed.as_secs()))),
     ];
     if p.is_paused {
         line.push(Span::styled("   paused", Style::new().fg(Color::Yellow)));
@@ -71,7 +72,7 @@ fn draw_phases(frame: &mut Frame<'_>, area: Rect, p: &Progress) {
 fn draw_phase(frame: &mut Frame<'_>, area: Rect, phase: &PhaseState, width: usize) {
     let column = u16::try_from(width + 1).unwrap_or(20);
     let [name, bar] = Layout::horizontal([Constraint::Length(column), Constraint::Min(10)]).areas(area);
-    frame.render_widget(Paragraph::new(phase.name.as_str()), name);
+    frame.render_widget(Paragraph::new(Clean(&phase.name).to_string()), name);
     let length = phase.length.as_secs_f64();
     let elapsed = phase.elapsed.unwrap_or_default().as_secs_f64();
     let ratio = match (phase.is_over, length > 0.0) {
@@ -212,7 +213,7 @@ fn chart(
 
 fn row(name: &str, value: String) -> Line<'static> {
     Line::from(vec![
-        Span::styled(format!("{name:20}"), Style::new().fg(DIM)),
+        Span::styled(format!("{:20}", Clean(name)), Style::new().fg(DIM)),
         Span::styled(value, Style::new().add_modifier(Modifier::BOLD)),
     ])
 }
@@ -305,6 +306,19 @@ mod tests {
         ] {
             assert!(text.contains(want), "{want:?} is not in\n{text}");
         }
+    }
+
+    #[test]
+    fn hostile_names_do_not_steer_the_terminal() {
+        let mut p = progress();
+        let hostile = "\u{1b}]0;x\u{7}\u{202e}\u{9b}\r\n::error::x";
+        p.scenario.push_str(hostile);
+        p.target.push_str(hostile);
+        p.phases[1].name.push_str(hostile);
+        p.error_classes[0].0.insert_str(0, hostile);
+        let text = screen(200, 32, &p);
+        assert!(!text.contains(|c: char| c != '\n' && assay_text::is_hidden(c)), "{text:?}");
+        assert!(text.contains("\\u001b]0;x\\u0007\\u202e") && text.contains("steady\\u001b"), "{text}");
     }
 
     #[test]

@@ -6,6 +6,8 @@ use std::{
     time::Duration,
 };
 
+use assay_text::{Clean, document};
+
 use super::View;
 use crate::{measure::percentiles::seconds, progress::Progress};
 
@@ -43,8 +45,7 @@ impl<W: Write + Send> View for Lines<W> {
             self.phase = Some(p.current);
             self.next = p.elapsed + EVERY;
             let note = if phase.warmup { ", warm-up" } else { "" };
-            let _ = writeln!(
-                self.out,
+            let line = format!(
                 "[{:>5.0}s] {} begins: {}{note}, {:.0} s, {}",
                 p.elapsed.as_secs_f64(),
                 phase.name,
@@ -52,13 +53,14 @@ impl<W: Write + Send> View for Lines<W> {
                 phase.length.as_secs_f64(),
                 p.target
             );
+            let _ = writeln!(self.out, "{}", Clean(line));
             return;
         }
         if p.elapsed < self.next && !phase.is_over {
             return;
         }
         self.next = p.elapsed + EVERY;
-        let _ = writeln!(self.out, "{}", line(p));
+        let _ = writeln!(self.out, "{}", Clean(line(p)));
     }
 }
 
@@ -123,6 +125,6 @@ impl<W: Write + Send> View for JsonLines<W> {
             "dropped_iterations": p.dropped,
             "error_types": p.error_classes,
         });
-        let _ = writeln!(self.out, "{line}");
+        let _ = writeln!(self.out, "{}", document(&line.to_string()));
     }
 }

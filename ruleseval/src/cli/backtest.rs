@@ -7,6 +7,7 @@ use super::{
     output,
 };
 use assay_report::{terminal::TerminalOptions, timeline};
+use assay_text::{console, document};
 use assay_verdict::{
     backtest::{backtest, write_block},
     eval::EvalOptions,
@@ -42,15 +43,15 @@ pub(super) fn run(args: &Args) -> anyhow::Result<u8> {
     options.interval_ms = args.interval;
     let found = backtest(&options)?;
     for error in &found.errors {
-        eprintln!("{error}");
+        console::say(error);
     }
     if let Some(path) = &args.json {
         let value = serde_json::json!({"run": found.run, "alerts": found.alerts, "errors": found.errors});
-        output::write(path, &format!("{}\n", serde_json::to_string_pretty(&value)?))?;
+        output::write(path, &(document(&serde_json::to_string_pretty(&value)?) + "\n"))?;
     }
     if let Some(dir) = &args.block {
         let (series, samples) = write_block(&found.series, dir)?;
-        eprintln!("{}: {series} series, {samples} samples", dir.display());
+        console::say(format_args!("{}: {series} series, {samples} samples", dir.display()));
     }
     if !args.json.as_ref().is_some_and(|p| output::is_stdout(p)) {
         output::print(&timeline::render(&found.run, &found.alerts, TerminalOptions::of_stdout().width))?;

@@ -9,6 +9,7 @@ use assay_rules::{
     replay,
 };
 use assay_run::Run;
+use assay_text::{Page, console};
 use assay_yaml::Diagnostics;
 use clap::ValueEnum;
 
@@ -90,14 +91,17 @@ pub(super) fn run(args: &Args) -> anyhow::Result<u8> {
             without: &without,
         },
     );
-    let mut text: String = findings.iter().map(|f| format!("{f}\n")).collect();
-    text.push_str(&format!(
-        "{} rules in {} groups, {objectives} objectives, {} findings\n",
+    let mut text = Page::new();
+    for finding in &findings {
+        text.line(finding);
+    }
+    text.line(format_args!(
+        "{} rules in {} groups, {objectives} objectives, {} findings",
         files.rules().count(),
         files.groups.len(),
         findings.len()
     ));
-    output::print(&text)?;
+    output::print(&text.into_text())?;
     Ok(u8::from(findings.iter().any(|f| args.fail_on.is_reached(f.severity))))
 }
 
@@ -107,7 +111,7 @@ fn read(paths: &[String]) -> Result<(RuleFiles, usize), Diagnostics> {
     match (RuleFiles::load(&rules), sla::read_files(&slas)) {
         (Ok(files), Ok(slas)) => {
             for warning in &files.warnings {
-                eprintln!("warning: {warning}");
+                console::say(format_args!("warning: {warning}"));
             }
             Ok((files, slas.iter().map(|s| s.objectives.len()).sum()))
         }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::{eval::parse_duration, output};
 use assay_report::{comparison, terminal::TerminalOptions};
+use assay_text::document;
 use assay_verdict::compare::{CompareOptions, compare};
 
 /// Compare a run with a baseline: is any objective's value worse by enough to matter?
@@ -50,7 +51,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<u8> {
         min_effect: args.min_effect / 100.0,
     })?;
     if let Some(path) = &args.json {
-        output::write(path, &format!("{}\n", serde_json::to_string_pretty(&found)?))?;
+        output::write(path, &(document(&serde_json::to_string_pretty(&found)?) + "\n"))?;
     }
     if !args.json.as_ref().is_some_and(|p| output::is_stdout(p)) {
         output::print(&comparison::render(&found, TerminalOptions::of_stdout().width))?;

@@ -1,9 +1,6 @@
 //! `ruleseval eval`.
 
-use std::{
-    ffi::OsString,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use assay_model::duration;
@@ -13,6 +10,7 @@ use assay_report::{
 };
 use assay_rules::replay::SlotMode;
 use assay_run::folder;
+use assay_text::{Clean, console};
 use assay_verdict::{
     eval::{
         EvalOptions, Evaluation, FetchOptions, GivenPhase, ServerOptions, eval, eval_fetched, eval_server,
@@ -122,8 +120,8 @@ pub(super) fn parse_duration(text: &str) -> Result<i64, String> {
 }
 
 /// Judges and writes the reports; the exit code is the worst verdict's.
-pub(super) fn run(args: &Args, arguments: &[OsString]) -> anyhow::Result<u8> {
-    let command = output::shell(arguments);
+pub(super) fn run(args: &Args, command: &[String]) -> anyhow::Result<u8> {
+    let command = output::shell(command);
     let mut codes = Vec::new();
     let mut evaluations = Vec::new();
     if let Some(url) = &args.prometheus {
@@ -138,7 +136,7 @@ pub(super) fn run(args: &Args, arguments: &[OsString]) -> anyhow::Result<u8> {
             match of_run(args, run, &command) {
                 Ok(evaluation) => evaluations.push(evaluation),
                 Err(error) if args.runs.len() > 1 => {
-                    eprintln!("{}: {error:#}", run.display());
+                    console::say_lines(format_args!("{}: {error:#}", run.display()));
                     codes.push(2);
                 }
                 Err(error) => return Err(error),
@@ -222,7 +220,7 @@ fn report(args: &Args, evaluations: &[Evaluation]) -> anyhow::Result<()> {
     }
     for verdict in &verdicts {
         if args.runs.len() > 1 {
-            output::print(&format!("{}\n", verdict.run.source))?;
+            output::print(&format!("{}\n", Clean(&verdict.run.source)))?;
         }
         output::print(&terminal::render(verdict, TerminalOptions::of_stdout()))?;
     }

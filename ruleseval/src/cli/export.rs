@@ -14,6 +14,7 @@ use assay_run::{
     import::Imported,
     pull::{PullOptions, pull},
 };
+use assay_text::console;
 
 use super::login::Login;
 use assay_verdict::units::{length, parse_time_ms};
@@ -84,13 +85,13 @@ fn selections(texts: &[String]) -> anyhow::Result<Vec<Vec<Matcher>>> {
 /// Says what a new run holds.
 pub(super) fn tell(imported: &Imported) {
     let (start_ms, end_ms) = imported.stats.range.unwrap_or_default();
-    eprintln!(
+    console::say(format_args!(
         "{}: {} series, {} samples over {}",
         imported.dir.display(),
         imported.stats.series,
         imported.stats.samples,
         length(end_ms - start_ms)
-    );
+    ));
 }
 
 fn write(args: &Args, path: &std::path::Path) -> anyhow::Result<u8> {
@@ -110,17 +111,18 @@ fn write(args: &Args, path: &std::path::Path) -> anyhow::Result<u8> {
         &mut out,
     )?;
     out.flush().with_context(|| format!("{}: cannot be written", args.out.display()))?;
-    eprintln!("{}: {} series, {} samples", args.out.display(), stats.series, stats.samples);
+    console::say(format_args!("{}: {} series, {} samples", args.out.display(), stats.series, stats.samples));
     if stats.histograms_left_out > 0 {
         let metrics = listed(&stats.histogram_metrics);
-        eprintln!(
+        console::say(format_args!(
             "left out: {} native histograms, which OpenMetrics text does not have, of {metrics}",
             stats.histograms_left_out
-        );
+        ));
     }
     if !stats.unnamed_left_out.is_empty() {
         let series = listed(&stats.unnamed_left_out);
-        eprintln!("left out: {} series without a metric's name: {series}", stats.unnamed_left_out.len());
+        let count = stats.unnamed_left_out.len();
+        console::say(format_args!("left out: {count} series without a metric's name: {series}"));
     }
     Ok(0)
 }

@@ -1,13 +1,12 @@
 //! Where output goes. Invariant: a regular file is there whole or not at all, and nothing else changes its kind.
 
 use std::{
-    ffi::OsString,
-    io::{ErrorKind, IsTerminal as _, Write as _},
+    io::{ErrorKind, Write as _},
     path::Path,
 };
 
 use anyhow::Context as _;
-use tracing_subscriber::{EnvFilter, fmt::time::uptime};
+use assay_text::console;
 
 /// The path that stands for standard output.
 pub(super) fn is_stdout(path: &Path) -> bool {
@@ -68,35 +67,17 @@ fn replace(path: &Path, text: &str) -> std::io::Result<()> {
     done
 }
 
-/// Prints data. A reader that has seen enough and closed the pipe is no error.
+/// Prints data.
 pub(super) fn print(text: &str) -> anyhow::Result<()> {
-    let mut out = std::io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(e).context("standard output"),
-        _ => Ok(()),
-    }
-}
-
-/// Logs go to standard error; `RUST_LOG` chooses how much.
-pub(super) fn start_logging() {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
-    let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    // A second call, in a test or a program that logs already, changes nothing.
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(colour)
-        .with_timer(uptime())
-        .try_init();
+    Ok(console::print(text)?)
 }
 
 /// A command line as a shell takes it.
-pub(super) fn shell(arguments: &[OsString]) -> String {
-    let quote = |a: &OsString| {
-        let text = a.to_string_lossy();
+pub(super) fn shell(arguments: &[String]) -> String {
+    let quote = |text: &String| {
         let safe = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+*".contains(c);
         if !text.is_empty() && text.chars().all(safe) {
-            text.into_owned()
+            text.clone()
         } else {
             format!("'{}'", text.replace('\'', "'\\''"))
         }
@@ -110,7 +91,7 @@ mod tests {
 
     #[test]
     fn commands_can_be_pasted() {
-        let args = ["ruleseval", "query", "runs/a b", "up{job='x'}"].map(OsString::from);
+        let args = ["ruleseval", "query", "runs/a b", "up{job='x'}"].map(str::to_owned);
         assert_eq!(shell(&args), r"ruleseval query 'runs/a b' 'up{job='\''x'\''}'");
     }
 

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use assay_promql::{Annotations, Engine, Severity};
 use assay_run::Run;
+use assay_text::{console, document};
 use clap::ValueEnum;
 
 use super::{eval::parse_duration, output};
@@ -72,7 +73,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<u8> {
     };
     tell(&found.annotations, &args.expr);
     output::print(&match args.format {
-        Format::Json => json::data_text(&found.value) + "\n",
+        Format::Json => document(&json::data_text(&found.value)) + "\n",
         Format::Csv => result::render(&found.value, Layout::Csv),
         Format::Table => {
             result::render(&found.value, Layout::Table { width: TerminalOptions::of_stdout().width })
@@ -84,6 +85,6 @@ pub(super) fn run(args: &Args) -> anyhow::Result<u8> {
 fn tell(remarks: &Annotations, query: &str) {
     for remark in remarks {
         let kind = if remark.severity == Severity::Warning { "warning" } else { "info" };
-        eprintln!("{kind}: {}", remark.text(query));
+        console::say(format_args!("{kind}: {}", remark.text(query)));
     }
 }

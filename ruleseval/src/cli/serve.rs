@@ -5,6 +5,7 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 use anyhow::Context as _;
 use assay_rules::file::RuleFiles;
 use assay_run::Run;
+use assay_text::console;
 use tokio::net::TcpListener;
 
 use super::eval::parse_duration;
@@ -64,7 +65,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<u8> {
         let listener = TcpListener::bind(args.listen).await.with_context(|| {
             format!("{}: cannot listen; choose another address with --listen", args.listen)
         })?;
-        eprintln!("serving {} on http://{}", args.run.display(), listener.local_addr()?);
+        console::say(format_args!("serving {} on http://{}", args.run.display(), listener.local_addr()?));
         let (stop, stopping) = tokio::sync::oneshot::channel();
         let signals = async {
             stopped().await;

@@ -4,6 +4,7 @@ mod cli;
 mod clients;
 mod comparisons;
 mod files;
+mod hostile;
 mod inhibition;
 mod junit_schema;
 mod peers;

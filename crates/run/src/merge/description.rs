@@ -31,7 +31,6 @@ pub(super) fn merged(runs: &[Run]) -> Result<(Manifest, Vec<String>), MergeError
     out.seed = first.seed;
     out.git.clone_from(&first.git);
     out.versions.clone_from(&first.versions);
-    out.command = std::env::args().collect();
     out.start_ms = parts.iter().map(|(_, m)| m.start_ms).min().unwrap_or(first.start_ms);
     out.end_ms = parts.iter().filter_map(|(_, m)| m.end_ms).max();
     out.outcome = Some(outcome(&parts));

@@ -9,7 +9,10 @@ use url::Url;
 
 use super::Target;
 use crate::{
-    client::{ErrorClass, Failure, credentials, origin::Origin},
+    client::{
+        ErrorClass, Failure, credentials,
+        origin::{Origin, basic},
+    },
     engine::user::User,
     scenario::{RenderError, Step},
 };
@@ -55,13 +58,13 @@ pub(super) fn render(
 fn render_for(step: &Step, target: &Target, user: &User) -> Result<Rendered, RenderError> {
     let context = Value::from_dyn_object(Arc::clone(&user.context));
     let url = step.url.render(&context)?;
-    let (origin, mut path) = if url.starts_with('/') {
-        (Arc::clone(&target.origin), format!("{}{url}", target.prefix))
+    let (origin, mut path, authorization) = if url.starts_with('/') {
+        (Arc::clone(&target.origin), format!("{}{url}", target.prefix), target.authorization.clone())
     } else {
         // The message has the template, never what came of it: a URL may carry a secret.
         let url =
             Url::parse(&url).map_err(|e| RenderError::new(format!("{:?} is not a URL: {e}", step.url)))?;
-        (Arc::new(Origin::of(&url).map_err(RenderError::new)?), path_of(&url))
+        (Arc::new(Origin::of(&url).map_err(RenderError::new)?), path_of(&url), basic(&url))
     };
     if !step.query.is_empty() {
         let mut query = url::form_urlencoded::Serializer::new(String::new());
@@ -80,6 +83,9 @@ fn render_for(step: &Step, target: &Target, user: &User) -> Result<Rendered, Ren
         let value = HeaderValue::from_str(&value)
             .map_err(|_| RenderError::new(format!("the value of the header {name} is not valid in HTTP")))?;
         headers.insert(name.clone(), value);
+    }
+    if let Some(value) = authorization {
+        headers.entry(header::AUTHORIZATION).or_insert(value);
     }
     user.cookies.send(&origin, &path, &mut headers);
     let body = step.body.render(&context)?;

@@ -3,6 +3,7 @@
 
 use std::str::FromStr;
 
+use assay_text::secret::{REDACTED, redact_url};
 use assay_yaml::{MapReader, Node};
 use http::{HeaderName, HeaderValue, Method};
 
@@ -152,7 +153,8 @@ impl<'d> Parser<'d> {
             }
         };
         let shown = url.as_ref().map(|u| format!("{u:?}").trim_matches('"').to_owned()).unwrap_or_default();
-        let name = name.unwrap_or_else(|| format!("{method} {shown}"));
+        // The name is in every series of the step.
+        let name = name.unwrap_or_else(|| format!("{method} {}", redact_url(&shown, REDACTED)));
         let id = self.steps.len();
         if self.steps.iter().any(|s| s.name == name) {
             self.cx
