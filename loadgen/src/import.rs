@@ -19,7 +19,7 @@ pub struct Imported {
     pub text: String,
     /// Environment variables that stand for secrets of the input.
     pub variables: Vec<String>,
-    /// What was left out or is to be looked at.
+    /// What was left out, what was replaced, and what is to be looked at.
     pub notes: Vec<String>,
 }
 
@@ -63,13 +63,17 @@ pub fn curl_words(words: &[String]) -> Result<Imported, ImportError> {
 }
 
 fn finish(draft: draft::Draft) -> Result<Imported, ImportError> {
-    let text = write::scenario(&draft);
+    let text = draft.secrets.swept(write::scenario(&draft));
     // What a user gets is what the loader takes, whatever the input was.
     // Files that it reads need not be where it is made.
     let files: Vec<(&str, &str)> = draft.files().into_iter().map(|name| (name, "")).collect();
     Scenario::from_text("the scenario", &text, &files).map_err(|e| ImportError(e.to_string()))?;
-    Ok(Imported { text, variables: draft.secrets.variables(), notes: draft.notes })
+    let mut notes = draft.notes;
+    notes.extend(draft.secrets.notes());
+    Ok(Imported { text, variables: draft.secrets.variables(), notes })
 }
 
+#[cfg(test)]
+mod planted;
 #[cfg(test)]
 mod tests;

@@ -2,6 +2,7 @@
 
 pub(super) mod words;
 
+use assay_text::secret::{REDACTED, redact_url};
 use base64::Engine as _;
 
 use self::words::Word;
@@ -209,7 +210,15 @@ impl Command {
             }
             "--url" => self.url = Some(value.clone()),
             "--cacert" => self.tls.push(("ca", text.to_owned())),
-            "-E" | "--cert" => self.tls.push(("cert", text.to_owned())),
+            // The file's password is behind a colon.
+            "-E" | "--cert" => {
+                let (file, password) = text.split_once(':').map_or((text, None), |(f, p)| (f, Some(p)));
+                if password.is_some() {
+                    self.notes
+                        .push("a key with a password is not read; take the password off its file".to_owned());
+                }
+                self.tls.push(("cert", file.to_owned()));
+            }
             "--key" => self.tls.push(("key", text.to_owned())),
             _ if IDLE_WITH_VALUE.contains(&name) => {}
             _ => {
@@ -270,9 +279,7 @@ impl Command {
         let mut url =
             url::Url::parse(&text).map_err(|e| word.error(&format!("{:?} is not a URL: {e}", word.text)))?;
         let origin = crate::client::origin::Origin::of(&url).map_err(|e| word.error(&e.to_string()))?;
-        if self.user.is_none() && !url.username().is_empty() {
-            self.user = Some(format!("{}:{}", url.username(), url.password().unwrap_or_default()));
-        }
+        self.user = self.user.take().or_else(|| crate::client::origin::user(&url));
         let body = self.data.join("&");
         let has_body = !self.data.is_empty() && !self.is_get;
         if self.is_get && !body.is_empty() {
@@ -303,7 +310,11 @@ impl Command {
             "GET"
         };
         let method = self.method.take().unwrap_or_else(|| implied.to_owned());
-        let mut step = DraftStep { name: format!("{method} {}", url.path()), method, ..DraftStep::default() };
+        let mut step = DraftStep {
+            name: format!("{method} {}", redact_url(url.path(), REDACTED)),
+            method,
+            ..DraftStep::default()
+        };
         step.timeout_ms = self.timeout_ms;
         draft.locate(&mut step, url);
         let has = |headers: &[(String, String)], name: &str| headers.iter().any(|(n, _)| n == name);

@@ -116,24 +116,26 @@ impl Draft {
             let pairs: Vec<(String, String)> =
                 url::form_urlencoded::parse(text.as_bytes()).into_owned().collect();
             if is_unique(&pairs) && pairs.iter().all(|(n, _)| !n.is_empty()) {
+                let names = pairs.iter().map(|(n, _)| n.as_str());
+                self.secrets.begin("", names);
                 headers.retain(|(n, _)| n != "content-type");
                 return DraftBody::Form(self.secrets.pairs(pairs));
             }
         }
-        DraftBody::Text(literal(text))
+        DraftBody::Text(self.secrets.free(text))
     }
 
     /// Sets path and query of a step from a URL; a query without secrets stays in the path as it is.
     pub(super) fn locate(&mut self, step: &mut DraftStep, url: &url::Url) {
         let pairs: Vec<(String, String)> = url.query_pairs().into_owned().collect();
-        let has_secret = pairs.iter().any(|(n, v)| Secrets::is_secret(n, v));
-        step.path = literal(url.path());
+        self.secrets.begin(url.path(), pairs.iter().map(|(n, _)| n.as_str()));
+        step.path = self.secrets.path(url.path());
+        let masked = self.secrets.pairs(pairs.clone());
+        let has_secret = masked.iter().zip(&pairs).any(|((_, masked), (_, v))| *masked != literal(v));
         if has_secret && is_unique(&pairs) {
-            step.query = self.secrets.pairs(pairs);
+            step.query = masked;
         } else if has_secret {
-            let parts: Vec<_> = self
-                .secrets
-                .pairs(pairs)
+            let parts: Vec<_> = masked
                 .into_iter()
                 .map(|(n, v)| if v.contains("{{") { format!("{n}={v}") } else { encoded(&n, &v) })
                 .collect();

@@ -1,6 +1,7 @@
 //! HAR files (HTTP Archive 1.2). Invariant: requests keep their order, and the pauses between them become think
 //! times; what goes to another origin than the first request is left out and counted.
 
+use assay_text::secret::{REDACTED, redact_url};
 use serde::Deserialize;
 
 use super::{
@@ -192,7 +193,11 @@ impl State {
         request: Request,
         response: &Response,
     ) -> DraftStep {
-        let mut step = DraftStep { name: format!("{method} {}", url.path()), method, ..DraftStep::default() };
+        let mut step = DraftStep {
+            name: format!("{method} {}", redact_url(url.path(), REDACTED)),
+            method,
+            ..DraftStep::default()
+        };
         draft.locate(&mut step, url);
         let mut headers: Vec<(String, String)> = Vec::new();
         let mut own_cookies = Vec::new();

@@ -215,7 +215,7 @@ impl<'d> Reader<'d> {
             let kind = kind.as_str().unwrap_or_default().to_owned();
             if kind.starts_with("text/") {
                 let value = self.media(media);
-                step.body = DraftBody::Text(literal(&as_text(&value)));
+                step.body = DraftBody::Text(draft.secrets.free(&as_text(&value)));
                 step.headers.push(("content-type".to_owned(), kind));
             } else {
                 draft.notes.push(format!("{}: its body is {kind}; write it by hand", step.name));
@@ -264,7 +264,8 @@ fn place(draft: &mut Draft, step: &mut DraftStep, p: Parameter) {
     match p.place.as_str() {
         "path" => {
             let value: String = url::form_urlencoded::byte_serialize(p.value.as_bytes()).collect();
-            let value = literal(&value.replace('+', "%20"));
+            let value = value.replace('+', "%20");
+            let value = draft.secrets.text(&p.name, &value);
             step.path = step.path.replace(&format!("{{{}}}", p.name), &value);
         }
         "query" => {

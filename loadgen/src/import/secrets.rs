@@ -1,62 +1,58 @@
 //! What looks like a secret becomes an environment variable. Invariant: a value that was taken for a secret is
 //! in nothing that comes out; the same value is the same variable everywhere.
+//!
+//! What a secret is, `assay_text::secret` knows.
 
+use std::collections::BTreeSet;
+
+use assay_text::secret::{self, Found, is_oauth, is_oauth_secret, is_secret_name, words};
 use serde_json::Value;
 
 use super::draft::{Part, literal};
 
-/// Words in a name that make its value a secret.
-const WORDS: [&str; 14] = [
-    "authorization",
-    "token",
-    "secret",
-    "password",
-    "passwd",
-    "passphrase",
-    "pwd",
-    "apikey",
-    "session",
-    "cookie",
-    "credential",
-    "credentials",
-    "signature",
-    "jwt",
-];
-/// Words before `key` that do.
-const KEYS: [&str; 5] = ["api", "access", "private", "secret", "subscription"];
 /// What stands for a secret until its variable is set.
 const UNSET: &str = "unset";
+/// The shortest secret that is looked for where nothing says that it is one.
+const LEAST_DISTINCT: usize = 6;
 
-/// The secrets found so far: value and variable.
+/// The secrets found so far, and what is odd of the rest.
 #[derive(Debug, Default)]
 pub(super) struct Secrets {
-    known: Vec<(String, String)>,
+    known: Vec<Known>,
+    odd: BTreeSet<String>,
+    is_oauth: bool,
+}
+
+#[derive(Debug)]
+struct Known {
+    value: String,
+    variable: String,
+    /// What it was called in the input.
+    names: BTreeSet<String>,
 }
 
 impl Secrets {
-    /// Whether a value is taken for a secret, by its name or by what it looks like.
-    pub(super) fn is_secret(name: &str, value: &str) -> bool {
-        let words = words(name);
-        let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        let is_named = words.iter().any(|w| WORDS.contains(w))
-            || words.windows(2).any(|w| KEYS.contains(&w[0]) && w[1] == "key")
-            || matches!(words.as_slice(), ["key" | "auth" | "sid" | "sig"]);
-        // A JSON Web Token has three parts, the first of which begins with {" in base64.
-        let is_token = value.starts_with("eyJ") && value.matches('.').count() == 2;
-        !value.is_empty() && (is_named || is_token)
+    /// Whether a value is taken for a secret as a whole, by its name or by its form.
+    pub(super) fn is_secret(&self, name: &str, value: &str) -> bool {
+        let is_named = if self.is_oauth { is_oauth_secret(name) } else { is_secret_name(name) };
+        !value.is_empty() && (is_named || secret::form(value).is_some())
+    }
+
+    /// Says what the request is that the next values belong to: in a call of OAuth, a code is a secret.
+    pub(super) fn begin<'n>(&mut self, path: &str, names: impl Iterator<Item = &'n str>) {
+        self.is_oauth = is_oauth(path, names);
     }
 
     /// The template that stands for a secret.
     pub(super) fn template(&mut self, name: &str, value: &str) -> String {
-        let variable = match self.known.iter().find(|(v, _)| v == value) {
-            Some((_, variable)) => variable.clone(),
-            None => {
-                let variable = self.free_name(name);
-                self.known.push((value.to_owned(), variable.clone()));
-                variable
-            }
-        };
-        format!("{{{{ env.{variable} | default('{UNSET}') }}}}")
+        let at = self.known.iter().position(|k| k.value == value).unwrap_or_else(|| {
+            let variable = self.free_name(name);
+            self.known.push(Known { value: value.to_owned(), variable, names: BTreeSet::new() });
+            self.known.len() - 1
+        });
+        let known = &mut self.known[at];
+        known.names.insert(name.to_owned());
+        variable_of(known)
     }
 
     fn free_name(&self, name: &str) -> String {
@@ -65,14 +61,58 @@ impl Secrets {
             Some(c) if c.is_ascii_alphabetic() => base,
             _ => format!("SECRET_{base}"),
         };
-        let is_free = |n: &String| self.known.iter().all(|(_, v)| v != n);
+        let is_free = |n: &String| self.known.iter().all(|k| k.variable != *n);
         let numbered = (2..).map(|n| format!("{base}_{n}"));
         std::iter::once(base.clone()).chain(numbered).find(is_free).unwrap_or(base)
     }
 
-    /// A value as a template: a variable where it is a secret, else itself.
+    /// A value as a template: a variable if it is a secret, else itself with variables for the secrets in it.
     pub(super) fn text(&mut self, name: &str, value: &str) -> String {
-        if Self::is_secret(name, value) { self.template(name, value) } else { literal(value) }
+        if self.is_secret(name, value) {
+            return self.template(name, value);
+        }
+        if let Some(json) = self.nested(name, value) {
+            return json;
+        }
+        if secret::is_odd(value) {
+            self.odd.insert(name.to_owned());
+        }
+        self.free(value)
+    }
+
+    /// Text of any kind.
+    pub(super) fn free(&mut self, text: &str) -> String {
+        self.replaced(text, secret::in_text(text))
+    }
+
+    /// A path, which may have a query.
+    pub(super) fn path(&mut self, path: &str) -> String {
+        self.replaced(path, secret::in_url(path))
+    }
+
+    fn replaced(&mut self, text: &str, found: Vec<Found>) -> String {
+        let (mut out, mut end) = (String::new(), 0);
+        for Found { range, name } in found {
+            out.push_str(&literal(&text[end..range.start]));
+            out.push_str(&self.template(&name, &text[range.clone()]));
+            end = range.end;
+        }
+        out + &literal(&text[end..])
+    }
+
+    /// JSON inside of a text, if there is a secret in it.
+    fn nested(&mut self, name: &str, text: &str) -> Option<String> {
+        let text = text.trim();
+        if !text.starts_with(['{', '[']) {
+            return None;
+        }
+        let value: Value = serde_json::from_str(text).ok()?;
+        let before = self.known.len();
+        let masked = self.json(name, value);
+        let masked = serde_json::to_string(&masked).ok()?;
+        // Text that has no secret stays as it was written.
+        (self.known.len() > before || self.known.iter().any(|k| masked.contains(&variable_of(k))))
+            .then_some(masked)
     }
 
     /// The value of a header: the scheme before a credential stays.
@@ -114,16 +154,20 @@ impl Secrets {
             .collect()
     }
 
-    /// A JSON value whose texts are templates; `name` is the key that it stands under.
+    /// A JSON value whose texts are templates; `name` is the key that it stands under. What is inside of a secret is
+    /// one.
     pub(super) fn json(&mut self, name: &str, value: Value) -> Value {
         match value {
             Value::String(text) => Value::String(self.text(name, &text)),
+            Value::Number(number) if is_secret_name(name) => {
+                Value::String(self.template(name, &number.to_string()))
+            }
             Value::Array(items) => Value::Array(items.into_iter().map(|v| self.json(name, v)).collect()),
             Value::Object(map) => Value::Object(
                 map.into_iter()
                     .map(|(key, value)| {
-                        let value = self.json(&key, value);
-                        (key, value)
+                        let under = if is_secret_name(name) { format!("{name}_{key}") } else { key.clone() };
+                        (key, self.json(&under, value))
                     })
                     .collect(),
             ),
@@ -131,56 +175,53 @@ impl Secrets {
         }
     }
 
+    /// The whole scenario without secrets that stand where nothing says that they are: a token in a path, say.
+    pub(super) fn swept(&self, mut text: String) -> String {
+        for known in self.known.iter().filter(|k| is_distinct(&k.value)) {
+            let encoded: String = url::form_urlencoded::byte_serialize(known.value.as_bytes()).collect();
+            let spaced = encoded.replace('+', "%20");
+            for spelling in [known.value.as_str(), &encoded, &spaced] {
+                if text.contains(spelling) {
+                    text = text.replace(spelling, &variable_of(known));
+                }
+            }
+        }
+        text
+    }
+
     /// The variables, in the order in which they were found.
     pub(super) fn variables(&self) -> Vec<String> {
-        self.known.iter().map(|(_, variable)| variable.clone()).collect()
+        self.known.iter().map(|k| k.variable.clone()).collect()
+    }
+
+    /// What was replaced, and what was kept but may be a secret.
+    pub(super) fn notes(&self) -> Vec<String> {
+        let list = |names: &BTreeSet<String>| names.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+        let mut notes: Vec<String> =
+            self.known.iter().map(|k| format!("{} stands for {}", k.variable, list(&k.names))).collect();
+        if !self.odd.is_empty() {
+            notes.push(format!(
+                "Kept, though it may be a secret; replace it with an environment variable if it is: {}",
+                list(&self.odd)
+            ));
+        }
+        notes
     }
 }
 
-/// The words of a name, in small letters: `X-Api-Key`, `api_key` and `apiKey` have the same two.
-fn words(name: &str) -> Vec<String> {
-    let mut words: Vec<String> = Vec::new();
-    let mut was_small = false;
-    let mut begins = true;
-    for c in name.chars() {
-        if !c.is_ascii_alphanumeric() {
-            (begins, was_small) = (true, false);
-            continue;
-        }
-        if begins || (was_small && c.is_ascii_uppercase()) {
-            words.push(String::new());
-        }
-        if let Some(word) = words.last_mut() {
-            word.push(c.to_ascii_lowercase());
-        }
-        (begins, was_small) = (false, !c.is_ascii_uppercase());
-    }
-    words
+fn variable_of(known: &Known) -> String {
+    format!("{{{{ env.{} | default('{UNSET}') }}}}", known.variable)
+}
+
+/// Whether a text is unlikely to stand anywhere by chance.
+fn is_distinct(value: &str) -> bool {
+    let has = |is: fn(&char) -> bool| value.chars().any(|c| is(&c));
+    value.len() >= LEAST_DISTINCT && has(char::is_ascii_alphabetic) && has(|c| !c.is_ascii_alphabetic())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn names_tell_secrets() {
-        for name in [
-            "Authorization",
-            "X-Api-Key",
-            "apiKey",
-            "api_key",
-            "accessToken",
-            "PASSWORD",
-            "key",
-            "session_id",
-        ] {
-            assert!(Secrets::is_secret(name, "v"), "{name}");
-        }
-        for name in ["max_tokens", "keyword", "author", "monkey", "tokenizer", "page"] {
-            assert!(!Secrets::is_secret(name, "v"), "{name}");
-        }
-        assert!(Secrets::is_secret("x", "eyJhbGciOi.eyJzdWIi.c2ln") && !Secrets::is_secret("token", ""));
-    }
 
     #[test]
     fn a_secret_is_one_variable_wherever_it_stands() {
@@ -194,5 +235,30 @@ mod tests {
         assert_eq!(s.header("authorization", "other"), "{{ env.AUTHORIZATION_2 | default('unset') }}");
         assert_eq!(s.text("q", "{{ x }}"), "{{ '{{' }} x }}");
         assert_eq!(s.variables(), ["AUTHORIZATION", "SECRET_2ND_TOKEN", "AUTHORIZATION_2"]);
+        assert_eq!(s.notes()[0], "AUTHORIZATION stands for authorization, token");
+    }
+
+    #[test]
+    fn secrets_inside_of_values_are_found() {
+        let mut s = Secrets::default();
+        let v = |name: &str| format!("{{{{ env.{name} | default('unset') }}}}");
+        assert_eq!(
+            s.text("note", "{\"a\": {\"pin\": 1234}, \"b\": \"x\"}"),
+            format!("{{\"a\":{{\"pin\":\"{}\"}},\"b\":\"x\"}}", v("PIN"))
+        );
+        assert_eq!(s.text("note", "{\"a\": 1 }"), "{\"a\": 1 }");
+        assert_eq!(
+            s.text("referer", "http://h/?q=1&token=t0k"),
+            format!("http://h/?q=1&token={}", v("TOKEN"))
+        );
+        assert_eq!(
+            s.json("credentials", serde_json::json!({"a": "x1"})),
+            serde_json::json!({"a": v("CREDENTIALS_A")})
+        );
+        assert_eq!(s.swept("/reset/abcdefg9".to_owned()), "/reset/abcdefg9");
+        s.text("password", "abcdefg9");
+        assert_eq!(s.swept("/reset/abcdefg9".to_owned()), format!("/reset/{}", v("PASSWORD")));
+        s.text("device", "550e8400-e29b-41d4-a716-446655440000");
+        assert!(s.notes().last().is_some_and(|n| n.ends_with("if it is: device")), "{:?}", s.notes());
     }
 }
