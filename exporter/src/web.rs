@@ -9,6 +9,7 @@ mod limit;
 mod tls;
 
 use std::{
+    net::IpAddr,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::{Instant, SystemTime},
@@ -23,7 +24,11 @@ use axum::{
 
 use rustls::ServerConfig;
 
-use self::{auth::Verified, config::Config, limit::Limiter};
+use self::{
+    auth::{Attempt, Login, Verified},
+    config::Config,
+    limit::Limiter,
+};
 
 /// A web configuration file, as it stands.
 #[derive(Debug)]
@@ -133,6 +138,10 @@ fn changed(path: &Path) -> Option<SystemTime> {
     path.metadata().and_then(|metadata| metadata.modified()).ok()
 }
 
+/// The address of a client.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Peer(pub(crate) IpAddr);
+
 /// Asks for a password where the file has users, and adds the file's headers.
 pub(crate) async fn guard(State(web): State<Arc<WebConfig>>, request: Request, next: Next) -> Response {
     if let Some(limiter) = &web.fixed.limiter
@@ -143,11 +152,23 @@ pub(crate) async fn guard(State(web): State<Arc<WebConfig>>, request: Request, n
     let config = web.current();
     let header = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let credentials = header.and_then(auth::credentials);
-    let mut response = if config.users.is_empty() || web.allows(&config, credentials).await {
-        next.run(request).await
-    } else {
-        let challenge = [(header::WWW_AUTHENTICATE, "Basic")];
-        (StatusCode::UNAUTHORIZED, challenge, "a user and a password are needed\n").into_response()
+    let from = request.extensions().get::<Peer>().map(|Peer(address)| *address);
+    let login = match credentials {
+        _ if config.users.is_empty() => Login::Right,
+        Some(credentials) => web.log_in(&config, from, credentials).await,
+        None => Login::Wrong,
+    };
+    let mut response = match login {
+        Login::Right => next.run(request).await,
+        Login::Wrong => {
+            let challenge = [(header::WWW_AUTHENTICATE, "Basic")];
+            (StatusCode::UNAUTHORIZED, challenge, "a user and a password are needed\n").into_response()
+        }
+        Login::TooMany => {
+            let later = [(header::RETRY_AFTER, "1")];
+            (StatusCode::TOO_MANY_REQUESTS, later, "too many failed logins; try again later\n")
+                .into_response()
+        }
     };
     for (name, value) in &config.headers {
         response.headers_mut().insert(name.clone(), value.clone());
@@ -156,10 +177,11 @@ pub(crate) async fn guard(State(web): State<Arc<WebConfig>>, request: Request, n
 }
 
 impl WebConfig {
-    async fn allows(&self, config: &Config, credentials: Option<(String, String)>) -> bool {
-        let Some((user, password)) = credentials else { return false };
-        // A user who does not exist costs as much time as one who does.
+    async fn log_in(&self, config: &Config, from: Option<IpAddr>, credentials: (String, String)) -> Login {
+        let (user, password) = credentials;
         let hash = config.users.iter().find(|(name, _)| *name == user).map(|(_, hash)| hash.clone());
-        self.verified.check(user, password, hash).await
+        let highest_cost =
+            config.users.iter().filter_map(|(_, hash)| auth::cost(hash)).max().unwrap_or_default();
+        self.verified.check(Attempt { from, user, password, hash, highest_cost }).await
     }
 }

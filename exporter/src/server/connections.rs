@@ -21,7 +21,7 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 use tower_service::Service as _;
 
-use crate::{WebConfig, sys};
+use crate::{WebConfig, sys, web::Peer};
 
 /// Connections at once.
 const MOST: usize = 1024;
@@ -94,10 +94,11 @@ async fn connect(
     let _ = stream.set_nodelay(true);
     #[cfg(target_os = "linux")]
     let _ = rustix::net::sockopt::set_tcp_user_timeout(&stream, UNREAD_MS);
-    let Some(web) = web else { return requests(stream, router, is_http2, closed).await };
+    let peer = stream.peer_addr().ok().map(|address| Peer(address.ip()));
+    let Some(web) = web else { return requests(stream, peer, router, is_http2, closed).await };
     let Some(config) = web.tls() else { return };
     match timeout(HANDSHAKE, TlsAcceptor::from(config).accept(stream)).await {
-        Ok(Ok(stream)) => requests(stream, router, is_http2, closed).await,
+        Ok(Ok(stream)) => requests(stream, peer, router, is_http2, closed).await,
         Ok(Err(cause)) => tracing::debug!("no TLS: {cause}"),
         Err(_) => tracing::debug!("no TLS within {HANDSHAKE:?}"),
     }
@@ -105,6 +106,7 @@ async fn connect(
 
 async fn requests(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    peer: Option<Peer>,
     router: Router,
     is_http2: bool,
     mut closed: watch::Receiver<bool>,
@@ -112,8 +114,12 @@ async fn requests(
     let service = hyper::service::service_fn(move |request: Request<Incoming>| {
         let mut router = router.clone();
         async move {
+            let mut request = request.map(Body::new);
+            if let Some(peer) = peer {
+                request.extensions_mut().insert(peer);
+            }
             // A router is always ready.
-            let response = router.call(request.map(Body::new)).await;
+            let response = router.call(request).await;
             response.map_err(|never: Infallible| match never {})
         }
     });

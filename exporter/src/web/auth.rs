@@ -1,62 +1,170 @@
 //! HTTP basic authentication against bcrypt hashes.
 //!
-//! Invariant: a password is hashed once, right or wrong, because bcrypt is slow on purpose, and one at a time; no password
-//! is kept.
+//! Invariant: what is known to be right is right at once, whatever others try; a wrong password costs the same work whoever
+//! is named, whatever the costs of the hashes; and who tries many waits for himself. No password is kept.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     hash::{BuildHasher as _, RandomState},
-    sync::{Mutex, PoisonError},
+    net::IpAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use base64::Engine as _;
+use tokio::sync::Semaphore;
 
-/// Credentials remembered at most.
-const MOST_REMEMBERED: usize = 100;
+/// Wrong credentials remembered at most, and clients that tried them.
+const MOST_REMEMBERED: usize = 1000;
+/// Passwords of one client that wait to be checked at most; one is checked at a time.
+const MOST_WAITING: usize = 16;
+/// Passwords that are checked at the same time.
+const PARALLEL: usize = 4;
 
-/// A hash of no password, for users who do not exist.
-const NOBODY: &str = "$2b$10$e0MYzXyjpJS7Pd0RVvHwHe1FiyKUWqSDGzXvQTsUoYxMDHYv9oKEe";
+/// What follows the cost in a hash of no password.
+const NOBODY: &str = "e0MYzXyjpJS7Pd0RVvHwHe1FiyKUWqSDGzXvQTsUoYxMDHYv9oKEe";
+
+/// Two hashes with keys of their own, drawn at start: 128 bits that nobody outside can aim at.
+type Key = (u64, u64);
+
+/// A client, and whether it has failed as this user.
+type LaneKey = (Option<IpAddr>, bool);
 
 /// Credentials that were checked.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Verified {
-    /// Two hashes with keys of their own, drawn at start: 128 bits that nobody outside can aim at.
     keys: (RandomState, RandomState),
-    /// Whether they were right.
-    remembered: Mutex<HashMap<(u64, u64), bool>>,
-    hashing: tokio::sync::Mutex<()>,
+    /// The right credentials by user: as many as there are users.
+    right: Mutex<HashMap<String, Key>>,
+    wrong: Mutex<HashSet<Key>>,
+    /// Clients and users of failed logins.
+    failed: Mutex<HashSet<u64>>,
+    /// The queues of clients: of those who have failed as this user, and of others.
+    lanes: Mutex<HashMap<LaneKey, Arc<Lane>>>,
+    hashing: Semaphore,
+}
+
+/// Where a client waits.
+#[derive(Debug)]
+struct Lane {
+    turn: Semaphore,
+    places: Semaphore,
+}
+
+/// What became of a login.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Login {
+    Right,
+    Wrong,
+    /// Too many of this client's are being checked.
+    TooMany,
+}
+
+/// Who wants to be let in.
+#[derive(Clone, Debug)]
+pub(super) struct Attempt {
+    pub(super) from: Option<IpAddr>,
+    pub(super) user: String,
+    pub(super) password: String,
+    /// The hash of the user's password, if there is such a user.
+    pub(super) hash: Option<String>,
+    /// The highest cost of all users' hashes.
+    pub(super) highest_cost: u32,
+}
+
+impl Default for Verified {
+    fn default() -> Self {
+        Self {
+            keys: Default::default(),
+            right: Mutex::default(),
+            wrong: Mutex::default(),
+            failed: Mutex::default(),
+            lanes: Mutex::default(),
+            hashing: Semaphore::new(PARALLEL),
+        }
+    }
 }
 
 impl Verified {
-    /// Whether the password is the one that `hash` was made from; never where there is no hash.
-    pub(super) async fn check(&self, user: String, password: String, hash: Option<String>) -> bool {
-        let credentials = (&user, &password, &hash);
+    /// Whether the password is the one that the hash was made from; never where there is no hash.
+    pub(super) async fn check(&self, attempt: Attempt) -> Login {
+        let credentials = (&attempt.user, &attempt.password, &attempt.hash);
         let key = (self.keys.0.hash_one(credentials), self.keys.1.hash_one(credentials));
-        if let Some(was_right) = self.remembered(key) {
-            return was_right;
+        if locked(&self.right).get(&attempt.user) == Some(&key) {
+            return Login::Right;
         }
-        let _one_at_a_time = self.hashing.lock().await;
-        if let Some(was_right) = self.remembered(key) {
-            return was_right;
+        if locked(&self.wrong).contains(&key) {
+            return Login::Wrong;
         }
-        let exists = hash.is_some();
-        let hash = hash.unwrap_or_else(|| NOBODY.to_owned());
-        let verified = tokio::task::spawn_blocking(move || bcrypt::verify(password, &hash).unwrap_or(false));
-        let is_right = verified.await.unwrap_or(false) && exists;
-        let mut remembered = self.remembered.lock().unwrap_or_else(PoisonError::into_inner);
-        if remembered.len() >= MOST_REMEMBERED {
-            // Guesses must not drive out what is right.
-            remembered.retain(|_, was_right| *was_right);
-            if remembered.len() >= MOST_REMEMBERED {
-                remembered.clear();
-            }
+        let client = self.keys.0.hash_one((attempt.from, &attempt.user));
+        let at = (attempt.from, locked(&self.failed).contains(&client));
+        let lane = Arc::clone(locked(&self.lanes).entry(at).or_insert_with(|| {
+            Arc::new(Lane { turn: Semaphore::new(1), places: Semaphore::new(MOST_WAITING) })
+        }));
+        let login = self.queue(&lane, key, client, attempt).await;
+        let mut lanes = locked(&self.lanes);
+        drop(lane);
+        if lanes.get(&at).is_some_and(|lane| Arc::strong_count(lane) == 1) {
+            lanes.remove(&at);
         }
-        remembered.insert(key, is_right);
-        is_right
+        login
     }
 
-    fn remembered(&self, key: (u64, u64)) -> Option<bool> {
-        self.remembered.lock().unwrap_or_else(PoisonError::into_inner).get(&key).copied()
+    async fn queue(&self, lane: &Lane, key: Key, client: u64, attempt: Attempt) -> Login {
+        let Ok(_place) = lane.places.try_acquire() else { return Login::TooMany };
+        // The semaphores are never closed.
+        let _turn = lane.turn.acquire().await;
+        let _slot = self.hashing.acquire().await;
+        // It may have been checked in the meantime.
+        if locked(&self.right).get(&attempt.user) == Some(&key) {
+            return Login::Right;
+        }
+        let user = attempt.user.clone();
+        let hashed = tokio::task::spawn_blocking(move || is_right(&attempt));
+        if hashed.await.unwrap_or(false) {
+            locked(&self.right).insert(user, key);
+            return Login::Right;
+        }
+        remember(&self.wrong, key);
+        remember(&self.failed, client);
+        Login::Wrong
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn remember<T: Eq + std::hash::Hash>(set: &Mutex<HashSet<T>>, item: T) {
+    let mut set = locked(set);
+    if set.len() >= MOST_REMEMBERED {
+        set.clear();
+    }
+    set.insert(item);
+}
+
+/// Checks a password, and if it is wrong does the work that is missing.
+fn is_right(attempt: &Attempt) -> bool {
+    let own = attempt.hash.as_deref().and_then(cost);
+    if attempt.hash.as_ref().is_some_and(|hash| bcrypt::verify(&attempt.password, hash).unwrap_or(false)) {
+        return true;
+    }
+    for cost in missing(own, attempt.highest_cost) {
+        let _ = bcrypt::verify(&attempt.password, &format!("$2b${cost:02}${NOBODY}"));
+    }
+    false
+}
+
+/// The cost of a hash: the work is two to the power of it.
+pub(super) fn cost(hash: &str) -> Option<u32> {
+    hash.split('$').nth(2)?.parse().ok()
+}
+
+/// The costs of the hashes that make a failed login as much work as one of the highest cost.
+fn missing(own: Option<u32>, highest: u32) -> std::ops::Range<u32> {
+    match own {
+        // Once as much as it was, then twice, four times …
+        Some(own) => own..highest,
+        None => highest..highest + 1,
     }
 }
 
@@ -89,8 +197,74 @@ mod tests {
         check("Basic", None);
     }
 
+    fn attempt(from: u8, user: &str, password: &str) -> Attempt {
+        let hash = (user == "amy").then(|| HASH.to_owned());
+        Attempt {
+            from: Some([127, 0, 0, from].into()),
+            user: user.to_owned(),
+            password: password.to_owned(),
+            hash,
+            highest_cost: 4,
+        }
+    }
+
+    /// Of "right", at the lowest cost.
+    static HASH: std::sync::LazyLock<String> = std::sync::LazyLock::new(|| bcrypt::hash("right", 4).unwrap());
+
     #[test]
-    fn nobodys_hash_is_a_hash() {
-        assert!(!bcrypt::verify("", NOBODY).unwrap());
+    fn a_failed_login_is_the_same_work_for_every_user() {
+        assert!(!bcrypt::verify("", &format!("$2b$04${NOBODY}")).unwrap(), "nobody's hash is a hash");
+        assert_eq!(cost(&HASH), Some(4));
+        let work = |own: Option<u32>, highest: u32| -> u64 {
+            own.map_or(0, |c| 1 << c) + missing(own, highest).map(|c| 1u64 << c).sum::<u64>()
+        };
+        for highest in 4..=31 {
+            assert_eq!(work(None, highest), 1 << highest);
+            for own in 4..=highest {
+                assert_eq!(work(Some(own), highest), 1 << highest, "{own} of {highest}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_right_password_waits_for_no_wrong_one() {
+        let verified = Arc::new(Verified::default());
+        assert_eq!(verified.check(attempt(1, "amy", "right")).await, Login::Right);
+        // As if as many as possible were being hashed, without end.
+        let busy = verified.hashing.acquire_many(PARALLEL as u32).await.unwrap();
+        let guesses: Vec<_> = (0..100)
+            .map(|i| {
+                let verified = Arc::clone(&verified);
+                let user = if i % 2 == 0 { "amy" } else { "nobody" };
+                tokio::spawn(async move { verified.check(attempt(1, user, &i.to_string())).await })
+            })
+            .collect();
+        while guesses.iter().filter(|guess| guess.is_finished()).count() < 100 - MOST_WAITING {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(verified.check(attempt(1, "amy", "right")).await, Login::Right);
+        assert_eq!(verified.check(attempt(1, "amy", "another")).await, Login::TooMany);
+        drop(busy);
+        // Who comes from elsewhere has a queue of his own, with a right password that nobody has shown yet.
+        assert_eq!(verified.check(attempt(2, "bob", "x")).await, Login::Wrong);
+        let (mut wrong, mut turned_away) = (0, 0);
+        for guess in guesses {
+            match guess.await.unwrap() {
+                Login::Wrong => wrong += 1,
+                Login::TooMany => turned_away += 1,
+                Login::Right => panic!("a guess was right"),
+            }
+        }
+        assert_eq!((wrong, turned_away), (MOST_WAITING, 100 - MOST_WAITING));
+        assert!(locked(&verified.lanes).is_empty(), "queues go with those who wait in them");
+    }
+
+    #[tokio::test]
+    async fn what_was_right_is_wrong_after_a_change() {
+        let verified = Verified::default();
+        assert_eq!(verified.check(attempt(1, "amy", "right")).await, Login::Right);
+        let changed = Attempt { hash: Some(bcrypt::hash("new", 4).unwrap()), ..attempt(1, "amy", "right") };
+        assert_eq!(verified.check(changed).await, Login::Wrong);
+        assert_eq!(verified.check(attempt(1, "nobody", "right")).await, Login::Wrong);
     }
 }
