@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use assay_rules::unittest::{FileReport, RuleCoverage, TestOptions, TestReport, run_tests};
+use assay_text::{console, document};
 use regex::Regex;
 
 use super::output;
@@ -54,11 +55,13 @@ pub(super) fn run(args: &Args) -> anyhow::Result<u8> {
         text.push_str(&coverage(&report));
     }
     if taken {
-        eprint!("{text}");
+        console::say_lines(text.trim_end());
     } else {
-        output::print(&text)?;
+        output::print(&document(&text))?;
     }
-    Ok(u8::from(!report.passed()))
+    // What could not be read was not tested.
+    let is_bad_input = report.files.iter().any(|f| f.aborted.is_some());
+    Ok(if is_bad_input { 2 } else { u8::from(!report.passed()) })
 }
 
 fn describe(file: &FileReport, diff: bool) -> String {

@@ -120,6 +120,9 @@ fn the_shipped_unit_tests_pass_and_a_broken_one_fails() {
     assert_eq!(out.status.code(), Some(1), "{}", text(&out.stdout));
     let xml = std::fs::read_to_string(junit).expect("is written");
     assert_eq!((xml.matches("<testcase ").count(), xml.matches("<failure ").count()), (cases, 1), "{xml}");
+    let out = ruleseval(&["test", &file, "/nowhere/t.yml"]);
+    assert_eq!(out.status.code(), Some(2), "{}", text(&out.stdout));
+    assert!(text(&out.stdout).contains("/nowhere/t.yml: "), "{}", text(&out.stdout));
 }
 
 #[test]

@@ -70,21 +70,15 @@ async fn scrape_on(client: Client, target: Target, sink: Sink) {
     let mut schedule = Schedule::new(&target);
     let mut ticks = tokio::time::interval(target.interval);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
-    let (mut last_failure, mut described) = (None, Vec::new());
+    let mut failure = Failure::default();
+    let mut described = Vec::new();
     loop {
         let tick = ticks.tick().await;
         let t_ms = schedule.time(tick.into_std(), sink.now_ms());
         let begun = Instant::now();
         let result = fetch(&client, &target).await;
         let seconds = begun.elapsed().as_secs_f64();
-        let failure = result.as_ref().err().cloned();
-        if failure != last_failure {
-            match &failure {
-                Some(cause) => tracing::warn!(job = target.job, url = %target.url, "scrape: {cause}"),
-                None => tracing::info!(job = target.job, url = %target.url, "scrape: the target is back"),
-            }
-            last_failure = failure;
-        }
+        failure.note(&target, result.as_ref().err());
         let mut scrape = result.ok();
         if let Some(scrape) = &mut scrape {
             let families = std::mem::take(&mut scrape.families);
@@ -98,6 +92,47 @@ async fn scrape_on(client: Client, target: Target, sink: Sink) {
             // Whoever owns the recorder hears of the failure from it.
             return;
         }
+    }
+}
+
+/// The failure that a target is in: told when it begins, and with its number when it ends.
+#[derive(Default)]
+struct Failure {
+    cause: String,
+    count: u64,
+    of: String,
+}
+
+impl Failure {
+    fn note(&mut self, target: &Target, cause: Option<&String>) {
+        match cause {
+            Some(cause) if *cause == self.cause => self.count += 1,
+            Some(cause) => {
+                self.end();
+                tracing::warn!(job = target.job, url = %target.url, "scrape: {cause}");
+                *self = Self { cause: cause.clone(), count: 1, of: target.job.clone() };
+            }
+            None if self.count > 0 => {
+                self.end();
+                tracing::info!(job = target.job, url = %target.url, "scrape: the target is back");
+            }
+            None => {}
+        }
+    }
+
+    fn end(&mut self) {
+        if self.count > 1 {
+            tracing::warn!(job = self.of, "scrape: {}, {} times", self.cause, self.count);
+        }
+        self.count = 0;
+        self.cause.clear();
+    }
+}
+
+/// A recording may end while the target fails.
+impl Drop for Failure {
+    fn drop(&mut self) {
+        self.end();
     }
 }
 
@@ -138,6 +173,60 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+
+    #[test]
+    fn a_failure_is_logged_once_and_then_with_its_number() {
+        #[derive(Clone, Default)]
+        struct Log(std::sync::Arc<std::sync::Mutex<Vec<u8>>>);
+
+        impl io::Write for Log {
+            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+                self.0.lock().expect("no panic").write(bytes)
+            }
+
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+
+        let log = Log::default();
+        let writer = log.clone();
+        let format = tracing_subscriber::fmt::format().without_time().with_target(false).with_level(false);
+        let subscriber = tracing_subscriber::fmt()
+            .event_format(format)
+            .with_ansi(false)
+            .with_writer(move || writer.clone())
+            .finish();
+        tracing::subscriber::with_default(subscriber, || {
+            let target = Target::new("a", "http://h/").expect("a target");
+            let (refused, slow) = ("refused".to_owned(), "timed out".to_owned());
+            let mut failure = Failure::default();
+            for cause in [
+                Some(&refused),
+                Some(&refused),
+                Some(&refused),
+                None,
+                Some(&refused),
+                Some(&slow),
+                Some(&slow),
+            ] {
+                failure.note(&target, cause);
+            }
+        });
+        let text = String::from_utf8(log.0.lock().expect("no panic").clone()).expect("text");
+        let lines: Vec<_> = text.lines().map(|l| l.split(" job=").next().unwrap_or_default()).collect();
+        assert_eq!(
+            lines,
+            [
+                "scrape: refused",
+                "scrape: refused, 3 times",
+                "scrape: the target is back",
+                "scrape: refused",
+                "scrape: timed out",
+                "scrape: timed out, 2 times"
+            ]
+        );
+    }
 
     #[test]
     fn times_follow_the_schedule_unless_a_scrape_is_late() {
