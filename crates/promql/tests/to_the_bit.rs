@@ -54,6 +54,85 @@ fn elementary_functions() {
     }
 }
 
+/// The floats of an answer by series and time, as bits.
+type Floats = std::collections::BTreeMap<(String, i64), u64>;
+
+fn floats_here(source: &Database, query: &str, (start_ms, end_ms): (i64, i64)) -> Floats {
+    let expr = parse(query).unwrap_or_else(|e| panic!("{query}: {e}"));
+    let found = Engine::default().range(source, &expr, start_ms, end_ms, 60_000).expect(query);
+    let QueryValue::Matrix(list) = found.value else { panic!("{query}: no matrix") };
+    let mut out = Floats::new();
+    for s in &list {
+        let labels: std::collections::BTreeMap<_, _> = s.labels.iter().collect();
+        let key = serde_json::json!(labels).to_string();
+        let values = s.samples.times.iter().zip(&s.samples.values);
+        out.extend(values.map(|(t, v)| ((key.clone(), *t), v.to_bits())));
+    }
+    out
+}
+
+fn floats_there(server: &peers::Prometheus, query: &str, (start_ms, end_ms): (i64, i64)) -> Floats {
+    let time = |t: i64| format!("{}.{:03}", t / 1000, t % 1000);
+    let form = [("query", query), ("start", &time(start_ms)), ("end", &time(end_ms)), ("step", "60")];
+    let (_, body) = server.post("/api/v1/query_range", &form);
+    let reply: Json = serde_json::from_str(&body).unwrap_or_else(|e| panic!("{query}: {e}: {body}"));
+    let mut out = Floats::new();
+    for s in reply["data"]["result"].as_array().unwrap_or_else(|| panic!("{query}: {body}")) {
+        for v in s["values"].as_array().into_iter().flatten() {
+            let t_ms = (v[0].as_f64().expect("a time") * 1000.0).round() as i64;
+            let value: f64 = v[1].as_str().and_then(|t| t.parse().ok()).expect("a number");
+            out.insert((s["metric"].to_string(), t_ms), value.to_bits());
+        }
+    }
+    out
+}
+
+/// What rules are made of, over series with gaps and resets.
+#[test]
+fn common_functions_over_data() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    corpus::write(dir.path(), 0x00c0_ffee);
+    let source = Database::open(dir.path(), OpenOptions::default()).expect("a data directory");
+    let Some(server) = peers::Prometheus::start(Some(dir.path())) else { return };
+    let check = |query: &str, span_ms: (i64, i64)| {
+        let want = floats_there(&server, query, span_ms);
+        assert!(!want.is_empty(), "{query}");
+        assert_eq!(floats_here(&source, query, span_ms), want, "{query}");
+    };
+    let (start_ms, end_ms) = (corpus::START_MS + 600_000, corpus::START_MS + 3_000_000);
+    for query in [
+        "rate(requests_total[5m])",
+        "increase(requests_total[3m])",
+        "irate(requests_total[5m])",
+        "delta(temperature[5m])",
+        "deriv(temperature[5m])",
+        "predict_linear(temperature[5m], 600)",
+        "sum_over_time(temperature[5m])",
+        "quantile_over_time(0.9, temperature[5m])",
+        "avg(temperature)",
+        "sum by (job) (rate(requests_total[5m]))",
+        "stddev(temperature)",
+        "stdvar by (job) (temperature)",
+        "quantile(0.37, temperature)",
+        "histogram_quantile(0.9, sum by (le) (rate(latency_seconds_bucket[5m])))",
+        "histogram_quantile(0.37, rate(latency_seconds_bucket[5m]))",
+        "round(temperature, 0.1)",
+        "temperature % 3.7",
+    ] {
+        check(query, (start_ms, end_ms));
+    }
+    // Over many steps these slide, and may differ in the last place; what a rule sees at a time is the same.
+    for query in [
+        "avg_over_time(temperature[5m])",
+        "stddev_over_time(temperature[5m])",
+        "stdvar_over_time(temperature[5m])",
+    ] {
+        for t_ms in (start_ms..end_ms).step_by(240_000) {
+            check(query, (t_ms, t_ms));
+        }
+    }
+}
+
 #[test]
 fn annotations_with_their_positions() {
     let dir = tempfile::tempdir().expect("a temporary directory");

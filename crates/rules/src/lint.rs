@@ -65,9 +65,10 @@ pub struct Lint {
     check: fn(&Context<'_>, &mut Vec<Remark>),
 }
 
-/// What a lint says of a rule.
+/// What a lint says of a rule, or of its group.
 struct Remark {
     id: RuleId,
+    of_group: bool,
     position: Position,
     message: String,
 }
@@ -242,9 +243,14 @@ pub fn check(files: &RuleFiles, options: &CheckOptions<'_>) -> Vec<Finding> {
         }
         let mut remarks = Vec::new();
         (lint.check)(&context, &mut remarks);
-        for Remark { id, position, message } in remarks {
-            let place = &files.groups[id.group].rules[id.rule];
-            if silenced.contains(place, lint.code) {
+        for Remark { id, of_group, position, message } in remarks {
+            let group = &files.groups[id.group];
+            let place = &group.rules[id.rule];
+            let (title, lines) = match of_group {
+                true => (format!("group {:?}", group.name), position.line..position.line + 1),
+                false => (place.title(), place.lines()),
+            };
+            if silenced.contains(place.file(), &lines, lint.code) {
                 continue;
             }
             out.push(Finding {
@@ -252,7 +258,7 @@ pub fn check(files: &RuleFiles, options: &CheckOptions<'_>) -> Vec<Finding> {
                 severity: lint.severity,
                 file: place.file().to_owned(),
                 position,
-                message: format!("{}: {message}", place.title()),
+                message: format!("{title}: {message}"),
                 id,
             });
         }
@@ -265,7 +271,12 @@ pub fn check(files: &RuleFiles, options: &CheckOptions<'_>) -> Vec<Finding> {
 
 /// Says something of a rule.
 fn remark(out: &mut Vec<Remark>, id: RuleId, position: Position, message: impl Into<String>) {
-    out.push(Remark { id, position, message: message.into() });
+    out.push(Remark { id, of_group: false, position, message: message.into() });
+}
+
+/// Says something of a rule's group.
+fn remark_group(out: &mut Vec<Remark>, id: RuleId, position: Position, message: impl Into<String>) {
+    out.push(Remark { id, of_group: true, position, message: message.into() });
 }
 
 #[cfg(test)]

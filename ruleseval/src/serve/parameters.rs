@@ -28,9 +28,9 @@ impl Parameters {
         Self { pairs }
     }
 
-    /// Adds one.
+    /// Adds one that comes before all others of its name.
     pub(super) fn add(&mut self, name: &str, value: &str) {
-        self.pairs.push((name.to_owned(), value.to_owned()));
+        self.pairs.insert(0, (name.to_owned(), value.to_owned()));
     }
 
     /// The first value of a parameter that is not empty.

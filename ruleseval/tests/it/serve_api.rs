@@ -54,6 +54,7 @@ fn addresses() -> Vec<String> {
         at("label/U__load_5f_phase/values", &[]),
         at("label/U__load_zz/values", &[]),
         at("label/no_such/values", &[]),
+        at("label/job/values", &[("label_name", "instance")]),
         at("series", &[("match[]", "up")]),
         at("series", &[&[("match[]", "up")], &outside[..]].concat()),
         at("series", &[("match[]", "{job=\"loadgen\"}"), ("limit", "1000000")]),

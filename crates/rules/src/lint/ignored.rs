@@ -1,13 +1,13 @@
 //! `ignored-key`: keys of other programs' rule files.
 
-use super::{Context, Remark, remark};
+use super::{Context, Remark, remark, remark_group};
 
 pub(super) fn check(context: &Context<'_>, out: &mut Vec<Remark>) {
     for (id, rule) in context.rules() {
         let group = &context.files.groups[id.group];
         // A group's keys are reported once, with its first rule.
         for key in group.ignored.iter().filter(|_| id.rule == 0) {
-            remark(out, id, key.position, format!("of its group: {key}"));
+            remark_group(out, id, key.position, key.to_string());
         }
         for key in &rule.ignored {
             remark(out, id, key.position, key.to_string());
@@ -39,10 +39,14 @@ mod tests {
         assert_eq!(
             found,
             [
-                "r.yml:3:3: info[ignored-key]: group \"g\", rule 1, \"a\": of its group: source_tenants is a key of Mimir and is \
-                 ignored: the tenants whose series are read; here all series of the run are",
+                "r.yml:3:3: info[ignored-key]: group \"g\": source_tenants is a key of Mimir and is ignored: the \
+                 tenants whose series are read; here all series of the run are",
                 "r.yml:9:5: info[ignored-key]: group \"g\", rule 2, \"b\": debug is a key of vmalert and is ignored: logging",
             ]
         );
+        let silenced =
+            text.replace("  source_tenants", "  # ruleseval: ignore ignored-key\n  source_tenants");
+        let files = RuleFiles::parse("r.yml", &silenced).expect("reads");
+        assert_eq!(check(&files, &CheckOptions::default()).len(), 1);
     }
 }

@@ -2,9 +2,12 @@
 //!
 //! Invariant: a comment silences the codes that it names and no other.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    ops::Range,
+};
 
-use crate::{Rule, RuleFiles};
+use crate::RuleFiles;
 
 /// The silenced codes of each file: of the whole file, and by line.
 pub(super) struct Silenced {
@@ -26,10 +29,9 @@ impl Silenced {
         Self { files: out }
     }
 
-    /// Whether a code is silenced for a rule.
-    pub(super) fn contains(&self, rule: &Rule, code: &str) -> bool {
-        let Some(file) = self.files.get(rule.file()) else { return false };
-        let lines = rule.lines();
+    /// Whether a code is silenced for what is on these lines of a file.
+    pub(super) fn contains(&self, file: &str, lines: &Range<usize>, code: &str) -> bool {
+        let Some(file) = self.files.get(file) else { return false };
         let here = |line: usize| line + 1 == lines.start || lines.contains(&line);
         file.everywhere.contains(code)
             || file.lines.iter().any(|(line, codes)| here(*line) && codes.contains(code))
