@@ -86,7 +86,9 @@ impl Table {
     fn print(&self) {
         println!("| case | allowed | measured | |\n|---|---|---|---|");
         for Row { case, limit, measured, passed } in &self.0 {
-            println!("| {case} | {limit} | {measured} | {} |", if *passed { "passed" } else { "**failed**" });
+            let outcome = if *passed { "passed" } else { "**failed**" };
+            let cells = [case, limit, measured].map(|cell| cell.replace('|', "\\|"));
+            println!("| {} | {outcome} |", cells.join(" | "));
         }
     }
 }

@@ -34,7 +34,7 @@ pub(super) fn run(rig: &Rig, _options: &Options, table: &mut Table) -> Result<()
     }
     table.add("the file-size limit while recording (SIGXFSZ)", "exit 1, the record readable", file_size(rig));
     table.add(
-        "2 GiB of address space (`RLIMIT_AS`), a query of 50,000 times 10,000 samples",
+        "2 GiB of address space (`RLIMIT_AS`), a query that would need 25 TB",
         "exit 2 with the limit's name",
         address_space(rig),
     );
@@ -50,8 +50,8 @@ fn file_size(rig: &Rig) -> Result<(String, bool)> {
     let parent = rig.dir.join("limited");
     let mut command = rig.load("limited", 5)?;
     command.arg("--record").arg(&parent);
-    // Blocks of 1 KiB: the log begins, and cannot grow.
-    let tried = rig.try_after("ulimit -f 96; exec", "", &command)?;
+    // 16 KiB: the log begins, and cannot grow.
+    let tried = rig.try_after("ulimit -f 16; exec", "", &command)?;
     let read = rig.try_it(&rig.query(&only_entry(&parent)?, "count({__name__!=\"\"})"))?;
     let has_reason = tried.said.contains("File too large") || tried.said.contains("too large");
     let measured = format!(

@@ -1,5 +1,5 @@
-//! The programs, a run to torment, and how a program is tried. Invariant: everything is below `target/torment`, which is
-//! emptied first; a program that is tried is measured by its parent and ends within its time.
+//! The programs, a run to torment, and how a program is tried. Invariant: everything is below a folder of its own in
+//! `target/torment`, which goes at the end; a program that is tried is measured by its parent and ends within its time.
 
 use std::{
     fs,
@@ -16,7 +16,7 @@ use serde_json::Value;
 use crate::shell;
 
 /// A program that is tried ends by itself long before.
-const LONGEST: Duration = Duration::from_secs(120);
+const LONGEST: Duration = Duration::from_secs(300);
 
 /// What all cases share.
 pub(super) struct Rig {
@@ -48,16 +48,24 @@ impl Tried {
     }
 }
 
+impl Drop for Rig {
+    fn drop(&mut self) {
+        // What cannot be removed is in nobody's way.
+        let _ = fs::remove_dir_all(&self.dir);
+    }
+}
+
 impl Rig {
     /// Builds the programs and records a run.
     pub(super) fn build(profile: &str) -> Result<Self> {
-        shell::run(&mut shell::cargo(&["build", "--profile", profile, "-p", "loadgen", "-p", "ruleseval"]))?;
+        // The two with the features that a build of all programs gives them.
+        let packages = ["-p", "loadgen", "-p", "ruleseval", "-p", "demo", "-p", "exporter"]
+            .into_iter()
+            .chain(["--bin", "loadgen", "--bin", "ruleseval"]);
+        shell::run(shell::cargo(&["build", "--profile", profile]).args(packages))?;
         let target = shell::root().join("target");
         let programs = target.join(if profile == "dev" { "debug" } else { profile });
-        let dir = target.join("torment");
-        if dir.exists() {
-            fs::remove_dir_all(&dir).with_context(|| dir.display().to_string())?;
-        }
+        let dir = target.join(format!("torment/{}", std::process::id()));
         fs::create_dir_all(&dir).with_context(|| dir.display().to_string())?;
         let mut rig = Self {
             loadgen: programs.join("loadgen"),
@@ -109,6 +117,7 @@ impl Rig {
     pub(super) fn try_after(&self, before: &str, after: &str, command: &Command) -> Result<Tried> {
         let errors = self.dir.join("stderr");
         let mut measured = Command::new(std::env::current_exe()?);
+        measured.current_dir(shell::root());
         let (program, arguments) = (command.get_program(), command.get_args());
         let script = format!("{before} \"$@\" {after}");
         measured

@@ -5,7 +5,7 @@ use std::{process::Command, time::Duration};
 use anyhow::Result;
 use assay_testkit::{
     Action, Server,
-    server::{ok, raw},
+    server::{ok, raw, respond},
 };
 
 use super::{Options, Table, rig::Rig};
@@ -44,17 +44,24 @@ pub(super) fn run(rig: &Rig, _options: &Options, table: &mut Table) -> Result<()
 
     let matrix = "{\"status\":\"success\",\"data\":{\"resultType\":\"matrix\",\"result\":[{\"metric\":{},\"values\":[[0,\"0\"]";
     let series = endless("application/json", matrix, ",[0,\"0\"]");
-    let server = Server::start(move |_| series());
-    for (chore, arguments) in [("eval", &["--prometheus"] as &[&str]), ("export", &["--prometheus"])] {
-        let mut command = Command::new(&rig.ruleseval);
-        command.arg(chore).args(arguments).arg(server.url());
-        command.args(["--start", "2026-01-01T00:00:00Z", "--end", "2026-01-01T01:00:00Z"]);
-        match chore {
-            "eval" => command.args(["--sla", "prometheus/sla/clinical-rag.yml"]),
-            _ => command.arg("--out").arg(rig.dir.join("exported")),
-        };
-        let name = format!("`ruleseval {chore} --prometheus` of a server that answers without end");
-        table.add(&name, "1,000 MiB, 60 s", measured(rig, &command, MOST_MIB, 60.0));
+    let endless_server = Server::start(move |_| series());
+    // As much as is read at all, of the samples that take the least of it.
+    let large = format!("{matrix}{}]}}]}}}}", ",[0,\"0\"]".repeat(6 << 20));
+    let large_server = Server::start(move |_| respond(200, "content-type: application/json\r\n", &large));
+    for (server, what) in
+        [(&endless_server, "answers without end"), (&large_server, "sends 7 million samples in 54 MB")]
+    {
+        for chore in ["eval", "export"] {
+            let mut command = Command::new(&rig.ruleseval);
+            command.arg(chore).args(["--prometheus", &server.url()]);
+            command.args(["--start", "2026-01-01T00:00:00Z", "--end", "2026-01-01T00:10:00Z"]);
+            match chore {
+                "eval" => command.args(["--trust-server-alerts", "--sla", "prometheus/sla/clinical-rag.yml"]),
+                _ => command.arg("--out").arg(rig.dir.join("exported")),
+            };
+            let name = format!("`ruleseval {chore} --prometheus` of a server that {what}");
+            table.add(&name, "1,000 MiB, 60 s", measured(rig, &command, MOST_MIB, 60.0));
+        }
     }
 
     let exposition = endless("text/plain; version=0.0.4", "a 1\n", "b 1\n");

@@ -8,6 +8,6 @@ use assay_rules::{
 
 libfuzzer_sys::fuzz_target!(|text: &str| {
     if let Ok(files) = RuleFiles::parse("rules.yml", text) {
-        check(&files, &CheckOptions::default());
+        let _ = check(&files, &CheckOptions::default());
     }
 });
