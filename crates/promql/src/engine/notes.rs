@@ -38,7 +38,10 @@ pub(crate) enum Detail {
     Overlap { count: usize },
 }
 
-/// Remarks, each once.
+/// The most remarks of a query. A text that has a value in it is another one for each value, at every step.
+const MOST: usize = 1000;
+
+/// Remarks, each once, the first [`MOST`] of them.
 #[derive(Debug, Default)]
 pub(crate) struct Notes {
     list: Vec<Note>,
@@ -57,6 +60,7 @@ impl Notes {
         }
         match self.index.get(&(note.site, note.text.clone())) {
             Some(&at) => self.list[at].absorb(note),
+            None if self.list.len() >= MOST => {}
             None => {
                 self.index.insert((note.site, note.text.clone()), self.list.len());
                 self.list.push(note);
@@ -206,4 +210,18 @@ pub(crate) fn invalid_quantile(q: f64) -> String {
 /// `text`, with the metric's name where there is one.
 pub(crate) fn for_metric(text: &str, metric: &str) -> String {
     if metric.is_empty() { text.to_owned() } else { format!("{text} for metric name {metric:?}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_remarks_are_kept_and_no_more_than_the_most() {
+        let mut notes = Notes::default();
+        (0..3 * MOST).for_each(|n| notes.warn(0, invalid_quantile(n as f64)));
+        let list = notes.into_list();
+        assert_eq!(list.len(), MOST);
+        assert!(list[MOST - 1].text.ends_with("got 999"), "{:?}", list[MOST - 1]);
+    }
 }
