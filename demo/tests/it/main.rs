@@ -7,6 +7,7 @@ mod client;
 mod failures;
 mod faults;
 mod openai;
+mod output;
 mod parts;
 mod queries;
 #[cfg(feature = "minilm")]

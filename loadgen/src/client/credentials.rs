@@ -1,27 +1,11 @@
 //! Headers that carry keys. Invariant: what their names suggest is enough to hold them back; a header too many held back
 //! costs a request that was redirected, one too few gives a key away.
 
+use assay_text::secret::is_secret_name;
 use http::HeaderMap;
 
-/// Words in a name, apart by `-` or `_`, that make it one of a key.
-const WORDS: [&str; 16] = [
-    "apikey",
-    "cookie",
-    "cookie2",
-    "credential",
-    "credentials",
-    "csrf",
-    "jwt",
-    "key",
-    "passphrase",
-    "password",
-    "secret",
-    "session",
-    "signature",
-    "team",
-    "token",
-    "vault",
-];
+/// Words in a name, apart by `-` or `_`, that make it one of a key among headers, beside those of all secrets.
+const WORDS: [&str; 4] = ["cookie2", "key", "team", "vault"];
 
 /// Removes the headers that carry keys, for a request to another server than the one they were meant for.
 pub(crate) fn remove(headers: &mut HeaderMap) {
@@ -33,8 +17,8 @@ pub(crate) fn remove(headers: &mut HeaderMap) {
 
 /// Whether a header of this name, in lower case, carries a key.
 fn carries_key(name: &str) -> bool {
-    name.split(['-', '_'])
-        .any(|word| word.starts_with("auth") || word.ends_with("token") || WORDS.contains(&word))
+    let is_of_key = |word: &str| word.starts_with("auth") || WORDS.contains(&word);
+    is_secret_name(name) || name.split(['-', '_']).any(is_of_key)
 }
 
 #[cfg(test)]
