@@ -96,6 +96,10 @@ pub(crate) struct RunArguments {
     /// Scrape into the record: URL, or job=URL such as exporter=http://127.0.0.1:9100/metrics
     #[arg(long, value_name = "[JOB=]URL", num_args = 1..)]
     scrape: Vec<String>,
+    /// Record the classic histograms that are scraped as native ones with custom buckets too, as Prometheus' option
+    /// convert_classic_histograms_to_nhcb does; the classic series stay
+    #[arg(long, requires = "scrape")]
+    convert_classic_histograms_to_nhcb: bool,
     /// Push metrics over OTLP to URL/v1/metrics; for Prometheus: http://127.0.0.1:9090/api/v1/otlp
     ///
     /// OpenTelemetry's OTEL_EXPORTER_OTLP_* variables are honoured: ENDPOINT, PROTOCOL, HEADERS, TIMEOUT,

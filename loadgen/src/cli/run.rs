@@ -202,7 +202,11 @@ fn standards(arguments: &RunArguments) -> Result<Standards, Stop> {
 
 fn scrape_targets(arguments: &RunArguments) -> Result<Vec<Target>, Stop> {
     let targets: Result<Vec<_>, _> = arguments.scrape.iter().map(|text| scrape_target(text)).collect();
-    targets.map_err(|e| Stop::bad_input(format!("--scrape: {e}")))
+    let mut targets = targets.map_err(|e| Stop::bad_input(format!("--scrape: {e}")))?;
+    for target in &mut targets {
+        target.convert_classic_histograms = arguments.convert_classic_histograms_to_nhcb;
+    }
+    Ok(targets)
 }
 
 fn cannot_record(parent: &Path, error: BeginError) -> Stop {

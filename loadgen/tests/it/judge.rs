@@ -73,6 +73,38 @@ fn without_judge_the_files_that_were_given_travel_and_nothing_is_judged() {
 }
 
 #[test]
+fn classic_histograms_of_a_service_are_judged_as_native_ones_where_that_is_asked_for() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let asked = std::sync::atomic::AtomicU32::new(0);
+    let server = Server::start(move |seen| match seen.line() {
+        "GET /metrics" => {
+            let n = asked.fetch_add(10, std::sync::atomic::Ordering::Relaxed) + 10;
+            let text = format!(
+                "# TYPE took_seconds histogram\ntook_seconds_bucket{{le=\"0.5\"}} {n}\ntook_seconds_bucket{{le=\"+Inf\"}} {n}\n\
+                 took_seconds_sum {n}\ntook_seconds_count {n}\n"
+            );
+            respond(200, "content-type: text/plain; version=0.0.4\r\n", text)
+        }
+        _ => ok(),
+    });
+    let scrape = format!("app={}/metrics", server.url());
+    let convert = ["--scrape", &scrape, "--convert-classic-histograms-to-nhcb"];
+    let (_, text, run) = judged(dir.path(), &server, &convert);
+    let run = assay_run::Run::open(&run).unwrap_or_else(|e| panic!("{e}: {text}"));
+    let has = |name: &str, is_histogram: bool| {
+        let own = [assay_model::Matcher::equal("__name__", name)];
+        let found = assay_model::Queryable::select(&run.database, &own, i64::MIN, i64::MAX).expect("selects");
+        found.iter().any(|series| {
+            let mut column = assay_model::Column::default();
+            series.read(i64::MIN, i64::MAX, &mut column).expect("reads");
+            if is_histogram { !column.histograms.is_empty() } else { !column.values.is_empty() }
+        })
+    };
+    assert!(has("took_seconds", true), "as a native histogram");
+    assert!(has("took_seconds_bucket", false), "and as it was");
+}
+
+#[test]
 fn wrong_files_are_said_before_the_load_starts() {
     let dir = tempfile::tempdir().expect("a directory");
     let server = Server::start(|_| panic!("nothing may be asked"));
