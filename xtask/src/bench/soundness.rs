@@ -2,6 +2,7 @@
 //!
 //! The first half runs the demo many times, at a seed each; the second plants a fault in the real service, or in the
 //! generator, and asks which alerts fired. Invariant: what is named in [`FAULTS`] must fire; what fires besides is shown.
+//! Rules with windows of hours (ErrorBudgetBurnSlow, ProcessMemoryLeak) are left to the rules' unit tests.
 
 use std::{
     collections::BTreeSet,
@@ -32,6 +33,9 @@ pub(crate) struct Soundness {
     /// Runs at a time; the demo is idle most of its time.
     #[arg(long, default_value_t = 2)]
     lanes: usize,
+    /// A folder with the programs, instead of building them.
+    #[arg(long, value_name = "DIR")]
+    bin: Option<PathBuf>,
     /// Only faults whose name contains this.
     #[arg(long)]
     fault: Option<String>,
@@ -90,6 +94,17 @@ flow:
 phases: {main: {executor: constant-vus, vus: 12, duration: 60s}}
 ";
 
+const ONE_SLOT: &str = "scenario: query
+health: /health
+timeout: 60s
+flow:
+  - name: query
+    post: /v1/chat/completions
+    headers: {authorization: Bearer demo}
+    json: {messages: [{role: user, content: What is sepsis?}], max_tokens: 100, ignore_eos: true}
+phases: {main: {executor: constant-vus, vus: 6, duration: 100s}}
+";
+
 const OPEN: &str = "scenario: open
 health: /health
 flow:
@@ -101,13 +116,14 @@ phases: {main: {executor: constant-arrival-rate, rate: 5/s, duration: 110s, pre_
 ";
 
 const HEALTH: &str = "scenario: health
+timeout: 10s
 flow: [{name: health, get: /health}, {think: 100ms}]
 phases: {main: {executor: constant-vus, vus: 8, duration: 150s}}
 ";
 
 const PACED: &str = "scenario: paced
 flow: [{name: health, get: /health}]
-phases: {main: {executor: constant-arrival-rate, rate: 50/s, duration: 40s, pre_allocated_vus: 20, max_vus: 200}}
+phases: {main: {executor: constant-arrival-rate, rate: 50/s, duration: 40s, pre_allocated_vus: 20, max_vus: 20}}
 ";
 
 const FLAT_OUT: &str = "scenario: flat-out
@@ -115,7 +131,7 @@ flow: [{name: health, get: /health}]
 phases: {main: {executor: constant-vus, vus: 64, duration: 60s}}
 ";
 
-const SLOW_TOKENS: &str = "xtask/src/bench/slow-tokens.yml";
+const SLOW: &str = "xtask/src/bench/slow.yml";
 
 const FAULTS: &[Fault] = &[
     Fault {
@@ -132,7 +148,6 @@ const FAULTS: &[Fault] = &[
             ("ServiceErrorRateHigh", "warning"),
             ("ServiceErrorRateHigh", "critical"),
             ("ErrorBudgetBurnFast", "critical"),
-            ("ErrorBudgetBurnSlow", "warning"),
         ],
     },
     Fault {
@@ -158,7 +173,6 @@ const FAULTS: &[Fault] = &[
             ("TimeToFirstTokenHigh", "warning"),
             ("ModelFirstTokenSlow", "warning"),
             ("ModelQueueGrowing", "warning"),
-            ("ThroughputLow", "warning"),
         ],
     },
     Fault {
@@ -169,11 +183,18 @@ const FAULTS: &[Fault] = &[
         fires: &[("StepLatencyP99High", "warning"), ("StepLatencyP99High", "critical")],
     },
     Fault {
-        name: "tokens come slowly",
-        serve: &["--profile", SLOW_TOKENS],
+        name: "six users share one slot",
+        serve: &["--fault", "llm-slots=1"],
+        load: Load::Own(ONE_SLOT, &[]),
+        act: None,
+        fires: &[("ThroughputLow", "warning")],
+    },
+    Fault {
+        name: "tokens and logins come slowly",
+        serve: &["--profile", SLOW],
         load: Load::Demo,
         act: None,
-        fires: &[("TokenCadenceSlow", "warning")],
+        fires: &[("TokenCadenceSlow", "warning"), ("ApiLatencyP99High", "warning")],
     },
     Fault {
         name: "the model is away",
@@ -186,7 +207,7 @@ const FAULTS: &[Fault] = &[
         name: "the service dies",
         serve: &[],
         load: Load::Own(HEALTH, &[]),
-        act: Some((75, Act::KillService(None))),
+        act: Some((40, Act::KillService(None))),
         fires: &[
             ("TargetDown", "critical"),
             ("ServiceUnreachable", "critical"),
@@ -209,7 +230,7 @@ const FAULTS: &[Fault] = &[
     },
     Fault {
         name: "memory and descriptors leak",
-        serve: &["--fault", "memory-leak=40MB", "--fault", "fd-leak=50"],
+        serve: &["--fault", "memory-leak=40MB", "--fault", "fd-leak=8"],
         load: Load::Own(HEALTH, &[]),
         act: None,
         fires: &[("ProcessMemoryGrowing", "warning"), ("ProcessFilesHigh", "warning")],
@@ -219,21 +240,18 @@ const FAULTS: &[Fault] = &[
         serve: &["--fault", "llm-slots=1"],
         load: Load::Own(OPEN, &[]),
         act: None,
-        fires: &[("GeneratorDropsIterations", "warning"), ("ThroughputBelowTarget", "warning")],
+        fires: &[("ThroughputBelowTarget", "warning")],
     },
     Fault {
         name: "the generator stands still",
         serve: &[],
         load: Load::Own(PACED, &[]),
         act: Some((10, Act::FreezeLoad(4))),
-        fires: &[("GeneratorLate", "warning"), ("QueueingBeforeSend", "warning")],
-    },
-    Fault {
-        name: "the OTLP receiver is away",
-        serve: &[],
-        load: Load::Own(PACED, &["--otlp", "http://127.0.0.1:9"]),
-        act: None,
-        fires: &[("GeneratorExportFails", "warning")],
+        fires: &[
+            ("GeneratorLate", "warning"),
+            ("QueueingBeforeSend", "warning"),
+            ("GeneratorDropsIterations", "warning"),
+        ],
     },
     Fault {
         name: "the generator is killed",
@@ -241,13 +259,6 @@ const FAULTS: &[Fault] = &[
         load: Load::Watched(PACED),
         act: Some((20, Act::KillLoad)),
         fires: &[("GeneratorGone", "critical")],
-    },
-    Fault {
-        name: "processors are busy with something else",
-        serve: &["--fault", "cpu-burn=48"],
-        load: Load::Demo,
-        act: None,
-        fires: &[("ApiLatencyP99High", "warning")],
     },
     Fault {
         name: "the generator needs the machine for itself",
@@ -266,19 +277,18 @@ struct Bed {
 
 /// Prints both tables.
 pub(super) fn run(options: &Soundness) -> Result<()> {
-    let mut build = vec!["build", "--release"];
-    for package in ["demo", "exporter", "loadgen", "ruleseval"] {
-        build.extend(["-p", package]);
-    }
-    shell::run(&mut shell::cargo(&build))?;
+    let bin = match &options.bin {
+        Some(bin) => bin.clone(),
+        None => build()?,
+    };
     let dir = shell::root().join("target/bench/soundness");
     if dir.exists() {
         std::fs::remove_dir_all(&dir)?;
     }
     std::fs::create_dir_all(&dir)?;
-    let bed = Bed { bin: shell::root().join("target/release"), dir };
+    let bed = Bed { bin, dir };
     let mut wrong = Vec::new();
-    if options.fault.is_none() {
+    if options.fault.is_none() && options.runs > 0 {
         wrong.extend(healthy(&bed, options)?);
     }
     if !options.healthy_only {
@@ -286,6 +296,15 @@ pub(super) fn run(options: &Soundness) -> Result<()> {
     }
     ensure!(wrong.is_empty(), "not as it must be:\n{}", wrong.join("\n"));
     Ok(())
+}
+
+fn build() -> Result<PathBuf> {
+    let mut build = vec!["build", "--release"];
+    for package in ["demo", "exporter", "loadgen", "ruleseval"] {
+        build.extend(["-p", package]);
+    }
+    shell::run(&mut shell::cargo(&build))?;
+    Ok(shell::root().join("target/release"))
 }
 
 /// Does `work` for 0, 1, … up to `count`, several at a time, and yields the results in order.
@@ -354,8 +373,8 @@ fn faults(bed: &Bed, options: &Soundness) -> Result<Vec<String>> {
     let chosen: Vec<&Fault> =
         FAULTS.iter().filter(|f| options.fault.as_deref().is_none_or(|name| f.name.contains(name))).collect();
     ensure!(!chosen.is_empty(), "no fault has such a name");
-    // The last two take the whole machine.
-    let alone = |f: &&&Fault| f.name.contains("processors") || f.name.contains("needs the machine");
+    // The last one takes the whole machine.
+    let alone = |f: &&&Fault| f.name.contains("needs the machine");
     let (heavy, light): (Vec<&Fault>, Vec<&Fault>) = chosen.iter().partition(|f| alone(f));
     let mut seen = in_lanes(light.len(), options.lanes, &|i| fired(bed, light[i]))?;
     seen.extend(in_lanes(heavy.len(), 1, &|i| fired(bed, heavy[i]))?);
@@ -517,7 +536,7 @@ fn raised(document: &Value, or_pending: bool) -> Vec<Raised> {
     let text = |alert: &Value, key: &str| alert[key].as_str().unwrap_or_default().to_owned();
     let is_raised = |alert: &Value| {
         let instances = alert["instances"].as_array().map(Vec::as_slice).unwrap_or_default();
-        instances.iter().any(|i| !i["fired_at"].is_null() || (or_pending && i["ended_at"].is_null()))
+        instances.iter().any(|i| !i["fired_at_ms"].is_null() || (or_pending && i["ended_at_ms"].is_null()))
     };
     let alerts = document["alerts"].as_array().map(Vec::as_slice).unwrap_or_default();
     let raised = alerts.iter().filter(|a| is_raised(a) && a["name"] != "Watchdog");
