@@ -345,6 +345,7 @@ fn cancelled_queries_end_soon() {
         "max_over_time((x + time())[10d:1s])",
         "quantile_over_time(0.5, (x + time())[10d:1s])",
         "sum(rate((x + time())[10d:1s]))",
+        "max_over_time(histogram_quantile(time(), x)[10d:1s])",
         "count_values(\"v\", x + time())",
         "x + on (i) x * on (i) x",
         "sort(x) or topk(3, x)",

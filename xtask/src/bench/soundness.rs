@@ -128,7 +128,7 @@ phases: {main: {executor: constant-arrival-rate, rate: 50/s, duration: 40s, pre_
 
 const FLAT_OUT: &str = "scenario: flat-out
 flow: [{name: health, get: /health}]
-phases: {main: {executor: constant-vus, vus: 64, duration: 60s}}
+phases: {main: {executor: constant-vus, vus: 64, duration: 90s}}
 ";
 
 const SLOW: &str = "xtask/src/bench/slow.yml";
@@ -263,7 +263,7 @@ const FAULTS: &[Fault] = &[
     Fault {
         name: "the generator needs the machine for itself",
         serve: &[],
-        load: Load::Own(FLAT_OUT, &[]),
+        load: Load::Own(FLAT_OUT, &["--workers", "2"]),
         act: None,
         fires: &[("GeneratorCpuHigh", "warning")],
     },

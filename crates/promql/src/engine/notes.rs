@@ -6,7 +6,7 @@
 use std::fmt::Display;
 
 use assay_model::number::format_g;
-use hashbrown::HashMap;
+use hashbrown::{Equivalent, HashMap};
 
 use crate::value::{Annotation, Severity};
 
@@ -41,6 +41,16 @@ pub(crate) enum Detail {
 /// The most remarks of a query. A text that has a value in it is another one for each value, at every step.
 const MOST: usize = 1000;
 
+/// A borrowed key of [`Notes::index`].
+#[derive(Hash)]
+struct Key<'a>(Site, &'a str);
+
+impl Equivalent<(Site, String)> for Key<'_> {
+    fn equivalent(&self, key: &(Site, String)) -> bool {
+        self.0 == key.0 && self.1 == key.1
+    }
+}
+
 /// Remarks, each once, the first [`MOST`] of them.
 #[derive(Debug, Default)]
 pub(crate) struct Notes {
@@ -58,7 +68,7 @@ impl Notes {
             last.absorb(note);
             return;
         }
-        match self.index.get(&(note.site, note.text.clone())) {
+        match self.index.get(&Key(note.site, &note.text)) {
             Some(&at) => self.list[at].absorb(note),
             None if self.list.len() >= MOST => {}
             None => {

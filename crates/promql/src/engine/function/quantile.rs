@@ -64,7 +64,7 @@ pub(super) fn histogram_quantile<'e>(
     notes: &mut Notes,
 ) -> Result<Vector<'e>, EvalError> {
     let q = ev.scalars(&args[0], notes)?;
-    warn_quantiles(&q, node, args[0].site, notes);
+    warn_quantiles(ev, &q, node, args[0].site, notes)?;
     let v = ev.vector(&args[1], notes)?;
     measure(ev, node, &v, args[1].site, &Quantile { q, site: args[1].site, node }, notes)
 }
@@ -80,7 +80,7 @@ pub(super) fn histogram_quantiles<'e>(
     let mut columns = Vec::new();
     for arg in &args[2..] {
         let q = ev.scalars(arg, notes)?;
-        warn_quantiles(&q, node, arg.site, notes);
+        warn_quantiles(ev, &q, node, arg.site, notes)?;
         let mut values: Vec<f64> = q.iter(node.grid.steps).collect();
         values.sort_by(f64::total_cmp);
         values.dedup_by(|a, b| a.to_bits() == b.to_bits());
@@ -102,10 +102,25 @@ pub(super) fn histogram_fraction<'e>(
     measure(ev, node, &v, args[2].site, &Fraction { lower, upper, site: args[2].site }, notes)
 }
 
-fn warn_quantiles(q: &Scalars, node: &Node, site: Site, notes: &mut Notes) {
-    for q in q.iter(node.grid.steps).filter(|q| !(0.0..=1.0).contains(q)) {
-        notes.warn(site, invalid_quantile(q));
+/// How many steps may pass between two looks at the time that is left.
+const STEPS_A_LOOK: usize = 1 << 14;
+
+fn warn_quantiles(
+    ev: &Evaluator<'_>,
+    q: &Scalars,
+    node: &Node,
+    site: Site,
+    notes: &mut Notes,
+) -> Result<(), EvalError> {
+    for (step, q) in q.iter(node.grid.steps).enumerate() {
+        if step.is_multiple_of(STEPS_A_LOOK) {
+            ev.ctx.check()?;
+        }
+        if !(0.0..=1.0).contains(&q) {
+            notes.warn(site, invalid_quantile(q));
+        }
     }
+    Ok(())
 }
 
 fn measure<'e>(
@@ -119,6 +134,7 @@ fn measure<'e>(
     let groups = group(v);
     let steps = node.grid.steps;
     let held = ev.ctx.hold(Size::default())?;
+    let over = Over { ev, steps, site };
     let done = ev.ctx.parallel(groups.len(), notes, |g, worker| {
         let group = &groups[g];
         let _held = ev.ctx.hold(Size::columns(group.members.len(), steps))?;
@@ -127,7 +143,7 @@ fn measure<'e>(
             .iter()
             .map(|(i, _)| v.column(*i, worker))
             .collect::<Result<Vec<Cow<'_, Points>>, _>>()?;
-        let mut out = group_outputs(v, group, &columns, steps, site, what, &mut worker.notes);
+        let mut out = group_outputs(&over, v, group, &columns, what, &mut worker.notes)?;
         for ((i, _), points) in group.members.iter().zip(&columns) {
             let labels = &v.series[*i].labels;
             if labels.get(LE).is_some() && !points.histograms.is_empty() {
@@ -146,21 +162,31 @@ fn measure<'e>(
     Vector::ready(ev.ctx, series, columns)?.merge_duplicates(ev.ctx, node.site, notes)
 }
 
+/// The steps that are measured, and the argument that remarks are about.
+struct Over<'a, 'e> {
+    ev: &'a Evaluator<'e>,
+    steps: usize,
+    site: Site,
+}
+
 /// The outputs of one histogram.
 fn group_outputs(
+    over: &Over<'_, '_>,
     v: &Vector<'_>,
     group: &Group,
     columns: &[Cow<'_, Points>],
-    steps: usize,
-    site: Site,
     what: &impl Measure,
     notes: &mut Notes,
-) -> Vec<(Labels, Points)> {
+) -> Result<Vec<(Labels, Points)>, EvalError> {
     let metric = group.labels.metric_name();
+    let Over { ev, steps, site } = *over;
     let outputs = what.outputs(&group.labels);
     let mut results = vec![Points::absent(steps); outputs.len()];
     let mut buckets: Vec<Cumulative> = Vec::with_capacity(columns.len());
     for step in 0..steps {
+        if step.is_multiple_of(STEPS_A_LOOK) {
+            ev.ctx.check()?;
+        }
         let native = gather(v, group, columns, step, site, &mut buckets, notes);
         let mut found = match native {
             Some(_) if !buckets.is_empty() => {
@@ -178,7 +204,7 @@ fn group_outputs(
             }
         }
     }
-    outputs.into_iter().zip(results).collect()
+    Ok(outputs.into_iter().zip(results).collect())
 }
 
 /// The classic buckets of a step, and its native histogram.
