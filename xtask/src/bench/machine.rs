@@ -2,7 +2,7 @@
 
 use std::fs;
 
-/// Prints [`line`].
+/// Prints the machine.
 pub(super) fn print() {
     println!("{}\n", line());
 }
