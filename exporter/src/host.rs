@@ -1,6 +1,6 @@
 //! Reading the kernel's files: [`Host`].
 //!
-//! Invariant: every error names the file it is about, and a file that does not exist is told apart from one
+//! Invariant: every error names the file it is about, and a file that does not exist is distinguished from one
 //! that cannot be read.
 
 mod files;

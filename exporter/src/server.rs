@@ -62,7 +62,7 @@ const OVERTIME: Duration = Duration::from_millis(300);
 /// When a scrape is given up whose scraper did not say how long it waits.
 const LONGEST: Duration = Duration::from_secs(30);
 
-/// Prometheus tells here how long it will wait, in seconds.
+/// Prometheus says here how long it will wait, in seconds.
 const SCRAPE_TIMEOUT: &str = "x-prometheus-scrape-timeout-seconds";
 
 /// Part of the scraper's timeout kept for encoding and the way back; at most [`MOST_RESERVED`].
@@ -121,7 +121,7 @@ async fn answer(server: &Arc<Server>, parameters: &[(String, String)], headers: 
         return (StatusCode::SERVICE_UNAVAILABLE, message).into_response();
     };
     let Ok(thread) = Arc::clone(&server.threads).try_acquire_owned() else {
-        let message = "all threads hang in collectors, of which the log tells\n";
+        let message = "all threads hang in collectors; see the log\n";
         return (StatusCode::SERVICE_UNAVAILABLE, message).into_response();
     };
     let values = |key: &str| -> Vec<String> {

@@ -1,6 +1,6 @@
 //! The switches that the exporter knows, as one table each, and their values.
 //!
-//! A collector lists its own switches beside its code ([`crate::collector::Entry`]); those of the whole exporter are in
+//! A collector lists its own switches next to its code ([`crate::collector::Entry`]); those of the whole exporter are in
 //! `args`. Invariant: a value is checked when it is set, so that a collector takes it as it is.
 
 use std::{collections::BTreeMap, time::Duration};

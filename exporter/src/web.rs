@@ -30,7 +30,7 @@ use self::{
     limit::Limiter,
 };
 
-/// A web configuration file, as it stands.
+/// A web configuration file, as it is.
 #[derive(Debug)]
 pub struct WebConfig {
     path: PathBuf,

@@ -10,7 +10,7 @@ use crate::{
     panel::Spec,
 };
 
-/// A heading and its panels, `per_line` beside each other, each `height` high.
+/// A heading and its panels, `per_line` next to each other, each `height` high.
 pub(crate) struct Row {
     pub(crate) title: &'static str,
     pub(crate) per_line: u32,
@@ -23,7 +23,7 @@ pub(crate) struct Board {
     pub(crate) uid: &'static str,
     pub(crate) title: &'static str,
     pub(crate) description: &'static str,
-    /// Variables beside data source, job and instance.
+    /// Variables in addition to data source, job and instance.
     pub(crate) variables: Vec<Variable>,
     pub(crate) rows: Vec<Row>,
 }

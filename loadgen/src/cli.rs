@@ -39,7 +39,7 @@ struct Arguments {
 enum Command {
     /// Drive the load, show it, record it
     ///
-    /// Exit codes: 0 done, 1 an alert ended it, a threshold was missed or it could not go on (a full disk, say), 2 bad input, 4 the target is not
+    /// Exit codes: 0 done, 1 an alert ended it, a threshold was missed or it could not continue (a full disk, say), 2 bad input, 4 the target is not
     /// healthy, 130 interrupted (the record is whole).
     Run(Box<RunArguments>),
     /// Say what is wrong with scenarios, all of it at once
@@ -70,7 +70,7 @@ enum Command {
     List,
 }
 
-/// What `run` is told.
+/// The arguments of `run`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct RunArguments {
     /// A scenario file, a directory with a scenario.yml, or the name of a pack
@@ -164,7 +164,7 @@ pub(crate) struct RunArguments {
     /// SLA files, or patterns of them, that the run is judged by; by default the pack's own. They are put into the run's sla/
     #[arg(long, value_name = "FILE", num_args = 1..)]
     sla: Vec<PathBuf>,
-    /// Rule files, or patterns of them, that the run is judged by, and --abort-on evaluates while it goes on; by default the
+    /// Rule files, or patterns of them, that the run is judged by, and --abort-on evaluates while it is in progress; by default the
     /// rules that ship. They are put into the run's rules/
     #[arg(long, value_name = "FILE", num_args = 1..)]
     rules: Vec<String>,

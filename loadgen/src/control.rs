@@ -57,7 +57,7 @@ impl Control {
         let _ = self.signals.send(Signal::EndPhase);
     }
 
-    /// Holds new iterations back, or lets them go on.
+    /// Holds new iterations back, or lets them continue.
     pub fn pause(&self, paused: bool) {
         let _ = self.signals.send(Signal::Pause(paused));
     }

@@ -1,4 +1,4 @@
-//! The engine: workers that drive virtual users, and the coordinator that tells them what to do and merges
+//! The engine: workers that drive virtual users, and the coordinator that directs them and merges
 //! what they measured.
 //!
 //! Invariant: nothing on the way of a request waits for anything but the request: a worker shares its tally

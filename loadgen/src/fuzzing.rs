@@ -41,7 +41,7 @@ pub fn response(bytes: &[u8]) {
     http1::fuzzing::chunked(whole, [first, rest]);
 }
 
-/// The bytes behind the first one, and two pieces of them that it tells apart.
+/// The bytes behind the first one, and two pieces of them that it separates.
 fn cut(bytes: &[u8]) -> Option<(&[u8], [&[u8]; 2])> {
     let (at, whole) = bytes.split_first()?;
     let (first, rest) = whole.split_at(usize::from(*at).min(whole.len()));

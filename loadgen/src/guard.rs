@@ -87,7 +87,7 @@ impl Guard {
         Ok(Self { shared, thread: Some(thread) })
     }
 
-    /// A sink that tells the guard which phase is on.
+    /// A sink that informs the guard which phase is on.
     #[must_use]
     pub fn sink(&self) -> Box<dyn MetricsSink> {
         Box::new(PhaseWatch { shared: Arc::clone(&self.shared) })
@@ -182,7 +182,7 @@ fn aborting(alert: FiringAlert, at_ms: i64) -> AbortingAlert {
     }
 }
 
-/// Tells the guard which phase is on.
+/// Informs the guard which phase is on.
 struct PhaseWatch {
     shared: Arc<Shared>,
 }

@@ -1,6 +1,6 @@
 //! Scenarios made of what others have written: an OpenAPI document, a HAR file, a curl command.
 //!
-//! What comes out is a scenario's text, for a person to go on with. Invariant: it is valid, and no secret of
+//! What comes out is a scenario's text, for a person to continue with. Invariant: it is valid, and no secret of
 //! the input is in it: what looks like one is read from the environment when the load runs.
 
 mod curl;
@@ -44,7 +44,7 @@ pub fn har(file: &str, text: &str) -> Result<Imported, ImportError> {
     har::draft(file, text).and_then(finish)
 }
 
-/// A scenario of one curl command, as it stands in a shell.
+/// A scenario of one curl command, as it is in a shell.
 ///
 /// # Errors
 /// Where it is no curl command, or has an option that a scenario cannot have.

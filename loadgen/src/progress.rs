@@ -1,4 +1,4 @@
-//! How a run stands, for whoever looks on. Invariant: a [`Progress`] is a copy; looking never holds the load
+//! How a run stands, for those who watch. Invariant: a [`Progress`] is a copy; looking never holds the load
 //! up.
 
 use std::{collections::VecDeque, time::Duration};
@@ -31,7 +31,7 @@ impl View for Quiet {
     fn update(&mut self, _progress: &Progress) {}
 }
 
-/// A run as it stands.
+/// A run as it is.
 #[derive(Clone, Debug)]
 pub struct Progress {
     /// The scenario's name.

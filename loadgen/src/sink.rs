@@ -9,7 +9,7 @@ use assay_model::expo::MetricFamily;
 
 use crate::scenario::Phase;
 
-/// A problem of a sink that the run cannot go on with, such as a full disk.
+/// A problem of a sink that the run cannot continue with, such as a full disk.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
 pub struct SinkError {
@@ -29,7 +29,7 @@ pub trait MetricsSink: Send {
     /// A phase begins: no request of it was sent before this.
     ///
     /// # Errors
-    /// Where the run cannot go on.
+    /// Where the run cannot continue.
     fn phase_started(&mut self, _phase: &Phase, _t_ms: i64) -> Result<(), SinkError> {
         Ok(())
     }
@@ -37,7 +37,7 @@ pub trait MetricsSink: Send {
     /// A phase has ended, the last of its requests among it.
     ///
     /// # Errors
-    /// Where the run cannot go on.
+    /// Where the run cannot continue.
     fn phase_ended(&mut self, _phase: &Phase, _t_ms: i64) -> Result<(), SinkError> {
         Ok(())
     }
@@ -45,7 +45,7 @@ pub trait MetricsSink: Send {
     /// All series as they stand.
     ///
     /// # Errors
-    /// Where the run cannot go on.
+    /// Where the run cannot continue.
     fn push(&mut self, t_ms: i64, families: &[MetricFamily]) -> Result<(), SinkError>;
 
     /// Exports that failed for good so far.

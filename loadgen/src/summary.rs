@@ -82,7 +82,7 @@ pub struct Summary {
     /// The thresholds that were given, and whether they were met.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub thresholds: Vec<ThresholdSummary>,
-    /// What happened beside the load, such as a receiver of metrics that was away.
+    /// What happened in addition to the load, such as a receiver of metrics that was away.
     pub notes: Vec<String>,
     /// What makes the figures doubtful.
     pub warnings: Vec<String>,

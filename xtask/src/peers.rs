@@ -40,7 +40,7 @@ pub(crate) fn install() -> Result<PathBuf> {
 
 fn fetch(dir: &Path) -> Result<()> {
     let suite = std::env::var("PEERS_SUITE").unwrap_or_else(|_| "sid".to_owned());
-    let mirror = debian_mirror().context("no Debian mirror stands in this machine's apt sources")?;
+    let mirror = debian_mirror().context("no Debian mirror in this machine's apt sources")?;
     let (state, packages) = (dir.join(".apt"), dir.join("deb"));
     fs::create_dir_all(state.join("lists/partial"))?;
     fs::create_dir_all(&packages)?;

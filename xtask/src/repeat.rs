@@ -15,7 +15,7 @@ use anyhow::{Result, bail};
 
 use crate::{peers, shell};
 
-/// How often, and beside how much other work.
+/// How often, and next to how much other work.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
     /// How often the suite runs

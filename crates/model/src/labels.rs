@@ -252,7 +252,7 @@ impl LabelsBuilder {
         self.pairs.iter().find(|(n, _)| n == name).map_or("", |(_, v)| v)
     }
 
-    /// The set as it stands.
+    /// The set as it is.
     #[must_use]
     pub fn build(&self) -> Labels {
         Labels::from_sorted(

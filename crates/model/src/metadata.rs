@@ -1,4 +1,4 @@
-//! What is known of a metric beside its samples: type, unit, help, exemplars.
+//! What is known of a metric next to its samples: type, unit, help, exemplars.
 
 use crate::Labels;
 

@@ -7,7 +7,7 @@ use assay_text::Clean;
 use assay_verdict::verdict::{Status, Verdict};
 
 /// One `::error` for each row or alert that failed, one `::warning` for each without data. The file and line
-/// are those of the objective or rule, so that the annotation appears beside it.
+/// are those of the objective or rule, so that the annotation appears next to it.
 #[must_use]
 pub fn render(verdict: &Verdict) -> String {
     let mut out = String::new();

@@ -86,12 +86,12 @@ pub enum RuleKind {
     Alerting(Alerting),
 }
 
-/// What an alerting rule has beside a recording rule.
+/// What an alerting rule has in addition to a recording rule.
 #[derive(Debug)]
 pub struct Alerting {
     /// How long the expression must hold before the alert fires.
     pub for_ms: i64,
-    /// How long an alert goes on firing once the expression no longer holds.
+    /// How long an alert keeps firing once the expression no longer holds.
     pub keep_firing_for_ms: i64,
     /// The annotations' texts, sorted by name.
     pub annotations: Vec<(String, String)>,

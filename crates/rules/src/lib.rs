@@ -4,7 +4,7 @@
 //! - [`replay()`] evaluates them over recorded series as Prometheus would have while they were recorded: what it writes
 //!   is, sample for sample, what a server writes that has its rules from the start. (A server that restarts holds
 //!   `ALERTS` back for two evaluations, until it has restored its alerts; a replay has nothing to restore.)
-//! - [`live::Live`] evaluates them over a run that goes on.
+//! - [`live::Live`] evaluates them over a run in progress.
 //! - [`unittest::run_tests`] runs promtool's unit tests, and [`unittest::record_test`] writes one from a run.
 //! - [`lint::check`] finds what is legal and most likely not meant.
 //!

@@ -1,4 +1,4 @@
-//! Rules over a run that goes on: each call evaluates the slots that have come since the last one.
+//! Rules over a run in progress: each call evaluates the slots that have come since the last one.
 //!
 //! What an evaluation does is what it does in a [replay](crate::replay()), slot by slot. Invariant: memory does not
 //! grow with the length of the run: what rules wrote is kept for as long as any rule can look back, and of alerts

@@ -67,7 +67,7 @@ impl Overlay {
         self.append_by(0, labels, t_ms, value)
     }
 
-    /// Appends a sample of one of several writers, who are told apart by number.
+    /// Appends a sample of one of several writers, who are distinguished by number.
     pub(crate) fn append_by(
         &mut self,
         writer: usize,

@@ -218,7 +218,7 @@ impl<'a> State<'a> {
     }
 }
 
-/// The series of the source that the rules write anew.
+/// The series of the source that the rules write again.
 pub(crate) fn hidden(files: &RuleFiles) -> Hidden {
     let mut hidden = Hidden::default();
     for (_, rule) in files.rules() {

@@ -180,7 +180,7 @@ pub(crate) fn read_answer(path: &Path, answer: impl io::Read, store: &mut Store)
     })
 }
 
-/// A run in the making, in a directory of its own beside the one that it will have.
+/// A run in the making, in a directory of its own next to the one that it will have.
 pub(crate) struct Draft {
     dir: PartialDir,
     pub(crate) store: Store,

@@ -1,4 +1,4 @@
-//! A run: a Prometheus data directory with a description beside it.
+//! A run: a Prometheus data directory with a description.
 //!
 //! ```text
 //! runs/clinical-rag-20261123T134500Z/
@@ -7,7 +7,7 @@
 //! ```
 //!
 //! A [`Recorder`] writes one while a load runs: its owner appends series through a [`Sink`], and targets are
-//! scraped beside it. [`Run::open`] reads one, and as well any data directory or snapshot that a Prometheus
+//! scraped with it. [`Run::open`] reads one, and as well any data directory or snapshot that a Prometheus
 //! left. [`import::import`] makes one of exposition text, of answers of the HTTP API or of VictoriaMetrics' lines,
 //! [`pull::pull`] fetches one from a server, [`merge::merge`] makes one of the runs of shards, and
 //! [`export::to_openmetrics`] writes one as text.

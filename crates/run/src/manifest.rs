@@ -52,7 +52,7 @@ pub struct Manifest {
     pub version: u32,
     /// The scenario's name.
     pub scenario: String,
-    /// What tells this run's series from another's: the value of the label `load_run` of all that the generator
+    /// What distinguishes this run's series from another's: the value of the label `load_run` of all that the generator
     /// measures.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,

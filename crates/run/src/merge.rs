@@ -22,11 +22,11 @@ use crate::{
     import::{Draft, ImportError, ImportStats, Store},
 };
 
-/// The label that tells shards apart.
+/// The label that distinguishes shards.
 const INSTANCE: &str = "instance";
 /// Its value in a merged run.
 const MERGED: &str = "merged";
-/// The label that tells the series of one run from those of another.
+/// The label that distinguishes the series of one run from those of another.
 const RUN: &str = "load_run";
 /// The label that says which part of a load a run is, and its value for all of it.
 const SHARD: &str = "load_shard";

@@ -1,5 +1,5 @@
 //! Classic histograms as native ones with custom buckets, as Prometheus makes them with
-//! `convert_classic_histograms_to_nhcb`; the classic series stay beside them.
+//! `convert_classic_histograms_to_nhcb`; the classic series stay as well.
 //!
 //! Source: Prometheus `util/convertnhcb/convertnhcb.go` v3.13. Invariant: a histogram is made of buckets of one instant
 //! that begin, rise and end as a classic histogram's do (up to `+Inf`), or not at all.

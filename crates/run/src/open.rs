@@ -1,6 +1,6 @@
 //! Opens a run, or any Prometheus data directory as one.
 //!
-//! Invariant: nothing is written, and a directory that is in use is read as it stands.
+//! Invariant: nothing is written, and a directory that is in use is read as it is.
 
 use std::path::{Path, PathBuf};
 
@@ -75,7 +75,7 @@ impl Run {
         let data = if nested.is_dir() {
             nested
         } else if manifest.is_some() {
-            return Err(fail("has a run.json but no data/ beside it"));
+            return Err(fail("has a run.json but no data/ next to it"));
         } else if is_data_directory(path) {
             path.to_owned()
         } else {

@@ -20,7 +20,7 @@ use std::collections::BTreeMap;
 use assay_model::{Column, Labels, METRIC_NAME, Matcher, QueryError, Queryable, is_stale};
 use serde::{Deserialize, Serialize};
 
-/// The label by which everything that one load emits is told from other loads.
+/// The label by which everything that one load emits is distinguished from other loads.
 pub const RUN_LABEL: &str = "load_run";
 /// The label of a phase.
 pub const PHASE_LABEL: &str = "load_phase";

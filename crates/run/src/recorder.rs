@@ -1,9 +1,9 @@
 //! Records a run while it happens.
 //!
-//! One thread owns the storage and commits once a second; whoever has samples sends them through a [`Sink`],
+//! One thread owns the storage and commits once a second; all who have samples send them through a [`Sink`],
 //! and a second thread scrapes targets into the same queue. Times are those of one clock that nobody can set.
 //! Invariant: what has been committed survives a kill, and after a failure (a full disk, say) nothing is written any
-//! more, everything before it stays readable, and every further call tells the failure.
+//! more, everything before it stays readable, and every further call reports the failure.
 
 mod fetch;
 mod owner;
@@ -42,9 +42,9 @@ use crate::{
 pub struct RecorderOptions {
     /// How often samples go to the write-ahead log.
     pub commit_every: Duration,
-    /// How many batches may wait for the disk before whoever brings more has to wait.
+    /// How many batches may wait for the disk before a sender of more has to wait.
     pub queue: usize,
-    /// What stamps scrapes and the end, and tells samples of the future; by default the wall clock as it is now.
+    /// What stamps scrapes and the end, and recognises samples of the future; by default the wall clock as it is now.
     pub clock: SteadyClock,
 }
 
@@ -171,7 +171,7 @@ impl Recorder {
         self.sink.clone()
     }
 
-    /// The description as it stands.
+    /// The description as it is.
     #[must_use]
     pub fn manifest(&self) -> Manifest {
         self.manifest.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -277,7 +277,7 @@ impl Sink {
         committed.recv().map_err(|_| self.stopped())
     }
 
-    /// What is recorded so far, for reading while the recording goes on. It shares what it can with the
+    /// What is recorded so far, for reading while the recording is in progress. It shares what it can with the
     /// recording; let go of it soon.
     ///
     /// # Errors

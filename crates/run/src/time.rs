@@ -22,7 +22,7 @@ pub struct SteadyClock {
     began: Instant,
 }
 
-/// A reading of two clocks that takes longer tells nothing of how far they are apart.
+/// A reading of two clocks that takes longer says nothing about how far they are apart.
 const QUICK: Duration = Duration::from_millis(20);
 /// Between two readings a clock that is only slewed moves by far less.
 const LEAST_STEP_MS: i64 = 500;

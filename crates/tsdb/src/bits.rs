@@ -1,7 +1,7 @@
 //! Bit streams, most significant bit first, and the variable-width numbers in them.
 //!
 //! Source: Prometheus `tsdb/docs/bstream.md`, `tsdb/chunkenc/{varbit,xor}.go` v3.5.3. Invariant: a reader may
-//! run past its end, where it reads zeros; whoever reads asks [`BitReader::overrun`] before using the result.
+//! run past its end, where it reads zeros; a reader asks [`BitReader::overrun`] before using the result.
 
 /// Appends bits to a byte vector.
 #[derive(Clone, Debug, Default)]
@@ -42,7 +42,7 @@ impl BitWriter {
         self.put(u64::from(bit), 1);
     }
 
-    /// How many bytes the stream takes as it stands.
+    /// How many bytes the stream takes as it is.
     pub(crate) fn len(&self) -> usize {
         self.bytes.len() + self.held.div_ceil(8) as usize
     }

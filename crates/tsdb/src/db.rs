@@ -24,7 +24,7 @@ use crate::{
 };
 use select::Sources;
 
-/// How often a directory that a live server compacts is read anew before what was read is returned.
+/// How often a directory that a live server compacts is read again before what was read is returned.
 const ATTEMPTS: usize = 5;
 
 /// How to open a directory.

@@ -63,7 +63,7 @@
 //!              and float histograms, 9 and 10 the same with custom buckets
 //! ```
 //!
-//! Source: Prometheus `tsdb/docs/format/*.md` and the code beside it, v3.5.3. Where the two differ the code is
+//! Source: Prometheus `tsdb/docs/format/*.md` and the code next to it, v3.5.3. Where the two differ the code is
 //! right: a log's segments have eight digits, and a log without a checkpoint begins with segment 0.
 //!
 //! # What holds

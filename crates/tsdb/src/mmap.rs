@@ -1,5 +1,5 @@
 //! Files mapped into memory. Invariant: the mapping is read-only, every access goes through a slice whose length was
-//! the file's length when it was mapped, and a file that is shortened meanwhile reads as zeros and is told of.
+//! the file's length when it was mapped, and a file that is shortened meanwhile reads as zeros and is reported.
 #![allow(unsafe_code)]
 
 #[cfg(unix)]

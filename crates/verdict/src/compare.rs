@@ -1,4 +1,4 @@
-//! A run against a baseline. Invariant: a difference is told only where it is both unlikely to be chance and large
+//! A run against a baseline. Invariant: a difference is reported only where it is both unlikely to be chance and large
 //! enough to matter; where the data could hide one that matters, the answer is inconclusive.
 //!
 //! Each objective's measured value is taken over short windows that do not overlap, in the same phases of both

@@ -28,7 +28,7 @@ const AFTER_MS: i64 = 600_000;
 /// A run's series, with what is known of its targets and its phases.
 pub struct RunData<'a> {
     source: &'a dyn Queryable,
-    /// Those that the run tells itself: of phases given by hand the generator knows nothing.
+    /// Those that the run names itself: of phases given by hand the generator knows nothing.
     phases: &'a [PhaseInfo],
     /// From where to where samples may be read.
     span_ms: (i64, i64),

@@ -83,7 +83,7 @@ impl EvalOptions {
     }
 }
 
-/// A verdict, and what the HTML report draws beside it.
+/// A verdict, and what the HTML report draws with it.
 #[derive(Clone, Debug)]
 pub struct Evaluation {
     /// The verdict.

@@ -33,7 +33,7 @@ pub enum Subject<'a> {
     Server(&'a RemoteSource),
 }
 
-/// By what it is judged beside the SLA.
+/// By what it is judged in addition to the SLA.
 pub struct Terms<'a> {
     /// What is known of the run.
     pub run: &'a RunInfo,
@@ -54,7 +54,7 @@ pub struct Judged {
     pub windows: Vec<Window>,
     /// Each makes the verdict inconclusive.
     pub problems: Vec<String>,
-    /// What should be known beside.
+    /// What else should be known.
     pub notes: Vec<String>,
 }
 

@@ -1,7 +1,7 @@
 //! Verdicts over recorded runs: SLA objectives and alerting rules against a run's series.
 //!
 //! The way of a run through this crate: [`sla`] reads what must hold, [`windows`] picks what is judged,
-//! [`judge`] measures it over a [`source`] and fills a [`verdict`]; [`charts`] fetches what is drawn beside it.
+//! [`judge`] measures it over a [`source`] and fills a [`verdict`]; [`charts`] fetches what is drawn with it.
 //! Nothing here prints: `assay-report` has one renderer for each format.
 //!
 //! Invariant: no data is never a pass.

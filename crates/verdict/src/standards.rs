@@ -1,5 +1,5 @@
 //! The files that a run is judged by, as texts: those that ship with the tools, and those that a person gives. They travel
-//! with the run, so that whoever has it can judge it anew with `ruleseval eval RUN`.
+//! with the run, so that anyone who has it can judge it again with `ruleseval eval RUN`.
 //!
 //! Invariant: what is written into a run was read without a problem before.
 

@@ -1,5 +1,5 @@
 //! What was judged, and what came out. Invariant: the verdict's status follows from its rows, alerts and
-//! problems alone ([`Verdict::settle`]), so that every report tells the same story.
+//! problems alone ([`Verdict::settle`]), so that every report says the same.
 
 use assay_run::PhaseOutcome;
 use serde::{Deserialize, Serialize};
@@ -67,7 +67,7 @@ pub struct Verdict {
     pub alerts: Vec<AlertRow>,
     /// Why something was not judged; each makes the verdict inconclusive.
     pub problems: Vec<String>,
-    /// What a reader should know beside.
+    /// What else a reader should know.
     pub notes: Vec<String>,
     /// Who judged.
     pub tool: Tool,
@@ -219,7 +219,7 @@ pub struct ObjectiveRow {
     /// The samples that counters have in the judge's view and not in the run, as far as they count.
     #[serde(default)]
     pub added: Vec<AddedSample>,
-    /// What the query remarks on, and what should be known beside.
+    /// What the query remarks on, and what else should be known.
     #[serde(default)]
     pub notes: Vec<String>,
     /// The comparison: `<`, `<=`, `>`, `>=`, `==` or `!=`.

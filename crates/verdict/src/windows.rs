@@ -40,7 +40,7 @@ pub struct UnknownPhase {
     pub nearest: String,
 }
 
-/// The windows of `phases` in the run; all of it but the warm-up if `phases` is empty, or if nothing tells the phases of
+/// The windows of `phases` in the run; all of it but the warm-up if `phases` is empty, or if nothing names the phases of
 /// the run. With `allow_incomplete`, phases that did not run to their end count for as far as they went.
 ///
 /// # Errors
@@ -49,7 +49,7 @@ pub fn select(run: &RunInfo, phases: &[String], allow_incomplete: bool) -> Resul
     if phases.is_empty() || run.phases_from == PhaseSource::None {
         let mut windows = whole_run(run, allow_incomplete);
         if run.phases_from == PhaseSource::None {
-            let judged = "nothing tells the phases of this run: it is judged as one window";
+            let judged = "nothing names the phases of this run: it is judged as one window";
             windows.notes.push(match phases {
                 [] => judged.to_owned(),
                 asked => {
@@ -245,8 +245,8 @@ mod tests {
     #[test]
     fn without_phases_the_run_is_one_window_and_that_is_said() {
         let bare = RunInfo { end_ms: 100, ..run(PhaseSource::None, &[]) };
-        check(&bare, &["steady"], false, &["whole run 0-100", "note: nothing tells the phases"]);
-        check(&bare, &[], false, &["whole run 0-100", "note: nothing tells the phases"]);
+        check(&bare, &["steady"], false, &["whole run 0-100", "note: nothing names the phases"]);
+        check(&bare, &[], false, &["whole run 0-100", "note: nothing names the phases"]);
         check(&RunInfo::default(), &[], false, &["problem: the run holds no samples", "note: "]);
     }
 

@@ -23,7 +23,7 @@ pub(super) struct ServeArguments {
     /// The password of the users nurse, resident and admin
     #[arg(long, env = "RAG_PASSWORD", hide_env_values = true, default_value = "demo")]
     password: String,
-    /// The key that /v1/* accepts beside tokens
+    /// The key that /v1/* accepts in addition to tokens
     #[arg(long, env = "RAG_API_KEY", hide_env_values = true, default_value = "demo")]
     api_key: String,
     /// How long a token is valid
@@ -62,7 +62,7 @@ pub(super) struct ServeArguments {
     /// Send traces to this OTLP/HTTP endpoint; OTEL_EXPORTER_OTLP_ENDPOINT by default
     #[arg(long, value_name = "URL")]
     otlp: Option<String>,
-    /// Show classic histogram buckets beside the native ones
+    /// Show classic histogram buckets in addition to the native ones
     #[arg(long)]
     classic_buckets: bool,
     /// The seed of everything random, except tokens

@@ -1,7 +1,7 @@
 //! Logging in, and bearer tokens.
 //!
 //! Invariant: a token is unguessable, good until it expires and no longer, and the number kept is bounded. A failed
-//! login takes the same time whoever is named, and a right one never waits for the failed ones.
+//! login takes the same time for any user name, and a right one never waits for the failed ones.
 
 use std::{
     collections::HashMap,

@@ -105,7 +105,7 @@ const ASPECTS: [Aspect; 18] = [
         "monitor",
         Role::Resident,
         "Laboratory and follow-up monitoring: {}",
-        "Whoever orders the test is the one who acts on the result.",
+        "The one who orders the test is the one who acts on the result.",
     ),
     aspect(
         "avoid",

@@ -61,7 +61,7 @@ struct Shared {
     options: Arc<ServiceOptions>,
     under_way: Mutex<HashMap<Arc<str>, usize>>,
     opened: watch::Receiver<Option<Result<(), String>>>,
-    /// What goes on behind the requests; it ends with the service.
+    /// What runs behind the requests; it ends with the service.
     _tasks: JoinSet<()>,
 }
 
@@ -128,7 +128,7 @@ impl Service {
         done.clone().unwrap_or(Ok(())).map_err(io::Error::other)
     }
 
-    /// Answers requests until `shutdown` completes and the answers under way are done. A planted restart begins anew in
+    /// Answers requests until `shutdown` completes and the answers under way are done. A planted restart begins again in
     /// the same process: connections break, tokens and counts are lost, and the port is closed for a while.
     ///
     /// # Errors

@@ -100,7 +100,7 @@ pub struct CacheOptions {
 pub struct ServiceOptions {
     /// Who can log in.
     pub users: Vec<User>,
-    /// A key that `/v1/*` takes beside tokens, as model servers have one.
+    /// A key that `/v1/*` takes in addition to tokens, as model servers have one.
     pub api_key: Option<String>,
     /// How long a token is good for.
     pub token_lifetime: Duration,
@@ -124,7 +124,7 @@ pub struct ServiceOptions {
     pub cache: CacheOptions,
     /// Faults planted from the start.
     pub faults: Vec<Fault>,
-    /// Whether histograms show classic buckets beside the native ones.
+    /// Whether histograms show classic buckets in addition to the native ones.
     pub classic_buckets: bool,
     /// The seed of everything that is random, except tokens.
     pub seed: u64,

@@ -1,7 +1,7 @@
 //! `node_filesystem_*`: mounts from `/proc/1/mountinfo`, sizes from `statfs`.
 //!
 //! Invariant: a mount that does not answer (a network file system whose server is gone) costs a scrape at most the mount
-//! timeout, once, and one thread until it answers ([`prober`]); what was not asked in time is told apart from that.
+//! timeout, once, and one thread until it answers ([`prober`]); what was not asked in time is distinguished from that.
 
 mod prober;
 

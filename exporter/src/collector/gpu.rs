@@ -72,7 +72,7 @@ pub(super) const ENTRY: Entry = Entry::on(
     Flag::new(
         "collector.gpu.kubelet-socket",
         Kind::Text("/var/lib/kubelet/pod-resources/kubelet.sock"),
-        "Where the kubelet tells which pod has which device",
+        "Where the kubelet reports which pod has which device",
     ),
 ]);
 

@@ -85,7 +85,7 @@ impl Collector for Hwmon {
     }
 }
 
-/// The directories of all chips with their names. Chips of one parent are told apart by their drivers' names and, where
+/// The directories of all chips with their names. Chips of one parent are distinguished by their drivers' names and, where
 /// these are equal too, by their numbers.
 fn chips(class: &Path) -> Result<Vec<(PathBuf, String)>, Failure> {
     let entries: Vec<(String, PathBuf, String)> = list(class)?
@@ -119,7 +119,7 @@ fn chips(class: &Path) -> Result<Vec<(PathBuf, String)>, Failure> {
         .collect())
 }
 
-/// A name for the chip that stays when chips are numbered anew: its device's bus and address where it has them.
+/// A name for the chip that stays when chips are numbered again: its device's bus and address where it has them.
 fn chip(directory: &Path) -> Option<String> {
     let last = |path: &Path| path.file_name().map(|name| clean(&name.to_string_lossy())).unwrap_or_default();
     if let Ok(device) = fs::canonicalize(directory.join("device")) {

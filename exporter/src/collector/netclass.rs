@@ -20,7 +20,7 @@ const PROPERTIES: [(&str, &str, MetricType, &str); 16] = [
     ("carrier_changes", "carrier_changes_total", Counter, "Times that the carrier came or went."),
     ("carrier_up_count", "carrier_up_changes_total", Counter, "Times that the carrier came."),
     ("carrier_down_count", "carrier_down_changes_total", Counter, "Times that the carrier went."),
-    ("dev_id", "device_id", Gauge, "Tells apart devices that share an address."),
+    ("dev_id", "device_id", Gauge, "Distinguishes devices that share an address."),
     ("dormant", "dormant", Gauge, "1 where the device waits for an event, such as authentication."),
     ("flags", "flags", Gauge, "The device's flags."),
     ("ifindex", "iface_id", Gauge, "The device's number."),

@@ -18,7 +18,7 @@ pub(super) const ENTRY: Entry =
         Flag::new(
             "collector.netdev.enable-detailed-metrics",
             Kind::Switch(false),
-            "Use other metric names, which tell more kinds of errors apart",
+            "Use other metric names, which distinguish more kinds of errors",
         ),
         Flag::new("collector.netdev.label-ifalias", Kind::Switch(false), "Add the label ifalias"),
         Flag::new(

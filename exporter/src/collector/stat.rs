@@ -14,7 +14,7 @@ pub(super) const ENTRY: Entry = Entry::on("stat", "Boot time, context switches, 
 })
 .flags(&[Flag::new("collector.stat.softirq", Kind::Switch(false), "Show softirqs by vector")]);
 
-/// What `/proc/stat` has beside CPU time.
+/// What `/proc/stat` has in addition to CPU time.
 struct Stat {
     has_softirqs: bool,
 }

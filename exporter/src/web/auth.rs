@@ -1,7 +1,7 @@
 //! HTTP basic authentication against bcrypt hashes.
 //!
-//! Invariant: what is known to be right is right at once, whatever others try; a wrong password costs the same work whoever
-//! is named, whatever the costs of the hashes; and who tries many waits for himself. No password is kept.
+//! Invariant: what is known to be right is right at once, whatever others try; a wrong password costs the same work for any
+//! user name, whatever the costs of the hashes; and who tries many waits for himself. No password is kept.
 
 use std::{
     collections::{HashMap, HashSet},

@@ -21,7 +21,7 @@ pub(super) enum ClientCertificates {
     NotAsked,
     /// A certificate is taken and not checked.
     Asked,
-    /// There must be one, of whoever.
+    /// There must be one, of any client.
     RequiredOfAnyone,
     VerifiedIfGiven,
     Required,

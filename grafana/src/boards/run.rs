@@ -221,7 +221,7 @@ fn generator() -> Vec<Spec> {
         stat("Exports that failed", "short", "Exports of measurements that were lost: what a server shows of this run has holes.")
             .query(format!("sum(increase(load_export_failures_total{{{TARGET}}}[$__range]))"), "")
             .below(1.0),
-        stat("Run", "short", "Whether a run goes on: 1 while it does.")
+        stat("Run", "short", "Whether a run is in progress: 1 while it is.")
             .query("sum(load_run_outcome{job=~\"$job\", instance=~\"$instance\", load_run=~\"$run\", outcome=\"running\"})", ""),
         table("The plan", "s", "Each phase's planned length.")
             .query("max by (load_phase) (load_phase_planned_seconds{job=~\"$job\", instance=~\"$instance\", load_run=~\"$run\"})", ""),

@@ -61,7 +61,7 @@ impl Arrivals {
 
 /// Keeps the kernel stamping for as long as this process lives. It begins a moment after the first socket asks and
 /// ends with the last; bytes that came unstamped carry the time of the read. So that this holds for no more than the
-/// first moment of a run, one socket that nobody sends to goes on asking.
+/// first moment of a run, one socket that nobody sends to keeps asking.
 fn keep_stamping() {
     static KEEPER: OnceLock<Option<UdpSocket>> = OnceLock::new();
     KEEPER.get_or_init(|| {

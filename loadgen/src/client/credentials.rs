@@ -4,7 +4,7 @@
 use assay_text::secret::is_secret_name;
 use http::HeaderMap;
 
-/// Words in a name, apart by `-` or `_`, that make it one of a key among headers, beside those of all secrets.
+/// Words in a name, apart by `-` or `_`, that make it one of a key among headers, in addition to those of all secrets.
 const WORDS: [&str; 4] = ["cookie2", "key", "team", "vault"];
 
 /// Removes the headers that carry keys, for a request to another server than the one they were meant for.

@@ -30,7 +30,7 @@ pub(super) struct Http2 {
     is_open: bool,
 }
 
-/// Runs what HTTP/2 needs beside its driver, on the worker's own thread.
+/// Runs what HTTP/2 needs in addition to its driver, on the worker's own thread.
 #[derive(Clone, Copy, Debug)]
 struct OnThisThread;
 
@@ -181,7 +181,7 @@ fn classify_body(e: &hyper::Error, stamps: &Stamps) -> Failure {
     Failure::new(class, describe(e, stamps))
 }
 
-/// HTTP/2 tells a peer that breaks the rules by its own errors; the socket has none then.
+/// HTTP/2 informs a peer that breaks the rules by its own errors; the socket has none then.
 fn is_broken(stamps: &Stamps) -> bool {
     stamps.error().is_none() && stamps.first_read().is_some()
 }

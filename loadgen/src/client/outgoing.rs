@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Uri};
 use http_body_util::Full;
 
-/// A request, lent by whoever rendered it.
+/// A request, lent by its renderer.
 #[derive(Clone, Debug)]
 pub(crate) struct Outgoing<'r> {
     pub(crate) method: Method,

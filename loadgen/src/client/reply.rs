@@ -16,7 +16,7 @@ use crate::timer::Slot;
 /// The most bytes of a body that are kept for checks and captures.
 pub(crate) const MAX_KEPT_BYTES: usize = 16 * 1024 * 1024;
 
-/// What is wanted of a response beside its status.
+/// What is wanted of a response in addition to its status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Want {
     /// Its end, and those headers that have consequences: cookies and redirects.

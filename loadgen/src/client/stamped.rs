@@ -1,4 +1,4 @@
-//! A socket that notes when bytes went out and came in. Invariant: a stamp is taken beside the system call
+//! A socket that notes when bytes went out and came in. Invariant: a stamp is taken next to the system call
 //! that moved the bytes, below TLS and HTTP, so that no parsing and no waiting task is in it; where the kernel
 //! says when bytes came, it is that.
 

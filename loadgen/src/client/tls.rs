@@ -17,7 +17,7 @@ use super::protocol::Version;
 /// Files for TLS.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct TlsFiles {
-    /// PEM certificates to trust beside the system's.
+    /// PEM certificates to trust in addition to the system's.
     pub(crate) ca: Option<PathBuf>,
     /// PEM certificate chain and key of the client.
     pub(crate) client: Option<(PathBuf, PathBuf)>,

@@ -27,7 +27,7 @@ use crate::{
 pub struct Checked {
     /// Who learns what is measured; may still be added to.
     pub outputs: Outputs,
-    /// What tells this run's series from another's: the value of `load_run`.
+    /// What distinguishes this run's series from another's: the value of `load_run`.
     pub(crate) id: String,
     pub(crate) mode: Option<String>,
     pub(crate) scenario: Arc<Scenario>,
@@ -140,7 +140,7 @@ fn resolve_target(scenario: &Scenario, given: Option<&str>) -> Result<Target, Op
     Ok(Target { origin: Arc::new(origin), prefix, authorization: basic(&url) })
 }
 
-/// A phase's series are told apart by its name.
+/// A phase's series are distinguished by its name.
 fn check_names(phases: &[Phase]) -> Result<(), OptionsError> {
     for (i, phase) in phases.iter().enumerate() {
         if phases[..i].iter().any(|p| p.name == phase.name) {

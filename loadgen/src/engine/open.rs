@@ -1,4 +1,4 @@
-//! The open model: iterations start when the schedule says, whoever is free.
+//! The open model: iterations start when the schedule says, whatever users are free.
 //!
 //! Invariant: an iteration keeps its scheduled instant while it waits for a user, so its latency has the wait
 //! in it; one that never got a user is counted as dropped. The backlog takes no memory: it is the schedule
@@ -64,7 +64,7 @@ struct Driver {
     /// When the phase ends, unless it is ended before.
     end: Instant,
     has_caught_up: bool,
-    /// The users' tasks, and how each is told.
+    /// The users' tasks, and how each is reached.
     running: JoinSet<()>,
     mailboxes: Vec<Rc<Mailbox>>,
 }
@@ -117,7 +117,7 @@ impl Driver {
     /// phase ends first.
     ///
     /// A thread that was kept from running finds the end of the phase late, and what was due by then not started. That
-    /// is its own fault and no user's: it starts what users are free for, late, which the lag tells.
+    /// is its own fault and no user's: it starts what users are free for, late, which the lag shows.
     async fn next(&mut self, slot: &Slot, due: Instant) -> Option<(Rc<Mailbox>, Instant)> {
         self.state.resumed().await;
         if !self.state.sleep_until(slot, due).await && !self.is_still_to_start(due) {

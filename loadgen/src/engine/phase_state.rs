@@ -43,7 +43,7 @@ impl PhaseState {
         self.shared.is_ending.get()
     }
 
-    /// Holds iterations back, or lets them go on.
+    /// Holds iterations back, or lets them continue.
     pub(crate) fn pause(&self, paused: bool) {
         self.shared.is_paused.set(paused);
         if !paused {

@@ -1,5 +1,5 @@
 //! The users of a worker. Invariant: a user is in the pool or lent to one task, and a lease that is dropped
-//! brings it back in a state from which it can go on.
+//! brings it back in a state from which it can continue.
 
 use std::{
     cell::{Cell, RefCell},

@@ -1,6 +1,6 @@
 //! The thread that hands measurements to the sinks, so that no sink holds up the load, a tick or a phase.
 //!
-//! Invariant: what is told of phases, and the values at a phase's end, reach every sink, in order. If a sink is so
+//! Invariant: what is said of phases, and the values at a phase's end, reach every sink, in order. If a sink is so
 //! slow that the values of many seconds wait, the oldest of those in between are left out and counted: series are
 //! cumulative, so that costs resolution and no request.
 

@@ -51,7 +51,7 @@ pub(crate) enum Command {
     Phase(Order),
     /// End the phase now, as if its time were over.
     EndPhase,
-    /// Hold iterations back, or let them go on.
+    /// Hold iterations back, or let them continue.
     Pause(bool),
     /// End the phase, and cut short what does not end at once.
     Stop,

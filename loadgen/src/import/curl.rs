@@ -101,7 +101,7 @@ pub(super) fn draft(words: &[Word]) -> Result<Draft, ImportError> {
             command.option(&word, &mut queue)?;
         } else if let Some(url) = &command.url {
             return Err(
-                word.error(&format!("a second URL beside {:?}; import one request at a time", url.text))
+                word.error(&format!("a second URL next to {:?}; import one request at a time", url.text))
             );
         } else {
             command.url = Some(word);

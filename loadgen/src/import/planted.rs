@@ -7,7 +7,7 @@ use super::*;
 /// What a planted secret looks like.
 #[derive(Clone, Copy)]
 enum Form {
-    /// Nothing tells but the name.
+    /// Nothing shows it but the name.
     Plain,
     Digits,
     Random,

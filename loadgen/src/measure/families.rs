@@ -36,7 +36,7 @@ pub(crate) struct RunFacts {
     pub(crate) start_ms: i64,
     pub(crate) export_failures: u64,
     pub(crate) cpu_s: f64,
-    /// What tells this run's series from another's.
+    /// What distinguishes this run's series from another's.
     pub(crate) run: String,
     /// The mode, empty if none was chosen.
     pub(crate) mode: String,
@@ -45,7 +45,7 @@ pub(crate) struct RunFacts {
     pub(crate) outcome: RunOutcome,
 }
 
-/// The failures of every service that a step can be foreseen to have, beside a status that it does not expect.
+/// The failures of every service that a step can be foreseen to have, in addition to a status that it does not expect.
 const FORESEEN: [ErrorClass; 4] =
     [ErrorClass::Timeout, ErrorClass::Reset, ErrorClass::Refused, ErrorClass::Unfinished];
 /// The statuses of failures that can be foreseen.
@@ -87,7 +87,7 @@ impl PhaseTotals {
     }
 }
 
-/// All families of a run as it stands.
+/// All families of a run as it is.
 pub(crate) fn families(scenario: &Scenario, facts: &RunFacts, phases: &[PhaseTotals]) -> Vec<MetricFamily> {
     let mut out = Output {
         families: names::INSTRUMENTS

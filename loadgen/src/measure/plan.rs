@@ -1,4 +1,4 @@
-//! What a run plans, and how far it has come, in series: every phase from before the first request, so that whoever
+//! What a run plans, and how far it has come, in series: every phase from before the first request, so that anyone who
 //! reads the record need not infer phases from activity.
 //!
 //! Invariant: of the series of an outcome exactly one is 1, at every instant.

@@ -126,7 +126,7 @@ pub(crate) enum Body {
 /// A piece of a JSON body.
 #[derive(Debug)]
 pub(crate) enum JsonPart {
-    /// JSON as it stands.
+    /// JSON as it is.
     Literal(String),
     /// A value to be computed and written as JSON.
     Value(Text),

@@ -16,7 +16,7 @@ pub(crate) const CONTENT_TYPE: &str = "multipart/form-data; boundary=assay-5c0e8
 pub(crate) struct Part {
     pub(crate) name: String,
     pub(crate) content: Content,
-    /// The name of the file, as the server is told.
+    /// The name of the file, as the server sees it.
     pub(crate) file_name: Option<Text>,
     pub(crate) content_type: Option<String>,
 }

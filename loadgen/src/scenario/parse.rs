@@ -1,4 +1,4 @@
-//! From YAML to a [`Scenario`]. Invariant: reading goes on after a problem, so that all of them are reported
+//! From YAML to a [`Scenario`]. Invariant: reading continues after a problem, so that all of them are reported
 //! together.
 
 mod body;

@@ -72,7 +72,7 @@ pub(crate) fn write_all(
     Ok(())
 }
 
-/// A file's name from names that may hold anything; two that look the same then are told apart by a number.
+/// A file's name from names that may hold anything; two that look the same then are distinguished by a number.
 fn file(directory: &Path, names: &[&str], taken: &[PathBuf]) -> PathBuf {
     let tame = |c: char| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '-' };
     let stem: String = names.join("-").chars().map(tame).collect();

@@ -17,7 +17,7 @@ impl Context {
         Self { trace_id, span_id, is_sampled: is_sampled(trace_id, bound) }
     }
 
-    /// The header that tells a service of its parent `span_id`.
+    /// The header that names to a service its parent `span_id`.
     pub(super) fn header(&self, span_id: u64) -> Option<HeaderValue> {
         let flags = u8::from(self.is_sampled);
         HeaderValue::try_from(format!("00-{:032x}-{span_id:016x}-{flags:02x}", self.trace_id)).ok()

@@ -99,7 +99,7 @@ impl RequestSpan {
         self.put("server.port", i64::from(port));
     }
 
-    /// Tells the service of the span, unless the step has a header of its own for that.
+    /// Names the span to the service, unless the step has a header of its own for that.
     pub(crate) fn inject(&self, headers: &mut HeaderMap) {
         if let (false, Some(value)) = (headers.contains_key(TRACEPARENT), self.context.header(self.span_id)) {
             headers.insert(TRACEPARENT, value);

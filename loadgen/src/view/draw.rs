@@ -42,7 +42,7 @@ pub(crate) fn draw(frame: &mut Frame<'_>, p: &Progress) {
         Layout::horizontal([Constraint::Ratio(1, 2), Constraint::Ratio(1, 2)]).areas(charts);
     draw_rate_chart(frame, rate, p);
     draw_latency_chart(frame, latency, p);
-    let help = " p pause or go on   e end this phase   q end the run ";
+    let help = " p pause or resume   e end this phase   q end the run ";
     frame.render_widget(Paragraph::new(help).style(Style::new().fg(DIM)), keys);
 }
 

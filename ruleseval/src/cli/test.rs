@@ -37,7 +37,7 @@ pub(super) struct Args {
     partial: bool,
 }
 
-/// Runs the tests and tells of them.
+/// Runs the tests and reports on them.
 pub(super) fn run(args: &Args) -> anyhow::Result<u8> {
     let options = TestOptions {
         run: args.run.clone(),

@@ -1,4 +1,4 @@
-//! `status/…`, and what else Prometheus tells of itself. Invariant: nothing is invented: what a run does not have, such as
+//! `status/…`, and what else Prometheus reports of itself. Invariant: nothing is invented: what a run does not have, such as
 //! targets, is an empty list.
 
 use std::collections::{BTreeMap, HashMap};

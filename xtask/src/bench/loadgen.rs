@@ -1,6 +1,6 @@
 //! loadgen against other load generators: its speed, its memory, and whether what it reports is true.
 //!
-//! Invariant: the client has one core and the server another, each run of ours stands beside runs of the others
+//! Invariant: the client has one core and the server another, each run of ours is next to runs of the others
 //! against the same server, and truth is what the server logged.
 
 mod closed;

@@ -13,7 +13,7 @@ const REPOSITORY: &str = "https://github.com/prometheus/prometheus";
 const COMMIT: &str = "bb5dff00cf8fdfbf5c65e0531aa835fa238a43a2";
 const CASES: &str = "promql/promqltest/testdata";
 
-/// The folder that `ASSAY_DATA` is to name: the one that it names already, one beside the checkout, or one below
+/// The folder that `ASSAY_DATA` is to name: the one that it names already, one next to the checkout, or one below
 /// `target` with the PromQL cases of the pinned commit.
 pub(super) fn data() -> Result<PathBuf> {
     if let Some(named) = std::env::var_os("ASSAY_DATA") {

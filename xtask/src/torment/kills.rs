@@ -33,7 +33,7 @@ pub(super) fn run(rig: &Rig, options: &Options, table: &mut Table) -> Result<()>
     Ok(())
 }
 
-/// Kills a recording some milliseconds after it began, or after it was asked to end; tells whether it is readable.
+/// Kills a recording some milliseconds after it began, or after it was asked to end; yields whether it is readable.
 fn kill(rig: &Rig, name: &str, after_ms: u64, finishing: bool) -> Result<bool> {
     let parent = rig.dir.join(name);
     let mut command = rig.load(name, 60)?;

@@ -45,7 +45,7 @@ impl Declared {
         &mut self.families[index].1
     }
 
-    /// The family of a name, made anew where there is none.
+    /// The family of a name, made again where there is none.
     pub(super) fn index(&mut self, name: &str) -> usize {
         if let Some(index) = self.by_name.get(name) {
             return *index;

@@ -41,7 +41,7 @@ pub enum Line<'a> {
 /// A sample. [`parse_series`] reads its labels.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SampleLine<'a> {
-    /// `name{label="value"}` as it stands in the line, at its start.
+    /// `name{label="value"}` as it is in the line, at its start.
     pub series: &'a str,
     /// The value.
     pub value: f64,
@@ -88,7 +88,7 @@ pub fn parse_line(line: &str, dialect: Dialect) -> Result<Line<'_>, LineError> {
 }
 
 /// Calls `each` with every line of `text` and collects the errors of the lines and of `each`. In OpenMetrics
-/// it asks for the `# EOF` at the end, which tells a whole text from one cut short.
+/// it asks for the `# EOF` at the end, by which a whole text differs from one cut short.
 pub(super) fn for_each_line<'a>(
     text: &'a str,
     dialect: Dialect,
@@ -337,7 +337,7 @@ type Pairs<'a> = SmallVec<[(Cow<'a, str>, Cow<'a, str>); 12]>;
 /// Reads the series that `text` starts with, the metric's name among its labels.
 ///
 /// # Errors
-/// Where the name or the labels are malformed, or a label stands twice; positions count from the series.
+/// Where the name or the labels are malformed, or a label is there twice; positions count from the series.
 pub fn parse_series(text: &str) -> Result<Labels, LineError> {
     let name_end = text.find(['{', ' ', '\t']).unwrap_or(text.len());
     let name = &text[..name_end];
@@ -355,7 +355,7 @@ pub fn parse_series(text: &str) -> Result<Labels, LineError> {
     }
     pairs.sort_by(|a, b| a.0.cmp(&b.0));
     if let Some(twice) = pairs.windows(2).find(|w| w[0].0 == w[1].0) {
-        return Err(LineError::new(open, format!("label {:?} stands twice", twice[0].0)));
+        return Err(LineError::new(open, format!("duplicate label {:?}", twice[0].0)));
     }
     if !pairs.iter().any(|(name, value)| name == METRIC_NAME && !value.is_empty()) {
         return Err(LineError::new(0, "the series has no metric name"));

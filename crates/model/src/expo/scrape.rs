@@ -2,7 +2,7 @@
 //!
 //! Source: Prometheus `model/textparse` v3.5. Invariant: names and labels are those of a server with its
 //! defaults, so that what is recorded here answers the same queries: the bounds in `le` and `quantile` are
-//! written as OpenMetrics writes floats, a native histogram hides the classic buckets beside it, and
+//! written as OpenMetrics writes floats, a native histogram hides the classic buckets next to it, and
 //! `_created` lines of the text are series of their own. A NaN of the text is the ordinary one; one in a message
 //! keeps its payload.
 
@@ -98,7 +98,7 @@ pub fn normalized_bound(metric_type: MetricType, label: &str, value: &str) -> Op
     value.parse().ok().map(format_openmetrics_float)
 }
 
-/// A metric without what tells the samples of one metric apart.
+/// A metric without what distinguishes the samples of one metric.
 type MetricKey = (usize, Labels);
 
 fn metric_key(family: usize, labels: &Labels) -> MetricKey {

@@ -38,7 +38,7 @@ pub(crate) struct Context<'e> {
 pub(crate) struct Worker {
     /// What is to be said of the result.
     pub(crate) notes: Notes,
-    /// A buffer for raw samples, lent to whoever reads a series.
+    /// A buffer for raw samples, lent to the reader of a series.
     pub(crate) column: Column,
 }
 
@@ -112,7 +112,7 @@ impl<'e> Context<'e> {
     }
 
     /// Runs `work` for `0..n` on all cores. Results and notes keep the order; of several errors the first in that
-    /// order is told.
+    /// order is reported.
     ///
     /// Threads take a few series at a time from one counter, so that none is left with a long rest, and each keeps
     /// its buffers throughout.

@@ -136,7 +136,7 @@ impl<'e> Evaluator<'e> {
             Op::Binary(op) => binary::evaluate(self, node, op, notes)?,
             // A range vector has no value over steps; results take it apart by themselves.
             Op::Raw(w) => {
-                return Err(self.ctx.fail(w.site, "a range vector must stand inside a function here"));
+                return Err(self.ctx.fail(w.site, "a range vector must be an argument of a function here"));
             }
         })
     }

@@ -90,7 +90,7 @@ pub(crate) fn call<'e>(
         },
         Func::Sort(which) => sort::sort(ev, node, args, which, notes)?,
         Func::Absence(_) | Func::Info(_) | Func::Query(_) | Func::Range(_) => {
-            return Err(ev.ctx.fail(node.site, format!("{} cannot stand here", func.name)));
+            return Err(ev.ctx.fail(node.site, format!("{} cannot be used here", func.name)));
         }
     };
     let of_samples = args.iter().any(|a| a.value_type == ValueType::Vector);

@@ -34,7 +34,7 @@ pub(crate) struct Scope {
     /// All times of the query.
     pub(crate) grid: Grid,
     pub(crate) durations: DurationContext,
-    /// Whether selections are told apart by how they are read.
+    /// Whether selections are distinguished by how they are read.
     pub(crate) by_access: bool,
 }
 

@@ -114,7 +114,7 @@ impl Job<'_> {
         Points::absent(self.frame.grid.steps)
     }
 
-    /// Whether a sample is in so many windows that sliding beats looking at each window anew.
+    /// Whether a sample is in so many windows that sliding beats looking at each window again.
     pub(crate) fn overlaps(&self) -> bool {
         self.frame.grid.steps > 1 && self.frame.range_ms / self.frame.grid.step_ms.max(1) > 4
     }

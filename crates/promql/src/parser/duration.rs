@@ -1,7 +1,7 @@
 //! Durations in brackets and after `offset`.
 //!
 //! Invariant: an offset takes as little as it can, so that `a offset 2 ^ 2` is `(a offset 2) ^ 2`; a leading
-//! parenthesis opens an arithmetic expression that goes on behind its end, as in Prometheus' grammar.
+//! parenthesis opens an arithmetic expression that continues after its end, as in Prometheus' grammar.
 
 use super::{MAX_NESTING, Parser};
 use crate::{

@@ -42,7 +42,7 @@ pub struct MemStorage {
 #[derive(Clone, Debug, Default)]
 struct MemSeries {
     column: Column,
-    /// Whether the last sample was a histogram of the chunk that the next one would go on with.
+    /// Whether the last sample was a histogram of the chunk that the next one would continue.
     in_histogram_chunk: bool,
 }
 

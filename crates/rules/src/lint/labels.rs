@@ -90,7 +90,7 @@ pub(super) fn value(context: &Context<'_>, out: &mut Vec<Remark>) {
         for (template, (name, _)) in alerting.label_templates.iter().zip(&rule.labels) {
             if template.uses_value() {
                 let message = format!(
-                    "label {name:?} holds the value, so each change of it is a new alert, whose `for` begins anew; \
+                    "label {name:?} holds the value, so each change of it is a new alert, whose `for` starts again; \
                      put the value into an annotation"
                 );
                 remark(out, id, rule.position_of_key("labels"), message);
@@ -126,8 +126,8 @@ mod tests {
             "- {alert: A, expr: up == 0, labels: {v: '{{ $value }}', w: '{{ .Value | humanize }}', x: '{{ $labels.job }}'}}\n\
              - {alert: B, expr: up == 0, annotations: {v: '{{ $value }}'}}",
             &[
-                "1: label \"v\" holds the value, so each change of it is a new alert, whose `for` begins anew; put the value into an annotation",
-                "1: label \"w\" holds the value, so each change of it is a new alert, whose `for` begins anew; put the value into an annotation",
+                "1: label \"v\" holds the value, so each change of it is a new alert, whose `for` starts again; put the value into an annotation",
+                "1: label \"w\" holds the value, so each change of it is a new alert, whose `for` starts again; put the value into an annotation",
             ],
         );
     }

@@ -70,7 +70,7 @@ pub(super) fn always(context: &Context<'_>, out: &mut Vec<Remark>) {
         if let Some(summary) = through {
             let message = format!(
                 "the expression had a result at each of the run's {} evaluations, in {} alerts after `for` of {}; \
-                 an alert that always fires tells nothing",
+                 an alert that always fires says nothing",
                 summary.evaluations,
                 context.instances(id),
                 format_ms(alerting.for_ms)
@@ -136,7 +136,7 @@ mod tests {
             "- {alert: A, expr: gauge > 1}\n- {alert: B, expr: gauge > 5}",
             "gauge 2+1x60",
             &[
-                "1: the expression had a result at each of the run's 11 evaluations, in 1 alerts after `for` of 0s; an alert that always fires tells nothing",
+                "1: the expression had a result at each of the run's 11 evaluations, in 1 alerts after `for` of 0s; an alert that always fires says nothing",
             ],
         );
     }

@@ -6,7 +6,7 @@
 /// What a token is.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Kind {
-    /// Text outside actions, trimmed as the markers beside it say.
+    /// Text outside actions, trimmed as the markers next to it say.
     Text,
     /// `{{`
     Open,
@@ -127,7 +127,7 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    /// Reads one action from its `{{` on; tells whether it ended in a trim marker.
+    /// Reads one action from its `{{` on; yields whether it ended in a trim marker.
     fn action(&mut self, trimmed: bool) -> Result<bool, SyntaxError> {
         let open = self.pos;
         self.pos += 2 + 2 * usize::from(trimmed);

@@ -27,7 +27,7 @@ pub(super) struct Parsed {
     pub(super) ended: bool,
 }
 
-/// A series or a line as it stands in the text.
+/// A series or a line as it is in the text.
 #[derive(Clone, Copy)]
 pub(super) struct BlockText {
     start: usize,

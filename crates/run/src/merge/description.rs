@@ -7,7 +7,7 @@ use crate::{
 
 use super::MergeError;
 
-/// The description, and what should be known beside it.
+/// The description, and what else should be known.
 pub(super) fn merged(runs: &[Run]) -> Result<(Manifest, Vec<String>), MergeError> {
     let mut parts: Vec<(&Run, &Manifest)> = Vec::new();
     for run in runs {
@@ -80,13 +80,13 @@ fn fits(run: &Run, manifest: &Manifest, first: &Manifest) -> Result<(), MergeErr
     Ok(())
 }
 
-/// Each shard once; those that are missing are told.
+/// Each shard once; those that are missing are reported.
 fn shards(parts: &[(&Run, &Manifest)]) -> Result<Vec<String>, MergeError> {
     let mut seen: Vec<Shard> = Vec::new();
     for (run, manifest) in parts {
         let Some(shard) = manifest.shard else { continue };
         if seen.contains(&shard) {
-            let what = format!("shard {} is there twice; its load would count double", shard.index);
+            let what = format!("duplicate shard {}; its load would count double", shard.index);
             return Err(mismatch(run, &what));
         }
         seen.push(shard);

@@ -42,7 +42,7 @@ fn rule(name: &str) -> Option<Rule> {
     })
 }
 
-/// Whether a series tells of a run's plan rather than counts.
+/// Whether a series describes a run's plan rather than counts.
 pub(super) fn is_plan(labels: &Labels) -> bool {
     rule(labels.metric_name()).is_some()
 }

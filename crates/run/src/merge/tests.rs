@@ -123,7 +123,7 @@ fn runs_that_are_not_parts_of_one_load_are_refused() {
         assert!(e.contains(want), "{e}");
         assert!(!dir.path().join("out").exists());
     };
-    check(&[first.clone(), first.clone()], "shard 0 is there twice");
+    check(&[first.clone(), first.clone()], "duplicate shard 0");
     let other = dir.path().join("other");
     let recorder = Recorder::create(&other, Manifest::new("u", START_MS), &RecorderOptions::default());
     recorder.expect("created").finish(Outcome::Finished).expect("finished");

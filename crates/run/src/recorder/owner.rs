@@ -199,7 +199,7 @@ impl Owner {
     }
 }
 
-/// Leaves the reason for whoever sends samples from now on.
+/// Leaves the reason for all who send samples from now on.
 fn tell(failure: &OnceLock<String>, error: &impl std::fmt::Display) {
     // The first reason stays.
     let _ = failure.set(error.to_string());

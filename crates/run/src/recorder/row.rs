@@ -1,4 +1,4 @@
-//! What goes on record. Invariant: a row carries its own time; nothing is stamped when it is written.
+//! What is recorded. Invariant: a row carries its own time; nothing is stamped when it is written.
 
 pub use assay_model::expo::ScrapeValue as RowValue;
 use assay_model::{Exemplar, Histogram, Labels};

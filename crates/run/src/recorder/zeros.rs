@@ -18,7 +18,7 @@ pub(super) struct Began {
 }
 
 impl Began {
-    /// The time and the zero to write before this row, if there is one. It comes again when a series starts anew,
+    /// The time and the zero to write before this row, if there is one. It comes again when a series starts again,
     /// after a restart of its target.
     pub(super) fn zero_before(&mut self, row: &Row, run_start_ms: i64) -> Option<(i64, RowValue)> {
         let start_ms = row.start_ms?;

@@ -1,5 +1,5 @@
 //! Chunks of native histograms, what integer and float ones share. Invariant: all histograms of a chunk have
-//! one layout; a histogram with other buckets is laid out anew, or the chunk is, or a new chunk begins.
+//! one layout; a histogram with other buckets is laid out again, or the chunk is, or a new chunk begins.
 //!
 //! After the sample count comes a byte whose two highest bits say how the chunk began (00 unknown, 01 no
 //! reset, 10 a reset, 11 a gauge), then the layout, then the samples. Source: Prometheus
@@ -129,7 +129,7 @@ impl<H: Native> HistogramEncoder<H> {
         self.out.finish()
     }
 
-    /// Appends a histogram where it fits; the chunk is written anew where it needs more buckets.
+    /// Appends a histogram where it fits; the chunk is written again where it needs more buckets.
     pub(crate) fn offer(&mut self, t: i64, h: &H) -> Offer {
         let [positive, negative] = match self.follow(h) {
             Follow::Not(header) => return Offer::Refused(header),

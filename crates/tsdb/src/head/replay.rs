@@ -93,7 +93,7 @@ impl Replay {
     }
 
     /// Reads the newest snapshot, if there is one that fits the log, and returns the segment and offset from
-    /// which the log goes on.
+    /// which the log continues.
     fn snapshot(&mut self, dir: &Path) -> Result<Option<(u64, u64)>> {
         let Some((path, segment, offset)) = segments::last_snapshot(dir)? else { return Ok(None) };
         let last = segments::list(&dir.join("wal"))?.last().map(|s| s.index);

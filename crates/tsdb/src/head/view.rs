@@ -1,4 +1,4 @@
-//! A recording, read while it goes on. Invariant: a snapshot never changes; full chunks in it are shared with
+//! A recording, read while it is in progress. Invariant: a snapshot never changes; full chunks in it are shared with
 //! the recording.
 
 use assay_model::{Exemplar, Labels, Matcher, MetricMetadata, QueryError, Queryable, Series};

@@ -1,5 +1,5 @@
 //! What becomes of a mapping whose file is shortened. Invariant: a fault inside a guarded mapping puts a page of zeros
-//! there and is noted; a fault anywhere else goes to whoever handled faults before.
+//! there and is noted; a fault anywhere else goes to the handler that was there before.
 //!
 //! The system raises SIGBUS where a page is read that the file does not reach any more. The handler may only do what
 //! is safe at any instant: it looks at atomics and calls the system.

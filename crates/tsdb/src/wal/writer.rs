@@ -49,7 +49,7 @@ pub(crate) struct LogWriter {
 }
 
 impl LogWriter {
-    /// Starts a log, or goes on with one in a new segment, as Prometheus does when it starts.
+    /// Starts a log, or continues one in a new segment, as Prometheus does when it starts.
     pub(crate) fn open(dir: &Path, segment_bytes: usize, compression: Compression) -> Result<Self> {
         let create = |path: &Path| {
             let file = OpenOptions::new().append(true).create_new(true).open(path)?;

@@ -12,7 +12,7 @@ use assay_rules::file::{Rule, RuleFiles, RuleId};
 
 use crate::{data::RunData, judge::near_name};
 
-/// How many evaluations a rule needs beside its range and its `for`.
+/// How many evaluations a rule needs in addition to its range and its `for`.
 const SLOTS: i64 = 3;
 /// The interval of groups that have none.
 const DEFAULT_INTERVAL_MS: i64 = 15_000;

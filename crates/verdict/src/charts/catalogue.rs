@@ -59,7 +59,7 @@ pub(super) const PLOTS: &[Plot] = &[
         id: "throughput",
         title: "Throughput",
         unit: "/s",
-        note: "Requests answered and iterations finished per second, beside what was offered.",
+        note: "Requests answered and iterations finished per second, and what was offered.",
         lines: &[
             ("requests", "sum(histogram_count(rate(http_client_request_duration_seconds[WINDOW])))"),
             ("iterations", "sum(rate(load_iterations_total[WINDOW]))"),

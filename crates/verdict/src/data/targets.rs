@@ -7,7 +7,7 @@ const SERIES: usize = 64;
 /// The interval of a target whose own cannot be told, because it has too few samples.
 const UNKNOWN_INTERVAL_MS: i64 = 10_000;
 
-/// What tells targets apart.
+/// What distinguishes targets.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TargetKey {
     /// The label `job`, or empty.

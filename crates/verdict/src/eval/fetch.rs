@@ -21,7 +21,7 @@ use crate::sla::Sla;
 const BEFORE_MS: i64 = 6 * 60_000;
 /// How much after it: the value of counters at the end of a phase.
 const AFTER_MS: i64 = 2 * 60_000;
-/// What the judge reads beside rules and SLA.
+/// What the judge reads in addition to rules and SLA.
 const OWN: [&str; 6] = [
     "up",
     "process_start_time_seconds",

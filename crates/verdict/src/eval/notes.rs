@@ -1,4 +1,4 @@
-//! What a reader should know of a run beside its verdict.
+//! What a reader should know of a run in addition to its verdict.
 
 use assay_run::{Plan, Run};
 

@@ -60,7 +60,7 @@ impl Comparison {
             return Err(vec![(0, not_a_comparison(text))]);
         }
         if binary.lhs.value_type() == ValueType::Scalar && binary.rhs.value_type() == ValueType::Vector {
-            let message = format!("the measured value stands on the left, as in `{} …`", slice(&binary.rhs));
+            let message = format!("the measured value is on the left, as in `{} …`", slice(&binary.rhs));
             return Err(vec![(binary.span.start, message)]);
         }
         let matching = match binary.rhs.value_type() {

@@ -88,7 +88,7 @@ pub(crate) fn cases() -> Vec<Case> {
             .sla(ALL)
             .sla("sla: gpu\njudge: {phases: [steady]}\nobjectives:\n- {name: GPU memory, on_missing: skip, require: 'max(max_over_time(gpu_memory[$__range])) < 80'}\n")
             .says(Says::Pass, "the run has no series of gpu_memory"),
-        case("a series ends while its target goes on", world().with("worker_tasks_total 5+1x60"))
+        case("a series ends while its target continues", world().with("worker_tasks_total 5+1x60"))
             .sla(ALL)
             .sla("sla: w\njudge: {phases: [steady]}\nobjectives:\n- {name: Tasks, require: 'sum(increase(worker_tasks_total[$__range])) < 500'}\n")
             .but(Form::Exported(60), Says::Inconclusive),
@@ -144,12 +144,12 @@ fn endings() -> Vec<Case> {
             World { plan: false, manifest: None, ..world() },
         )
         .sla(STEADY)
-        .says(Says::Pass, "nothing tells the phases of this run: it is judged as one window, not by steady"),
+        .says(Says::Pass, "nothing names the phases of this run: it is judged as one window, not by steady"),
         case("there is no SLA, and no alert fires", world())
             .rules(ALERTS)
             .says(Says::Pass, "no alert that counts fired"),
         case(
-            "the service restarts, and its counters begin anew",
+            "the service restarts, and its counters begin again",
             world().without("app_requests_total").with("app_requests_total{code=\"200\"} 1000+4x99 0+4x400"),
         )
         .sla(ALL)

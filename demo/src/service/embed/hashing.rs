@@ -8,7 +8,7 @@ use super::{DIMENSIONS, EmbedError, Model, Vector};
 
 const BITS: usize = u64::BITS as usize;
 
-/// Words count for more than what they are made of and stand beside.
+/// Words count for more than what they are made of and stand next to.
 const WORD_WEIGHT: f32 = 1.0;
 const PAIR_WEIGHT: f32 = 0.5;
 const TRIGRAM_WEIGHT: f32 = 0.25;

@@ -1,4 +1,4 @@
-//! `POST /login`. Invariant: no answer, log or metric tells whether a user exists.
+//! `POST /login`. Invariant: no answer, log or metric says whether a user exists.
 
 use std::sync::Arc;
 

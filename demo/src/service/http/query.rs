@@ -1,6 +1,6 @@
 //! `POST /query` and `POST /v1/search`.
 //!
-//! Invariant: whoever asks is known and has the right before the body is read.
+//! Invariant: the client is known and has the right before the body is read.
 
 use std::sync::Arc;
 

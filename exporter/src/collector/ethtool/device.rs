@@ -25,7 +25,7 @@ pub(super) struct Driver {
     n_stats: usize,
 }
 
-/// A link's settings: bits of what it can do and of what it tells the other end.
+/// A link's settings: bits of what it can do and of what it advertises to the other end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Link {
     pub(super) supported: u32,

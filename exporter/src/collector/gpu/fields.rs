@@ -61,7 +61,7 @@ pub(super) fn load(path: &str) -> Result<Vec<Shown>, String> {
     if problems.is_empty() { Ok(shown) } else { Err(problems.join("\n")) }
 }
 
-/// `None` for a field that NVML does not give, which the log tells of.
+/// `None` for a field that NVML does not give, which the log names.
 fn parse(line: &str) -> Result<Option<Shown>, String> {
     let mut parts = line.splitn(3, ',').map(str::trim);
     let (Some(name), Some(kind), Some(help)) = (parts.next(), parts.next(), parts.next()) else {

@@ -1,6 +1,6 @@
 //! The calls of NVML that `nvml-wrapper` does not wrap, or not whole.
 //!
-//! Invariant: they go to the same library that the wrapper has initialized, while it is: a [`Raw`] lives beside its `Nvml`.
+//! Invariant: they go to the same library that the wrapper has initialized, while it is: a [`Raw`] lives with its `Nvml`.
 #![allow(unsafe_code)]
 
 use std::{ffi::OsStr, mem};

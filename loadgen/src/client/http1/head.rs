@@ -76,7 +76,7 @@ pub(super) fn check_length(bytes: usize) -> Result<(), Failure> {
 }
 
 /// Whether the empty line that ends a head may be in what came after the first `before` bytes; so a head that
-/// comes byte by byte is not read anew for each.
+/// comes byte by byte is not read again for each.
 pub(super) fn may_be_whole(bytes: &[u8], before: usize) -> bool {
     let tail = &bytes[before.saturating_sub(3)..];
     tail.windows(2).any(|w| w == b"\n\n") || tail.windows(3).any(|w| w == b"\n\r\n")

@@ -1,4 +1,4 @@
-//! How a user is told to start an iteration. Invariant: it holds one message at most, for a user gets the next
+//! How a user learns to start an iteration. Invariant: it holds one message at most, for a user gets the next
 //! only after it has said that it is free.
 
 use std::{
@@ -17,7 +17,7 @@ pub(super) struct Mailbox {
 }
 
 impl Mailbox {
-    /// Tells the user to start the iteration that was due at `due`.
+    /// Makes the user start the iteration that was due at `due`.
     pub(super) fn send(&self, due: Instant) {
         self.due.set(Some(due));
         self.wake();

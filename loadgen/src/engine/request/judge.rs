@@ -46,7 +46,7 @@ impl<'s> Judge<'s> {
             || self.step.captures.iter().any(|c| !matches!(c.source, Source::Header(_)))
     }
 
-    /// Whether headers beside those that always count must be kept.
+    /// Whether headers in addition to those that always count must be kept.
     pub(super) fn needs_headers(&self) -> bool {
         self.step.checks.iter().any(|c| matches!(c.condition, Condition::Header(..)))
             || self.step.captures.iter().any(|c| matches!(c.source, Source::Header(_)))

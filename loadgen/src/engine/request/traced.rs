@@ -41,7 +41,7 @@ impl WorkerCx {
     }
 }
 
-/// The part of a generation's request that a span tells.
+/// The part of a generation's request that a span reports.
 #[derive(Deserialize)]
 struct Asked {
     model: Option<String>,

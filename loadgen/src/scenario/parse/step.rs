@@ -1,4 +1,4 @@
-//! Flows and their items. Invariant: a step's name is unique in its scenario, for its series are told apart
+//! Flows and their items. Invariant: a step's name is unique in its scenario, for its series are distinguished
 //! by it.
 
 use std::str::FromStr;

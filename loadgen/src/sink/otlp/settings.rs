@@ -136,7 +136,7 @@ pub struct Settings {
     pub(super) headers: Vec<(String, String)>,
     pub(super) timeout: Duration,
     pub(super) gzip: bool,
-    /// PEM certificates to trust beside the system's.
+    /// PEM certificates to trust in addition to the system's.
     pub(super) ca: Option<PathBuf>,
     /// PEM certificate chain and key of the client.
     pub(super) client: Option<(PathBuf, PathBuf)>,

@@ -26,7 +26,7 @@ pub(super) struct Options {
     /// Connections.
     #[arg(long, default_value_t = 50)]
     connections: u32,
-    /// Another build of loadgen to run beside this one, for a change's before and after.
+    /// Another build of loadgen to run next to this one, for a change's before and after.
     #[arg(long)]
     before: Option<PathBuf>,
     /// Leaves the other tools out.

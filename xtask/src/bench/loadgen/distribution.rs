@@ -1,4 +1,4 @@
-//! Percentiles: those that a tool reports beside the true ones. Invariant: the true ones are computed from
+//! Percentiles: those that a tool reports next to the true ones. Invariant: the true ones are computed from
 //! every single value, none is interpolated.
 
 /// The percentiles that are compared.

@@ -53,7 +53,7 @@ pub(crate) struct Serve {
     log: PathBuf,
 }
 
-/// Serves until it is told to quit, then writes the log.
+/// Serves until it is asked to quit, then writes the log.
 pub(crate) fn serve(options: &Serve) -> Result<()> {
     let log = Server::new(options)?.run()?;
     let file = File::create(&options.log).with_context(|| options.log.display().to_string())?;

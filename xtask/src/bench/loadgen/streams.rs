@@ -1,4 +1,4 @@
-//! Streams: times of events as loadgen reports them beside the server's log. Invariant: both sides are of the
+//! Streams: times of events as loadgen reports them next to the server's log. Invariant: both sides are of the
 //! same events: every stream that began is read to its end.
 
 mod guidellm;

@@ -1,4 +1,4 @@
-//! Truth: what the tools report beside what the server logged, at a rate near loadgen's own limit.
+//! Truth: what the tools report next to what the server logged, at a rate near loadgen's own limit.
 //!
 //! The server's log has, for each request, when the kernel had it and when its answer was written. The true
 //! response time is the time between; the true latency from the schedule is from `origin + i / rate` to the answer of

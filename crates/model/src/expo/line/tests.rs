@@ -82,7 +82,7 @@ fn errors_say_where() {
          4:5: expected the label's value in double quotes\n\
          5:3: a label's name is made of letters, digits and _, not first a digit; quote any other\n\
          6:2: a metric's name is made of letters, digits, _ and :, not first a digit; quote any other inside the braces\n\
-         7:2: label \"b\" stands twice\n\
+         7:2: duplicate label \"b\"\n\
          8:1: the series has no metric name\n\
          9:2: expected a value after the series\n\
          10:3: \"x\" is not a number; write for example 1.5, NaN or +Inf\n\

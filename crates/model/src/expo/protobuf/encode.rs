@@ -164,7 +164,7 @@ fn write_float_native(w: &mut Writer, h: &FloatHistogram) {
     mark_native(w, bare && h.positive_spans.is_empty() && h.negative_spans.is_empty());
 }
 
-/// A native histogram without observations is told from a classic one by a span of no length.
+/// A native histogram without observations differs from a classic one by a span of no length.
 fn mark_native(w: &mut Writer, needed: bool) {
     if needed {
         write_spans(w, 12, &[Span::default()]);

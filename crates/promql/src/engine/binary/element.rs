@@ -1,4 +1,4 @@
-//! An operator between two samples. Invariant: what makes no sense has no result and is told of, but is no
+//! An operator between two samples. Invariant: what makes no sense has no result and a remark, but is no
 //! error.
 //!
 //! Source: Prometheus `promql/engine.go` v3.13 (`scalarBinop`, `vectorElemBinop`).

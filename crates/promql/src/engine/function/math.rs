@@ -55,13 +55,13 @@ fn sign(v: f64) -> f64 {
     }
 }
 
-/// The larger one as Go's `math.Max`: +Inf even beside a NaN, else NaN where either is.
+/// The larger one as Go's `math.Max`: +Inf even with a NaN, else NaN where either is.
 pub(crate) fn max(a: f64, b: f64) -> f64 {
     let infinite = a == f64::INFINITY || b == f64::INFINITY;
     if !infinite && (a.is_nan() || b.is_nan()) { f64::NAN } else { a.max(b) }
 }
 
-/// The smaller one as Go's `math.Min`: -Inf even beside a NaN, else NaN where either is.
+/// The smaller one as Go's `math.Min`: -Inf even with a NaN, else NaN where either is.
 pub(crate) fn min(a: f64, b: f64) -> f64 {
     -max(-a, -b)
 }

@@ -1,5 +1,5 @@
 //! Sorting. Invariant: only an instant query has an order to change; a range query's result is sorted by
-//! labels whatever stands here.
+//! labels whatever is here.
 
 use std::{cmp::Ordering, sync::Arc};
 

@@ -30,7 +30,7 @@ pub(super) fn extrapolated(job: &Job<'_>, kind: Kind, notes: &mut Notes) -> Poin
     points
 }
 
-/// Tells of a `rate` over something whose name is not a counter's.
+/// Remarks on a `rate` over something whose name is not a counter's.
 fn note_gauge(points: &Points, metric: &str, site: Site, notes: &mut Notes) {
     let counter = ["_total", "_sum", "_count", "_bucket"].iter().any(|s| metric.ends_with(s));
     if metric.is_empty() || counter || points.values.iter().all(|v| is_absent(*v)) {
@@ -70,7 +70,7 @@ fn of_windows(job: &Job<'_>, kind: Kind, notes: &mut Notes) -> Points {
     out
 }
 
-/// The samples at which a counter started anew, and those whose start overlaps the sample before.
+/// The samples at which a counter started again, and those whose start overlaps the sample before.
 struct Resets {
     at: Vec<usize>,
     overlaps: Vec<usize>,
@@ -164,7 +164,7 @@ fn float(job: &Job<'_>, kind: Kind, w: &WindowAt, resets: &mut Resets, notes: &m
     })
 }
 
-/// Tells that a sample's start time lies before the sample before it.
+/// Remarks that a sample's start time lies before the sample before it.
 pub(super) fn note_overlap(metric: &str, site: Site, notes: &mut Notes) {
     notes.add(Note {
         severity: Severity::Warning,

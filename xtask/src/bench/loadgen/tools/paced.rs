@@ -1,4 +1,4 @@
-//! The tools that keep to a rate: how they are told, and the percentiles that they report. Invariant: a
+//! The tools that keep to a rate: how they are started, and the percentiles that they report. Invariant: a
 //! percentile that a tool does not give is NaN, none is made up.
 
 use std::{fs, path::Path};
