@@ -29,6 +29,10 @@ ENTRYPOINT ["exporter"]
 
 FROM base AS loadgen
 COPY --from=build /out/loadgen /usr/local/bin/
+# A volume that is mounted here takes the owner from the image.
+USER root
+RUN install -d -o assay /runs
+USER assay
 ENTRYPOINT ["loadgen"]
 
 FROM base AS ruleseval
