@@ -2,6 +2,7 @@
 //! be run here is reported as left out, or fails with `--strict`; the first step that fails ends it.
 
 mod dependencies;
+mod engine;
 mod fuzz;
 mod prose;
 mod readme;
@@ -35,6 +36,8 @@ pub(crate) enum Step {
     Readme,
     /// The stack without containers, every dashboard expression asked of Prometheus
     Stack,
+    /// The compose file on a Docker engine, where one answers
+    Engine,
     /// The demo service with MiniLM and CyborgDB, installed from PyPI
     Parts,
     /// Every fuzz target built, and run for ten seconds
@@ -139,6 +142,7 @@ fn run_step(step: Step, options: &Options) -> Result<Option<String>> {
         Step::Loop => with_peers(&the_loop::run),
         Step::Readme => with_peers(&readme::run),
         Step::Stack => with_peers(&|_| stack::run(&stack::Options::check("dev"))),
+        Step::Engine => engine::run(),
         Step::Parts => match parts::install() {
             Ok(dir) => parts::test_in(&dir).map(|()| None),
             Err(e) => Ok(Some(format!("no parts: {e:#}"))),
