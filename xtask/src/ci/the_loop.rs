@@ -44,7 +44,12 @@ pub(super) fn run(bin: &Path) -> Result<()> {
 /// is, the gate does not judge: others may be at work on it.
 fn sound(verdict: &Value, code: Option<i32>) -> Result<()> {
     let rows = verdict["objectives"].as_array().context("a verdict has objectives")?;
-    for row in rows.iter().filter(|r| r["category"] != "resources") {
+    // A phase that this mode does not have, and a figure that is only reported, are no promise of this run.
+    let is_promised = |row: &&Value| {
+        let reported = row["reason"].as_str().is_some_and(|reason| reason.starts_with("only reported"));
+        row["status"] != "skipped" || !(row["phase"].is_null() || reported)
+    };
+    for row in rows.iter().filter(|r| r["category"] != "resources").filter(is_promised) {
         ensure!(row["status"] == "pass", "{} in {}: {}", row["name"], row["phase"], row["status"]);
     }
     let alerts = verdict["alerts"].as_array().context("a verdict has alerts")?;
@@ -100,7 +105,7 @@ fn prometheus_agrees(bin: &Path, run: &Path, verdict: &Value) -> Result<usize> {
         ensure!(same, "{name}: the report says {ours}, Prometheus {theirs}: {measure}");
         compared += 1;
     }
-    ensure!(compared >= 20, "only {compared} objectives have a number");
+    ensure!(compared >= 17, "only {compared} objectives have a number");
     Ok(compared)
 }
 
