@@ -194,7 +194,11 @@ const FAULTS: &[Fault] = &[
         serve: &["--profile", SLOW],
         load: Load::Demo,
         act: None,
-        fires: &[("TokenCadenceSlow", "warning"), ("ApiLatencyP99High", "warning")],
+        fires: &[
+            ("TokenCadenceSlow", "warning"),
+            ("ApiLatencyP99High", "warning"),
+            ("RequestsTimeOut", "warning"),
+        ],
     },
     Fault {
         name: "the model is away",
@@ -226,7 +230,7 @@ const FAULTS: &[Fault] = &[
         serve: &[],
         load: Load::Own(HEALTH, &[]),
         act: Some((80, Act::FreezeService)),
-        fires: &[("RequestsTimeOut", "warning"), ("ThroughputCollapsed", "warning")],
+        fires: &[("ThroughputCollapsed", "warning")],
     },
     Fault {
         name: "memory and descriptors leak",
