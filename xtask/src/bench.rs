@@ -18,7 +18,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
-use crate::{peers, shell};
+use crate::{folder, peers, shell};
 pub(crate) use loadgen::{Serve, serve};
 pub(crate) use measure::{Measure, measure};
 
@@ -69,10 +69,7 @@ impl Bed {
         let peers = peers::install()?;
         shell::run(&mut shell::cargo(&["build", "--release", "-p", "ruleseval"]))?;
         let dir = shell::root().join("target/bench").join(name);
-        if dir.exists() {
-            std::fs::remove_dir_all(&dir)?;
-        }
-        std::fs::create_dir_all(&dir)?;
+        folder::fresh(&dir)?;
         Ok(Self { peers, ruleseval: shell::root().join("target/release/ruleseval"), dir })
     }
 }

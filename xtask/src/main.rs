@@ -18,6 +18,7 @@ macro_rules! eprintln {
 
 mod bench;
 mod ci;
+mod folder;
 mod generate;
 mod mutate;
 mod parts;

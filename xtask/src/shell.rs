@@ -33,6 +33,18 @@ pub(crate) fn print(text: &str) {
     }
 }
 
+/// Builds packages of this workspace, all with the features that building them together gives; yields the folder of their
+/// programs.
+pub(crate) fn build(profile: &str, packages: &[&str]) -> Result<PathBuf> {
+    let mut arguments = vec!["build", "--profile", profile];
+    for package in packages {
+        arguments.extend(["-p", package]);
+    }
+    run(&mut cargo(&arguments))?;
+    let folder = if profile == "dev" { "debug" } else { profile };
+    Ok(root().join("target").join(folder))
+}
+
 /// Runs a program in the repository's root, its output shown, and says how long it took.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
     let status = status(command)?;

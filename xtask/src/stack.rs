@@ -7,7 +7,6 @@ mod config;
 mod probe;
 
 use std::{
-    fs,
     process::Command,
     time::{Duration, Instant},
 };
@@ -15,7 +14,7 @@ use std::{
 use anyhow::{Context, Result, ensure};
 
 use crate::{
-    peers,
+    folder, peers,
     process::{Process, free_port},
     server::Server,
     shell,
@@ -73,12 +72,9 @@ impl Ports {
 /// Starts everything, drives the load, checks where asked, and stops everything.
 pub(crate) fn run(options: &Options) -> Result<()> {
     let peers = peers::install()?;
-    let bin = build(&options.profile)?;
+    let bin = shell::build(&options.profile, &["demo", "exporter", "loadgen"])?;
     let dir = shell::root().join("target/stack");
-    if dir.exists() {
-        fs::remove_dir_all(&dir)?;
-    }
-    fs::create_dir_all(&dir)?;
+    folder::fresh(&dir)?;
     let ports = Ports::pick(options.check)?;
     config::write(&dir, &ports)?;
 
@@ -131,23 +127,6 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     println!("loadgen ended ({status}); Prometheus stays up until Ctrl-C");
     prometheus.wait()?;
     Ok(())
-}
-
-/// Our own binaries in `profile`; yields their folder.
-fn build(profile: &str) -> Result<std::path::PathBuf> {
-    shell::run(&mut shell::cargo(&[
-        "build",
-        "--profile",
-        profile,
-        "-p",
-        "demo",
-        "-p",
-        "exporter",
-        "-p",
-        "loadgen",
-    ]))?;
-    let folder = if profile == "dev" { "debug" } else { profile };
-    Ok(shell::root().join("target").join(folder))
 }
 
 /// What the boards of a run and of its stages ask. The other boards need a GPU, a model server or time; what has data

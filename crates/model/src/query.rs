@@ -3,7 +3,7 @@
 //! Invariant: a series' samples come in ascending time, at most one for each millisecond, whether they came
 //! from one block, several overlapping ones or a WAL.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use crate::{Exemplar, FloatHistogram, Labels, Matcher, MetricMetadata};
 
@@ -141,10 +141,7 @@ pub trait Queryable: Send + Sync {
         start_ms: i64,
         end_ms: i64,
     ) -> Result<Vec<String>, QueryError> {
-        let series = self.select(matchers, start_ms, end_ms)?;
-        let values: std::collections::BTreeSet<_> =
-            series.iter().filter_map(|s| s.labels().get(name).map(str::to_owned)).collect();
-        Ok(values.into_iter().collect())
+        Ok(values_of(&self.select(matchers, start_ms, end_ms)?, name))
     }
 
     /// The label names of the series that match, sorted and unique.
@@ -165,10 +162,7 @@ pub trait Queryable: Send + Sync {
         start_ms: i64,
         end_ms: i64,
     ) -> Result<Vec<String>, QueryError> {
-        let series = self.select(matchers, start_ms, end_ms)?;
-        let names: std::collections::BTreeSet<_> =
-            series.iter().flat_map(|s| s.labels().iter().map(|(n, _)| n.to_owned())).collect();
-        Ok(names.into_iter().collect())
+        Ok(names_of(&self.select(matchers, start_ms, end_ms)?))
     }
 
     /// The times of the first and last sample, both in, or `None` where there is none.
@@ -191,4 +185,18 @@ pub trait Queryable: Send + Sync {
     ) -> Result<Vec<(Labels, Vec<Exemplar>)>, QueryError> {
         Ok(Vec::new())
     }
+}
+
+/// The values that a label has in these series, sorted and unique.
+#[must_use]
+pub fn values_of(series: &[Box<dyn Series + '_>], name: &str) -> Vec<String> {
+    let values = series.iter().filter_map(|s| s.labels().get(name).map(str::to_owned));
+    values.collect::<BTreeSet<_>>().into_iter().collect()
+}
+
+/// The names of the labels of these series, sorted and unique.
+#[must_use]
+pub fn names_of(series: &[Box<dyn Series + '_>]) -> Vec<String> {
+    let names = series.iter().flat_map(|s| s.labels().iter().map(|(name, _)| name.to_owned()));
+    names.collect::<BTreeSet<_>>().into_iter().collect()
 }

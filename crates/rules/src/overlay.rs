@@ -3,13 +3,13 @@
 //! Invariant: a series' samples ascend in time; what does not is refused, as Prometheus' head block refuses it.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashSet},
+    collections::{BTreeMap, HashSet},
     sync::Arc,
 };
 
 use assay_model::{
     Access, Column, Exemplar, FloatHistogram, Labels, METRIC_NAME, MatchOp, Matcher, MetricMetadata,
-    QueryError, Queryable, Series, Value, is_stale, stale_nan,
+    QueryError, Queryable, Series, Value, is_stale, names_of, stale_nan, values_of,
 };
 use hashbrown::HashMap;
 
@@ -350,9 +350,7 @@ impl Queryable for View<'_> {
         if self.overlay.is_empty() {
             return self.source.label_values_within(name, matchers, start_ms, end_ms);
         }
-        let series = self.select(matchers, start_ms, end_ms)?;
-        let values = series.iter().filter_map(|s| s.labels().get(name).map(str::to_owned));
-        Ok(values.collect::<BTreeSet<_>>().into_iter().collect())
+        Ok(values_of(&self.select(matchers, start_ms, end_ms)?, name))
     }
 
     fn label_names_within(
@@ -364,9 +362,7 @@ impl Queryable for View<'_> {
         if self.overlay.is_empty() {
             return self.source.label_names_within(matchers, start_ms, end_ms);
         }
-        let series = self.select(matchers, start_ms, end_ms)?;
-        let names = series.iter().flat_map(|s| s.labels().iter().map(|(n, _)| n.to_owned()));
-        Ok(names.collect::<BTreeSet<_>>().into_iter().collect())
+        Ok(names_of(&self.select(matchers, start_ms, end_ms)?))
     }
 
     fn time_range(&self) -> Option<(i64, i64)> {

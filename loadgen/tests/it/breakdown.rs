@@ -36,7 +36,7 @@ fn through_shell(script: &str, command: &Command) -> Command {
 }
 
 /// The one run that was recorded under `runs`.
-fn only_run(runs: &Path) -> PathBuf {
+pub(crate) fn only_run(runs: &Path) -> PathBuf {
     let mut entries = std::fs::read_dir(runs).expect("a directory");
     let path = entries.next().expect("a run").expect("readable").path();
     assert!(entries.next().is_none(), "one run");

@@ -112,11 +112,7 @@ fn an_interrupt_ends_with_130_and_a_whole_record() {
             .stderr(Stdio::piped())
             .spawn()
             .expect("it runs");
-        let until = Instant::now() + Duration::from_secs(20);
-        while server.seen().len() < before + 20 {
-            assert!(Instant::now() < until, "no load");
-            std::thread::sleep(Duration::from_millis(10));
-        }
+        wait_for_load(&server, before + 20, Duration::from_secs(20));
         let pid = rustix::process::Pid::from_child(&child);
         rustix::process::kill_process(pid, signal).expect("signalled");
         assert_eq!(child.wait().expect("it ends").code(), Some(130), "after {signal:?}");
@@ -205,6 +201,25 @@ fn a_missed_threshold_ends_with_1_and_is_said() {
     assert_eq!(with(&["http_reqs: p(99)<1"]).0, 2);
 }
 
+/// A run that shows nothing and prints its summary as JSON.
+#[cfg(unix)]
+fn start_quietly(scenario: &str, server: &Server) -> std::process::Child {
+    loadgen(&["run", scenario, "--target", &server.url(), "--quiet", "--summary", "json"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it runs")
+}
+
+/// Waits until the server has seen so many requests.
+fn wait_for_load(server: &Server, requests: usize, longest: Duration) {
+    let until = Instant::now() + longest;
+    while server.seen().len() < requests {
+        assert!(Instant::now() < until, "no load");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
 #[test]
 #[cfg(unix)]
 fn a_generator_that_was_stopped_at_the_end_of_a_phase_does_not_blame_the_target() {
@@ -213,16 +228,8 @@ fn a_generator_that_was_stopped_at_the_end_of_a_phase_does_not_blame_the_target(
     let server = Server::start(|_| ok());
     let text = "scenario: t\nflow: [{get: /}]\nphases: {p: {executor: constant-arrival-rate, rate: 200/s, duration: 1500ms}}\n";
     let scenario = write(dir.path(), text);
-    let child = loadgen(&["run", &scenario, "--target", &server.url(), "--quiet", "--summary", "json"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("it runs");
-    let until = Instant::now() + Duration::from_secs(20);
-    while server.seen().len() < 20 {
-        assert!(Instant::now() < until, "no load");
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    let child = start_quietly(&scenario, &server);
+    wait_for_load(&server, 20, Duration::from_secs(20));
     let pid = Pid::from_child(&child);
     kill_process(pid, Signal::STOP).expect("stopped");
     // Longer than the phase, whenever in it that was.
@@ -244,18 +251,8 @@ fn a_closed_model_says_that_its_generator_was_stopped() {
     let server = Server::start(|_| ok());
     let text = "scenario: t\nflow: [{get: /}, {think: 50ms}]\nphases: {p: {executor: constant-vus, vus: 1, duration: 10m}}\n";
     let scenario = write(dir.path(), text);
-    let child = loadgen(&["run", &scenario, "--target", &server.url(), "--quiet", "--summary", "json"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("it runs");
-    let wait_for = |requests: usize| {
-        let until = Instant::now() + Duration::from_secs(60);
-        while server.seen().len() < requests {
-            assert!(Instant::now() < until, "no load");
-            std::thread::sleep(Duration::from_millis(5));
-        }
-    };
+    let child = start_quietly(&scenario, &server);
+    let wait_for = |requests| wait_for_load(&server, requests, Duration::from_secs(60));
     let pid = Pid::from_child(&child);
     wait_for(5);
     kill_process(pid, Signal::STOP).expect("stopped");

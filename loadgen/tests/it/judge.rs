@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use assay_verdict::{eval::EvalOptions, verdict::Status};
 
 use crate::{
+    breakdown::only_run,
     cli::{run, write},
     server::{Server, ok, respond},
 };
@@ -22,11 +23,6 @@ objectives:
       100 * (sum(histogram_count(increase(http_client_request_duration_seconds{error_type!=""}[$__range]))) or vector(0))
       / sum(histogram_count(increase(http_client_request_duration_seconds[$__range]))) < 1
 "#;
-
-fn only_run(parent: &Path) -> PathBuf {
-    let mut entries = std::fs::read_dir(parent).expect("lists");
-    entries.next().expect("a run").expect("an entry").path()
-}
 
 /// Runs the scenario against a server, and gives the exit code, what was printed, and the run.
 fn judged(dir: &Path, server: &Server, more: &[&str]) -> (i32, String, PathBuf) {

@@ -13,6 +13,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
 use crate::{
+    folder,
     process::{Process, free_port},
     shell,
 };
@@ -83,10 +84,7 @@ const PHASES: [Phase; 4] = [
 ];
 
 pub(super) fn run(options: &Reference) -> Result<()> {
-    let build = ["build", "--profile", &options.build, "-p", "demo", "-p", "loadgen", "-p", "ruleseval"];
-    shell::run(&mut shell::cargo(&build))?;
-    let folder = if options.build == "dev" { "debug" } else { &options.build };
-    let bin = shell::root().join("target").join(folder);
+    let bin = shell::build(&options.build, &["demo", "loadgen", "ruleseval"])?;
     draws(options, &bin)?;
     if options.live {
         for run in 1..=options.runs {
@@ -150,10 +148,7 @@ fn live(options: &Reference, bin: &Path) -> Result<()> {
     );
     println!("|---|---|---|---|---|---|---|---|");
     let dir = shell::root().join("target/bench/reference");
-    if dir.exists() {
-        std::fs::remove_dir_all(&dir)?;
-    }
-    std::fs::create_dir_all(&dir)?;
+    folder::fresh(&dir)?;
     let mut missed = Vec::new();
     for phase in &PHASES {
         let port = free_port()?;
@@ -161,7 +156,7 @@ fn live(options: &Reference, bin: &Path) -> Result<()> {
         let mut serve = Command::new(bin.join("demo"));
         serve.args(["serve", "--profile", "reference", "--listen", &address]);
         let _service = Process::start("demo", &mut serve, &dir)?;
-        wait_until_ready(&address)?;
+        wait_until_ok(&format!("http://{address}/ready"))?;
         let run = drive(options, bin, &dir, phase, &address)?;
         let seen = Seen::of(bin, &run)?;
         let verdict = judge(bin, &run, phase)?;
@@ -190,11 +185,10 @@ fn live(options: &Reference, bin: &Path) -> Result<()> {
     Ok(())
 }
 
-pub(super) fn wait_until_ready(address: &str) -> Result<()> {
+pub(super) fn wait_until_ok(url: &str) -> Result<()> {
     let start = Instant::now();
-    let url = format!("http://{address}/ready");
-    while !ureq::get(&url).call().is_ok_and(|reply| reply.status() == 200) {
-        ensure!(start.elapsed() < Duration::from_secs(60), "{url} was never ready");
+    while !ureq::get(url).call().is_ok_and(|reply| reply.status() == 200) {
+        ensure!(start.elapsed() < Duration::from_secs(60), "{url} never answered with 200");
         std::thread::sleep(Duration::from_millis(50));
     }
     Ok(())
@@ -211,7 +205,7 @@ fn drive(options: &Reference, bin: &Path, dir: &Path, phase: &Phase, address: &s
         .arg("--record")
         .arg(&runs);
     shell::output(&mut load)?;
-    Ok(std::fs::read_dir(&runs)?.next().context("loadgen left no run")??.path())
+    folder::only_entry(&runs)
 }
 
 /// What a run shows of its one phase.

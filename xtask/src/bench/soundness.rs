@@ -12,14 +12,15 @@ use std::{
         Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-use super::reference::wait_until_ready;
+use super::reference::wait_until_ok;
 use crate::{
+    folder,
     process::{Process, free_port},
     shell,
 };
@@ -283,13 +284,10 @@ struct Bed {
 pub(super) fn run(options: &Soundness) -> Result<()> {
     let bin = match &options.bin {
         Some(bin) => bin.clone(),
-        None => build()?,
+        None => shell::build("release", &["demo", "exporter", "loadgen", "ruleseval"])?,
     };
     let dir = shell::root().join("target/bench/soundness");
-    if dir.exists() {
-        std::fs::remove_dir_all(&dir)?;
-    }
-    std::fs::create_dir_all(&dir)?;
+    folder::fresh(&dir)?;
     let bed = Bed { bin, dir };
     let mut wrong = Vec::new();
     if options.fault.is_none() && options.runs > 0 {
@@ -300,15 +298,6 @@ pub(super) fn run(options: &Soundness) -> Result<()> {
     }
     ensure!(wrong.is_empty(), "not as it must be:\n{}", wrong.join("\n"));
     Ok(())
-}
-
-fn build() -> Result<PathBuf> {
-    let mut build = vec!["build", "--release"];
-    for package in ["demo", "exporter", "loadgen", "ruleseval"] {
-        build.extend(["-p", package]);
-    }
-    shell::run(&mut shell::cargo(&build))?;
-    Ok(shell::root().join("target/release"))
 }
 
 /// Does `work` for 0, 1, … up to `count`, several at a time, and yields the results in order.
@@ -347,7 +336,7 @@ fn healthy(bed: &Bed, options: &Soundness) -> Result<Vec<String>> {
         let mut demo = Command::new(bed.bin.join("demo"));
         demo.args(["--plain", "--seed", &seed.to_string(), "--runs"]).arg(&runs);
         let _ = demo.output().context("demo")?;
-        let verdict = verdict_of(&only_run(&runs)?.join("verdict.json"))?;
+        let verdict = verdict_of(&folder::only_entry(&runs)?.join("verdict.json"))?;
         let status = verdict["status"].as_str().unwrap_or_default().to_owned();
         let summary = verdict["summary"].as_str().unwrap_or_default().to_owned();
         let alerts: Vec<String> = raised(&verdict, true)
@@ -418,10 +407,9 @@ fn fired(bed: &Bed, fault: &Fault) -> Result<BTreeSet<String>> {
     let mut watch = Command::new(bed.bin.join("exporter"));
     watch.args(["--web.listen-address", &exporter]);
     let _exporter = Process::start("exporter", &mut watch, &dir)?;
-    match fault.serve.contains(&"--llm") {
-        true => wait_until_answered(&service)?,
-        false => wait_until_ready(&service)?,
-    }
+    // A service whose model is away answers, and is never ready.
+    let path = if fault.serve.contains(&"--llm") { "health" } else { "ready" };
+    wait_until_ok(&format!("http://{service}/{path}"))?;
     let runs = dir.join("runs");
     let (mut load, watcher) = drive(bed, fault, &dir, &service, &exporter, &runs)?;
     let mut loads = vec![Process::start("loadgen", &mut load, &dir)?];
@@ -455,7 +443,7 @@ fn fired(bed: &Bed, fault: &Fault) -> Result<BTreeSet<String>> {
         load.wait()?;
     }
     drop(running);
-    let run = only_run(&runs)?;
+    let run = folder::only_entry(&runs)?;
     let mut judge = Command::new(bed.bin.join("ruleseval"));
     let rules = shell::root().join("prometheus/rules/*.yml");
     judge.arg("backtest").arg(&run).arg("--rules").arg(rules).arg("--json").arg(dir.join("alerts.json"));
@@ -514,15 +502,6 @@ fn drive(
     Ok((load, None))
 }
 
-fn wait_until_answered(address: &str) -> Result<()> {
-    let start = Instant::now();
-    while ureq::get(format!("http://{address}/health")).call().is_err() {
-        ensure!(start.elapsed() < Duration::from_secs(60), "{address} never answered");
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    Ok(())
-}
-
 struct Raised {
     name: String,
     severity: String,
@@ -556,12 +535,4 @@ fn raised(document: &Value, or_pending: bool) -> Vec<Raised> {
 fn verdict_of(path: &Path) -> Result<Value> {
     let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
     Ok(serde_json::from_str(&text)?)
-}
-
-fn only_run(runs: &Path) -> Result<PathBuf> {
-    let entry = std::fs::read_dir(runs).ok().and_then(|mut entries| entries.next());
-    match entry {
-        Some(entry) => Ok(entry?.path()),
-        None => bail!("{}: no run was recorded", runs.display()),
-    }
 }

@@ -14,7 +14,7 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-use crate::{process::free_port, shell};
+use crate::{folder, process::free_port, shell};
 
 const PROJECT: &str = "assay-gate";
 const SERVICES: [&str; 5] = ["demo", "exporter", "prometheus", "alertmanager", "run"];
@@ -82,23 +82,18 @@ struct Compose {
 impl Compose {
     /// A folder to build in, with the programs in it.
     fn prepare() -> Result<Self> {
-        let mut build = vec!["build"];
-        for package in ["demo", "exporter", "loadgen"] {
-            build.extend(["-p", package]);
-        }
-        shell::run(&mut shell::cargo(&build))?;
+        let programs = ["demo", "exporter", "loadgen"];
+        let bin = shell::build("dev", &programs)?;
         let root = shell::root();
         let dir = root.join("target/engine");
-        if dir.exists() {
-            fs::remove_dir_all(&dir)?;
-        }
-        fs::create_dir_all(dir.join("out"))?;
-        for program in ["demo", "exporter", "loadgen"] {
-            fs::copy(root.join("target/debug").join(program), dir.join("out").join(program))?;
+        folder::fresh(&dir)?;
+        fs::create_dir(dir.join("out"))?;
+        for program in programs {
+            fs::copy(bin.join(program), dir.join("out").join(program))?;
         }
         fs::write(dir.join("out/ruleseval"), "")?;
-        for folder in ["prometheus", "grafana"] {
-            shell::output(Command::new("cp").arg("-r").arg(root.join(folder)).arg(&dir))?;
+        for name in ["prometheus", "grafana"] {
+            folder::copy(&root.join(name), &dir.join(name))?;
         }
         fs::copy(root.join("docker-compose.yml"), dir.join("docker-compose.yml"))?;
         fs::write(dir.join("fault.yml"), FAULT)?;

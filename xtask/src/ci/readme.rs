@@ -6,28 +6,21 @@ use std::{fs, path::Path, process::Command};
 
 use anyhow::{Context, Result, ensure};
 
-use crate::shell;
+use crate::{folder, shell};
 
 const SECTION: &str = "## In CI";
 
 /// Runs the section in a folder that has the project's `prometheus/`, with our binaries and the peers in the path.
 pub(super) fn run(bin: &Path) -> Result<()> {
-    let mut build = vec!["build"];
-    for package in ["demo", "exporter", "loadgen", "ruleseval"] {
-        build.extend(["-p", package]);
-    }
-    shell::run(&mut shell::cargo(&build))?;
+    let ours = shell::build("dev", &["demo", "exporter", "loadgen", "ruleseval"])?;
     let dir = shell::root().join("target/readme");
-    if dir.exists() {
-        fs::remove_dir_all(&dir)?;
-    }
-    fs::create_dir_all(&dir)?;
+    folder::fresh(&dir)?;
     std::os::unix::fs::symlink(shell::root().join("prometheus"), dir.join("prometheus"))?;
     let script = block(&fs::read_to_string(shell::root().join("README.md"))?)?;
     fs::write(dir.join("pasted.sh"), &script)?;
     // Twice in one folder: the second verdict must not be that of the first run.
     for _ in 0..2 {
-        judged(&dir, paste(&dir, &[&shell::root().join("target/debug"), bin])?)?;
+        judged(&dir, paste(&dir, &[&ours, bin])?)?;
     }
     killed(&dir, bin)
 }

@@ -3,16 +3,13 @@
 //! Invariant: every number that the report shows for an objective is asked of a real Prometheus on a copy of
 //! the run's data, at the same instant, and must be the same.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::{fs, path::Path, process::Command};
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
 use crate::{
+    folder,
     process::{Process, free_port},
     server::Server,
     shell,
@@ -21,13 +18,11 @@ use crate::{
 /// Runs the loop and checks its verdict, its run directory and its numbers.
 pub(super) fn run(bin: &Path) -> Result<()> {
     let runs = shell::root().join("target/ci-runs");
-    if runs.exists() {
-        fs::remove_dir_all(&runs)?;
-    }
-    let folder = runs.to_string_lossy().into_owned();
-    let arguments = ["run", "--release", "--", "--plain", "--time-scale", "0.5", "--runs", &folder];
+    folder::fresh(&runs)?;
+    let parent = runs.to_string_lossy().into_owned();
+    let arguments = ["run", "--release", "--", "--plain", "--time-scale", "0.5", "--runs", &parent];
     let status = shell::status(&mut shell::cargo(&arguments))?;
-    let run = fs::read_dir(&runs)?.next().context("the loop left no run directory")??.path();
+    let run = folder::only_entry(&runs)?;
     let verdict: Value = serde_json::from_str(&fs::read_to_string(run.join("verdict.json"))?)?;
     sound(&verdict, status.code())?;
     ensure!(fs::metadata(run.join("report.html"))?.len() > 20_000, "the report is nearly empty");
@@ -78,10 +73,8 @@ fn promtool_reads(bin: &Path, data: &Path) -> Result<()> {
 /// Asks a Prometheus on a copy of the data for each objective's measure; yields how many were compared.
 fn prometheus_agrees(bin: &Path, run: &Path, verdict: &Value) -> Result<usize> {
     let dir = shell::root().join("target/ci-prometheus");
-    if dir.exists() {
-        fs::remove_dir_all(&dir)?;
-    }
-    copy(&run.join("data"), &dir.join("data"))?;
+    folder::fresh(&dir)?;
+    folder::copy(&run.join("data"), &dir.join("data"))?;
     fs::write(dir.join("prometheus.yml"), "global: {scrape_interval: 1h}\n")?;
     let port = free_port()?;
     let mut command = Command::new(bin.join("prometheus"));
@@ -118,18 +111,4 @@ fn value_for(answer: &Value, row: &Value) -> Option<f64> {
     };
     let series = answer["result"].as_array()?.iter().find(|s| is_same(&s["metric"]))?;
     series["value"][1].as_str()?.parse().ok()
-}
-
-fn copy(from: &Path, to: &PathBuf) -> Result<()> {
-    fs::create_dir_all(to)?;
-    for entry in fs::read_dir(from)? {
-        let entry = entry?;
-        let target = to.join(entry.file_name());
-        if entry.file_type()?.is_dir() {
-            copy(&entry.path(), &target)?;
-        } else {
-            fs::copy(entry.path(), target)?;
-        }
-    }
-    Ok(())
 }

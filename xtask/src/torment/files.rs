@@ -6,8 +6,9 @@ use anyhow::Result;
 
 use super::{
     Options, Table,
-    rig::{Random, Rig, Tried, copy, files_below, write},
+    rig::{Random, Rig, Tried, files_below, write},
 };
+use crate::folder::{copy, only_entry};
 
 /// What a file may make a program take: far more than any honest one needs.
 const MOST_MIB: f64 = 512.0;
@@ -65,7 +66,7 @@ fn mutated(rig: &Rig, options: &Options) -> Result<(String, bool)> {
     let killed =
         fs::read_dir(&rig.dir)?.filter_map(|e| Some(e.ok()?.path())).find(|p| p.ends_with("killed-0"));
     let mut runs = vec![rig.run.clone()];
-    runs.extend(killed.and_then(|parent| super::rig::only_entry(&parent).ok()));
+    runs.extend(killed.and_then(|parent| only_entry(&parent).ok()));
     let place = rig.dir.join("mutated");
     for n in 0..options.mutations {
         if place.exists() {

@@ -12,8 +12,9 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::{
     Options, Table,
-    rig::{Random, Rig, only_entry},
+    rig::{Random, Rig},
 };
+use crate::folder::only_entry;
 
 /// How often a run is killed while it finishes.
 const FINISHING: u64 = 16;

@@ -6,8 +6,9 @@ use anyhow::Result;
 
 use super::{
     Options, Table,
-    rig::{Rig, Tried, only_entry},
+    rig::{Rig, Tried},
 };
+use crate::folder::only_entry;
 
 pub(super) fn run(rig: &Rig, _options: &Options, table: &mut Table) -> Result<()> {
     let query = rig.query(&rig.run, "{__name__!=\"\"}");

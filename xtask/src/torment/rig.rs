@@ -9,11 +9,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use assay_testkit::{Program, Server, server::respond};
 use serde_json::Value;
 
-use crate::shell;
+use crate::{folder::only_entry, shell};
 
 /// A program that is tried ends by itself long before.
 const LONGEST: Duration = Duration::from_secs(300);
@@ -155,31 +155,6 @@ fn within(longest: Duration, mut child: Child) -> Result<(Vec<u8>, f64)> {
     }
     let wall_s = begun.elapsed().as_secs_f64();
     Ok((child.wait_with_output()?.stdout, wall_s))
-}
-
-/// The one entry of a folder.
-pub(super) fn only_entry(dir: &Path) -> Result<PathBuf> {
-    let entries: Vec<_> =
-        fs::read_dir(dir).with_context(|| dir.display().to_string())?.collect::<Result<_, _>>()?;
-    ensure!(entries.len() == 1, "{} entries in {}", entries.len(), dir.display());
-    Ok(entries[0].path())
-}
-
-/// Copies a folder with all below it.
-pub(super) fn copy(from: &Path, to: &Path) -> Result<()> {
-    fs::create_dir_all(to)?;
-    for entry in fs::read_dir(from)? {
-        let (path, target) = (
-            entry.as_ref().map_or_else(|_| from.to_owned(), fs::DirEntry::path),
-            to.join(entry?.file_name()),
-        );
-        if path.is_dir() {
-            copy(&path, &target)?;
-        } else {
-            fs::copy(&path, &target)?;
-        }
-    }
-    Ok(())
 }
 
 /// All files below a folder, in order.

@@ -17,6 +17,7 @@ use nix::sys::resource::{UsageWho, getrusage};
 
 use super::server::Log;
 use crate::{
+    folder,
     process::{Process, free_port},
     shell,
 };
@@ -55,13 +56,9 @@ impl Rig {
     pub(super) fn make(name: &str) -> Result<Self> {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         ensure!(cores >= 2, "client and server need a core each, and this process has {cores}");
-        shell::run(&mut shell::cargo(&["build", "--release", "-p", "loadgen", "-p", "xtask"]))?;
+        let release = shell::build("release", &["loadgen", "xtask"])?;
         let dir = shell::root().join("target/bench/loadgen").join(name);
-        if dir.exists() {
-            fs::remove_dir_all(&dir)?;
-        }
-        fs::create_dir_all(&dir)?;
-        let release = shell::root().join("target/release");
+        folder::fresh(&dir)?;
         let loadgen =
             std::env::var_os("ASSAY_LOADGEN").map_or_else(|| release.join("loadgen"), PathBuf::from);
         Ok(Self { loadgen, xtask: release.join("xtask"), dir, is_undisturbed: false })
