@@ -46,10 +46,7 @@ impl Process {
 
     /// The largest resident set so far, in MiB.
     pub(crate) fn peak_mib(&self) -> Result<f64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:")).context("no VmHWM")?;
-        let kib: f64 = line.trim().trim_end_matches("kB").trim().parse()?;
-        Ok(kib / 1024.0)
+        memory_mib(self.child.id(), PEAK)
     }
 
     /// What to say where the process ended and should not have: the end of its log.
@@ -66,6 +63,22 @@ impl Drop for Process {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// The largest resident set of a running process so far.
+pub(crate) const PEAK: &str = "VmHWM:";
+/// Its resident set now.
+pub(crate) const RESIDENT: &str = "VmRSS:";
+
+/// The memory of a running process, in MiB: a field of its `status`.
+///
+/// # Errors
+/// If the process has ended.
+pub(crate) fn memory_mib(pid: u32, field: &str) -> Result<f64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find_map(|l| l.strip_prefix(field)).with_context(|| format!("no {field}"))?;
+    let kib: f64 = line.trim().trim_end_matches("kB").trim().parse()?;
+    Ok(kib / 1024.0)
 }
 
 /// A port that was free a moment ago.

@@ -1,4 +1,4 @@
-//! Text that wants to steer whoever reads it, and what a reader must never get.
+//! Text that wants to steer its reader, and what a reader must never get.
 
 /// Steers a terminal, gives commands to CI systems, turns text around, is markup, and has a password in a URL.
 pub const HOSTILE: &str = "a\u{1b}[2J\u{1b}]0;title\u{7}\r\n::error::b\n ::stop-commands::c\n##vso[task.complete]d\

@@ -103,11 +103,11 @@ async fn drive(arguments: &RunArguments, command: &[String]) -> Result<u8, Stop>
     let control = run.control();
     run.show(view(arguments, &control));
     let ended = run.drive().await;
-    let dir = ended.dir.clone();
-    let mut code = report(ended, arguments);
-    if let (true, Some(dir), Ok(ended)) = (arguments.judge, dir, &mut code) {
-        *ended = worse(*ended, verdict(&dir, arguments)?);
-    }
+    let to_judge = ended.dir.clone().filter(|_| arguments.judge);
+    let code = report(ended, arguments).and_then(|load| match to_judge {
+        Some(dir) => verdict(&dir, load, arguments),
+        None => Ok(load),
+    });
     if let Some(exposition) = exposition {
         let most = u64::try_from(arguments.metrics_linger).unwrap_or(0);
         exposition.linger(Duration::from_millis(most), &control).await;
@@ -218,8 +218,8 @@ fn cannot_record(parent: &Path, error: BeginError) -> Stop {
     }
 }
 
-/// Judges the run, prints the verdict, and gives its exit code.
-fn verdict(dir: &Path, arguments: &RunArguments) -> Result<u8, Stop> {
+/// Judges the run, prints the verdict, and gives its exit code, or that of a load which ended badly.
+fn verdict(dir: &Path, load: u8, arguments: &RunArguments) -> Result<u8, Stop> {
     let evaluation = judge(dir).map_err(Stop::failed)?;
     let text = terminal::render(&evaluation.verdict, TerminalOptions::of_stdout());
     // Standard output is for the summary where a program reads it.
@@ -228,16 +228,7 @@ fn verdict(dir: &Path, arguments: &RunArguments) -> Result<u8, Stop> {
         SummaryKind::Text | SummaryKind::None => console::print(&text).map_err(Stop::failed)?,
     }
     console::say(format_args!("report: {}", dir.join("report.html").display()));
-    Ok(evaluation.verdict.status.exit_code())
-}
-
-/// Of the exit codes of the load and of its verdict, the one that says more: an interruption or a failed load before
-/// the verdict.
-fn worse(load: u8, verdict: u8) -> u8 {
-    match load {
-        exit::DONE => verdict,
-        _ => load,
-    }
+    Ok(if load == exit::DONE { evaluation.verdict.status.exit_code() } else { load })
 }
 
 /// The machine's name; with the shard's number where several may run on one machine.

@@ -20,7 +20,7 @@ fn text(bytes: &[u8]) -> String {
 fn the_exit_code_is_the_verdict_and_all_reports_come_at_once() {
     let check = |trouble: Trouble, code: i32, word: &str| {
         let recording = Recording::new(trouble);
-        let path = |name: &str| recording.beside(name).display().to_string();
+        let path = |name: &str| recording.place(name).display().to_string();
         let run = recording.path().display().to_string();
         let (sla, rules) = (sla().display().to_string(), rules());
         let (html, json, junit, markdown) = (path("a.html"), path("a.json"), path("a.xml"), path("a.md"));
@@ -113,7 +113,7 @@ fn the_shipped_unit_tests_pass_and_a_broken_one_fails() {
         .replace("alertname: ServiceRestarted", "alertname: ServiceRestarts")
         .replace("../rules", &root().join("prometheus/rules").display().to_string());
     let cases = good.matches("  - name: ").count();
-    let (file, junit) = (recording.beside("t.yml"), recording.beside("t.xml"));
+    let (file, junit) = (recording.place("t.yml"), recording.place("t.xml"));
     std::fs::write(&file, broken).expect("writes");
     let (file, junit) = (file.display().to_string(), junit.display().to_string());
     let out = ruleseval(&["test", "--junit", &junit, &file]);
@@ -128,7 +128,7 @@ fn the_shipped_unit_tests_pass_and_a_broken_one_fails() {
 #[test]
 fn a_run_goes_out_as_text_and_comes_back() {
     let recording = Recording::new(Trouble { killed_after_s: Some(20), ..Trouble::default() });
-    let path = |name: &str| recording.beside(name).display().to_string();
+    let path = |name: &str| recording.place(name).display().to_string();
     let (run, om, back) = (recording.path().display().to_string(), path("users.om"), path("back"));
     let check = |arguments: &[&str]| {
         let out = ruleseval(arguments);
@@ -152,7 +152,7 @@ fn check_tells_findings_by_severity_and_wrong_files_apart() {
     let shipped = ruleseval(&["check", &rules(), &sla().display().to_string(), "--fail-on", "warning"]);
     assert_eq!(shipped.status.code(), Some(0), "{}{}", text(&shipped.stdout), text(&shipped.stderr));
     assert!(text(&shipped.stdout).contains("11 objectives, 0 findings"), "{}", text(&shipped.stdout));
-    let file = recording.beside("r.yml");
+    let file = recording.place("r.yml");
     std::fs::write(&file, "groups:\n- name: g\n  rules:\n  - {alert: A, expr: up == 0}\n").expect("writes");
     let file = file.display().to_string();
     let check = |arguments: &[&str], code: i32, says: &str| {

@@ -75,7 +75,7 @@ fn a_backtest_can_be_read_back_from_its_block() {
     let alert = found.alerts.iter().find(|a| a.name == "QueryLatencyP99High").expect("is there");
     assert!(!alert.counts && alert.instances.len() == 1, "{alert:#?}");
     let fired_ms = alert.instances[0].fired_at_ms.expect("fired");
-    let data = recording.beside("backtest");
+    let data = recording.place("backtest");
     let (series, written) = write_block(&found.series, &data).expect("writes");
     assert!(series > 20 && written > 500, "{series} series, {written} samples");
     let run = Run::open(&data).expect("opens");

@@ -186,7 +186,7 @@ fn the_schema_refuses_what_it_does_not_know() {
 #[test]
 fn reports_of_rule_tests_satisfy_it_too() {
     let recording = crate::recording::Recording::new(Trouble::default());
-    let file = recording.beside("junit-tests.yml");
+    let file = recording.place("junit-tests.yml");
     std::fs::write(
         &file,
         "tests:\n- name: 'one < two & \"three\"'\n  input_series: [{series: up, values: 1x5}]\n  promql_expr_test:\n  \
@@ -194,7 +194,7 @@ fn reports_of_rule_tests_satisfy_it_too() {
          - name: wrong\n  promql_expr_test:\n  - {expr: vector(1), eval_time: 1m, exp_samples: [{value: 2}]}\n",
     )
     .expect("writes");
-    let xml = recording.beside("junit-tests.xml");
+    let xml = recording.place("junit-tests.xml");
     let out =
         crate::cli::ruleseval(&["test", "--junit", &xml.display().to_string(), &file.display().to_string()]);
     assert_eq!(out.status.code(), Some(1), "{out:?}");

@@ -8,7 +8,7 @@ use crate::recording::{Recording, Trouble, rules, sla};
 
 /// A Prometheus over a copy of a recording's data; `None` without peers.
 pub(crate) fn prometheus_over(recording: &Recording) -> Option<Prometheus> {
-    let data = recording.beside("copy");
+    let data = recording.place("copy");
     assay_testkit::files::copy(&recording.path().join("data"), &data);
     Prometheus::start(&data, "global: {scrape_interval: 1h}\n", &[])
 }
@@ -69,7 +69,7 @@ fn judging_on_a_server_gives_the_same_rows() {
     let recording = Recording::new(Trouble::default());
     let Some(server) = prometheus_over(&recording) else { return };
     // Without a manifest both judge the whole time, and so the series of all phases, as one window.
-    let mut options = EvalOptions::new(recording.beside("copy"));
+    let mut options = EvalOptions::new(recording.place("copy"));
     options.rules = vec![rules()];
     options.slas = vec![sla()];
     let here = eval(&options).expect("evaluates").verdict;

@@ -44,8 +44,8 @@ impl Recording {
         self.dir.path().join("run")
     }
 
-    /// A place beside the run.
-    pub(crate) fn beside(&self, name: &str) -> PathBuf {
+    /// A place next to the run.
+    pub(crate) fn place(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 }

@@ -221,7 +221,7 @@ fn federated(address: &str, accept: &str) -> (String, Vec<u8>) {
 #[test]
 fn federation_is_that_of_prometheus() {
     let recording = Recording::new(Trouble::default());
-    let data = recording.beside("copy");
+    let data = recording.place("copy");
     assay_testkit::files::copy(&recording.path().join("data"), &data);
     // It looks back from now, and the run is old.
     let far = "--query.lookback-delta=100y";
@@ -262,7 +262,7 @@ fn federation_is_that_of_prometheus() {
 
 /// A Prometheus without data that reads what `serve` has.
 fn reading_from(recording: &Recording, ours: &Program) -> Option<Prometheus> {
-    let data = recording.beside("empty");
+    let data = recording.place("empty");
     std::fs::create_dir(&data).expect("a directory");
     let config = format!(
         "global: {{scrape_interval: 1h}}\nremote_read: [{{url: \"http://{}/api/v1/read\", read_recent: true}}]\n",
@@ -301,7 +301,7 @@ fn prometheus_reads_from_it() {
 fn samples_are_read_by_an_export() {
     let recording = Recording::new(Trouble::default());
     let ours = serve(&recording, &[]);
-    let out = recording.beside("exported");
+    let out = recording.place("exported");
     let run = |arguments: &[&str]| {
         let out = Command::new(env!("CARGO_BIN_EXE_ruleseval")).args(arguments).output().expect("starts");
         let errors = String::from_utf8_lossy(&out.stderr).into_owned();

@@ -114,7 +114,7 @@ fn a_killed_run_is_measured_up_to_its_last_sample_and_decides_nothing() {
 #[test]
 fn files_with_errors_are_all_told_and_nothing_is_evaluated() {
     let recording = Recording::new(Trouble { killed_after_s: Some(2), ..Trouble::default() });
-    let (bad_rules, bad_sla) = (recording.beside("r.yml"), recording.beside("s.yml"));
+    let (bad_rules, bad_sla) = (recording.place("r.yml"), recording.place("s.yml"));
     std::fs::write(&bad_rules, "groups:\n- name: g\n  rules:\n  - {alert: A, expr: 'sum('}\n")
         .expect("writes");
     std::fs::write(&bad_sla, "sla: s\nobjectives:\n- {name: n, require: a <}\n").expect("writes");

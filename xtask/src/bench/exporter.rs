@@ -15,7 +15,11 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 
 use super::median;
-use crate::{peers, shell};
+use crate::{
+    peers,
+    process::{RESIDENT, memory_mib},
+    shell,
+};
 
 /// How much to measure.
 #[derive(Debug, Clone, Copy, clap::Args)]
@@ -140,9 +144,7 @@ impl Server {
     }
 
     fn resident_mib(&self) -> Result<f64> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("VmRSS")?;
-        Ok(line.split_whitespace().next().context("a number")?.parse::<f64>()? / 1024.0)
+        memory_mib(self.child.id(), RESIDENT)
     }
 }
 

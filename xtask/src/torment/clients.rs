@@ -10,10 +10,8 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use assay_testkit::{Program, http};
 
-use super::{
-    Options, Table,
-    rig::{Rig, peak_mib},
-};
+use super::{Options, Table, rig::Rig};
+use crate::process::{PEAK, memory_mib};
 
 /// A query that would take many minutes.
 const LONG: &str = "quantile_over_time(0.5, vector(time())[400d:1s])";
@@ -49,7 +47,7 @@ fn crowd(rig: &Rig, clients: usize) -> Result<(String, bool)> {
         }
         Ok(())
     })?;
-    let (answered, peak) = (answered.into_inner(), peak_mib(&server)?);
+    let (answered, peak) = (answered.into_inner(), memory_mib(server.id(), PEAK)?);
     let measured = format!("{answered} answered in {:.1} s, {peak:.0} MiB", begun.elapsed().as_secs_f64());
     Ok((measured, answered == clients && peak < 1000.0))
 }
@@ -97,7 +95,7 @@ fn large(rig: &Rig) -> Result<(String, bool)> {
             length += n;
         }
     }
-    let peak = peak_mib(&server)?;
+    let peak = memory_mib(server.id(), PEAK)?;
     let measured = format!("{peak:.0} MiB, {:.0} MB sent", length as f64 / 1e6);
     Ok((measured, peak < 1000.0 && length >= LARGE * LARGE_BYTES))
 }

@@ -14,8 +14,9 @@ use assay_testkit::http;
 
 use super::{
     Options, Table,
-    rig::{Random, Rig, peak_mib, write},
+    rig::{Random, Rig, write},
 };
+use crate::process::{PEAK, memory_mib};
 
 /// Clients that ask at a time.
 const CLIENTS: u64 = 16;
@@ -54,7 +55,7 @@ fn generated(rig: &Rig, options: &Options) -> Result<(String, bool)> {
         }
     });
     let answers = answers.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let peak = peak_mib(&server)?;
+    let peak = memory_mib(server.id(), PEAK)?;
     let is_alive = http::get(&server.address, "/-/ready").is_ok_and(|r| r.status == 200);
     let counts: Vec<String> = answers.iter().map(|(answer, n)| format!("{n} × {answer}")).collect();
     let all_answered =

@@ -172,14 +172,6 @@ pub(super) fn files_below(dir: &Path) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// The largest resident set of a running program, in MiB.
-pub(super) fn peak_mib(program: &Program) -> Result<f64> {
-    let status = fs::read_to_string(format!("/proc/{}/status", program.id()))?;
-    let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:")).context("no VmHWM")?;
-    let kib: f64 = line.trim().trim_end_matches("kB").trim().parse()?;
-    Ok(kib / 1024.0)
-}
-
 /// Writes a file.
 pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     let mut file = fs::File::create(path).with_context(|| path.display().to_string())?;

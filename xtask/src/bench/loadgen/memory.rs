@@ -8,7 +8,8 @@ use std::{
 
 use anyhow::{Result, ensure};
 
-use super::rig::{Rig, resident_mib};
+use super::rig::Rig;
+use crate::process::{RESIDENT, memory_mib};
 
 /// How long, and how often to look.
 #[derive(Debug, clap::Args)]
@@ -38,7 +39,7 @@ pub(super) fn run(options: &Options) -> Result<()> {
         if let Some(status) = child.try_wait()? {
             break status;
         }
-        seen.extend(resident_mib(&child, "VmRSS:"));
+        seen.extend(memory_mib(child.id(), RESIDENT));
     };
     ensure!(status.success(), "loadgen: {status}");
     println!("resident memory, every {} s, recording, 50 users, in MiB:\n", options.every);

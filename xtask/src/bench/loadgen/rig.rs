@@ -18,7 +18,7 @@ use nix::sys::resource::{UsageWho, getrusage};
 use super::server::Log;
 use crate::{
     folder,
-    process::{Process, free_port},
+    process::{PEAK, Process, free_port, memory_mib},
     shell,
 };
 
@@ -141,7 +141,7 @@ impl Rig {
             if let Some(status) = child.try_wait()? {
                 break status;
             }
-            peak_mib = peak_mib.max(resident_mib(&child, "VmHWM:").unwrap_or(0.0));
+            peak_mib = peak_mib.max(memory_mib(child.id(), PEAK).unwrap_or(0.0));
             sleep(Duration::from_millis(100));
         };
         let cpu_s = children_cpu_s()? - before;
@@ -190,13 +190,6 @@ impl Served {
         ensure!(status.success(), self.process.post_mortem());
         Log::read(&self.log).map(|log| log.without_first(warmup))
     }
-}
-
-/// A field of a process' memory, in MiB; `None` once it has ended.
-pub(super) fn resident_mib(child: &Child, field: &str) -> Option<f64> {
-    let status = fs::read_to_string(format!("/proc/{}/status", child.id())).ok()?;
-    let line = status.lines().find_map(|l| l.strip_prefix(field))?;
-    Some(line.trim().trim_end_matches("kB").trim().parse::<f64>().ok()? / 1024.0)
 }
 
 /// Processor time of all children that were waited for.
