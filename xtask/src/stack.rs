@@ -167,6 +167,23 @@ fn check(server: &Server, ports: &Ports, load: &mut Process) -> Result<()> {
     ensure!(problems.is_empty() && missing.is_empty(), "the stack is not whole");
     let status = load.wait().context("loadgen")?;
     ensure!(status.success(), "loadgen ended with {status}; its log is under target/stack");
-    println!("every target up, every rule group loaded, Alertmanager ready and known");
+    evaluated(server)?;
+    println!("every target up, every rule evaluated, Alertmanager ready and known");
+    Ok(())
+}
+
+/// Waits until Prometheus has evaluated every rule once, which may be after the load's end, and without an error.
+fn evaluated(server: &Server) -> Result<()> {
+    let start = Instant::now();
+    loop {
+        let waiting = probe::unevaluated(server)?;
+        if waiting.is_empty() {
+            break;
+        }
+        ensure!(start.elapsed() < Duration::from_secs(120), "never evaluated: {}", waiting.join(", "));
+        std::thread::sleep(Duration::from_secs(1));
+    }
+    let failing = probe::failing(server)?;
+    ensure!(failing.is_empty(), "{}", failing.join("; "));
     Ok(())
 }

@@ -8,8 +8,8 @@ use crate::server::Server;
 /// A panel's title and an expression of it.
 pub(super) type PanelQuery = (String, String);
 
-/// What is not as it should be: targets that are not up, rule groups that are missing or fail, an
-/// Alertmanager that is not known.
+/// What is not as it should be: targets that are not up, rules that are missing or fail, an Alertmanager that is
+/// not known. A rule that Prometheus has not evaluated yet is none of these: see [`unevaluated`].
 pub(super) fn problems(server: &Server, ports: &Ports) -> Result<Vec<String>> {
     let mut problems = Vec::new();
     let targets = server.get("targets?state=active")?;
@@ -24,21 +24,38 @@ pub(super) fn problems(server: &Server, ports: &Ports) -> Result<Vec<String>> {
             None => problems.push(format!("no target {address}")),
         }
     }
-    let rules = server.get("rules")?;
-    let groups = rules["groups"].as_array().cloned().unwrap_or_default();
-    if groups.is_empty() {
-        problems.push("no rule group is loaded".to_owned());
-    }
-    for rule in groups.iter().flat_map(|g| g["rules"].as_array().into_iter().flatten()) {
-        if rule["health"] != "ok" {
-            problems.push(format!("rule {} is {}: {}", rule["name"], rule["health"], rule["lastError"]));
-        }
-    }
+    problems.extend(failing(server)?);
     let managers = server.get("alertmanagers")?;
     if managers["activeAlertmanagers"].as_array().is_none_or(Vec::is_empty) {
         problems.push("Prometheus knows no Alertmanager".to_owned());
     }
     Ok(problems)
+}
+
+/// What Prometheus says of the rules that it could not evaluate; one line where it has no rules at all.
+pub(super) fn failing(server: &Server) -> Result<Vec<String>> {
+    let rules = rules(server)?;
+    if rules.is_empty() {
+        return Ok(vec!["no rule group is loaded".to_owned()]);
+    }
+    let failing = rules.iter().filter(|rule| rule["health"] != "ok" && rule["health"] != "unknown");
+    Ok(failing
+        .map(|rule| format!("rule {} is {}: {}", rule["name"], rule["health"], rule["lastError"]))
+        .collect())
+}
+
+/// The names of the rules that Prometheus has yet to evaluate. It spreads its groups over their interval, so that
+/// the first time comes up to one interval (a minute, for the error budget) after its start.
+pub(super) fn unevaluated(server: &Server) -> Result<Vec<String>> {
+    let rules = rules(server)?;
+    Ok(rules.iter().filter(|rule| rule["health"] == "unknown").map(|rule| rule["name"].to_string()).collect())
+}
+
+/// The rules of all groups, as the API describes them.
+fn rules(server: &Server) -> Result<Vec<serde_json::Value>> {
+    let answer = server.get("rules")?;
+    let groups = answer["groups"].as_array().into_iter().flatten();
+    Ok(groups.flat_map(|group| group["rules"].as_array().cloned().unwrap_or_default()).collect())
 }
 
 /// Those of `queries` that return no series now.
