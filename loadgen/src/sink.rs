@@ -5,6 +5,8 @@ pub mod exposition;
 pub mod otlp;
 pub mod recorder;
 
+use std::time::Duration;
+
 use assay_model::expo::MetricFamily;
 
 use crate::scenario::Phase;
@@ -51,6 +53,11 @@ pub trait MetricsSink: Send {
     /// Exports that failed for good so far.
     fn failures(&self) -> u64 {
         0
+    }
+
+    /// How long the oldest values that are not exported yet have waited.
+    fn delay(&self) -> Duration {
+        Duration::ZERO
     }
 
     /// What a reader of the summary should know, each one line: that a receiver was away, say.

@@ -221,6 +221,8 @@ fn generator() -> Vec<Spec> {
         stat("Exports that failed", "short", "Exports of measurements that were lost: what a server shows of this run has holes.")
             .query(format!("sum(increase(load_export_failures_total{{{TARGET}}}[$__range]))"), "")
             .below(1.0),
+        graph("Exports that wait", "s", "How long the oldest measurements that a receiver has not taken have waited.")
+            .query(format!("max by (instance) (load_export_delay_seconds{{{TARGET}}})"), "{{instance}}"),
         stat("Run", "short", "Whether a run is in progress: 1 while it is.")
             .query("sum(load_run_outcome{job=~\"$job\", instance=~\"$instance\", load_run=~\"$run\", outcome=\"running\"})", ""),
         table("The plan", "s", "Each phase's planned length.")

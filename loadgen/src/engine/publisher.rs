@@ -12,6 +12,7 @@ use std::{
         atomic::{AtomicU64, Ordering},
     },
     thread::JoinHandle,
+    time::Duration,
 };
 
 use assay_model::expo::MetricFamily;
@@ -57,6 +58,7 @@ struct Queue {
     state: Mutex<State>,
     changed: Condvar,
     export_failures: AtomicU64,
+    export_delay_ms: AtomicU64,
     /// Wakes the coordinator when a sink has failed.
     failed: Notify,
 }
@@ -100,6 +102,11 @@ impl Publisher {
     /// Exports that failed for good so far.
     pub(super) fn export_failures(&self) -> u64 {
         self.queue.export_failures.load(Ordering::Relaxed)
+    }
+
+    /// How long the oldest values that a sink has not exported yet have waited.
+    pub(super) fn export_delay(&self) -> Duration {
+        Duration::from_millis(self.queue.export_delay_ms.load(Ordering::Relaxed))
     }
 
     /// Returns when a sink has failed, so that the run cannot continue; [`Publisher::finish`] says why.
@@ -191,6 +198,8 @@ fn publish(mut sinks: Vec<Box<dyn MetricsSink>>, queue: &Queue) -> Finished {
             queue.fail();
         }
         queue.export_failures.store(sinks.iter().map(|s| s.failures()).sum(), Ordering::Relaxed);
+        let delay_ms = sinks.iter().map(|s| s.delay().as_millis()).max().unwrap_or_default();
+        queue.export_delay_ms.store(u64::try_from(delay_ms).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
     sinks.iter_mut().for_each(|sink| sink.end());
     for sink in &mut sinks {

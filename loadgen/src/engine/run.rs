@@ -123,6 +123,7 @@ impl Run {
                 port: target.origin.port,
                 start_ms: now_ms,
                 export_failures: 0,
+                export_delay: Duration::ZERO,
                 cpu_s: 0.0,
                 run: checked.id,
                 mode: checked.mode.unwrap_or_default(),
@@ -361,6 +362,7 @@ impl Run {
         }
         self.facts.cpu_s = cpu.iter().map(Duration::as_secs_f64).sum();
         self.facts.export_failures = self.publisher.export_failures();
+        self.facts.export_delay = self.publisher.export_delay();
     }
 
     /// Publishes all series as they stand.

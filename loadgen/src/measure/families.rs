@@ -1,6 +1,8 @@
 //! From totals to series. Invariant: every series that can be foreseen is there from the first call on, at
 //! zero, so that an increase over a phase loses nothing.
 
+use std::time::Duration;
+
 use assay_model::{
     Labels, LabelsBuilder,
     expo::{HistogramValue, Metric, MetricFamily, MetricValue},
@@ -35,6 +37,7 @@ pub(crate) struct RunFacts {
     pub(crate) port: u16,
     pub(crate) start_ms: i64,
     pub(crate) export_failures: u64,
+    pub(crate) export_delay: Duration,
     pub(crate) cpu_s: f64,
     /// What distinguishes this run's series from another's.
     pub(crate) run: String,
@@ -121,6 +124,7 @@ pub(crate) fn families(scenario: &Scenario, facts: &RunFacts, phases: &[PhaseTot
         }
     }
     out.counter(&names::EXPORT_FAILURES, run.build(), facts.export_failures as f64);
+    out.gauge(&names::EXPORT_DELAY, run.build(), facts.export_delay.as_secs_f64());
     out.counter(&names::CPU_TIME, run.build(), facts.cpu_s);
     out.families.retain(|f| !f.metrics.is_empty());
     out.families

@@ -75,6 +75,8 @@ instruments! {
         "How much later than due the generator itself started iterations.";
     EXPORT_FAILURES = "load.export.failures", "{export}", "load_export_failures_total", Counter,
         "Exports of measurements that failed after all retries.";
+    EXPORT_DELAY = "load.export.delay", "s", "load_export_delay_seconds", Gauge,
+        "How long the oldest measurements that a receiver has not taken yet have waited.";
     CPU_TIME = "load.cpu.time", "s", "load_cpu_time_seconds_total", Counter,
         "Processor time of the generator's workers.";
     BYTES_RECEIVED = "load.received", "By", "load_received_bytes_total", Counter,

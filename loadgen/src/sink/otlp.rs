@@ -15,6 +15,8 @@ mod settings;
 mod spans;
 mod transport;
 
+use std::time::Duration;
+
 use assay_model::expo::MetricFamily;
 
 use self::exporter::Exporter;
@@ -48,6 +50,10 @@ impl MetricsSink for OtlpSink {
 
     fn failures(&self) -> u64 {
         self.exporter.failures()
+    }
+
+    fn delay(&self) -> Duration {
+        self.exporter.delay()
     }
 
     fn notes(&self) -> Vec<String> {

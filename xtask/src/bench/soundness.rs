@@ -66,7 +66,7 @@ enum Act {
 enum Load {
     /// The pack, in its short mode.
     Demo,
-    /// A scenario of our own: its text, and more options.
+    /// A scenario of our own: its text, and more options, in which SERVICE stands for the service's address.
     Own(&'static str, &'static [&'static str]),
     /// The same, watched by a second generator that scrapes it.
     Watched(&'static str),
@@ -112,7 +112,7 @@ flow:
   - name: ask
     post: /v1/chat/completions
     headers: {authorization: Bearer demo}
-    json: {messages: [{role: user, content: What is sepsis?}], max_tokens: 20}
+    json: {messages: [{role: user, content: What is sepsis?}], max_tokens: 100, ignore_eos: true}
 phases: {main: {executor: constant-arrival-rate, rate: 5/s, duration: 110s, pre_allocated_vus: 2, max_vus: 2}}
 ";
 
@@ -127,8 +127,12 @@ flow: [{name: health, get: /health}]
 phases: {main: {executor: constant-arrival-rate, rate: 50/s, duration: 40s, pre_allocated_vus: 20, max_vus: 20}}
 ";
 
-const FLAT_OUT: &str = "scenario: flat-out
-flow: [{name: health, get: /health}]
+// What is checked of an answer takes the generator far more than the answer takes the service.
+const FLAT_OUT: &str = r"scenario: flat-out
+flow:
+  - name: metrics
+    get: /metrics
+    check: {body: {matches: '(\w+\W+){90}'}}
 phases: {main: {executor: constant-vus, vus: 64, duration: 90s}}
 ";
 
@@ -245,18 +249,14 @@ const FAULTS: &[Fault] = &[
         serve: &["--fault", "llm-slots=1"],
         load: Load::Own(OPEN, &[]),
         act: None,
-        fires: &[("ThroughputBelowTarget", "warning")],
+        fires: &[("ThroughputBelowTarget", "warning"), ("GeneratorDropsIterations", "warning")],
     },
     Fault {
         name: "the generator stands still",
         serve: &[],
         load: Load::Own(PACED, &[]),
         act: Some((10, Act::FreezeLoad(4))),
-        fires: &[
-            ("GeneratorLate", "warning"),
-            ("QueueingBeforeSend", "warning"),
-            ("GeneratorDropsIterations", "warning"),
-        ],
+        fires: &[("GeneratorLate", "warning"), ("QueueingBeforeSend", "warning")],
     },
     Fault {
         name: "the generator is killed",
@@ -264,6 +264,20 @@ const FAULTS: &[Fault] = &[
         load: Load::Watched(PACED),
         act: Some((20, Act::KillLoad)),
         fires: &[("GeneratorGone", "critical")],
+    },
+    Fault {
+        name: "nobody takes the measurements",
+        serve: &[],
+        load: Load::Own(PACED, &["--otlp", "http://127.0.0.1:9/api/v1/otlp"]),
+        act: None,
+        fires: &[("GeneratorExportLate", "warning")],
+    },
+    Fault {
+        name: "the receiver of the measurements refuses them",
+        serve: &[],
+        load: Load::Own(PACED, &["--otlp", "http://SERVICE/nowhere"]),
+        act: None,
+        fires: &[("GeneratorExportFails", "warning")],
     },
     Fault {
         name: "the generator needs the machine for itself",
@@ -486,6 +500,7 @@ fn drive(
             record(&mut load, &[]);
         }
         Load::Own(text, more) => {
+            let more = more.iter().map(|argument| argument.replace("SERVICE", service));
             load.arg(own("scenario.yml", text)?).args(more);
             record(&mut load, &[]);
         }

@@ -60,12 +60,14 @@ struct State {
     bytes: usize,
     /// When the rest is given up, once there will be no more.
     flush_until: Option<Instant>,
-    told: Told,
+    /// Since when the message that is being sent has waited.
+    sending_since: Option<Instant>,
+    deliveries: Deliveries,
 }
 
-/// What is said of the exports in the summary.
+/// How the exports went, for the summary.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Told {
+pub(super) struct Deliveries {
     /// How long the receiver did not take what was there, in all.
     pub(super) away: Duration,
     /// Exports that were delivered only after that.
@@ -106,6 +108,11 @@ impl Exporter {
         self.queue.failures.load(Ordering::Relaxed)
     }
 
+    /// How long the oldest message that is not delivered has waited.
+    pub(super) fn delay(&self) -> Duration {
+        self.queue.delay()
+    }
+
     /// There will be no more; what waits is sent meanwhile.
     pub(super) fn end(&self) {
         self.queue.end();
@@ -122,10 +129,10 @@ impl Exporter {
 
     /// What a reader of the summary should know.
     pub(super) fn notes(&self) -> Vec<String> {
-        let told = self.queue.lock().told.clone();
+        let deliveries = self.queue.lock().deliveries.clone();
         let (signal, place, failures) = (self.signal.name(), &self.place, self.failures());
         let mut notes = Vec::new();
-        if let Some(problem) = told.problem {
+        if let Some(problem) = deliveries.problem {
             let lost = match failures {
                 0 => "none was lost".to_owned(),
                 1 => "1 was lost".to_owned(),
@@ -133,12 +140,12 @@ impl Exporter {
             };
             notes.push(format!(
                 "OTLP {signal}: {place} did not take them for {:.1} s in all ({problem}); {} exports went out late, {lost}",
-                told.away.as_secs_f64(),
-                told.late
+                deliveries.away.as_secs_f64(),
+                deliveries.late
             ));
         }
-        if told.rejected > 0 {
-            notes.push(format!("OTLP {signal}: {place} threw away {} data points", told.rejected));
+        if deliveries.rejected > 0 {
+            notes.push(format!("OTLP {signal}: {place} threw away {} data points", deliveries.rejected));
         }
         notes
     }
@@ -215,9 +222,11 @@ impl Queue {
     /// The next message, or `None` when there will be no more. Blocks.
     pub(super) fn next(&self) -> Option<Waiting> {
         let mut state = self.lock();
+        state.sending_since = None;
         loop {
             if let Some(next) = state.waiting.pop_front() {
                 state.bytes -= next.message.len();
+                state.sending_since = Some(next.since);
                 return Some(next);
             }
             if state.flush_until.is_some() {
@@ -251,8 +260,15 @@ impl Queue {
         self.failures.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(super) fn tell(&self, change: impl FnOnce(&mut Told)) {
-        change(&mut self.lock().told);
+    pub(super) fn note(&self, change: impl FnOnce(&mut Deliveries)) {
+        change(&mut self.lock().deliveries);
+    }
+
+    /// How long the oldest message that is not delivered has waited; zero if there is none.
+    fn delay(&self) -> Duration {
+        let state = self.lock();
+        let oldest = state.sending_since.or_else(|| state.waiting.front().map(|w| w.since));
+        oldest.map_or(Duration::ZERO, |since| since.elapsed())
     }
 }
 
@@ -268,6 +284,8 @@ mod tests {
         }
         assert_eq!(queue.failures.load(Ordering::Relaxed), 3);
         assert_eq!(queue.next().expect("one").message, "3");
+        let oldest = queue.lock().sending_since.expect("it is being sent");
+        assert!(queue.delay() <= oldest.elapsed() && queue.lock().waiting.iter().all(|w| oldest <= w.since));
         let queue = Queue::default();
         for _ in 0..5 {
             queue.add(Bytes::from(vec![0; MAX_WAITING_BYTES / 4]));
@@ -275,6 +293,7 @@ mod tests {
         assert_eq!(queue.failures.load(Ordering::Relaxed), 1);
         queue.end();
         assert_eq!(std::iter::from_fn(|| queue.next()).count(), 4);
+        assert_eq!(queue.delay(), Duration::ZERO);
         assert_eq!(queue.lock().bytes, 0);
     }
 }

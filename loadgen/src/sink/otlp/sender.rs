@@ -51,13 +51,13 @@ impl Sender<'_> {
                             taken.rejected,
                             taken.message
                         );
-                        self.queue.tell(|t| t.rejected += taken.rejected);
+                        self.queue.note(|t| t.rejected += taken.rejected);
                     }
                     return self.taken(waiting);
                 }
                 Err(Problem::Final(what)) => {
                     tracing::error!("OTLP: {} refuses an export: {what}", self.settings.url);
-                    self.queue.tell(|t| t.problem = Some(what));
+                    self.queue.note(|t| t.problem = Some(what));
                     return self.queue.fail();
                 }
                 Err(Problem::Passing { what, wait }) => (what, wait),
@@ -66,7 +66,7 @@ impl Sender<'_> {
                 self.away_since = Some(Instant::now());
                 tracing::warn!("OTLP: {} does not take exports, trying again: {what}", self.settings.url);
             }
-            self.queue.tell(|t| t.problem = Some(what));
+            self.queue.note(|t| t.problem = Some(what));
             self.pause(pause, wait);
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
@@ -88,17 +88,17 @@ impl Sender<'_> {
         let now = Instant::now();
         if let Some(since) = self.away_since.take() {
             tracing::warn!("OTLP: {} takes exports again", self.settings.url);
-            self.queue.tell(|t| {
+            self.queue.note(|t| {
                 t.away += now - since;
                 t.back_at = Some(now);
             });
         }
-        self.queue.tell(|t| t.late += u64::from(t.back_at.is_some_and(|back| waiting.since < back)));
+        self.queue.note(|t| t.late += u64::from(t.back_at.is_some_and(|back| waiting.since < back)));
     }
 
     fn give_up(&mut self) {
         if let Some(since) = self.away_since.replace(Instant::now()) {
-            self.queue.tell(|t| t.away += since.elapsed());
+            self.queue.note(|t| t.away += since.elapsed());
         }
         self.queue.fail();
     }
