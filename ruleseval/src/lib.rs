@@ -4,4 +4,5 @@
 //! decides anything.
 
 pub mod cli;
+pub mod heap;
 pub mod serve;

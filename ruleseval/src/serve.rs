@@ -1,6 +1,6 @@
 //! Prometheus' HTTP API over a run, so that Grafana, promtool and any other client can browse it. Invariants: the run
 //! is only read, and what rules would have recorded is there in addition to what was; no request takes more than the limits
-//! allow, or continues when its client has left.
+//! allow, or continues when its client has left; all requests together take no more memory than one limit allows.
 //!
 //! Source: Prometheus `web/api/v1/api.go` v3.13 for paths, parameters and shapes. One thing differs on purpose:
 //! a `query` without `time` is evaluated at the run's end and not now, when an old run has nothing to show, and
@@ -15,7 +15,7 @@ use std::{
 };
 
 use assay_model::Queryable as _;
-use assay_promql::{Engine, EngineOptions, Limits};
+use assay_promql::{Engine, EngineOptions, Limits, Memory};
 use assay_rules::{
     file::RuleFiles,
     replay::{ReplayOptions, ReplayResult, replay},
@@ -31,7 +31,7 @@ use axum::{
 };
 use tokio::{
     net::TcpListener,
-    sync::{OwnedSemaphorePermit, Semaphore},
+    sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit},
 };
 
 mod answer;
@@ -46,6 +46,7 @@ mod series;
 mod status;
 mod tree;
 
+use crate::heap::live_bytes;
 use answer::{Answer, Failure, respond};
 use parameters::Parameters;
 
@@ -53,11 +54,18 @@ use parameters::Parameters;
 const LONGEST_FORM: usize = 10 << 20;
 const FORM_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// How many answers other than those of queries are computed at once; they take moments.
+const PLAIN_AT_ONCE: usize = 4;
+/// How long a request waits before it looks whether there is memory for it.
+const MEMORY_WAIT: Duration = Duration::from_millis(5);
+
 /// What queries may take, as Prometheus' flags of the same names have it.
 #[derive(Clone, Copy, Debug)]
 pub struct QueryLimits {
     /// The most samples that a query may hold at a time.
     pub max_samples: usize,
+    /// The memory that all queries share, with all that they allocate, answers under way included; 0 for no limit.
+    pub max_memory_bytes: usize,
     /// How long a query may take, the wait for others included.
     pub timeout: Duration,
     /// How many queries are evaluated at a time.
@@ -70,6 +78,7 @@ impl Default for QueryLimits {
     fn default() -> Self {
         Self {
             max_samples: 50_000_000,
+            max_memory_bytes: 384 << 20,
             timeout: Duration::from_secs(120),
             max_concurrency: 20,
             lookback_ms: 300_000,
@@ -85,6 +94,9 @@ pub struct Served {
     limits: QueryLimits,
     /// A permit for each query that is evaluated.
     gate: Arc<Semaphore>,
+    /// A permit for each other answer that is computed.
+    plain_gate: Semaphore,
+    memory: Memory,
     /// The run's first and last moment.
     span_ms: (i64, i64),
     /// The origins whose scripts may read answers.
@@ -101,8 +113,19 @@ impl Served {
         options.interval_ms = 15_000;
         options.engine.lookback_ms = limits.lookback_ms;
         let replayed = replay(&run.database, &files, &options);
-        let gate = Arc::new(Semaphore::new(limits.max_concurrency));
-        Self { run, files, replayed, limits, gate, span_ms, cors: None, started_ms: now_ms() }
+        Self {
+            run,
+            files,
+            replayed,
+            gate: Arc::new(Semaphore::new(limits.max_concurrency)),
+            plain_gate: Semaphore::new(PLAIN_AT_ONCE),
+            // What the run and the rules take is not the queries'.
+            memory: Memory::measured(limits.max_memory_bytes, live_bytes),
+            limits,
+            span_ms,
+            cors: None,
+            started_ms: now_ms(),
+        }
     }
 
     /// The same for scripts of other origins, too: those that the whole of this expression matches.
@@ -234,6 +257,11 @@ async fn federated(
     let parameters = Parameters::read(query.as_deref(), "");
     let accept = headers.get_all(header::ACCEPT).iter().filter_map(|v| v.to_str().ok());
     let accept = accept.collect::<Vec<_>>().join(",");
+    let _permit = match served.admit_plain().await {
+        Ok(permit) => permit,
+        Err(failure) => return failure.plain(),
+    };
+    let served = served.clone();
     let work = move || federate::federate(&served, &parameters, &accept).unwrap_or_else(Failure::plain);
     tokio::task::spawn_blocking(work).await.unwrap_or_else(|e| Failure::internal(e).plain())
 }
@@ -252,7 +280,13 @@ impl Drop for Left {
 async fn call(served: Arc<Served>, handler: Handler, parameters: Parameters) -> Response {
     let left = Left::default();
     let result = match handler {
-        Handler::Plain(f) => blocking(move || f(&served, &parameters)).await,
+        Handler::Plain(f) => match served.admit_plain().await {
+            Ok(_permit) => {
+                let served = served.clone();
+                blocking(move || f(&served, &parameters)).await
+            }
+            Err(failure) => Err(failure),
+        },
         Handler::Query(f) => match served.admit(&parameters, left.0.clone()).await {
             Ok((permit, engine)) => {
                 blocking(move || {
@@ -290,14 +324,41 @@ impl Served {
         let Ok(Ok(permit)) = permit else {
             return Err(Failure::timeout("query timed out in query queue"));
         };
+        self.wait_for_memory(deadline).await?;
         let limits = Limits {
             max_samples: self.limits.max_samples,
+            memory: self.memory.clone(),
             timeout: Some(deadline.saturating_duration_since(Instant::now())),
             cancel: Some(cancel),
             ..Limits::default()
         };
         let lookback_ms = parameters.lookback_ms()?.unwrap_or(self.limits.lookback_ms);
         Ok((permit, Engine::new(EngineOptions { limits, lookback_ms, ..EngineOptions::default() })))
+    }
+
+    /// Waits until an answer other than a query's may be computed; gives the permit for it.
+    async fn admit_plain(&self) -> Result<SemaphorePermit<'_>, Failure> {
+        let deadline = Instant::now() + self.limits.timeout;
+        let permit = tokio::time::timeout_at(deadline.into(), self.plain_gate.acquire()).await;
+        let Ok(Ok(permit)) = permit else {
+            return Err(Failure::timeout("timed out behind other requests"));
+        };
+        self.wait_for_memory(deadline).await?;
+        Ok(permit)
+    }
+
+    /// Waits until no more than half of the memory is taken, so that what begins has some.
+    async fn wait_for_memory(&self, deadline: Instant) -> Result<(), Failure> {
+        let Some(max_bytes) = self.memory.max() else { return Ok(()) };
+        while self.memory.used() > max_bytes / 2 {
+            if Instant::now() >= deadline {
+                let message = "timed out waiting for memory: other queries and their answers take more than half of \
+                               --max-memory";
+                return Err(Failure::timeout(message));
+            }
+            tokio::time::sleep(MEMORY_WAIT).await;
+        }
+        Ok(())
     }
 
     /// The series of the run with those that the rules recorded.

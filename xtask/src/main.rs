@@ -19,6 +19,7 @@ macro_rules! eprintln {
 mod bench;
 mod ci;
 mod folder;
+mod fuzz;
 mod generate;
 mod mutate;
 mod parts;
@@ -55,6 +56,8 @@ enum Chore {
     Mutate(mutate::Options),
     /// Starts the stack without containers: Prometheus, Alertmanager, demo, exporter, and loadgen against it.
     Stack(stack::Options),
+    /// Builds the fuzz targets and runs them, for as long as it is told.
+    Fuzz(fuzz::Options),
     /// Does to the programs what nobody would who meant well, and prints what was allowed and what it took.
     Torment(torment::Options),
     /// Measures against the peers, side by side, and prints the table.
@@ -78,6 +81,7 @@ fn main() -> ExitCode {
         Chore::Rooms => rooms::run(),
         Chore::Mutate(options) => mutate::run(&options),
         Chore::Stack(options) => stack::run(&options),
+        Chore::Fuzz(options) => fuzz::run(&options),
         Chore::Torment(options) => torment::run(&options),
         Chore::Bench(what) => bench::run(&what),
         Chore::Measure(command) => bench::measure(&command),

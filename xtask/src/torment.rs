@@ -5,10 +5,13 @@
 //! program says of itself; every case runs, whatever became of those before it.
 
 mod clients;
+mod endings;
 mod files;
 mod kills;
+mod leaving;
 mod outputs;
 mod queries;
+mod quiet;
 mod rig;
 mod senders;
 
@@ -57,6 +60,10 @@ enum Group {
     Queries,
     /// Clients of `ruleseval serve`
     Clients,
+    /// Clients that leave during their query
+    Leaving,
+    /// What ends servers and their connections, and guessed passwords
+    Endings,
 }
 
 /// A case, what it may take, and what it took.
@@ -100,13 +107,15 @@ type Cases = fn(&Rig, &Options, &mut Table) -> Result<()>;
 pub(crate) fn run(options: &Options) -> Result<()> {
     let rig = Rig::build(&options.build)?;
     let mut table = Table::default();
-    let groups: [(Group, Cases); 6] = [
+    let groups: [(Group, Cases); 8] = [
         (Group::Kills, kills::run),
         (Group::Files, files::run),
         (Group::Outputs, outputs::run),
         (Group::Senders, senders::run),
         (Group::Queries, queries::run),
         (Group::Clients, clients::run),
+        (Group::Leaving, |rig, _, table| leaving::run(rig, table)),
+        (Group::Endings, |rig, _, table| endings::run(rig, table)),
     ];
     for (group, cases) in groups {
         if options.only.is_empty() || options.only.contains(&group) {

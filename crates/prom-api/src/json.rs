@@ -221,12 +221,12 @@ impl Remarks {
     }
 }
 
+/// How many samples of a series are one piece of an answer.
+const SAMPLES: usize = 1 << 10;
+
 /// A whole successful answer to a query, piece by piece, so that its text is never in memory as a whole: a piece for
-/// the beginning, one for each series, one for the end.
+/// the beginning, one for each series or some samples of it, one for the end.
 pub fn pieces(value: QueryValue, remarks: &Remarks) -> impl Iterator<Item = String> + Send + use<> {
-    fn text(of: &impl Serialize) -> String {
-        serde_json::to_string(of).unwrap_or_default()
-    }
     let begin = |kind: &str| format!(r#"{{"status":"success","data":{{"resultType":"{kind}","result":["#);
     let mut end = "}".to_owned();
     for (key, texts) in remarks.lists() {
@@ -234,13 +234,51 @@ pub fn pieces(value: QueryValue, remarks: &Remarks) -> impl Iterator<Item = Stri
     }
     end += "}";
     let (first, list): (String, Box<dyn Iterator<Item = String> + Send>) = match value {
-        QueryValue::Vector(list) => (begin("vector"), Box::new(list.into_iter().map(|s| text(&Instant(&s))))),
-        QueryValue::Matrix(list) => (begin("matrix"), Box::new(list.into_iter().map(|s| text(&Ranged(&s))))),
-        QueryValue::Scalar(t_ms, v) => (begin("scalar"), Box::new([t(t_ms), text(&Text(v))].into_iter())),
-        QueryValue::String(t_ms, v) => (begin("string"), Box::new([t(t_ms), text(&v)].into_iter())),
+        QueryValue::Vector(list) => {
+            let comma = |i: usize| if i > 0 { "," } else { "" };
+            let series = list.into_iter().enumerate();
+            (
+                begin("vector"),
+                Box::new(series.map(move |(i, s)| format!("{}{}", comma(i), text(&Instant(&s))))),
+            )
+        }
+        QueryValue::Matrix(list) => {
+            let series = list.into_iter().enumerate();
+            (begin("matrix"), Box::new(series.flat_map(|(i, s)| series_pieces(s, i > 0))))
+        }
+        QueryValue::Scalar(t_ms, v) => {
+            (begin("scalar"), Box::new(std::iter::once(format!("{},{}", t(t_ms), text(&Text(v))))))
+        }
+        QueryValue::String(t_ms, v) => {
+            (begin("string"), Box::new(std::iter::once(format!("{},{}", t(t_ms), text(&v)))))
+        }
     };
-    let list = list.enumerate().map(|(i, piece)| if i > 0 { format!(",{piece}") } else { piece });
     std::iter::once(first).chain(list).chain([format!("]{end}")])
+}
+
+/// The pieces of one series of a matrix, `,` before them if it follows another.
+fn series_pieces(series: RangeSeries, follows: bool) -> impl Iterator<Item = String> + Send {
+    let comma = if follows { "," } else { "" };
+    let floats = series.samples.times.len();
+    let many = if series.samples.histograms.is_empty() && floats > SAMPLES { floats } else { 0 };
+    let whole = (many == 0).then(|| format!("{comma}{}", text(&Ranged(&series))));
+    let begin = (many > 0).then(|| format!(r#"{comma}{{"metric":{},"values":["#, labels(&series.labels)));
+    let mut is_first = true;
+    let parts = (0..many).step_by(SAMPLES).map(move |from| {
+        let part = from..many.min(from + SAMPLES);
+        let floats = series.samples.times[part.clone()].iter().zip(&series.samples.values[part]);
+        let points = Each(floats.filter(|(_, v)| !is_stale(**v)).map(|(t, v)| Point(*t, *v)));
+        let list = text(&points);
+        let points = list.get(1..list.len() - 1).unwrap_or_default();
+        let comma = if is_first || points.is_empty() { "" } else { "," };
+        is_first &= points.is_empty();
+        format!("{comma}{points}")
+    });
+    whole.into_iter().chain(begin).chain(parts).chain((many > 0).then(|| "]}".to_owned()))
+}
+
+fn text(of: &impl Serialize) -> String {
+    serde_json::to_string(of).unwrap_or_default()
 }
 
 /// A time as JSON.
@@ -280,6 +318,32 @@ mod tests {
             QueryValue::Matrix(vec![RangeSeries { labels: up, samples }]),
             r#"{"result":[{"metric":{"__name__":"up","job":"a"},"values":[[0,"1"],[1,"NaN"]]}],"resultType":"matrix"}"#,
         );
+    }
+
+    #[test]
+    fn long_series_come_in_pieces_that_are_one_text() {
+        for count in [SAMPLES, SAMPLES + 1, 3 * SAMPLES] {
+            // The samples of one whole piece are stale, and one more.
+            let stale = |i: usize| i < SAMPLES || i == 2 * SAMPLES + 5;
+            let value = |i: usize| if stale(i) { assay_model::stale_nan() } else { i as f64 };
+            let samples = Column {
+                times: (0..count as i64).collect(),
+                values: (0..count).map(value).collect(),
+                ..Column::default()
+            };
+            let series = RangeSeries { labels: Labels::from_pairs([("a", "\"")]), samples };
+            let value = QueryValue::Matrix(vec![series.clone(), series]);
+            let whole: String = pieces(value.clone(), &Remarks::default()).collect();
+            let whole: Value = serde_json::from_str(&whole).expect("JSON");
+            let want = success(data(&value), &Remarks::default());
+            for i in 0..2 {
+                let (of, want) = (&whole["data"]["result"][i], &want["data"]["result"][i]);
+                assert_eq!(of["metric"], want["metric"]);
+                let none = Value::Array(Vec::new());
+                assert_eq!(of.get("values").unwrap_or(&none), want.get("values").unwrap_or(&none), "{count}");
+            }
+            assert!(pieces(value, &Remarks::default()).all(|piece| piece.len() < SAMPLES * 64));
+        }
     }
 
     #[test]

@@ -23,6 +23,7 @@ mod range;
 mod result;
 mod room;
 mod select;
+mod sorting;
 mod vector;
 
 use std::ops::Range;

@@ -344,6 +344,10 @@ fn cancelled_queries_end_soon() {
     for text in [
         "max_over_time((x + time())[10d:1s])",
         "quantile_over_time(0.5, (x + time())[10d:1s])",
+        // Each of 86,400 windows has half a million samples.
+        "max_over_time(mad_over_time((x + time())[6d:1s])[1d:1s])",
+        "max_over_time(deriv((x + time())[6d:1s])[1d:1s])",
+        "sort_by_label(x * (x + time()), \"i\")",
         "sum(rate((x + time())[10d:1s]))",
         "max_over_time(histogram_quantile(time(), x)[10d:1s])",
         "count_values(\"v\", x + time())",

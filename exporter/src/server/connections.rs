@@ -33,8 +33,9 @@ const FEW: usize = 8;
 /// How long a client may take to shake hands.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 
-/// How long a connection may be idle, and how long a request's head may take.
-const IDLE: Duration = Duration::from_secs(300);
+/// How long a request's head may take, from the last answer on. No interval at which people scrape is so long, so that no
+/// scrape meets a connection that is just being closed.
+const IDLE: Duration = Duration::from_secs(25);
 
 /// How long the kernel keeps what a client does not read.
 #[cfg(target_os = "linux")]

@@ -9,13 +9,19 @@ use assay_run::host::usable_memory_bytes;
 /// What all commands that evaluate share.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The most memory for the samples of queries: a size such as 800MB or 4GiB, a share of the machine's (or
-    /// container's) such as 25%, or 0 for no limit
+    /// The most memory for queries: a size such as 800MB or 4GiB, a share of the machine's (or container's) such as 25%,
+    /// or 0 for no limit [default: 50%; of `serve`: 25%, 384MiB at most]
     ///
-    /// What does not fit is evaluated piece by piece; what does not fit even so is an error that says so.
-    #[arg(long, global = true, value_name = "SIZE", default_value = "50%")]
-    max_memory: Size,
+    /// What does not fit is evaluated piece by piece; what does not fit even so is an error that says so. `serve` shares it
+    /// among all of its queries, and counts all that they allocate; the other commands count samples.
+    #[arg(long, global = true, value_name = "SIZE")]
+    max_memory: Option<Size>,
 }
+
+/// What the queries of a command other than `serve` may hold by default.
+const DEFAULT: Size = Size::Share(0.5);
+/// What those of `serve` may hold by default: the smaller.
+const DEFAULT_OF_SERVER: [Size; 2] = [Size::Share(0.25), Size::Bytes(384 << 20)];
 
 /// An amount of memory.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -51,12 +57,24 @@ impl FromStr for Size {
 impl Args {
     /// Sets the limit for the queries of this process.
     pub(super) fn apply(&self) {
-        let bytes = match self.max_memory {
-            Size::Bytes(bytes) => bytes,
+        Memory::of_process().set_max(self.max_memory.unwrap_or(DEFAULT).bytes());
+    }
+
+    /// The limit for the queries of a server; 0 for none.
+    pub(super) fn of_server(&self) -> usize {
+        let default = || DEFAULT_OF_SERVER.into_iter().map(Size::bytes).filter(|bytes| *bytes > 0).min();
+        self.max_memory.map_or_else(|| default().unwrap_or(0), Size::bytes)
+    }
+}
+
+impl Size {
+    fn bytes(self) -> usize {
+        let bytes = match self {
+            Self::Bytes(bytes) => bytes,
             // Without knowing the whole there is no share, and no limit.
-            Size::Share(share) => (usable_memory_bytes().unwrap_or(0) as f64 * share) as u64,
+            Self::Share(share) => (usable_memory_bytes().unwrap_or(0) as f64 * share) as u64,
         };
-        Memory::of_process().set_max(usize::try_from(bytes).unwrap_or(usize::MAX));
+        usize::try_from(bytes).unwrap_or(usize::MAX)
     }
 }
 

@@ -43,7 +43,8 @@ pub(super) struct Args {
 }
 
 /// Serves until Ctrl-C or SIGTERM; a second one ends at once.
-pub(super) fn run(args: &Args) -> anyhow::Result<u8> {
+pub(super) fn run(args: &Args, max_memory_bytes: usize) -> anyhow::Result<u8> {
+    crate::heap::give_back_early();
     let files = RuleFiles::load(&args.rules)?;
     let run = Run::open(&args.run)?;
     for warning in run.database.warnings() {
@@ -51,6 +52,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<u8> {
     }
     let limits = QueryLimits {
         max_samples: args.max_samples,
+        max_memory_bytes,
         timeout: Duration::from_millis(args.timeout.unsigned_abs()),
         max_concurrency: usize::from(args.max_concurrency),
         lookback_ms: args.lookback,

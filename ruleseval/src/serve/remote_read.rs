@@ -3,7 +3,7 @@
 //! Source: Prometheus `storage/remote/read_handler.go` v3.14. Invariants: series come sorted; a stream holds one series at a
 //! time, and ends when its client leaves or a series cannot be read.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use assay_model::{Column, Labels, QueryError, Queryable as _};
 use assay_prom_api::remote_read::{ReadChunk, ReadQuery, ReadRequest, Samples, frame};
@@ -34,6 +34,9 @@ pub(super) async fn read(served: Arc<Served>, body: Bytes) -> Response {
     let Ok(permit) = served.gate.clone().acquire_owned().await else {
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
     };
+    if let Err(failure) = served.wait_for_memory(Instant::now() + served.limits.timeout).await {
+        return failure.plain();
+    }
     if request.chunks {
         return stream(served, request, permit);
     }

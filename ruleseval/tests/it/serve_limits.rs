@@ -14,8 +14,8 @@ use crate::{
     serve::serve,
 };
 
-/// A query that would take many minutes.
-const LONG: &str = "quantile_over_time(0.5, vector(time())[400d:1s])";
+/// A query that would take many hours: millions of deviations are sorted for each of a million steps.
+const LONG: &str = "max_over_time(mad_over_time(vector(time())[30d:1s])[11d:1s])";
 
 fn server(more: &[&str]) -> (Recording, Program) {
     let recording = Recording::new(Trouble::default());
@@ -130,10 +130,54 @@ fn sixty_large_answers_at_once_take_less_than_a_gigabyte() {
             length += n;
         }
     }
-    let status = std::fs::read_to_string(format!("/proc/{}/status", server.id())).expect("a status");
-    let line = status.lines().find(|l| l.starts_with("VmHWM:")).expect("a peak");
-    let peak_mib =
-        line.split_whitespace().nth(1).and_then(|n| n.parse::<u64>().ok()).expect("a number") / 1024;
+    let peak_mib = peak_mib(&server);
     assert!(length > 60 * 4_000_000, "{length} bytes were sent");
     assert!(peak_mib < 1_000, "{peak_mib} MiB");
+}
+
+/// The most memory that the server had.
+#[cfg(target_os = "linux")]
+fn peak_mib(server: &Program) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", server.id())).expect("a status");
+    let line = status.lines().find(|l| l.starts_with("VmHWM:")).expect("a peak");
+    line.split_whitespace().nth(1).and_then(|n| n.parse::<u64>().ok()).expect("a number") / 1024
+}
+
+/// A query of one sample whose labels would take gigabytes, which no count of samples sees.
+fn long_labels() -> String {
+    let mut text = "label_replace(vector(1), \"i\", \"0123456789abcdef\", \"\", \"\")".to_owned();
+    for _ in 0..35 {
+        text = format!("label_join({text}, \"i\", \"\", \"i\", \"i\")");
+    }
+    text
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn memory_is_what_all_queries_take_together_whatever_it_is_for() {
+    let (_recording, server) = server(&["--max-memory", "64MiB"]);
+    let form = |query: &str| format!("query={}", http::encode(query));
+    let ask =
+        |query: &str| http::post_form(&server.address, "/api/v1/query", &form(query)).expect("is answered");
+    let hostile = [
+        long_labels(),
+        "count_values(\"v\", vector(time()))[30d:1s]".to_owned(),
+        LONG.replace("30d", "300d"),
+    ];
+    std::thread::scope(|scope| {
+        for n in 0..12 {
+            let (ask, query) = (&ask, &hostile[n % hostile.len()]);
+            scope.spawn(move || {
+                let answer = ask(query);
+                assert!(answer.status == 422 || answer.status == 503, "{query}: {}", answer.text());
+                if answer.status == 422 {
+                    let message = answer.json()["error"].as_str().unwrap_or_default().to_owned();
+                    assert!(message.contains("more than 64 MiB of memory"), "{message}");
+                }
+            });
+        }
+    });
+    assert_eq!(ask("vector(1)").status, 200, "what they took is free again");
+    let peak = peak_mib(&server);
+    assert!(peak < 300, "{peak} MiB");
 }

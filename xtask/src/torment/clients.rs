@@ -1,4 +1,4 @@
-//! Clients of `ruleseval serve`: very many, and such that do not read, do not ask, or leave.
+//! Clients of `ruleseval serve`: very many, and such that do not read or do not ask. Those that leave are in `leaving`.
 
 use std::{
     io::{Read as _, Write as _},
@@ -13,8 +13,8 @@ use assay_testkit::{Program, http};
 use super::{Options, Table, rig::Rig};
 use crate::process::{PEAK, memory_mib};
 
-/// A query that would take many minutes.
-const LONG: &str = "quantile_over_time(0.5, vector(time())[400d:1s])";
+/// A query that would take long: millions of deviations are sorted for each step of a million.
+const LONG: &str = "max_over_time(mad_over_time(vector(time())[30d:1s])[11d:1s])";
 /// Large answers at a time, and how many bytes each has at least.
 const LARGE: usize = 60;
 const LARGE_BYTES: usize = 5_000_000;
@@ -24,11 +24,6 @@ pub(super) fn run(rig: &Rig, options: &Options, table: &mut Table) -> Result<()>
     table.add(&name, "all answered, 1,000 MiB", crowd(rig, options.clients));
     let name = format!("{LARGE} answers of 5 MB at once, none read until all have begun");
     table.add(&name, "1,000 MiB", large(rig));
-    table.add(
-        "a client leaves during its query",
-        "its place is free in 100 ms on an idle machine, in 3 s always",
-        leaving(rig),
-    );
     table.add("SIGTERM with a query, an idle and an unread connection", "the end within 1 s", ending(rig));
     Ok(())
 }
@@ -54,12 +49,16 @@ fn crowd(rig: &Rig, clients: usize) -> Result<(String, bool)> {
 
 /// A connection on which a query is sent and nothing is read.
 fn ask(server: &Program, query: &str) -> Result<TcpStream> {
+    send(server, "/api/v1/query", &format!("query={}", http::encode(query)))
+}
+
+/// The same for any path and form.
+pub(super) fn send(server: &Program, path: &str, form: &str) -> Result<TcpStream> {
     let mut stream = TcpStream::connect(&server.address)?;
-    let form = format!("query={}", http::encode(query));
     let length = form.len();
     let kind = "application/x-www-form-urlencoded";
     let request = format!(
-        "POST /api/v1/query HTTP/1.1\r\nHost: x\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{form}"
+        "POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{form}"
     );
     stream.write_all(request.as_bytes())?;
     Ok(stream)
@@ -98,26 +97,6 @@ fn large(rig: &Rig) -> Result<(String, bool)> {
     let peak = memory_mib(server.id(), PEAK)?;
     let measured = format!("{peak:.0} MiB, {:.0} MB sent", length as f64 / 1e6);
     Ok((measured, peak < 1000.0 && length >= LARGE * LARGE_BYTES))
-}
-
-fn leaving(rig: &Rig) -> Result<(String, bool)> {
-    let server = rig.serve(&rig.run, &["--query.max-concurrency", "1"]);
-    let form = |more: &str| format!("query={}&{more}", http::encode("vector(1)"));
-    let mut times = Vec::new();
-    for _ in 0..21 {
-        let client = ask(&server, LONG)?;
-        // The one place is taken.
-        while http::post_form(&server.address, "/api/v1/query", &form("timeout=20ms"))?.status != 503 {}
-        let left = Instant::now();
-        drop(client);
-        let next = http::post_form(&server.address, "/api/v1/query", &form("timeout=60s"))?;
-        ensure!(next.status == 200, "{}", next.text());
-        times.push(left.elapsed().as_secs_f64() * 1e3);
-    }
-    times.sort_by(f64::total_cmp);
-    let (median, longest) = (times[times.len() / 2], times[times.len() - 1]);
-    let measured = format!("{median:.0} ms, at most {longest:.0} ms, of {}", times.len());
-    Ok((measured, longest < 3000.0))
 }
 
 fn ending(rig: &Rig) -> Result<(String, bool)> {

@@ -14,7 +14,7 @@ use assay_testkit::http;
 
 use super::{
     Options, Table,
-    rig::{Random, Rig, write},
+    rig::{Random, Rig, SERIES},
 };
 use crate::process::{PEAK, memory_mib};
 
@@ -22,12 +22,10 @@ use crate::process::{PEAK, memory_mib};
 const CLIENTS: u64 = 16;
 /// Bytes of the longest query.
 const LONGEST: usize = 1 << 18;
-/// Series under the chain of operators.
-const SERIES: usize = 50_000;
 
 pub(super) fn run(rig: &Rig, options: &Options, table: &mut Table) -> Result<()> {
     let name = format!(
-        "{} generated queries to `ruleseval serve --max-memory 500MB`, {CLIENTS} at a time",
+        "{} generated queries to `ruleseval serve --query.timeout 300ms`, {CLIENTS} at a time",
         options.queries
     );
     table.add(&name, "all answered, 1,000 MiB", generated(rig, options));
@@ -37,7 +35,7 @@ pub(super) fn run(rig: &Rig, options: &Options, table: &mut Table) -> Result<()>
 }
 
 fn generated(rig: &Rig, options: &Options) -> Result<(String, bool)> {
-    let server = rig.serve(&rig.run, &["--query.timeout", "300ms", "--max-memory", "500MB"]);
+    let server = rig.serve(&rig.run, &["--query.timeout", "300ms"]);
     let (next, answers) = (AtomicU64::new(0), Mutex::new(BTreeMap::<String, u64>::new()));
     std::thread::scope(|scope| {
         for _ in 0..CLIENTS {
@@ -151,14 +149,7 @@ fn expression(random: &mut Random, depth: u64) -> String {
 }
 
 fn chain(rig: &Rig) -> Result<(String, bool)> {
-    let (text, run) = (rig.dir.join("wide.prom"), rig.dir.join("wide"));
-    let mut lines = String::from("# TYPE x gauge\n");
-    for n in 0..SERIES {
-        let _ = writeln!(lines, "x{{i=\"{n}\"}} {n} 1767225600000");
-    }
-    write(&text, lines.as_bytes())?;
-    let mut import = std::process::Command::new(&rig.ruleseval);
-    crate::shell::output(import.args(["import", "--format", "text"]).arg(&text).arg("--out").arg(&run))?;
+    let run = rig.wide()?;
     let expression = vec!["x"; 301].join(" + ");
     let tried = rig.try_it(&rig.query(&run, &format!("count({expression})")))?;
     let measured =

@@ -2,6 +2,7 @@
 //! `target/torment`, which goes at the end; a program that is tried is measured by its parent and ends within its time.
 
 use std::{
+    fmt::Write as _,
     fs,
     io::Write as _,
     path::{Path, PathBuf},
@@ -18,10 +19,15 @@ use crate::{folder::only_entry, shell};
 /// A program that is tried ends by itself long before.
 const LONGEST: Duration = Duration::from_secs(300);
 
+/// Series of a wide run.
+pub(super) const SERIES: usize = 50_000;
+
 /// What all cases share.
 pub(super) struct Rig {
     pub(super) loadgen: PathBuf,
     pub(super) ruleseval: PathBuf,
+    pub(super) exporter: PathBuf,
+    pub(super) demo: PathBuf,
     /// A folder for what cases leave.
     pub(super) dir: PathBuf,
     /// A finished run.
@@ -58,10 +64,7 @@ impl Drop for Rig {
 impl Rig {
     /// Builds the programs and records a run.
     pub(super) fn build(profile: &str) -> Result<Self> {
-        // The two with the features that a build of all programs gives them.
-        let packages = ["-p", "loadgen", "-p", "ruleseval", "-p", "demo", "-p", "exporter"]
-            .into_iter()
-            .chain(["--bin", "loadgen", "--bin", "ruleseval"]);
+        let packages = ["-p", "loadgen", "-p", "ruleseval", "-p", "demo", "-p", "exporter", "--bins"];
         shell::run(shell::cargo(&["build", "--profile", profile]).args(packages))?;
         let target = shell::root().join("target");
         let programs = target.join(if profile == "dev" { "debug" } else { profile });
@@ -70,12 +73,30 @@ impl Rig {
         let mut rig = Self {
             loadgen: programs.join("loadgen"),
             ruleseval: programs.join("ruleseval"),
+            exporter: programs.join("exporter"),
+            demo: programs.join("demo"),
             run: PathBuf::new(),
             target: Server::start(|_| respond(200, "content-type: text/plain\r\n", "ok")),
             dir,
         };
         rig.run = rig.record("first", 4)?;
         Ok(rig)
+    }
+
+    /// A run of one sample in each of [`SERIES`] series.
+    pub(super) fn wide(&self) -> Result<PathBuf> {
+        let (text, run) = (self.dir.join("wide.prom"), self.dir.join("wide"));
+        if run.exists() {
+            return Ok(run);
+        }
+        let mut lines = String::from("# TYPE x gauge\n");
+        for n in 0..SERIES {
+            let _ = writeln!(lines, "x{{i=\"{n}\"}} {n} 1767225600000");
+        }
+        write(&text, lines.as_bytes())?;
+        let mut import = Command::new(&self.ruleseval);
+        shell::output(import.args(["import", "--format", "text"]).arg(&text).arg("--out").arg(&run))?;
+        Ok(run)
     }
 
     /// A command of `loadgen` that drives a little load for some seconds.

@@ -14,6 +14,7 @@ use hashbrown::HashMap;
 
 use super::{
     EvalError,
+    context::{Context, LABELS_COST},
     eval::Evaluator,
     notes::{Notes, invalid_quantile},
     plan::{Aggregation, Node},
@@ -57,13 +58,15 @@ pub(crate) fn aggregate<'e>(
     if node.grid.steps == 0 {
         return Ok(Vector::empty());
     }
-    let groups = group(&vector.series, &a.grouping, a.without);
+    let groups = group(ev.ctx, &vector.series, &a.grouping, a.without)?;
     let task = Task { op: a.op, ev, node, vector, groups, site: a.vector.site };
     match a.op {
         AggregateOp::Sum => sum::sum(&task, notes),
         AggregateOp::Avg => sum::avg(&task, notes),
         AggregateOp::Quantile => {
+            let mut pace = ev.ctx.pace();
             for q in param.iter(node.grid.steps).filter(|q| !(0.0..=1.0).contains(q)) {
+                pace.spend(LABELS_COST)?;
                 notes.warn(param_site, invalid_quantile(q));
             }
             quantile::quantile(&task, &param, notes)
@@ -83,10 +86,17 @@ pub(crate) fn aggregate<'e>(
 }
 
 /// The groups of a vector's series, in the order in which they first occur.
-pub(super) fn group(series: &[Meta], grouping: &[String], without: bool) -> Vec<Group> {
+pub(super) fn group(
+    ctx: &Context<'_>,
+    series: &[Meta],
+    grouping: &[String],
+    without: bool,
+) -> Result<Vec<Group>, EvalError> {
+    let mut pace = ctx.pace();
     let mut index: HashMap<Labels, usize> = HashMap::new();
     let mut groups: Vec<Group> = Vec::new();
     for (i, meta) in series.iter().enumerate() {
+        pace.spend(LABELS_COST + meta.labels.as_bytes().len())?;
         let labels = group_labels(&meta.labels, grouping, without);
         let at = *index.entry(labels.clone()).or_insert_with(|| {
             groups.push(Group { labels, members: Vec::new() });
@@ -94,7 +104,7 @@ pub(super) fn group(series: &[Meta], grouping: &[String], without: bool) -> Vec<
         });
         groups[at].members.push(i);
     }
-    groups
+    Ok(groups)
 }
 
 /// The labels of the group that a series is in; `grouping` is sorted.

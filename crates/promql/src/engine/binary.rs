@@ -10,6 +10,7 @@ mod set;
 
 use super::{
     EvalError,
+    context::Context,
     eval::Evaluator,
     notes::Notes,
     plan::{Node, Operation},
@@ -28,13 +29,13 @@ pub(crate) fn evaluate<'e>(
     let rhs = ev.eval(&op.rhs, notes)?;
     Ok(match (lhs, rhs) {
         (Output::Scalar(a), Output::Scalar(b)) => {
-            Output::Scalar(a.map2(&b, node.grid.steps, |a, b| element::scalars(op.op, a, b)))
+            Output::Scalar(a.map2(&b, ev.ctx, node.grid.steps, |a, b| element::scalars(op.op, a, b))?)
         }
         (Output::Vector(v), Output::Scalar(s)) => {
-            Output::Vector(scalar::vector_scalar(v, s, op, node.site, false))
+            Output::Vector(scalar::vector_scalar(ev.ctx, v, s, op, (node.site, false)))
         }
         (Output::Scalar(s), Output::Vector(v)) => {
-            Output::Vector(scalar::vector_scalar(v, s, op, node.site, true))
+            Output::Vector(scalar::vector_scalar(ev.ctx, v, s, op, (node.site, true)))
         }
         (Output::Vector(a), Output::Vector(b)) => Output::Vector(match op.op.kind() {
             BinaryKind::Set(which) => set::combine(ev, node, (op, which), a, b, notes)?,
@@ -47,11 +48,9 @@ pub(crate) fn evaluate<'e>(
 }
 
 /// `-v`.
-pub(crate) fn negate(v: Vector<'_>) -> Vector<'_> {
+pub(crate) fn negate<'e>(ctx: &'e Context<'e>, v: Vector<'e>) -> Vector<'e> {
     v.drop_names().map(|_, points, _| {
-        for v in points.values.iter_mut().filter(|v| !super::points::is_absent(**v)) {
-            *v = -*v;
-        }
+        points.each_float(ctx, |_, v| -v)?;
         for (_, h) in &mut points.histograms {
             std::sync::Arc::make_mut(h).mul(-1.0);
         }

@@ -8,7 +8,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use assay_model::{Column, Queryable};
@@ -19,6 +19,9 @@ use super::{
     limits::{Budget, Held, Size},
     notes::{Note, Notes, Site},
 };
+
+/// How many elements [`Context::parts`] has in a part.
+const PART: usize = 1 << 15;
 
 /// A query in progress.
 pub(crate) struct Context<'e> {
@@ -40,6 +43,57 @@ pub(crate) struct Worker {
     pub(crate) notes: Notes,
     /// A buffer for raw samples, lent to the reader of a series.
     pub(crate) column: Column,
+}
+
+/// How many queries want the threads of the pool.
+static WANTING: AtomicUsize = AtomicUsize::new(0);
+
+/// Turns of queries at the threads that all of them share: while several want them, each has them for [`TURN`] and then
+/// waits behind the others, so that none waits for the whole work of another.
+struct Turns;
+
+/// How long a turn is.
+const TURN: Duration = Duration::from_millis(2);
+
+impl Turns {
+    fn begin() -> Self {
+        WANTING.fetch_add(1, Ordering::Relaxed);
+        Self
+    }
+
+    fn is_over(&self, begun: Instant) -> bool {
+        WANTING.load(Ordering::Relaxed) > 1 && begun.elapsed() > TURN
+    }
+}
+
+impl Drop for Turns {
+    fn drop(&mut self) {
+        WANTING.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// What an operation on a histogram costs at least, in operations on floats.
+pub(crate) const HISTOGRAM_COST: usize = 8;
+/// The same of an operation on a label set.
+pub(crate) const LABELS_COST: usize = 64;
+
+/// Counts work, so that the query is looked at every millisecond or so, whatever the work is on.
+pub(crate) struct Pace<'c> {
+    ctx: &'c Context<'c>,
+    spent: usize,
+}
+
+impl Pace<'_> {
+    /// This much was done, in operations on floats; fails where [`Context::check`] does.
+    #[inline]
+    pub(crate) fn spend(&mut self, work: usize) -> Result<(), EvalError> {
+        self.spent = self.spent.saturating_add(work);
+        if self.spent < PART {
+            return Ok(());
+        }
+        self.spent = 0;
+        self.ctx.check()
+    }
 }
 
 impl<'e> Context<'e> {
@@ -94,8 +148,9 @@ impl<'e> Context<'e> {
         self.budget.hold(size)
     }
 
-    /// Fails where the query was cancelled or has run out of time.
+    /// Fails where the query was cancelled or has run out of time or memory.
     pub(crate) fn check(&self) -> Result<(), EvalError> {
+        self.budget.check_measured()?;
         if self.cancelled.as_ref().is_some_and(|c| c.load(Ordering::Relaxed)) {
             return Err(EvalError::Cancelled);
         }
@@ -105,10 +160,29 @@ impl<'e> Context<'e> {
         }
     }
 
-    /// Whether [`Self::check`] would fail: for loops that have no result to put an error in, and whose caller checks
-    /// again.
-    pub(crate) fn is_over(&self) -> bool {
-        self.check().is_err()
+    /// `0..n` in parts so small that work on each takes about a millisecond where an element takes some nanoseconds; fails
+    /// between two of them where [`Self::check`] does.
+    pub(crate) fn parts(&self, n: usize) -> impl Iterator<Item = Result<Range<usize>, EvalError>> + '_ {
+        (0..n).step_by(PART).map(move |from| {
+            if from > 0 {
+                self.check()?;
+            }
+            Ok(from..n.min(from + PART))
+        })
+    }
+
+    /// A value for each of `0..n`, by parts.
+    pub(crate) fn collect<T>(&self, n: usize, mut f: impl FnMut(usize) -> T) -> Result<Vec<T>, EvalError> {
+        let mut out = Vec::with_capacity(n);
+        for part in self.parts(n) {
+            out.extend(part?.map(&mut f));
+        }
+        Ok(out)
+    }
+
+    /// Looks at whether the query is over as work is spent.
+    pub(crate) fn pace(&self) -> Pace<'_> {
+        Pace { ctx: self, spent: 0 }
     }
 
     /// Runs `work` for `0..n` on all cores. Results and notes keep the order; of several errors the first in that
@@ -125,9 +199,14 @@ impl<'e> Context<'e> {
         let next = AtomicUsize::new(0);
         let threads = rayon::current_num_threads();
         let batch = (n / (threads * 16)).clamp(1, 64);
+        let turns = Turns::begin();
         let share = || {
             let (mut worker, mut done) = (Worker::default(), Vec::new());
+            let begun = Instant::now();
             loop {
+                if turns.is_over(begun) {
+                    return done;
+                }
                 let from = next.fetch_add(batch, Ordering::Relaxed);
                 if from >= n {
                     return done;
@@ -144,11 +223,15 @@ impl<'e> Context<'e> {
         };
         let mut done = Vec::new();
         if n <= 1 || threads == 1 {
-            done = share();
+            while next.load(Ordering::Relaxed) < n {
+                done.extend(share());
+            }
         } else {
-            let shares = (0..threads.min(n)).into_par_iter().with_max_len(1).map(|_| share());
-            for part in shares.collect::<Vec<_>>() {
-                done.extend(part);
+            while next.load(Ordering::Relaxed) < n {
+                let shares = (0..threads.min(n)).into_par_iter().with_max_len(1).map(|_| share());
+                for part in shares.collect::<Vec<_>>() {
+                    done.extend(part);
+                }
             }
             done.sort_unstable_by_key(|(i, ..)| *i);
         }

@@ -51,10 +51,9 @@ impl<'e> Evaluator<'e> {
     /// The value of a node.
     pub(crate) fn eval(&self, node: &'e Node, notes: &mut Notes) -> Result<Output<'e>, EvalError> {
         self.ctx.check()?;
-        if node.value_type == ValueType::Scalar {
-            // What scalars hold is not followed, but there must be room for it.
-            self.ctx.hold(Size::columns(1, node.grid.steps))?;
-        }
+        // What scalars hold is not followed, but there must be room for it while they are made.
+        let is_made = node.value_type == ValueType::Scalar && !matches!(node.op, Op::Number(_));
+        let _room = is_made.then(|| self.ctx.hold(Size::columns(1, node.grid.steps))).transpose()?;
         let uses = self.plan.uses[node.id];
         if uses < 2 || matches!(node.op, Op::Number(_) | Op::Text(_)) {
             return self.compute(node, notes);
@@ -127,9 +126,9 @@ impl<'e> Evaluator<'e> {
             Op::Function { func, args } => function::call(self, node, func, args, notes)?,
             Op::Aggregate(a) => Output::Vector(aggregate::aggregate(self, node, a, notes)?),
             Op::Negate(inner) => match self.eval(inner, notes)? {
-                Output::Vector(v) => Output::Vector(binary::negate(v)),
+                Output::Vector(v) => Output::Vector(binary::negate(self.ctx, v)),
                 Output::Scalar(s) => {
-                    Output::Scalar(s.map2(&Scalars::Constant(0.0), node.grid.steps, |v, _| -v))
+                    Output::Scalar(s.map2(&Scalars::Constant(0.0), self.ctx, node.grid.steps, |v, _| -v)?)
                 }
                 Output::Text(t) => Output::Text(t),
             },

@@ -22,9 +22,10 @@ use super::{
     context::Context,
     eval::Evaluator,
     grid::Grid,
+    limits::Size,
     notes::Notes,
     plan::Node,
-    points::{Points, Scalars, is_absent},
+    points::{Scalars, is_absent},
     vector::{Meta, Output, Vector},
 };
 use crate::ast::{
@@ -67,11 +68,11 @@ pub(crate) fn call<'e>(
             Output::Vector(v) => v,
             other => return Ok(other),
         },
-        Func::Float(which) => math::apply(call.vector(0, notes)?, which),
+        Func::Float(which) => math::apply(ev.ctx, call.vector(0, notes)?, which),
         Func::Limit(which) => call.limit(which, notes)?,
         Func::Date(which) => {
             let input = if args.is_empty() { None } else { Some(call.vector(0, notes)?) };
-            dates::apply(which, input, node.grid)
+            dates::apply(ev.ctx, which, input, node.grid)?
         }
         Func::Histogram(which) => histogram::apply(call.vector(0, notes)?, which),
         Func::Quantile(which) => match which {
@@ -110,11 +111,11 @@ impl<'e> Call<'_, 'e> {
         let grid = self.node.grid;
         let pick = |notes: &mut Notes, of: fn(f64, f64) -> f64| -> Result<Scalars, EvalError> {
             let (a, b) = (self.scalar(0, notes)?, self.scalar(1, notes)?);
-            Ok(a.map2(&b, grid.steps, of))
+            a.map2(&b, self.ev.ctx, grid.steps, of)
         };
         Ok(Output::Scalar(match which {
             ScalarFunc::Time => {
-                let times = (0..grid.steps).map(|s| grid.time(s) as f64 / 1000.0).collect();
+                let times = self.ev.ctx.collect(grid.steps, |s| grid.time(s) as f64 / 1000.0)?;
                 Scalars::Steps(Arc::new(times))
             }
             ScalarFunc::Pi => Scalars::Constant(std::f64::consts::PI),
@@ -122,7 +123,7 @@ impl<'e> Call<'_, 'e> {
             ScalarFunc::MinOf => pick(notes, math::min)?,
             ScalarFunc::Scalar => to_scalar(self.ev.ctx, &self.vector(0, notes)?, grid.steps, notes)?,
             ScalarFunc::Vector => {
-                return Ok(Output::Vector(from_scalar(&self.scalar(0, notes)?, grid.steps)));
+                return Ok(Output::Vector(from_scalar(self.ev.ctx, &self.scalar(0, notes)?, grid.steps)?));
             }
         }))
     }
@@ -130,19 +131,25 @@ impl<'e> Call<'_, 'e> {
     fn limit(&self, which: LimitFunc, notes: &mut Notes) -> Result<Vector<'e>, EvalError> {
         let v = self.vector(0, notes)?;
         let first = if self.args.len() > 1 { Some(self.scalar(1, notes)?) } else { None };
-        let constant = |v: f64| Scalars::Constant(v);
+        let (constant, ctx) = (|v: f64| Scalars::Constant(v), self.ev.ctx);
         Ok(match which {
             LimitFunc::Clamp => {
                 let high = self.scalar(2, notes)?;
-                math::clamp(v, first.unwrap_or_else(|| constant(f64::NEG_INFINITY)), high)
+                math::clamp(ctx, v, first.unwrap_or_else(|| constant(f64::NEG_INFINITY)), high)
             }
-            LimitFunc::ClampMin => {
-                math::clamp(v, first.unwrap_or_else(|| constant(f64::NEG_INFINITY)), constant(f64::INFINITY))
-            }
-            LimitFunc::ClampMax => {
-                math::clamp(v, constant(f64::NEG_INFINITY), first.unwrap_or_else(|| constant(f64::INFINITY)))
-            }
-            LimitFunc::Round => math::round(v, first.unwrap_or_else(|| constant(1.0))),
+            LimitFunc::ClampMin => math::clamp(
+                ctx,
+                v,
+                first.unwrap_or_else(|| constant(f64::NEG_INFINITY)),
+                constant(f64::INFINITY),
+            ),
+            LimitFunc::ClampMax => math::clamp(
+                ctx,
+                v,
+                constant(f64::NEG_INFINITY),
+                first.unwrap_or_else(|| constant(f64::INFINITY)),
+            ),
+            LimitFunc::Round => math::round(ctx, v, first.unwrap_or_else(|| constant(1.0))),
         })
     }
 }
@@ -171,6 +178,7 @@ fn to_scalar(
     let mut found = vec![0u8; steps];
     let mut values = vec![f64::NAN; steps];
     for points in columns.iter() {
+        ctx.check()?;
         for (step, value) in points.values.iter().enumerate().filter(|(_, v)| !is_absent(**v)) {
             found[step] = found[step].saturating_add(1);
             values[step] = if found[step] == 1 { *value } else { f64::NAN };
@@ -179,7 +187,8 @@ fn to_scalar(
     Ok(Scalars::Steps(Arc::new(values)))
 }
 
-fn from_scalar<'e>(s: &Scalars, steps: usize) -> Vector<'e> {
+fn from_scalar<'e>(ctx: &Context<'_>, s: &Scalars, steps: usize) -> Result<Vector<'e>, EvalError> {
     let meta = Meta { labels: Labels::empty(), drop_name: false };
-    Vector::small(vec![meta], vec![Points::floats(s.iter(steps).collect())])
+    let _room = ctx.hold(Size::columns(1, steps))?;
+    Ok(Vector::small(vec![meta], vec![s.to_points(ctx, steps)?]))
 }

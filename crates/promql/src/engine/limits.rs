@@ -42,10 +42,10 @@ impl Limits {
     }
 }
 
-/// Memory for the samples of queries, shared by all that have a clone of it.
+/// Memory for queries, shared by all that have a clone of it.
 ///
-/// It is a bound on what intermediate values and results hold, not on the process: labels, files and the allocator's
-/// slack come on top.
+/// What samples hold is counted. It is a bound on what intermediate values and results hold, not on the process: labels,
+/// files and the allocator's slack come on top, unless the memory is [measured](Self::measured).
 #[derive(Clone, Debug)]
 pub struct Memory(Arc<Pool>);
 
@@ -53,13 +53,33 @@ pub struct Memory(Arc<Pool>);
 struct Pool {
     max_bytes: AtomicUsize,
     used_bytes: AtomicUsize,
+    measured: Option<Measured>,
+}
+
+/// What the process has allocated, and how much that was before the first query.
+#[derive(Debug)]
+struct Measured {
+    live_bytes: fn() -> usize,
+    before_bytes: usize,
 }
 
 impl Memory {
     /// Memory of its own; 0 for no limit.
     #[must_use]
     pub fn new(max_bytes: usize) -> Self {
-        Self(Arc::new(Pool { max_bytes: AtomicUsize::new(max_bytes), used_bytes: AtomicUsize::new(0) }))
+        Self::with(max_bytes, None)
+    }
+
+    /// Memory of which all counts that the process allocates from now on, whatever for, as `live_bytes` has it: also
+    /// labels, remarks, plans, and results for as long as they are kept.
+    #[must_use]
+    pub fn measured(max_bytes: usize, live_bytes: fn() -> usize) -> Self {
+        Self::with(max_bytes, Some(Measured { live_bytes, before_bytes: live_bytes() }))
+    }
+
+    fn with(max_bytes: usize, measured: Option<Measured>) -> Self {
+        let (max_bytes, used_bytes) = (AtomicUsize::new(max_bytes), AtomicUsize::new(0));
+        Self(Arc::new(Pool { max_bytes, used_bytes, measured }))
     }
 
     /// The memory that all queries of the process share unless they are given another; without a limit until
@@ -81,10 +101,19 @@ impl Memory {
         Some(self.0.max_bytes.load(Ordering::Relaxed)).filter(|m| *m > 0)
     }
 
-    /// The bytes that are held.
+    /// The bytes that are held. Where they are measured, what is announced and not allocated yet counts too.
     #[must_use]
     pub fn used(&self) -> usize {
-        self.0.used_bytes.load(Ordering::Relaxed)
+        let held = self.0.used_bytes.load(Ordering::Relaxed);
+        let measured = self.0.measured.as_ref();
+        measured.map_or(held, |m| held.max((m.live_bytes)().saturating_sub(m.before_bytes)))
+    }
+
+    fn check(&self) -> Result<(), EvalError> {
+        match self.max() {
+            Some(max_bytes) if self.used() > max_bytes => Err(EvalError::OutOfMemory { max_bytes }),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -122,10 +151,12 @@ impl Budget {
         if self.max_samples > 0 && self.samples.load(Ordering::Relaxed) > self.max_samples {
             return Err(EvalError::TooManySamples { max: self.max_samples });
         }
-        match self.memory.max() {
-            Some(max_bytes) if self.memory.used() > max_bytes => Err(EvalError::OutOfMemory { max_bytes }),
-            _ => Ok(()),
-        }
+        self.memory.check()
+    }
+
+    /// Fails where more is allocated than allowed, by whatever the query or another has made.
+    pub(crate) fn check_measured(&self) -> Result<(), EvalError> {
+        if self.memory.0.measured.is_some() { self.memory.check() } else { Ok(()) }
     }
 }
 
@@ -204,6 +235,9 @@ impl Drop for Held {
     }
 }
 
+/// How many bytes a step of a subquery takes at least while a function reads it: its value, and the sample that it becomes.
+const STEP_BYTES: usize = 24;
+
 /// Refuses a grid whose columns alone are more than a query may hold, before any is made.
 pub(crate) fn check_grid(grid: Grid, limits: &Limits) -> Result<(), EvalError> {
     let max = limits.max_samples;
@@ -211,7 +245,7 @@ pub(crate) fn check_grid(grid: Grid, limits: &Limits) -> Result<(), EvalError> {
         return Err(EvalError::TooManySamples { max });
     }
     if let Some(max_bytes) = limits.memory.max()
-        && grid.steps > max_bytes / 8
+        && grid.steps > max_bytes / STEP_BYTES
     {
         return Err(EvalError::OutOfMemory { max_bytes });
     }

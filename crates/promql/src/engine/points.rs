@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use assay_model::FloatHistogram;
 
+use super::{EvalError, context::Context};
+
 /// The NaN that stands for "no float at this step". No calculation yields it (processors return quiet NaNs),
 /// and readers turn a stored one into an ordinary NaN.
 pub(crate) const ABSENT: f64 = f64::from_bits(ABSENT_BITS);
@@ -86,14 +88,29 @@ impl Points {
         Self { values: vec![value; steps], histograms }
     }
 
-    /// Applies `f` to every float and drops the histograms.
-    pub(crate) fn map_floats(&mut self, f: impl Fn(f64) -> f64) {
-        self.histograms.clear();
-        for v in &mut self.values {
-            if !is_absent(*v) {
-                *v = f(*v);
+    /// Makes of every float what `f` makes of it and its step; ends early where the query is over.
+    pub(crate) fn each_float(
+        &mut self,
+        ctx: &Context<'_>,
+        f: impl Fn(usize, f64) -> f64,
+    ) -> Result<(), EvalError> {
+        for part in ctx.parts(self.values.len()) {
+            let part = part?;
+            for (step, v) in part.clone().zip(&mut self.values[part]).filter(|(_, v)| !is_absent(**v)) {
+                *v = f(step, *v);
             }
         }
+        Ok(())
+    }
+
+    /// The same, and drops the histograms.
+    pub(crate) fn map_floats(
+        &mut self,
+        ctx: &Context<'_>,
+        f: impl Fn(usize, f64) -> f64,
+    ) -> Result<(), EvalError> {
+        self.histograms.clear();
+        self.each_float(ctx, f)
     }
 
     /// Takes over the samples of `other`; false where both have one at the same step.
@@ -137,10 +154,21 @@ impl Scalars {
     }
 
     /// The result of `f` at every step.
-    pub(crate) fn map2(&self, other: &Self, steps: usize, f: impl Fn(f64, f64) -> f64) -> Self {
+    pub(crate) fn map2(
+        &self,
+        other: &Self,
+        ctx: &Context<'_>,
+        steps: usize,
+        f: impl Fn(f64, f64) -> f64,
+    ) -> Result<Self, EvalError> {
         if let (Self::Constant(a), Self::Constant(b)) = (self, other) {
-            return Self::Constant(f(*a, *b));
+            return Ok(Self::Constant(f(*a, *b)));
         }
-        Self::Steps(Arc::new((0..steps).map(|s| f(self.at(s), other.at(s))).collect()))
+        Ok(Self::Steps(Arc::new(ctx.collect(steps, |s| f(self.at(s), other.at(s)))?)))
+    }
+
+    /// The numbers as a column.
+    pub(crate) fn to_points(&self, ctx: &Context<'_>, steps: usize) -> Result<Points, EvalError> {
+        Ok(Points::floats(ctx.collect(steps, |s| self.at(s))?))
     }
 }

@@ -24,7 +24,7 @@ use assay_model::{Column, Labels};
 
 use super::{
     EvalError,
-    context::{Context, Worker},
+    context::{Context, HISTOGRAM_COST, Worker},
     eval::Evaluator,
     grid::Grid,
     limits::Size,
@@ -58,8 +58,10 @@ pub(crate) struct Job<'a> {
     pub(crate) ctx: &'a Context<'a>,
 }
 
-/// How many windows are looked at before it is asked whether the query is over.
-const WINDOWS_AT_ONCE: usize = 1 << 14;
+/// What a window costs beside its samples.
+const WINDOW_COST: usize = 4;
+/// How many bytes a function may need for each sample of a series: the sample, and what functions keep of it to slide.
+const SAMPLE_BYTES: usize = 64;
 
 /// The windows of a range vector over a grid.
 #[derive(Clone, Copy)]
@@ -94,18 +96,25 @@ impl Job<'_> {
         };
         let (times, histogram_times) = (self.samples.times, self.samples.histogram_times);
         let (mut floats, mut histograms) = (0..0, 0..0);
-        // A query that is over gets no more windows; who asked for them finds out why.
-        let goes_on = |step: &usize| step % WINDOWS_AT_ONCE != WINDOWS_AT_ONCE - 1 || !self.ctx.is_over();
-        (0..grid.steps).take_while(goes_on).filter_map(move |step| {
-            let t_ms = grid.time(step);
-            let end_ms = shift.apply(t_ms);
-            let start_ms = end_ms.saturating_sub(range_ms);
-            let (from, to) = (start_ms.saturating_sub(before), end_ms.saturating_add(after));
-            advance(&mut floats, times, from, to);
-            advance(&mut histograms, histogram_times, from, to);
-            let empty = floats.is_empty() && histograms.is_empty();
-            let (floats, histograms) = (floats.clone(), histograms.clone());
-            (!empty).then_some(WindowAt { step, t_ms, start_ms, end_ms, floats, histograms })
+        let mut pace = self.ctx.pace();
+        let mut steps = 0..grid.steps;
+        std::iter::from_fn(move || {
+            loop {
+                let step = steps.next()?;
+                let t_ms = grid.time(step);
+                let end_ms = shift.apply(t_ms);
+                let start_ms = end_ms.saturating_sub(range_ms);
+                let (from, to) = (start_ms.saturating_sub(before), end_ms.saturating_add(after));
+                advance(&mut floats, times, from, to);
+                advance(&mut histograms, histogram_times, from, to);
+                let empty = floats.is_empty() && histograms.is_empty();
+                // A query that is over gets no more windows; who asked for them finds out why.
+                pace.spend(WINDOW_COST + floats.len() + HISTOGRAM_COST * histograms.len()).ok()?;
+                if !empty {
+                    let (floats, histograms) = (floats.clone(), histograms.clone());
+                    return Some(WindowAt { step, t_ms, start_ms, end_ms, floats, histograms });
+                }
+            }
         })
     }
 
@@ -145,7 +154,7 @@ impl<'e> Source<'e> {
             WindowSource::Subquery(inner) => match ev.eval(inner, notes)? {
                 super::vector::Output::Vector(v) => Self::Subquery(v, inner.grid),
                 super::vector::Output::Scalar(s) => {
-                    let points = Points::floats(s.iter(inner.grid.steps).collect());
+                    let points = s.to_points(ev.ctx, inner.grid.steps)?;
                     let meta = Meta { labels: Labels::empty(), drop_name: false };
                     Self::Subquery(Vector::ready(ev.ctx, vec![meta], vec![points])?, inner.grid)
                 }
@@ -189,8 +198,11 @@ impl<'e> Source<'e> {
                 Ok(f(without_stale(&read, &mut scratch), notes))
             }
             Self::Subquery(v, grid) => {
+                let _room = ctx.hold(Size::columns(1, grid.steps))?;
                 samples::from_points(v.column(i, worker)?.as_ref(), *grid, ctx, &mut scratch)?;
-                let _held = ctx.hold(Size::samples(scratch.times.len(), &scratch.histograms))?;
+                let samples = Size::samples(scratch.times.len(), &scratch.histograms);
+                let bytes = scratch.times.len().saturating_mul(SAMPLE_BYTES).max(samples.bytes);
+                let _held = ctx.hold(Size { bytes, ..samples })?;
                 Ok(f(Samples::new(&scratch), &mut worker.notes))
             }
         }

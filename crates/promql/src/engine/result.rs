@@ -61,7 +61,7 @@ pub(crate) fn series<'e>(
 ) -> Result<Vec<RangeSeries>, EvalError> {
     Ok(match ev.eval(node, notes)? {
         Output::Scalar(s) => {
-            let points = Points::floats(s.iter(node.grid.steps).collect());
+            let points = s.to_points(ev.ctx, node.grid.steps)?;
             let samples = column(&points, node.grid);
             if samples.is_empty() {
                 Vec::new()

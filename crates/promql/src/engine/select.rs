@@ -131,14 +131,16 @@ pub(crate) struct Found<'c> {
 
 /// Calls `f` with the latest sample of every step that is younger than the lookback and not stale.
 pub(crate) fn each_found<'c>(
+    ctx: &Context<'_>,
     column: &'c Column,
     grid: Grid,
     shift: Shift,
-    lookback_ms: i64,
     mut f: impl FnMut(usize, Found<'c>),
-) {
+) -> Result<(), EvalError> {
+    let (lookback_ms, mut pace) = (ctx.options.lookback_ms, ctx.pace());
     let (mut floats, mut histograms) = (0, 0);
     for step in 0..grid.steps {
+        pace.spend(1)?;
         let at = shift.apply(grid.time(step));
         floats += column.times[floats..].iter().take_while(|t| **t <= at).count();
         histograms += column.histogram_times[histograms..].iter().take_while(|t| **t <= at).count();
@@ -159,16 +161,17 @@ pub(crate) fn each_found<'c>(
             f(step, found);
         }
     }
+    Ok(())
 }
 
 /// The latest samples, as a column.
-fn latest(column: &Column, grid: Grid, shift: Shift, lookback_ms: i64) -> Points {
+fn latest(ctx: &Context<'_>, column: &Column, grid: Grid, shift: Shift) -> Result<Points, EvalError> {
     let mut out = Points { values: vec![ABSENT; grid.steps], histograms: Vec::new() };
-    each_found(column, grid, shift, lookback_ms, |step, found| match found.histogram {
+    each_found(ctx, column, grid, shift, |step, found| match found.histogram {
         None => out.values[step] = stored(found.value),
         Some(h) => out.push_histogram(step, h.clone()),
-    });
-    out
+    })?;
+    Ok(out)
 }
 
 /// An instant selector over a grid.
@@ -201,7 +204,7 @@ pub(crate) fn instant<'e>(
                 notes,
             ));
         }
-        Ok(latest(&column, node.grid, selector.shift, lookback_ms))
+        latest(ctx, &column, node.grid, selector.shift)
     }))
 }
 
@@ -220,9 +223,9 @@ pub(crate) fn times<'e>(
     Ok(Vector::lazy(loaded.metas(true), 0, move |i, worker| {
         let column = loaded.read(i, ctx, &mut worker.column)?;
         let mut out = Points::absent(node.grid.steps);
-        each_found(&column, node.grid, selector.shift, ctx.options.lookback_ms, |step, found| {
+        each_found(ctx, &column, node.grid, selector.shift, |step, found| {
             out.values[step] = if start { found.start_ms } else { found.t_ms } as f64 / 1000.0;
-        });
+        })?;
         Ok(out)
     }))
 }

@@ -8,7 +8,7 @@ use hashbrown::HashMap;
 
 use super::{
     EvalError,
-    context::{Context, Worker},
+    context::{Context, LABELS_COST, Worker},
     limits::{Held, Size},
     notes::{Notes, Site},
     points::{Points, Scalars},
@@ -183,6 +183,7 @@ impl<'e> Vector<'e> {
         let mut at: HashMap<usize, usize> = HashMap::new();
         let first_step = |p: &Points| (0..p.values.len()).find(|s| p.has(*s)).unwrap_or(usize::MAX);
         for (i, points) in columns.iter().enumerate() {
+            ctx.check()?;
             match at.get(&owner[i]) {
                 Some(&slot) => {
                     // Whether the name is dropped is up to the one that has the first sample.
@@ -211,7 +212,9 @@ impl<'e> Vector<'e> {
         site: Site,
         notes: &mut Notes,
     ) -> Result<Self, EvalError> {
+        let mut pace = ctx.pace();
         for meta in self.series.iter_mut().filter(|m| m.drop_name) {
+            pace.spend(LABELS_COST + meta.labels.as_bytes().len())?;
             meta.labels = meta.labels.without(is_metadata);
             meta.drop_name = false;
         }

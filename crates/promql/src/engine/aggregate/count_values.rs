@@ -9,6 +9,7 @@ use hashbrown::HashMap;
 use super::{Task, group_labels};
 use crate::engine::{
     EvalError,
+    context::LABELS_COST,
     eval::Evaluator,
     function::is_label_name,
     limits::Size,
@@ -47,6 +48,7 @@ pub(super) fn count_values<'e>(
     for (meta, points) in v.series.iter().zip(columns.iter()) {
         task.ev.ctx.check()?;
         let mut last: Option<(u64, usize)> = None;
+        let mut pace = task.ev.ctx.pace();
         for step in 0..steps {
             let Some(point) = points.at(step) else { continue };
             let bits = match point {
@@ -57,6 +59,7 @@ pub(super) fn count_values<'e>(
             let at = match last.filter(|(b, _)| Some(*b) == bits) {
                 Some((_, at)) => at,
                 None => {
+                    pace.spend(LABELS_COST)?;
                     let value = match point {
                         Point::Float(f) => format_f(f),
                         Point::Histogram(h) => h.to_string(),

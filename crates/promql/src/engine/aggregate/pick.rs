@@ -9,6 +9,7 @@ use xxhash_rust::xxh64::xxh64;
 use super::Task;
 use crate::engine::{
     EvalError,
+    context::LABELS_COST,
     limits::Size,
     notes::{Notes, ignored_in_aggregation},
     points::{ABSENT, Points, Scalars, is_absent},
@@ -47,6 +48,7 @@ pub(super) fn by_rank<'e>(
         let mut kept: Vec<Kept> = vec![Vec::new(); steps];
         let mut columns = Vec::new();
         for (place, &i) in task.groups[g].members.iter().enumerate() {
+            ctx.check()?;
             let mut points = task.vector.column(i, worker)?.into_owned();
             match by {
                 Rank::First => {
@@ -198,7 +200,9 @@ pub(super) fn by_ratio<'e>(
     if param.iter(steps).any(f64::is_nan) {
         return Err(task.ev.ctx.fail(param_site, "Ratio value is NaN"));
     }
+    let mut pace = task.ev.ctx.pace();
     for (beyond, cap) in param.iter(steps).map(|r| (r, r.clamp(-1.0, 1.0))).filter(|(r, cap)| r != cap) {
+        pace.spend(LABELS_COST)?;
         let text = format!(
             "ratio value should be between -1 and 1, got {}, capping to {}",
             format_g(beyond),

@@ -11,6 +11,7 @@ use crate::{
     ast::{BinaryKind, BinaryOp, VectorMatchCardinality, VectorMatching},
     engine::{
         EvalError,
+        context::{Context, HISTOGRAM_COST, LABELS_COST},
         eval::Evaluator,
         limits::Size,
         notes::{Notes, Site},
@@ -82,7 +83,7 @@ pub(super) fn combine<'e>(
     let matching = op.matching.clone().unwrap_or_default();
     let exchanged = matching.card == VectorMatchCardinality::OneToMany;
     let (many, one) = if exchanged { (rhs, lhs) } else { (lhs, rhs) };
-    let groups = match_groups(&many, &one, &matching);
+    let groups = match_groups(ev.ctx, &many, &one, &matching)?;
     let mut m = Matcher {
         op: op.op,
         return_bool: op.return_bool,
@@ -100,16 +101,16 @@ pub(super) fn combine<'e>(
             m.one = m.one.materialize(ev.ctx, notes)?;
         }
         let pairs = m.pairs(|_, group| m.groups[group].one.clone());
-        let series: Vec<Meta> = pairs.iter().map(|p| m.meta(p)).collect();
+        let series = m.metas(ev.ctx, &pairs)?;
         if !has_duplicates(&series) {
-            let depth = m.many.depth().max(m.one.depth());
+            let (depth, ctx) = (m.many.depth().max(m.one.depth()), ev.ctx);
             let joined = Vector::lazy(series, depth, move |i, worker| {
                 let (Side::Series(a), Side::Series(b)) = (pairs[i].many, pairs[i].one) else {
                     return Ok(Points::absent(node.grid.steps));
                 };
                 let a = m.many.column(a, worker)?;
                 let b = m.one.column(b, worker)?;
-                Ok(m.columns(&a, &b, &mut worker.notes))
+                m.columns(ctx, &a, &b, &mut worker.notes)
             });
             return joined.shallow(ev.ctx, notes);
         }
@@ -119,16 +120,23 @@ pub(super) fn combine<'e>(
     let sides = Sides::new(ev, node, &m, notes)?;
     let owners = sides.owners()?;
     let pairs = m.pairs(|i, group| sides.met(i, group, &owners[group]));
-    let series: Vec<Meta> = pairs.iter().map(|p| m.meta(p)).collect();
+    let series = m.metas(ev.ctx, &pairs)?;
     let columns = Checked::new(sides, &pairs, &series).combine(notes)?;
     Vector::ready(ev.ctx, series, columns)?.merge_duplicates(ev.ctx, node.site, notes)
 }
 
-fn match_groups(many: &Vector<'_>, one: &Vector<'_>, matching: &VectorMatching) -> Vec<MatchGroup> {
+fn match_groups(
+    ctx: &Context<'_>,
+    many: &Vector<'_>,
+    one: &Vector<'_>,
+    matching: &VectorMatching,
+) -> Result<Vec<MatchGroup>, EvalError> {
+    let mut pace = ctx.pace();
     let mut index: HashMap<Labels, usize> = HashMap::new();
     let mut groups: Vec<MatchGroup> = Vec::new();
     for (v, is_one) in [(one, true), (many, false)] {
         for (i, meta) in v.series.iter().enumerate() {
+            pace.spend(LABELS_COST + meta.labels.as_bytes().len())?;
             let at = *index.entry(signature(&meta.labels, matching)).or_insert_with(|| {
                 groups.push(MatchGroup::default());
                 groups.len() - 1
@@ -137,7 +145,7 @@ fn match_groups(many: &Vector<'_>, one: &Vector<'_>, matching: &VectorMatching) 
             side.push(i);
         }
     }
-    groups
+    Ok(groups)
 }
 
 fn has_duplicates(series: &[Meta]) -> bool {
@@ -178,6 +186,16 @@ impl Matcher<'_> {
             }
         }
         pairs
+    }
+
+    /// The series that pairs become.
+    fn metas(&self, ctx: &Context<'_>, pairs: &[Pair]) -> Result<Vec<Meta>, EvalError> {
+        let mut pace = ctx.pace();
+        let meta = |pair: &Pair| {
+            let meta = self.meta(pair);
+            pace.spend(LABELS_COST + meta.labels.as_bytes().len()).map(|()| meta)
+        };
+        pairs.iter().map(meta).collect()
     }
 
     /// The series that a pair becomes.
@@ -229,43 +247,58 @@ impl Matcher<'_> {
     }
 
     /// The operator over two columns.
-    fn columns(&self, many: &Points, one: &Points, notes: &mut Notes) -> Points {
+    fn columns(
+        &self,
+        ctx: &Context<'_>,
+        many: &Points,
+        one: &Points,
+        notes: &mut Notes,
+    ) -> Result<Points, EvalError> {
         if many.histograms.is_empty()
             && one.histograms.is_empty()
-            && let Some(points) = self.floats(many, one)
+            && let Some(points) = self.floats(ctx, many, one)?
         {
-            return points;
+            return Ok(points);
         }
         let mut out = Points::absent(many.values.len());
+        let mut pace = ctx.pace();
         for step in 0..many.values.len() {
+            pace.spend(HISTOGRAM_COST)?;
             if let (Some(a), Some(b)) = (many.at(step), one.at(step))
                 && let Some(outcome) = self.at(a, b, notes)
             {
                 put(&mut out, step, outcome);
             }
         }
-        out
+        Ok(out)
     }
 
     /// The operator over columns of floats, where these have results.
-    fn floats(&self, many: &Points, one: &Points) -> Option<Points> {
+    fn floats(&self, ctx: &Context<'_>, many: &Points, one: &Points) -> Result<Option<Points>, EvalError> {
         let (lhs, rhs) = if self.exchanged { (one, many) } else { (many, one) };
-        let pairs = lhs.values.iter().zip(&rhs.values);
         let either = |a: f64, b: f64, f: &dyn Fn(f64, f64) -> f64| {
             if is_absent(a) || is_absent(b) { ABSENT } else { f(a, b) }
         };
-        Some(Points::floats(match self.op.kind() {
-            BinaryKind::Arithmetic(op) => {
-                pairs.map(|(a, b)| either(*a, *b, &|a, b| arithmetic(op, a, b))).collect()
+        let mut out = Vec::with_capacity(lhs.values.len());
+        for part in ctx.parts(lhs.values.len()) {
+            let part = part?;
+            let pairs = lhs.values[part.clone()].iter().zip(&rhs.values[part]);
+            match self.op.kind() {
+                BinaryKind::Arithmetic(op) => {
+                    out.extend(pairs.map(|(a, b)| either(*a, *b, &|a, b| arithmetic(op, a, b))));
+                }
+                BinaryKind::Comparison(op) if self.return_bool => {
+                    let bool = |a, b| f64::from(u8::from(compare(op, a, b)));
+                    out.extend(pairs.map(|(a, b)| either(*a, *b, &bool)));
+                }
+                BinaryKind::Comparison(op) => {
+                    let kept = |a, b| if compare(op, a, b) { a } else { ABSENT };
+                    out.extend(pairs.map(|(a, b)| either(*a, *b, &kept)));
+                }
+                BinaryKind::Set(_) | BinaryKind::Trim(_) => return Ok(None),
             }
-            BinaryKind::Comparison(op) if self.return_bool => {
-                pairs.map(|(a, b)| either(*a, *b, &|a, b| f64::from(u8::from(compare(op, a, b))))).collect()
-            }
-            BinaryKind::Comparison(op) => pairs
-                .map(|(a, b)| either(*a, *b, &|a, b| if compare(op, a, b) { a } else { ABSENT }))
-                .collect(),
-            BinaryKind::Set(_) | BinaryKind::Trim(_) => return None,
-        }))
+        }
+        Ok(Some(Points::floats(out)))
     }
 }
 
@@ -305,7 +338,7 @@ impl<'c, 'e> Sides<'c, 'e> {
         let filled = m.matching.fill_lhs.is_some() || m.matching.fill_rhs.is_some();
         let mut live = vec![filled; steps];
         if !filled {
-            let (many, one) = (present(&many, steps), present(&one, steps));
+            let (many, one) = (present(ev.ctx, &many, steps)?, present(ev.ctx, &one, steps)?);
             live = many.into_iter().zip(one).map(|(many, one)| many && one).collect();
         }
         Ok(Self { ev, node, m, many, one, live })
@@ -367,14 +400,15 @@ impl<'c, 'e> Sides<'c, 'e> {
 }
 
 /// At which steps any of the columns has a sample.
-fn present(columns: &[Points], steps: usize) -> Vec<bool> {
+fn present(ctx: &Context<'_>, columns: &[Points], steps: usize) -> Result<Vec<bool>, EvalError> {
     let mut out = vec![false; steps];
     for points in columns {
+        ctx.check()?;
         for (step, out) in out.iter_mut().enumerate().filter(|(_, out)| !**out) {
             *out = points.has(step);
         }
     }
-    out
+    Ok(out)
 }
 
 struct Checked<'c, 'e> {

@@ -8,12 +8,13 @@ use crate::{
     ast::SetOp,
     engine::{
         EvalError,
+        context::{Context, LABELS_COST},
         eval::Evaluator,
         limits::Size,
         notes::Notes,
         plan::{Node, Operation},
         points::{ABSENT, Points},
-        vector::Vector,
+        vector::{Meta, Vector},
     },
 };
 
@@ -28,21 +29,26 @@ pub(super) fn combine<'e>(
     let steps = node.grid.steps;
     let matching = op.matching.clone().unwrap_or_default();
     let mut ids: HashMap<Labels, usize> = HashMap::new();
-    let mut id_of = |labels: &Labels| {
+    let mut pace = ev.ctx.pace();
+    let mut id_of = |meta: &Meta| {
+        pace.spend(LABELS_COST + meta.labels.as_bytes().len())?;
         let next = ids.len();
-        *ids.entry(signature(labels, &matching)).or_insert(next)
+        Ok(*ids.entry(signature(&meta.labels, &matching)).or_insert(next))
     };
-    let left: Vec<usize> = lhs.series.iter().map(|m| id_of(&m.labels)).collect();
-    let right: Vec<usize> = rhs.series.iter().map(|m| id_of(&m.labels)).collect();
+    let left = lhs.series.iter().map(&mut id_of).collect::<Result<Vec<usize>, EvalError>>()?;
+    let right = rhs.series.iter().map(&mut id_of).collect::<Result<Vec<usize>, EvalError>>()?;
     let n = ids.len();
     let _held = ev.ctx.hold(Size::bytes(n.saturating_mul(steps)))?;
     let wanted = match which {
         SetOp::Or => {
             let (lhs, rhs) = (lhs.materialize(ev.ctx, notes)?, rhs.materialize(ev.ctx, notes)?);
             let (a, b) = (lhs.columns(ev.ctx, notes)?, rhs.columns(ev.ctx, notes)?);
-            let present = Presence::of(&a, &left, n, steps);
-            let others = b.iter().zip(&right).map(|(p, id)| present.filter(p, *id, false));
-            let columns: Vec<Points> = a.iter().cloned().chain(others).collect();
+            let present = Presence::of(ev.ctx, &a, &left, (n, steps))?;
+            let mut columns: Vec<Points> = a.to_vec();
+            for (points, id) in b.iter().zip(&right) {
+                ev.ctx.check()?;
+                columns.push(present.filter(points, *id, false));
+            }
             let series = [lhs.series, rhs.series].concat();
             return Vector::ready(ev.ctx, series, columns)?.merge_duplicates(ev.ctx, node.site, notes);
         }
@@ -50,7 +56,7 @@ pub(super) fn combine<'e>(
         SetOp::Unless => false,
     };
     let b = rhs.columns(ev.ctx, notes)?;
-    let present = Presence::of(&b, &right, n, steps);
+    let present = Presence::of(ev.ctx, &b, &right, (n, steps))?;
     let series = lhs.series.clone();
     let filtered = Vector::lazy(series, lhs.depth(), move |i, worker| {
         let points = lhs.column(i, worker)?;
@@ -63,15 +69,21 @@ pub(super) fn combine<'e>(
 struct Presence(Vec<Option<Vec<bool>>>);
 
 impl Presence {
-    fn of(columns: &[Points], ids: &[usize], n: usize, steps: usize) -> Self {
+    fn of(
+        ctx: &Context<'_>,
+        columns: &[Points],
+        ids: &[usize],
+        (n, steps): (usize, usize),
+    ) -> Result<Self, EvalError> {
         let mut out: Vec<Option<Vec<bool>>> = vec![None; n];
         for (points, id) in columns.iter().zip(ids) {
+            ctx.check()?;
             let seen = out[*id].get_or_insert_with(|| vec![false; steps]);
             for (step, seen) in seen.iter_mut().enumerate() {
                 *seen |= points.has(step);
             }
         }
-        Self(out)
+        Ok(Self(out))
     }
 
     /// The samples at the steps at which the signature's presence is as wanted.

@@ -5,7 +5,9 @@ use assay_model::Labels;
 use crate::{
     ast::DateFunc,
     engine::{
+        EvalError,
         calendar::Civil,
+        context::Context,
         grid::Grid,
         points::Points,
         vector::{Meta, Vector},
@@ -27,17 +29,19 @@ fn part(which: DateFunc) -> fn(&Civil) -> i64 {
 }
 
 /// The part for every sample, or for the times of the grid.
-pub(super) fn apply(which: DateFunc, input: Option<Vector<'_>>, grid: Grid) -> Vector<'_> {
+pub(super) fn apply<'e>(
+    ctx: &'e Context<'e>,
+    which: DateFunc,
+    input: Option<Vector<'e>>,
+    grid: Grid,
+) -> Result<Vector<'e>, EvalError> {
     let part = part(which);
     let of = move |seconds: f64| part(&Civil::from_float(seconds)) as f64;
     let Some(v) = input else {
         let values =
-            (0..grid.steps).map(|s| part(&Civil::from_unix(grid.time(s).div_euclid(1000))) as f64).collect();
+            ctx.collect(grid.steps, |s| part(&Civil::from_unix(grid.time(s).div_euclid(1000))) as f64)?;
         let meta = Meta { labels: Labels::empty(), drop_name: false };
-        return Vector::small(vec![meta], vec![Points::floats(values)]);
+        return Ok(Vector::small(vec![meta], vec![Points::floats(values)]));
     };
-    v.map(move |_, points, _| {
-        points.map_floats(of);
-        Ok(())
-    })
+    Ok(v.map(move |_, points, _| points.map_floats(ctx, |_, v| of(v))))
 }

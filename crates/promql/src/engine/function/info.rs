@@ -117,10 +117,10 @@ fn fetch<'a>(
         held.grow(Size::columns(1, node.grid.steps))?;
         let mut seen_ms = vec![ABSENT; node.grid.steps];
         let mut histogram = false;
-        each_found(&column, node.grid, shift, lookback_ms, |step, found| {
+        each_found(ev.ctx, &column, node.grid, shift, |step, found| {
             histogram |= found.histogram.is_some();
             seen_ms[step] = found.t_ms as f64;
-        });
+        })?;
         if histogram {
             let labels = series.labels();
             let message = format!("this should be an info metric, with float samples: {labels}");

@@ -9,10 +9,14 @@ use crate::ast::StringLiteral;
 use crate::engine::{
     EvalError,
     eval::Evaluator,
+    limits::Size,
     notes::Notes,
     plan::Node,
     vector::{Meta, Vector},
 };
+
+/// How often a value is in memory while it becomes a label.
+const COPIES: usize = 3;
 
 /// `label_replace(v, dst, replacement, src, regex)`.
 pub(super) fn replace<'e>(
@@ -32,7 +36,12 @@ pub(super) fn replace<'e>(
     }
     let dst = dst.value.as_str();
     let v = ev.vector(&args[0], notes)?;
-    relabelled(ev, node, v, notes, |meta| {
+    // Each group is at most the whole of the value.
+    let groups = replacement.matches('$').count();
+    let bytes = |meta: &Meta| {
+        replacement.len().saturating_add(groups.saturating_mul(meta.labels.get(src).map_or(0, str::len)))
+    };
+    relabelled(ev, node, v, notes, bytes, |meta| {
         let found = regex.captures(meta.labels.get(src).unwrap_or(""))?;
         let mut value = String::new();
         found.expand(replacement, &mut value);
@@ -59,7 +68,11 @@ pub(super) fn join<'e>(
     }
     let dst = dst.value.as_str();
     let v = ev.vector(&args[0], notes)?;
-    relabelled(ev, node, v, notes, |meta| {
+    let bytes = |meta: &Meta| {
+        let values = sources.iter().map(|s| meta.labels.get(&s.value).map_or(0, str::len));
+        values.map(|len| len + separator.len()).sum()
+    };
+    relabelled(ev, node, v, notes, bytes, |meta| {
         let values: Vec<&str> = sources.iter().map(|s| meta.labels.get(&s.value).unwrap_or("")).collect();
         Some((dst, values.join(separator)))
     })
@@ -70,9 +83,13 @@ fn relabelled<'e, 'a>(
     node: &Node,
     mut v: Vector<'e>,
     notes: &mut Notes,
+    bytes: impl Fn(&Meta) -> usize,
     change: impl Fn(&Meta) -> Option<(&'a str, String)>,
 ) -> Result<Vector<'e>, EvalError> {
     for meta in &mut v.series {
+        // Labels may be long, and may become so here.
+        ev.ctx.check()?;
+        let _room = ev.ctx.hold(Size::bytes(bytes(meta).saturating_mul(COPIES)))?;
         if let Some((name, value)) = change(meta) {
             let mut labels = meta.labels.to_builder();
             labels.set(name, &value);

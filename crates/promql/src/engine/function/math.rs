@@ -4,16 +4,17 @@ use assay_model::elementary;
 
 use crate::{
     ast::FloatFunc,
-    engine::{points::Scalars, points::is_absent, vector::Vector},
+    engine::{
+        context::Context,
+        points::{ABSENT, Scalars},
+        vector::Vector,
+    },
 };
 
 /// Applies a function of a float to every sample.
-pub(super) fn apply(v: Vector<'_>, which: FloatFunc) -> Vector<'_> {
+pub(super) fn apply<'e>(ctx: &'e Context<'e>, v: Vector<'e>, which: FloatFunc) -> Vector<'e> {
     let f = function(which);
-    v.map(move |_, points, _| {
-        points.map_floats(f);
-        Ok(())
-    })
+    v.map(move |_, points, _| points.map_floats(ctx, |_, v| f(v)))
 }
 
 fn function(which: FloatFunc) -> fn(f64) -> f64 {
@@ -67,26 +68,22 @@ pub(crate) fn min(a: f64, b: f64) -> f64 {
 }
 
 /// Values held between two limits; no result where the limits are the wrong way round.
-pub(super) fn clamp(v: Vector<'_>, low: Scalars, high: Scalars) -> Vector<'_> {
+pub(super) fn clamp<'e>(ctx: &'e Context<'e>, v: Vector<'e>, low: Scalars, high: Scalars) -> Vector<'e> {
     v.map(move |_, points, _| {
-        points.histograms.clear();
-        for (step, v) in points.values.iter_mut().enumerate().filter(|(_, v)| !is_absent(**v)) {
+        points.map_floats(ctx, |step, v| {
             let (low, high) = (low.at(step), high.at(step));
-            *v = if high < low { crate::engine::points::ABSENT } else { max(low, min(high, *v)) };
-        }
-        Ok(())
+            if high < low { ABSENT } else { max(low, min(high, v)) }
+        })
     })
 }
 
 /// Values rounded to a multiple of `nearest`, halves upwards.
-pub(super) fn round(v: Vector<'_>, nearest: Scalars) -> Vector<'_> {
+pub(super) fn round<'e>(ctx: &'e Context<'e>, v: Vector<'e>, nearest: Scalars) -> Vector<'e> {
     v.map(move |_, points, _| {
-        points.histograms.clear();
-        for (step, v) in points.values.iter_mut().enumerate().filter(|(_, v)| !is_absent(**v)) {
+        points.map_floats(ctx, |step, v| {
             // Multiplying by the inverse keeps multiples of 0.1 and the like clean.
             let inverse = 1.0 / nearest.at(step);
-            *v = (*v * inverse + 0.5).floor() / inverse;
-        }
-        Ok(())
+            (v * inverse + 0.5).floor() / inverse
+        })
     })
 }

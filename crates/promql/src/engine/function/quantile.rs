@@ -15,6 +15,7 @@ use super::buckets::{
 use crate::{
     engine::{
         EvalError,
+        context::{Context, HISTOGRAM_COST, LABELS_COST},
         eval::Evaluator,
         limits::Size,
         notes::{Detail, Note, Notes, Site, for_metric, invalid_quantile},
@@ -102,9 +103,6 @@ pub(super) fn histogram_fraction<'e>(
     measure(ev, node, &v, args[2].site, &Fraction { lower, upper, site: args[2].site }, notes)
 }
 
-/// How many steps may pass between two looks at the time that is left.
-const STEPS_A_LOOK: usize = 1 << 14;
-
 fn warn_quantiles(
     ev: &Evaluator<'_>,
     q: &Scalars,
@@ -112,10 +110,9 @@ fn warn_quantiles(
     site: Site,
     notes: &mut Notes,
 ) -> Result<(), EvalError> {
-    for (step, q) in q.iter(node.grid.steps).enumerate() {
-        if step.is_multiple_of(STEPS_A_LOOK) {
-            ev.ctx.check()?;
-        }
+    let mut pace = ev.ctx.pace();
+    for q in q.iter(node.grid.steps) {
+        pace.spend(LABELS_COST)?;
         if !(0.0..=1.0).contains(&q) {
             notes.warn(site, invalid_quantile(q));
         }
@@ -131,7 +128,7 @@ fn measure<'e>(
     what: &impl Measure,
     notes: &mut Notes,
 ) -> Result<Vector<'e>, EvalError> {
-    let groups = group(v);
+    let groups = group(ev.ctx, v)?;
     let steps = node.grid.steps;
     let held = ev.ctx.hold(Size::default())?;
     let over = Over { ev, steps, site };
@@ -141,7 +138,7 @@ fn measure<'e>(
         let columns = group
             .members
             .iter()
-            .map(|(i, _)| v.column(*i, worker))
+            .map(|(i, _)| ev.ctx.check().and_then(|()| v.column(*i, worker)))
             .collect::<Result<Vec<Cow<'_, Points>>, _>>()?;
         let mut out = group_outputs(&over, v, group, &columns, what, &mut worker.notes)?;
         for ((i, _), points) in group.members.iter().zip(&columns) {
@@ -183,10 +180,9 @@ fn group_outputs(
     let outputs = what.outputs(&group.labels);
     let mut results = vec![Points::absent(steps); outputs.len()];
     let mut buckets: Vec<Cumulative> = Vec::with_capacity(columns.len());
+    let mut pace = ev.ctx.pace();
     for step in 0..steps {
-        if step.is_multiple_of(STEPS_A_LOOK) {
-            ev.ctx.check()?;
-        }
+        pace.spend(HISTOGRAM_COST * (columns.len() + results.len()))?;
         let native = gather(v, group, columns, step, site, &mut buckets, notes);
         let mut found = match native {
             Some(_) if !buckets.is_empty() => {
@@ -261,10 +257,12 @@ fn warn_label(value: &str, metric: &str, site: Site, notes: &mut Notes) {
     notes.warn(site, for_metric(&text, metric));
 }
 
-fn group(v: &Vector<'_>) -> Vec<Group> {
+fn group(ctx: &Context<'_>, v: &Vector<'_>) -> Result<Vec<Group>, EvalError> {
+    let mut pace = ctx.pace();
     let mut index: HashMap<Labels, usize> = HashMap::new();
     let mut groups: Vec<Group> = Vec::new();
     for (i, meta) in v.series.iter().enumerate() {
+        pace.spend(LABELS_COST + meta.labels.as_bytes().len())?;
         let upper = meta.labels.get(LE).and_then(parse_bound);
         let labels = meta.labels.without(|n| n == LE);
         let at = *index.entry(labels.clone()).or_insert_with(|| {
@@ -279,7 +277,7 @@ fn group(v: &Vector<'_>) -> Vec<Group> {
             bound(a).total_cmp(&bound(b))
         });
     }
-    groups
+    Ok(groups)
 }
 
 /// A bound as Go's `ParseFloat` reads it.

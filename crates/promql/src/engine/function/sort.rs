@@ -14,6 +14,7 @@ use crate::{
         notes::Notes,
         plan::Node,
         points::{ABSENT, Points, is_absent},
+        sorting::{TEXTS, sort_by},
         vector::Vector,
     },
 };
@@ -83,7 +84,11 @@ fn by_label<'e>(
         }
         values
     };
-    let keys: Vec<Vec<String>> = v.series.iter().map(|m| values_of(&m.labels)).collect();
+    let mut keys: Vec<Vec<String>> = Vec::with_capacity(v.series.len());
+    for meta in &v.series {
+        ev.ctx.check()?;
+        keys.push(values_of(&meta.labels));
+    }
     let labels: Vec<Labels> = v.series.iter().map(|m| m.labels.clone()).collect();
     reordered(ev, node, v, notes, |(a, _), (b, _)| {
         let order = keys[a].iter().zip(&keys[b]).map(|(a, b)| natural(a, b)).find(|o| *o != Ordering::Equal);
@@ -107,7 +112,7 @@ fn reordered<'e>(
     }
     let columns = v.columns(ev.ctx, notes)?;
     let mut places: Vec<usize> = (0..columns.len()).collect();
-    places.sort_by(|a, b| order((*a, &columns[*a]), (*b, &columns[*b])));
+    sort_by(&mut places, ev.ctx, TEXTS, |a, b| order((*a, &columns[*a]), (*b, &columns[*b])))?;
     let (series, columns) = places.into_iter().map(|i| (v.series[i].clone(), columns[i].clone())).unzip();
     Vector::ready(ev.ctx, series, columns)
 }

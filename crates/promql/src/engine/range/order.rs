@@ -7,8 +7,10 @@ use std::{cmp::Ordering, iter::Peekable, ops::Range};
 
 use super::Job;
 use crate::engine::{
+    context::Context,
     notes::{Notes, ignored_in_range, invalid_quantile},
     points::Points,
+    sorting::{NUMBERS, sort_by},
 };
 
 /// The order in which quantiles are taken.
@@ -59,8 +61,18 @@ fn of_key(k: i64) -> f64 {
     f64::from_bits((k ^ (((k >> 63) as u64) >> 1) as i64) as u64)
 }
 
+/// Sorts keys; those of a query that is over stay in any order.
+fn sort_keys(keys: &mut [i64], ctx: &Context<'_>) {
+    if keys.len() <= NUMBERS {
+        keys.sort_unstable();
+    } else {
+        let _ = sort_by(keys, ctx, NUMBERS, Ord::cmp);
+    }
+}
+
 /// The values of a moving window, sorted, as keys: integers compare without branches.
-struct SortedWindow {
+struct SortedWindow<'c> {
+    ctx: &'c Context<'c>,
     keys: Vec<i64>,
     sorted: Vec<i64>,
     range: Range<usize>,
@@ -69,9 +81,10 @@ struct SortedWindow {
     merged: Vec<i64>,
 }
 
-impl SortedWindow {
-    fn new(values: &[f64]) -> Self {
+impl<'c> SortedWindow<'c> {
+    fn new(ctx: &'c Context<'c>, values: &[f64]) -> Self {
         Self {
+            ctx,
             keys: values.iter().map(|v| key(*v)).collect(),
             sorted: Vec::new(),
             range: 0..0,
@@ -81,14 +94,14 @@ impl SortedWindow {
         }
     }
 
-    /// The sorted keys of `to`, a window that is not before the last one.
+    /// The sorted keys of `to`, a window that is not before the last one; in no order where the query is over.
     fn move_to(&mut self, to: Range<usize>) -> &[i64] {
         let kept = self.range.end.saturating_sub(to.start);
         let fresh = to.end - self.range.end.max(to.start).min(to.end);
         if kept < fresh {
             self.sorted.clear();
             self.sorted.extend_from_slice(&self.keys[to.clone()]);
-            self.sorted.sort_unstable();
+            sort_keys(&mut self.sorted, self.ctx);
         } else {
             let (leave, enter) = (self.range.start..to.start, self.range.end..to.end);
             if leave.len() == 1 && enter.len() == 1 {
@@ -120,7 +133,7 @@ impl SortedWindow {
         for (list, range) in [(&mut self.leaving, leave), (&mut self.entering, enter)] {
             list.clear();
             list.extend_from_slice(&self.keys[range]);
-            list.sort_unstable();
+            sort_keys(list, self.ctx);
         }
         self.merged.clear();
         let (mut leaving, mut from) = (self.leaving.iter().peekable(), 0);
@@ -165,7 +178,7 @@ fn quantile_of_keys(q: f64, sorted: &[i64]) -> f64 {
 }
 
 pub(super) fn quantile(job: &Job<'_>, notes: &mut Notes) -> Points {
-    let mut window = SortedWindow::new(job.samples.values);
+    let mut window = SortedWindow::new(job.ctx, job.samples.values);
     let mut out = job.absent();
     for w in job.windows() {
         if w.floats.is_empty() {
@@ -184,7 +197,7 @@ pub(super) fn quantile(job: &Job<'_>, notes: &mut Notes) -> Points {
 }
 
 pub(super) fn mad(job: &Job<'_>, notes: &mut Notes) -> Points {
-    let mut window = SortedWindow::new(job.samples.values);
+    let mut window = SortedWindow::new(job.ctx, job.samples.values);
     let mut out = job.absent();
     let mut deviations: Vec<f64> = Vec::new();
     for w in job.windows() {
@@ -198,7 +211,9 @@ pub(super) fn mad(job: &Job<'_>, notes: &mut Notes) -> Points {
         let median = quantile_of_keys(0.5, sorted);
         deviations.clear();
         deviations.extend(sorted.iter().map(|k| (of_key(*k) - median).abs()));
-        deviations.sort_unstable_by(|a, b| order(*a, *b));
+        if sort_by(&mut deviations, job.ctx, NUMBERS, |a, b| order(*a, *b)).is_err() {
+            break;
+        }
         out.values[w.step] = quantile_of(0.5, &deviations);
     }
     out
@@ -207,6 +222,7 @@ pub(super) fn mad(job: &Job<'_>, notes: &mut Notes) -> Points {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{engine::EngineOptions, promqltest::MemStorage};
 
     #[test]
     fn keys_order_as_floats_and_come_back() {
@@ -220,10 +236,12 @@ mod tests {
 
     #[test]
     fn a_moving_window_stays_sorted() {
+        let (source, options) = (MemStorage::new(), EngineOptions::default());
+        let ctx = Context::new(&source, &options, &[]);
         let values: Vec<f64> =
             (0..400).map(|i| if i % 13 == 0 { f64::NAN } else { f64::from(i * 37 % 29) - 9.0 }).collect();
         for (stride, width) in [(1, 20), (1, 1), (3, 40), (15, 40), (30, 40), (50, 10)] {
-            let mut window = SortedWindow::new(&values);
+            let mut window = SortedWindow::new(&ctx, &values);
             for start in (0..300).step_by(stride) {
                 let to = start..start + width + start / 9;
                 let mut want: Vec<i64> = values[to.clone()].iter().map(|v| key(*v)).collect();

@@ -1,9 +1,15 @@
 //! The fuzz targets, built by the project's own toolchain and run for seconds each. Invariant: a target that finds
-//! something fails the step and leaves the input below `target/fuzz`.
+//! something ends the chore and leaves the input below `target/fuzz`.
 
-use std::{fs, path::PathBuf, process::Command};
+use std::{
+    fs,
+    path::PathBuf,
+    process::Command,
+    time::{Duration, Instant},
+};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
+use nix::sys::resource::{UsageWho, getrusage};
 
 use crate::shell;
 
@@ -19,11 +25,32 @@ const FLAGS: [&str; 8] = [
     "-Cdebug-assertions",
 ];
 
-/// How long each target runs.
-const SECONDS: u32 = 10;
+/// Which targets run, and how long.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    /// The targets; all if none is named
+    names: Vec<String>,
+    /// How long each target runs, in seconds
+    #[arg(long, default_value_t = 10)]
+    seconds: u32,
+}
 
-/// Builds and runs every target of every `fuzz` folder; yields why it was left out where there is no C++ compiler.
-pub(super) fn run() -> Result<Option<String>> {
+impl Default for Options {
+    fn default() -> Self {
+        Self { names: Vec::new(), seconds: 10 }
+    }
+}
+
+/// Builds every `fuzz` folder and runs its targets, and prints what each took.
+pub(crate) fn run(options: &Options) -> Result<()> {
+    match run_or_leave_out(options)? {
+        None => Ok(()),
+        Some(why) => bail!("{why}"),
+    }
+}
+
+/// The same; yields why it was left out if there is no C++ compiler.
+pub(crate) fn run_or_leave_out(Options { names, seconds }: &Options) -> Result<Option<String>> {
     if Command::new("c++").arg("--version").output().is_err() {
         return Ok(Some("no C++ compiler, which libFuzzer is built with".to_owned()));
     }
@@ -39,25 +66,44 @@ pub(super) fn run() -> Result<Option<String>> {
         for entry in fs::read_dir(folder.join("fuzz_targets"))? {
             let path = entry?.path();
             let Some(name) = path.file_stem() else { continue };
+            if !names.is_empty() && !names.iter().any(|n| **n == *name) {
+                continue;
+            }
             // What was found before is tried first, and nothing is written next to the sources.
             let corpus = target.join("corpus").join(name);
             fs::create_dir_all(&corpus)?;
             let mut fuzz = Command::new(target.join(&host).join("release").join(name));
             fuzz.arg(&corpus)
-                .arg(format!("-max_total_time={SECONDS}"))
+                .arg(format!("-max_total_time={seconds}"))
                 .args(["-rss_limit_mb=2048", "-timeout=20", "-print_final_stats=0", "-verbosity=0"])
                 .arg(format!("-artifact_prefix={}/{}-", target.display(), name.to_string_lossy()));
             let seeds = folder.join("seeds").join(name);
             if seeds.is_dir() {
                 fuzz.arg(seeds);
             }
+            let (begun, before) = (Instant::now(), processor_time()?);
             shell::run(&mut fuzz)?;
+            let used = processor_time()?.saturating_sub(before);
+            println!(
+                "{}: {:.0} s, {:.0} s of processor time",
+                path.display(),
+                begun.elapsed().as_secs_f64(),
+                used.as_secs_f64()
+            );
             count += 1;
         }
     }
-    ensure!(count > 0, "there is no fuzz target");
-    eprintln!("{count} fuzz targets, {SECONDS} s each, found nothing");
+    ensure!(count > 0, "there is no such fuzz target");
+    eprintln!("{count} fuzz targets, {seconds} s each, found nothing");
     Ok(None)
+}
+
+/// The processor time of all children that ended.
+fn processor_time() -> Result<Duration> {
+    let usage = getrusage(UsageWho::RUSAGE_CHILDREN)?;
+    let seconds =
+        [usage.user_time(), usage.system_time()].map(|t| t.tv_sec() as f64 + t.tv_usec() as f64 / 1e6);
+    Ok(Duration::from_secs_f64(seconds.iter().sum()))
 }
 
 /// The triple that the compiler builds for.
