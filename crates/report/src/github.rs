@@ -21,6 +21,11 @@ pub fn render(verdict: &Verdict) -> String {
             format!("{} in {}: {} {}", row.title(), super::phase(row), row.reason, row.advice.join(" "));
         command(&mut out, level, &row.defined_at, &row.name, text.trim_end());
     }
+    for finding in verdict.key_findings() {
+        let action = super::finding_action(finding).map_or_else(String::new, |a| format!(" {a}"));
+        let text = format!("{}{action}", super::finding_title(finding));
+        command(&mut out, "notice", "", &finding.name, &text);
+    }
     for alert in verdict.failing_alerts() {
         command(&mut out, "error", &alert.defined_at, &alert.name, &alert.reason);
     }
@@ -63,8 +68,12 @@ mod tests {
         verdict.objectives[0].advice = vec!["50 %\nmore".to_owned()];
         let text = render(&verdict);
         let lines: Vec<_> = text.lines().collect();
-        assert_eq!(lines.len(), 2, "{text}");
+        assert_eq!(lines.len(), 3, "{text}");
         assert!(lines[0].starts_with("::error file=sla.yml,line=4,title=a%3Ab%2Cc::"), "{text}");
         assert!(lines[0].ends_with("50 %25%0Amore"), "{text}");
+        assert!(
+            lines[1].starts_with("::notice title=stage-slow::B001 (stage-slow, critical in steady)"),
+            "{text}"
+        );
     }
 }

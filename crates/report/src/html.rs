@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use assay_verdict::{
     charts::{Chart, Charts},
+    findings::Confidence,
     units,
     verdict::{AlertInstance, AlertRow, ObjectiveRow, PhaseInfo, Status, Verdict},
 };
@@ -49,6 +50,7 @@ pub fn render(verdict: &Verdict, charts: &Charts) -> Result<String, HtmlError> {
         length => units::length(verdict.run.end_ms - verdict.run.start_ms),
         cut_short => super::cut_short(verdict),
         problems => Serde(&verdict.problems),
+        findings => Serde(findings(verdict)),
         notes => Serde(&verdict.notes),
         groups => Serde(groups(verdict, charts, &frame)),
         phases => phases(&verdict.run.phases),
@@ -69,6 +71,50 @@ pub fn render(verdict: &Verdict, charts: &Charts) -> Result<String, HtmlError> {
 /// JSON that may stand inside a script element: nothing in it can end the element.
 fn raw(json: &str) -> Value {
     Value::from_safe_string(json.replace('<', "\\u003c"))
+}
+
+#[derive(Serialize)]
+struct Found<'a> {
+    id: &'a str,
+    name: &'a str,
+    severity: &'static str,
+    confidence: Confidence,
+    title: &'a str,
+    place: String,
+    figures: Vec<Figure<'a>>,
+    action: Option<String>,
+    against: &'a str,
+}
+
+#[derive(Serialize)]
+struct Figure<'a> {
+    text: String,
+    expression: &'a str,
+}
+
+/// Every finding, with those that are only worth knowing at the end.
+fn findings(verdict: &Verdict) -> Vec<Found<'_>> {
+    let found = verdict.findings.iter().map(|f| Found {
+        id: &f.id,
+        name: &f.name,
+        severity: f.severity.as_str(),
+        confidence: f.confidence,
+        title: &f.title,
+        place: match f.span_ms {
+            Some((from, to)) => {
+                format!("{}, {} to {} UTC", f.window.title(), units::clock(from), units::clock(to))
+            }
+            None => f.window.title().to_owned(),
+        },
+        figures: f
+            .evidence
+            .iter()
+            .map(|e| Figure { text: super::figure(e), expression: &e.expression })
+            .collect(),
+        action: super::finding_action(f),
+        against: &f.against,
+    });
+    found.collect()
 }
 
 #[derive(Serialize)]

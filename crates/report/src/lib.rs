@@ -1,7 +1,10 @@
 //! Reports, one format a file. Invariant: a report is a function of the verdict (and, for HTML, the charts):
 //! none of them measures anything.
 
-use assay_verdict::verdict::{AddedSample, AddedWhy, AlertRow, ObjectiveRow, Status, Verdict};
+use assay_verdict::{
+    findings::{Evidence, Finding},
+    verdict::{AddedSample, AddedWhy, AlertRow, ObjectiveRow, Status, Verdict},
+};
 
 pub mod comparison;
 pub mod github;
@@ -104,6 +107,32 @@ fn cut_short(verdict: &Verdict) -> Option<String> {
         "The run was cut short: its last sample is of {}. What is judged ends there.",
         assay_verdict::units::timestamp(at)
     ))
+}
+
+/// A finding's heading: its id, and the phase it was found in where that is not the whole run.
+fn finding_title(finding: &Finding) -> String {
+    let phase = finding.window.phase.as_ref().map_or_else(String::new, |p| format!(" in {p}"));
+    format!("{} ({}, {}{phase}): {}", finding.id, finding.name, finding.severity.as_str(), finding.title)
+}
+
+/// What a finding rests on, a figure each.
+fn finding_figures(finding: &Finding) -> Vec<String> {
+    finding.evidence.iter().map(figure).collect()
+}
+
+fn figure(evidence: &Evidence) -> String {
+    let quantity = |v| assay_verdict::units::quantity(v, &evidence.unit);
+    let before = evidence.before.map_or_else(String::new, |v| format!(" against {}", quantity(v)));
+    format!("{}: {}{before}", evidence.what, quantity(evidence.after))
+}
+
+/// What to do about a finding, with what it would bring.
+fn finding_action(finding: &Finding) -> Option<String> {
+    let action = finding.action.as_ref()?;
+    if action.gain.is_empty() {
+        return Some(action.text.clone());
+    }
+    Some(format!("{} Expected: {} ({}).", action.text, action.gain, action.how))
 }
 
 /// What is left of an error budget, in a few words.

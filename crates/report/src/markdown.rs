@@ -22,6 +22,7 @@ pub fn render(verdict: &Verdict) -> String {
     for problem in &verdict.problems {
         let _ = writeln!(out, "> {}\n", markdown(problem));
     }
+    findings(&mut out, verdict);
     objectives(&mut out, verdict);
     explanations(&mut out, verdict);
     alerts(&mut out, verdict);
@@ -36,6 +37,22 @@ pub fn render(verdict: &Verdict) -> String {
         code(&verdict.tool.command)
     );
     out
+}
+
+/// What happened and what to do about it, before the figures.
+fn findings(out: &mut String, verdict: &Verdict) {
+    for finding in verdict.key_findings() {
+        let _ = writeln!(out, "- **{}**", markdown(&super::finding_title(finding)));
+        for figure in super::finding_figures(finding) {
+            let _ = writeln!(out, "  - {}", markdown(&figure));
+        }
+        if let Some(action) = super::finding_action(finding) {
+            let _ = writeln!(out, "  - → {}", markdown(&action));
+        }
+    }
+    if verdict.key_findings().next().is_some() {
+        out.push('\n');
+    }
 }
 
 fn objectives(out: &mut String, verdict: &Verdict) {

@@ -6,6 +6,7 @@ use assay_text::{Clean, Page};
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 
 use assay_verdict::{
+    findings::Severity,
     units,
     verdict::{AlertRow, ObjectiveRow, Status, Verdict},
 };
@@ -38,6 +39,16 @@ pub fn render(verdict: &Verdict, options: TerminalOptions) -> String {
     }
     for row in &verdict.objectives {
         explain(&mut out, row, options);
+    }
+    for finding in verdict.key_findings() {
+        let status = if finding.severity == Severity::Critical { Status::Fail } else { Status::Inconclusive };
+        out.marked(&paint("!", status, options), format_args!(" {}", super::finding_title(finding)));
+        for figure in super::finding_figures(finding) {
+            out.line(format_args!("    {figure}"));
+        }
+        if let Some(action) = super::finding_action(finding) {
+            out.line(format_args!("    → {action}"));
+        }
     }
     for alert in &verdict.alerts {
         describe_alert(&mut out, alert, options);
@@ -155,9 +166,16 @@ mod tests {
     fn plain_text_says_all() {
         let verdict = testing::verdict(Status::Fail);
         let text = render(&verdict, TerminalOptions { colour: false, width: 100 });
-        for part in
-            ["✗", "Query latency p99", "6.2 s", "< 5 s", "FAIL", "start there", "alert QueryLatencyP99High"]
-        {
+        for part in [
+            "✗",
+            "Query latency p99",
+            "6.2 s",
+            "< 5 s",
+            "FAIL",
+            "2.5 times as long",
+            "Limit the answer",
+            "alert QueryLatencyP99High",
+        ] {
             assert!(text.contains(part), "{part} is missing from\n{text}");
         }
         assert!(!text.contains('\x1b'), "no colour was asked for");

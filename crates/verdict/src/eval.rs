@@ -16,6 +16,7 @@ use crate::{
     baseline::Baseline,
     charts::{self, Charts},
     data::RunData,
+    findings,
     judge::{self, JudgeError, Subject, Terms},
     sla::{self, Judge, Sla},
     source::{RecordedSource, SourceError},
@@ -182,6 +183,7 @@ fn judge_run(
     verdict.notes.extend(notes::of_run(run, info, &verdict)?);
     verdict.notes.extend(run.database.warnings().iter().map(ToString::to_string));
     verdict.settle();
+    verdict.findings = findings::find(&data, &verdict)?;
     verdict.tool.command.clone_from(&options.command);
     let source = RecordedSource::new(&run.database);
     let charts = if options.charts { charts::query(info, slas, &source)? } else { Charts::default() };
@@ -287,6 +289,7 @@ fn blank_verdict(info: &RunInfo, slas: &[Sla]) -> Verdict {
         objectives: Vec::new(),
         alerts: Vec::new(),
         problems: Vec::new(),
+        findings: Vec::new(),
         notes: Vec::new(),
         tool: Tool {
             name: "ruleseval".to_owned(),

@@ -17,7 +17,6 @@ use crate::{
     windows::{self, UnknownPhase, Windows},
 };
 
-mod advice;
 mod budget;
 mod generator;
 mod missing;
@@ -161,9 +160,6 @@ impl Shared<'_> {
         let reasons = self.undecided(window, data, faults.get(&key).cloned().flatten())?;
         for row in &mut rows {
             row.added.clone_from(&added);
-            if row.status == Status::Fail {
-                row.advice.extend(advice::advise(row, window, &source)?);
-            }
             undecide(row, &reasons, self.objective);
         }
         Ok(rows)

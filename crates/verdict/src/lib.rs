@@ -13,6 +13,7 @@ pub mod charts;
 pub mod compare;
 pub mod data;
 pub mod eval;
+pub mod findings;
 pub mod judge;
 pub mod leak;
 pub mod sla;

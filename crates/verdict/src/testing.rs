@@ -3,6 +3,7 @@
 use assay_run::PhaseOutcome;
 
 use crate::charts::{Chart, Charts, Line, Trend};
+use crate::findings::{Action, Confidence, Evidence, Finding, Severity};
 use crate::verdict::{
     AlertInstance, AlertRow, FORMAT_VERSION, ObjectiveRow, PhaseInfo, PhaseSource, RunInfo, SlaInfo, Status,
     Tool, Verdict, Window,
@@ -25,9 +26,7 @@ pub fn verdict(status: Status) -> Verdict {
     if failed {
         latency.status = Status::Fail;
         latency.reason = "measured 6.2 s, required < 5 s".to_owned();
-        latency.advice = vec![
-            "The stage \"generate\" takes 93.1 % of the service's time (p95 5.1 s): start there.".to_owned(),
-        ];
+        latency.advice = vec!["See which stage dominates.".to_owned()];
     }
     let errors = row("Error rate", "errors", "percent", 0.2, "<", 1.0);
     let mut gpu = row("GPU memory", "resources", "percent", 0.0, "<", 80.0);
@@ -63,6 +62,7 @@ pub fn verdict(status: Status) -> Verdict {
         objectives: vec![latency, errors, gpu],
         alerts: vec![alert(failed)],
         problems: Vec::new(),
+        findings: if failed { vec![finding()] } else { Vec::new() },
         notes: Vec::new(),
         tool: Tool {
             name: "ruleseval".to_owned(),
@@ -97,6 +97,37 @@ fn row(name: &str, category: &str, unit: &str, value: f64, comparison: &str, lim
         at_ms: T0_MS + 70_000,
         description: String::new(),
         defined_at: "sla.yml:4".to_owned(),
+    }
+}
+
+fn finding() -> Finding {
+    Finding {
+        id: "B001".to_owned(),
+        name: "stage-slow".to_owned(),
+        subject: "generate".to_owned(),
+        title: "The stage generate takes 2.5 times as long as at the start of the phase".to_owned(),
+        severity: Severity::Critical,
+        confidence: Confidence::High,
+        window: Window {
+            phase: Some("steady".to_owned()),
+            start_ms: T0_MS + 10_000,
+            end_ms: T0_MS + 70_000,
+            incomplete: None,
+        },
+        span_ms: Some((T0_MS + 40_000, T0_MS + 70_000)),
+        evidence: vec![Evidence {
+            what: "time of the stage, against at the start of the phase".to_owned(),
+            expression: "m".to_owned(),
+            before: Some(2.0),
+            after: 5.0,
+            unit: "s".to_owned(),
+        }],
+        against: "A stage before it that hands over more at once.".to_owned(),
+        action: Some(Action {
+            text: "Limit the answer's length.".to_owned(),
+            gain: "about 55.9 % of the time of a query".to_owned(),
+            how: "Amdahl's law".to_owned(),
+        }),
     }
 }
 

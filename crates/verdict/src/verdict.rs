@@ -4,6 +4,8 @@
 use assay_run::PhaseOutcome;
 use serde::{Deserialize, Serialize};
 
+use crate::findings::Finding;
+
 mod number;
 
 /// The version of the JSON form, raised when a reader of an older one would go wrong.
@@ -67,6 +69,9 @@ pub struct Verdict {
     pub alerts: Vec<AlertRow>,
     /// Why something was not judged; each makes the verdict inconclusive.
     pub problems: Vec<String>,
+    /// What happened, and why: the most serious first.
+    #[serde(default)]
+    pub findings: Vec<Finding>,
     /// What else a reader should know.
     pub notes: Vec<String>,
     /// Who judged.

@@ -55,6 +55,10 @@ enum Act {
     KillService(Option<u64>),
     /// The service stands still to the end.
     FreezeService,
+    /// The service stands still for so many seconds.
+    PauseService(u64),
+    /// Programs that belong to nothing compute to the end, two for each processor.
+    OtherPrograms,
     /// The generator stands still for so many seconds.
     FreezeLoad(u64),
     /// The generator is killed.
@@ -81,6 +85,8 @@ struct Fault {
     act: Option<(u64, Act)>,
     /// Alerts that must fire, with their severity.
     fires: &'static [(&'static str, &'static str)],
+    /// The finding that must come first: its id, and what it is about.
+    finding: Option<&'static str>,
 }
 
 const CHAT: &str = "scenario: chat
@@ -106,6 +112,7 @@ flow:
 phases: {main: {executor: constant-vus, vus: 6, duration: 100s}}
 ";
 
+// What never started is counted when its phase ends; an alert needs a phase after it to fire in.
 const OPEN: &str = "scenario: open
 health: /health
 flow:
@@ -113,7 +120,9 @@ flow:
     post: /v1/chat/completions
     headers: {authorization: Bearer demo}
     json: {messages: [{role: user, content: What is sepsis?}], max_tokens: 100, ignore_eos: true}
-phases: {main: {executor: constant-arrival-rate, rate: 5/s, duration: 110s, pre_allocated_vus: 2, max_vus: 2}}
+phases:
+  main: {executor: constant-arrival-rate, rate: 5/s, duration: 100s, pre_allocated_vus: 2, max_vus: 2}
+  after: {executor: constant-vus, vus: 1, duration: 20s}
 ";
 
 const HEALTH: &str = "scenario: health
@@ -154,6 +163,7 @@ const FAULTS: &[Fault] = &[
             ("ServiceErrorRateHigh", "critical"),
             ("ErrorBudgetBurnFast", "critical"),
         ],
+        finding: Some("E001"),
     },
     Fault {
         name: "embedding and search take six times as long",
@@ -161,6 +171,63 @@ const FAULTS: &[Fault] = &[
         load: Load::Demo,
         act: None,
         fires: &[("EmbedStageSlow", "warning"), ("SearchStageSlow", "warning")],
+        finding: None,
+    },
+    Fault {
+        name: "embedding takes thirteen times as long",
+        serve: &["--fault", "slow-embed=13"],
+        load: Load::Demo,
+        act: None,
+        fires: &[("EmbedStageSlow", "warning")],
+        finding: Some("B001 embed"),
+    },
+    Fault {
+        name: "search takes eight times as long",
+        serve: &["--fault", "slow-search=8"],
+        load: Load::Demo,
+        act: None,
+        fires: &[("SearchStageSlow", "warning")],
+        finding: Some("B001 search"),
+    },
+    Fault {
+        name: "a third of the streams breaks",
+        serve: &["--fault", "stream-errors=0.3"],
+        load: Load::Demo,
+        act: None,
+        fires: &[("ErrorRateHigh", "critical")],
+        finding: Some("E002"),
+    },
+    Fault {
+        name: "memory leaks",
+        serve: &["--fault", "memory-leak=4MB"],
+        load: Load::Own(HEALTH, &[]),
+        act: None,
+        fires: &[],
+        finding: Some("R005 demo"),
+    },
+    Fault {
+        name: "descriptors leak",
+        serve: &["--fault", "fd-leak=2"],
+        load: Load::Own(HEALTH, &[]),
+        act: None,
+        fires: &[],
+        finding: Some("R006 demo"),
+    },
+    Fault {
+        name: "the service stands still for a while",
+        serve: &[],
+        load: Load::Demo,
+        act: Some((25, Act::PauseService(15))),
+        fires: &[],
+        finding: Some("F003 demo"),
+    },
+    Fault {
+        name: "other programs need the machine",
+        serve: &[],
+        load: Load::Demo,
+        act: Some((0, Act::OtherPrograms)),
+        fires: &[],
+        finding: Some("R002"),
     },
     Fault {
         name: "the model has one slot",
@@ -179,6 +246,7 @@ const FAULTS: &[Fault] = &[
             ("ModelFirstTokenSlow", "warning"),
             ("ModelQueueGrowing", "warning"),
         ],
+        finding: Some("Q001"),
     },
     Fault {
         name: "another step than the query waits for one slot",
@@ -186,6 +254,7 @@ const FAULTS: &[Fault] = &[
         load: Load::Own(CHAT, &[]),
         act: None,
         fires: &[("StepLatencyP99High", "warning"), ("StepLatencyP99High", "critical")],
+        finding: Some("Q001"),
     },
     Fault {
         name: "six users share one slot",
@@ -193,6 +262,7 @@ const FAULTS: &[Fault] = &[
         load: Load::Own(ONE_SLOT, &[]),
         act: None,
         fires: &[("ThroughputLow", "warning")],
+        finding: Some("Q001"),
     },
     Fault {
         name: "tokens and logins come slowly",
@@ -204,6 +274,7 @@ const FAULTS: &[Fault] = &[
             ("ApiLatencyP99High", "warning"),
             ("RequestsTimeOut", "warning"),
         ],
+        finding: None,
     },
     Fault {
         name: "the model is away",
@@ -211,6 +282,7 @@ const FAULTS: &[Fault] = &[
         load: Load::Demo,
         act: None,
         fires: &[("ComponentNotReady", "critical")],
+        finding: Some("F004 generate"),
     },
     Fault {
         name: "the service dies",
@@ -222,6 +294,7 @@ const FAULTS: &[Fault] = &[
             ("ServiceUnreachable", "critical"),
             ("NoThroughput", "critical"),
         ],
+        finding: Some("F002 demo"),
     },
     Fault {
         name: "the service restarts",
@@ -229,6 +302,7 @@ const FAULTS: &[Fault] = &[
         load: Load::Demo,
         act: Some((20, Act::KillService(Some(3)))),
         fires: &[("ServiceRestarted", "warning")],
+        finding: Some("F001 demo"),
     },
     Fault {
         name: "the service stands still",
@@ -236,6 +310,7 @@ const FAULTS: &[Fault] = &[
         load: Load::Own(HEALTH, &[]),
         act: Some((80, Act::FreezeService)),
         fires: &[("ThroughputCollapsed", "warning")],
+        finding: Some("F003 demo"),
     },
     Fault {
         name: "memory and descriptors leak",
@@ -243,6 +318,7 @@ const FAULTS: &[Fault] = &[
         load: Load::Own(HEALTH, &[]),
         act: None,
         fires: &[("ProcessMemoryGrowing", "warning"), ("ProcessFilesHigh", "warning")],
+        finding: None,
     },
     Fault {
         name: "the load has too few users for its rate",
@@ -250,6 +326,7 @@ const FAULTS: &[Fault] = &[
         load: Load::Own(OPEN, &[]),
         act: None,
         fires: &[("ThroughputBelowTarget", "warning"), ("GeneratorDropsIterations", "warning")],
+        finding: None,
     },
     Fault {
         name: "the generator stands still",
@@ -257,6 +334,7 @@ const FAULTS: &[Fault] = &[
         load: Load::Own(PACED, &[]),
         act: Some((10, Act::FreezeLoad(4))),
         fires: &[("GeneratorLate", "warning"), ("QueueingBeforeSend", "warning")],
+        finding: Some("G002"),
     },
     Fault {
         name: "the generator is killed",
@@ -264,6 +342,7 @@ const FAULTS: &[Fault] = &[
         load: Load::Watched(PACED),
         act: Some((20, Act::KillLoad)),
         fires: &[("GeneratorGone", "critical")],
+        finding: None,
     },
     Fault {
         name: "nobody takes the measurements",
@@ -271,6 +350,7 @@ const FAULTS: &[Fault] = &[
         load: Load::Own(PACED, &["--otlp", "http://127.0.0.1:9/api/v1/otlp"]),
         act: None,
         fires: &[("GeneratorExportLate", "warning")],
+        finding: None,
     },
     Fault {
         name: "the receiver of the measurements refuses them",
@@ -278,6 +358,7 @@ const FAULTS: &[Fault] = &[
         load: Load::Own(PACED, &["--otlp", "http://SERVICE/nowhere"]),
         act: None,
         fires: &[("GeneratorExportFails", "warning")],
+        finding: None,
     },
     Fault {
         name: "the generator needs the machine for itself",
@@ -285,6 +366,7 @@ const FAULTS: &[Fault] = &[
         load: Load::Own(FLAT_OUT, &["--workers", "2"]),
         act: None,
         fires: &[("GeneratorCpuHigh", "warning")],
+        finding: Some("G003"),
     },
 ];
 
@@ -342,7 +424,9 @@ fn in_lanes<T: Send>(
 }
 
 fn healthy(bed: &Bed, options: &Soundness) -> Result<Vec<String>> {
-    println!("| seed | verdict | alerts of severity warning or above, but for the host's |\n|---|---|---|");
+    println!(
+        "| seed | verdict | alerts of severity warning or above, but for the host's, and findings |\n|---|---|---|"
+    );
     let count = usize::try_from(options.runs)?;
     let rows = in_lanes(count, options.lanes, &|i| {
         let seed = i + 1;
@@ -357,6 +441,7 @@ fn healthy(bed: &Bed, options: &Soundness) -> Result<Vec<String>> {
             .into_iter()
             .filter(|a| a.severity != "info" && !OF_THE_HOST.iter().any(|f| a.defined_at.contains(f)))
             .map(|a| a.title())
+            .chain(findings(&verdict))
             .collect();
         Ok((seed, status, summary, alerts))
     })?;
@@ -369,7 +454,7 @@ fn healthy(bed: &Bed, options: &Soundness) -> Result<Vec<String>> {
     }
     let passed = rows.iter().filter(|r| r.1 == "pass").count();
     println!(
-        "\n{passed} of {} runs passed, {} without an alert\n",
+        "\n{passed} of {} runs passed, {} without an alert or a finding\n",
         rows.len(),
         rows.iter().filter(|r| r.3.is_empty()).count()
     );
@@ -381,19 +466,24 @@ fn faults(bed: &Bed, options: &Soundness) -> Result<Vec<String>> {
         FAULTS.iter().filter(|f| options.fault.as_deref().is_none_or(|name| f.name.contains(name))).collect();
     ensure!(!chosen.is_empty(), "no fault has such a name");
     // The last one takes the whole machine.
-    let alone = |f: &&&Fault| f.name.contains("needs the machine");
+    let alone = |f: &&&Fault| f.name.contains("the machine");
     let (heavy, light): (Vec<&Fault>, Vec<&Fault>) = chosen.iter().partition(|f| alone(f));
     let mut seen = in_lanes(light.len(), options.lanes, &|i| fired(bed, light[i]))?;
     seen.extend(in_lanes(heavy.len(), 1, &|i| fired(bed, heavy[i]))?);
-    println!("| fault | fired, as it must | fired, too |\n|---|---|---|");
+    println!("| fault | fired, as it must | fired, too | findings |\n|---|---|---|---|");
     let mut wrong = Vec::new();
-    for (fault, fired) in light.iter().chain(&heavy).zip(&seen) {
+    for (fault, seen) in light.iter().chain(&heavy).zip(&seen) {
         let must: BTreeSet<String> =
             fault.fires.iter().map(|(name, severity)| format!("{name}/{severity}")).collect();
-        let missing: Vec<_> = must.difference(fired).cloned().collect();
-        let found: Vec<_> = must.intersection(fired).cloned().collect();
-        let besides: Vec<_> = fired.difference(&must).cloned().collect();
-        println!("| {} | {} | {} |", fault.name, found.join(", "), besides.join(", "));
+        let missing: Vec<_> = must.difference(&seen.alerts).cloned().collect();
+        let found: Vec<_> = must.intersection(&seen.alerts).cloned().collect();
+        let besides: Vec<_> = seen.alerts.difference(&must).cloned().collect();
+        let findings = seen.findings.join(", ");
+        println!("| {} | {} | {} | {findings} |", fault.name, found.join(", "), besides.join(", "));
+        let first = seen.findings.first().map_or("nothing", String::as_str);
+        if let Some(finding) = fault.finding.filter(|f| !first.starts_with(f)) {
+            wrong.push(format!("{}: {first} came first, and not {finding}", fault.name));
+        }
         if !missing.is_empty() {
             wrong.push(format!("{}: {} did not fire", fault.name, missing.join(", ")));
         }
@@ -401,8 +491,8 @@ fn faults(bed: &Bed, options: &Soundness) -> Result<Vec<String>> {
     Ok(wrong)
 }
 
-/// The alerts that fired in a run with the fault.
-fn fired(bed: &Bed, fault: &Fault) -> Result<BTreeSet<String>> {
+/// The alerts that fired in a run with the fault, and what was found.
+fn fired(bed: &Bed, fault: &Fault) -> Result<Seen> {
     let dir = bed.dir.join(fault.name.replace(' ', "-"));
     std::fs::create_dir_all(&dir)?;
     let (service, exporter) = (format!("127.0.0.1:{}", free_port()?), format!("127.0.0.1:{}", free_port()?));
@@ -430,6 +520,7 @@ fn fired(bed: &Bed, fault: &Fault) -> Result<BTreeSet<String>> {
     if let Some(mut command) = watcher {
         loads.push(Process::start("watcher", &mut command, &dir)?);
     }
+    let mut others = Vec::new();
     if let Some((after_s, act)) = fault.act {
         std::thread::sleep(Duration::from_secs(after_s));
         match act {
@@ -445,6 +536,20 @@ fn fired(bed: &Bed, fault: &Fault) -> Result<BTreeSet<String>> {
                     service.signal(rustix::process::Signal::STOP)?;
                 }
             }
+            Act::PauseService(for_s) => {
+                if let Some(service) = &running {
+                    service.signal(rustix::process::Signal::STOP)?;
+                    std::thread::sleep(Duration::from_secs(for_s));
+                    service.signal(rustix::process::Signal::CONT)?;
+                }
+            }
+            Act::OtherPrograms => {
+                for _ in 0..2 * std::thread::available_parallelism().map_or(1, usize::from) {
+                    let mut busy = Command::new("bash");
+                    busy.args(["-c", "while :; do :; done"]);
+                    others.push(Process::start("other", &mut busy, &dir)?);
+                }
+            }
             Act::FreezeLoad(for_s) => {
                 loads[0].signal(rustix::process::Signal::STOP)?;
                 std::thread::sleep(Duration::from_secs(for_s));
@@ -456,13 +561,38 @@ fn fired(bed: &Bed, fault: &Fault) -> Result<BTreeSet<String>> {
     for mut load in loads {
         load.wait()?;
     }
+    drop(others);
     drop(running);
     let run = folder::only_entry(&runs)?;
-    let mut judge = Command::new(bed.bin.join("ruleseval"));
-    let rules = shell::root().join("prometheus/rules/*.yml");
-    judge.arg("backtest").arg(&run).arg("--rules").arg(rules).arg("--json").arg(dir.join("alerts.json"));
-    let _ = judge.output().context("ruleseval backtest")?;
-    Ok(raised(&verdict_of(&dir.join("alerts.json"))?, false).into_iter().map(|a| a.title()).collect())
+    let ruleseval = |command: &str, json: &str| {
+        let mut judge = Command::new(bed.bin.join("ruleseval"));
+        let rules = shell::root().join("prometheus/rules/*.yml");
+        judge.arg(command).arg(&run).arg("--rules").arg(rules).arg("--json").arg(dir.join(json));
+        judge
+    };
+    ruleseval("backtest", "alerts.json").output().context("ruleseval backtest")?;
+    let mut judge = ruleseval("eval", "verdict.json");
+    if matches!(fault.load, Load::Demo) {
+        judge.arg("--sla").arg(shell::root().join("prometheus/sla/clinical-rag.yml"));
+    }
+    judge.output().context("ruleseval eval")?;
+    let alerts =
+        raised(&verdict_of(&dir.join("alerts.json"))?, false).into_iter().map(|a| a.title()).collect();
+    Ok(Seen { alerts, findings: findings(&verdict_of(&dir.join("verdict.json"))?) })
+}
+
+/// What a fault left behind.
+struct Seen {
+    alerts: BTreeSet<String>,
+    findings: Vec<String>,
+}
+
+/// The findings above info, the first first, each as its id and what it is about.
+fn findings(verdict: &Value) -> Vec<String> {
+    let list = verdict["findings"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let text = |finding: &Value, key: &str| finding[key].as_str().unwrap_or_default().to_owned();
+    let serious = list.iter().filter(|f| f["severity"] != "info");
+    serious.map(|f| format!("{} {}", text(f, "id"), text(f, "subject")).trim_end().to_owned()).collect()
 }
 
 /// The generator's command line, and that of the one that watches it.

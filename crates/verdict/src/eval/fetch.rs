@@ -15,22 +15,12 @@ use assay_run::{
 };
 
 use super::{EvalError, EvalOptions, Evaluation, baseline, judge_run, own_files, read_files, run_info};
-use crate::sla::Sla;
+use crate::{findings, sla::Sla};
 
 /// How much before what is judged is fetched: what instant selectors look back over.
 const BEFORE_MS: i64 = 6 * 60_000;
 /// How much after it: the value of counters at the end of a phase.
 const AFTER_MS: i64 = 2 * 60_000;
-/// What the judge reads in addition to rules and SLA.
-const OWN: [&str; 6] = [
-    "up",
-    "process_start_time_seconds",
-    "load_schedule_lag_seconds",
-    "load_iterations_dropped_total",
-    "load_iterations_total",
-    "load_users",
-];
-
 /// What to fetch and judge.
 #[derive(Clone, Debug)]
 pub struct FetchOptions {
@@ -71,7 +61,7 @@ pub fn eval_fetched(fetch: &FetchOptions, options: &EvalOptions) -> Result<Evalu
     judge_run(&run, &info, &files, &slas, baseline.as_ref(), options)
 }
 
-/// Every selector in use, each once.
+/// Every selector in use, each once, and what the judge and the findings read besides.
 fn selectors(files: &RuleFiles, slas: &[Sla]) -> Vec<Vec<Matcher>> {
     let mut all: Vec<Vec<Matcher>> = Vec::new();
     let mut take = |expr: &Expr| {
@@ -89,7 +79,7 @@ fn selectors(files: &RuleFiles, slas: &[Sla]) -> Vec<Vec<Matcher>> {
             }
         }
     }
-    let own = PLAN_METRICS.iter().chain(&OWN).copied().collect::<Vec<_>>().join("|");
+    let own = PLAN_METRICS.iter().chain(&findings::METRICS).copied().collect::<Vec<_>>().join("|");
     all.extend(Matcher::new(MatchOp::Regex, METRIC_NAME, &own).ok().map(|m| vec![m]));
     all
 }

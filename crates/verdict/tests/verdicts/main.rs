@@ -5,6 +5,7 @@
 //! `UPDATE_GOLDEN=1` to bring `docs/verdicts.md` up to date.
 
 mod case;
+mod causes;
 mod elsewhere;
 mod fails;
 mod fetched;

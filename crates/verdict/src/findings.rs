@@ -1,0 +1,311 @@
+//! What happened in a run, and why: findings, each with the figures it rests on.
+//!
+//! A verdict says what was missed; a finding says what changed. Invariants: a finding compares (with a limit, another phase,
+//! the time before), it never rests on a share alone; what a slow service does to the generator is never the generator's
+//! fault; the same run yields the same findings in the same order.
+
+use assay_model::{METRIC_NAME, Matcher};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    data::RunData,
+    source::{RecordedSource, SourceError},
+    verdict::{AlertRow, Status, Verdict, Window},
+};
+
+mod errors;
+mod freezes;
+mod generator;
+mod leaks;
+mod queues;
+mod resources;
+mod seen;
+mod stages;
+mod throttling;
+mod warmup;
+
+use seen::Seen;
+
+/// How much a finding matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Worth knowing; nothing is wrong with it.
+    Info,
+    /// Something is not as it should be.
+    Warning,
+    /// It explains what the verdict misses.
+    Critical,
+}
+
+impl Severity {
+    /// The word that reports use.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Info => "info",
+            Self::Warning => "warning",
+            Self::Critical => "critical",
+        }
+    }
+}
+
+/// How sure a finding is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Confidence {
+    /// Something else may well explain it.
+    Low,
+    /// It fits, and nothing speaks against it.
+    Medium,
+    /// Measured directly.
+    High,
+}
+
+/// Something that happened, and what it rests on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Finding {
+    /// A stable name, such as `B001`; `docs/findings.md` has a section for each.
+    pub id: String,
+    /// The id in words, such as `stage-slow`.
+    pub name: String,
+    /// What it is about: a stage, a job, a step; empty where there is only one.
+    pub subject: String,
+    /// The finding in one sentence.
+    pub title: String,
+    /// How much it matters.
+    pub severity: Severity,
+    /// How sure it is.
+    pub confidence: Confidence,
+    /// The judged window in which it was found.
+    pub window: Window,
+    /// When it was so, in milliseconds since the Unix epoch, if that is less than the window.
+    pub span_ms: Option<(i64, i64)>,
+    /// The figures.
+    pub evidence: Vec<Evidence>,
+    /// What would speak against it.
+    pub against: String,
+    /// What to do about it.
+    pub action: Option<Action>,
+}
+
+/// A figure, and what it is compared with.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Evidence {
+    /// What is measured, and what it is compared with, in words.
+    pub what: String,
+    /// The PromQL that yields `after` at the window's end; empty for what no one expression yields.
+    pub expression: String,
+    /// The figure that it is compared with: a limit, or how it was before or elsewhere.
+    pub before: Option<f64>,
+    /// The figure.
+    pub after: f64,
+    /// The unit of both.
+    pub unit: String,
+}
+
+/// What to do, and what it would bring.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Action {
+    /// What to do.
+    pub text: String,
+    /// What it would bring, as far as the run tells; empty if it does not.
+    pub gain: String,
+    /// How the gain was estimated.
+    pub how: String,
+}
+
+/// An id with its words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kind {
+    /// Such as `B001`.
+    pub id: &'static str,
+    /// Such as `stage-slow`.
+    pub name: &'static str,
+}
+
+/// All kinds, in the order in which they explain: what is wrong with the measurement, resources, throttling, freezes and
+/// outages, a stage, a queue, the code.
+pub const KINDS: [Kind; 23] = [
+    generator::LATE,
+    generator::FROZEN,
+    generator::BUSY,
+    warmup::KIND,
+    resources::CPU_OTHERS,
+    resources::CPU,
+    resources::MEMORY,
+    resources::OOM,
+    leaks::MEMORY,
+    leaks::FILES,
+    throttling::CPU,
+    throttling::GPU,
+    freezes::RESTART,
+    freezes::OUTAGE,
+    freezes::FREEZE,
+    freezes::PART,
+    stages::SLOW,
+    stages::CACHE,
+    queues::MODEL,
+    queues::BEFORE_SERVICE,
+    errors::STREAMS,
+    errors::FAILED,
+    generator::USERS,
+];
+
+/// The metrics that findings read, for those that fetch only what is needed; of histograms the base name.
+pub(crate) const METRICS: [&str; 39] = [
+    "up",
+    "load_schedule_lag_seconds",
+    "load_users",
+    "load_cpu_time_seconds_total",
+    "load_iterations_total",
+    "load_iterations_dropped_total",
+    "load_checks_total",
+    "http_client_request_duration_seconds",
+    "gen_ai_client_operation_time_to_first_chunk_seconds",
+    "http_server_request_duration_seconds",
+    "rag_stage_duration_seconds",
+    "rag_cache_requests_total",
+    "rag_llm_queued",
+    "rag_llm_active",
+    "rag_llm_slots",
+    "rag_part_ready",
+    "vllm:num_requests_waiting",
+    "vllm:num_requests_running",
+    "process_start_time_seconds",
+    "process_cpu_seconds_total",
+    "process_resident_memory_bytes",
+    "process_open_fds",
+    "process_max_fds",
+    "node_cpu_seconds_total",
+    "node_pressure_cpu_waiting_seconds_total",
+    "node_memory_MemAvailable_bytes",
+    "node_memory_MemTotal_bytes",
+    "node_vmstat_oom_kill",
+    "node_vmstat_pswpin",
+    "node_vmstat_pswpout",
+    "container_cpu_cfs_periods_total",
+    "container_cpu_cfs_throttled_periods_total",
+    "DCGM_FI_DEV_SM_CLOCK",
+    "DCGM_FI_DEV_CLOCK_THROTTLE_REASONS",
+    "DCGM_FI_DEV_CLOCKS_EVENT_REASONS",
+    "http_client_request_duration_seconds_(bucket|count|sum)",
+    "gen_ai_client_operation_time_to_first_chunk_seconds_(bucket|count|sum)",
+    "http_server_request_duration_seconds_(bucket|count|sum)",
+    "rag_stage_duration_seconds_(bucket|count|sum)",
+];
+
+/// Looks for one kind of thing in one window.
+type Finder = fn(&Seen<'_>) -> Result<Vec<Finding>, SourceError>;
+
+const FINDERS: [Finder; 10] = [
+    generator::find,
+    warmup::find,
+    resources::find,
+    leaks::find,
+    throttling::find,
+    freezes::find,
+    stages::find,
+    queues::find,
+    errors::find,
+    generator::find_users,
+];
+
+/// What happened in the judged windows of a run: the most serious first, and of these what explains the others.
+///
+/// # Errors
+/// Where the series cannot be read.
+pub fn find(data: &RunData<'_>, verdict: &Verdict) -> Result<Vec<Finding>, SourceError> {
+    let mut found: Vec<Finding> = Vec::new();
+    let whole = RecordedSource::new(data.source());
+    for window in verdict.windows.iter().filter(|w| w.len_ms() > 0) {
+        let view = data.window(window);
+        let within = RecordedSource::new(&view);
+        let targets = ["up", "load_users"].map(|name| vec![Matcher::equal(METRIC_NAME, name)]);
+        let interval_ms = data.interval_ms(window, &targets).map_err(SourceError::new)?;
+        let seen = Seen::new(verdict, window, &within, &whole, interval_ms);
+        for finder in FINDERS {
+            for finding in finder(&seen)? {
+                add(&mut found, finding);
+            }
+        }
+    }
+    without_consequences(&mut found);
+    found.sort_by_key(|f| (std::cmp::Reverse(f.severity), rank(&f.id), f.window.start_ms, f.subject.clone()));
+    Ok(found)
+}
+
+fn rank(id: &str) -> usize {
+    KINDS.iter().position(|k| k.id == id).unwrap_or(KINDS.len())
+}
+
+/// Keeps one finding of a kind and subject: where it is worst, then where it was first.
+fn add(found: &mut Vec<Finding>, finding: Finding) {
+    match found.iter_mut().find(|f| f.id == finding.id && f.subject == finding.subject) {
+        Some(known) if finding.severity > known.severity => *known = finding,
+        Some(_) => {}
+        None => found.push(finding),
+    }
+}
+
+/// What another finding explains is worth knowing, and no more.
+fn without_consequences(found: &mut [Finding]) {
+    let has = |kinds: &[Kind]| {
+        found.iter().any(|f| f.severity > Severity::Info && kinds.iter().any(|k| k.id == f.id))
+    };
+    let is_away = has(&[freezes::RESTART, freezes::OUTAGE, freezes::FREEZE, freezes::PART]);
+    let is_frozen = has(&[generator::FROZEN]);
+    for finding in found {
+        let explained = (is_away && finding.id == errors::FAILED.id && finding.confidence == Confidence::Low)
+            || (is_frozen && [generator::LATE.id, freezes::FREEZE.id].contains(&finding.id.as_str()));
+        if explained {
+            finding.severity = Severity::Info;
+        }
+    }
+}
+
+impl Verdict {
+    /// The findings that say what is wrong.
+    pub fn key_findings(&self) -> impl Iterator<Item = &Finding> {
+        self.findings.iter().filter(|f| f.severity > Severity::Info)
+    }
+}
+
+/// What an objective is about: its category where it is one of ours, else its unit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Topic {
+    Time,
+    Errors,
+    Throughput,
+    Resources,
+}
+
+fn topic(category: &str, unit: &str) -> Topic {
+    match category {
+        "latency" | "stages" => Topic::Time,
+        "errors" | "availability" => Topic::Errors,
+        "throughput" => Topic::Throughput,
+        "resources" | "cpu" | "memory" | "gpu" => Topic::Resources,
+        _ => match unit {
+            "s" | "ms" => Topic::Time,
+            "percent" | "ratio" => Topic::Errors,
+            _ => Topic::Throughput,
+        },
+    }
+}
+
+/// Whether an objective on one of these topics was missed in the window, or an alert that counts fired there, whatever it is
+/// about.
+fn misses(verdict: &Verdict, window: &Window, topics: &[Topic]) -> bool {
+    let fired = |alert: &AlertRow| {
+        alert.windows.iter().any(|w| w.status == Status::Fail && w.window == window.title())
+    };
+    if verdict.failing_alerts().any(fired) {
+        return true;
+    }
+    verdict.objectives.iter().any(|row| {
+        row.status == Status::Fail
+            && row.phase == window.phase
+            && topics.contains(&topic(&row.category, &row.unit))
+    })
+}

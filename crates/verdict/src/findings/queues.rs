@@ -1,0 +1,96 @@
+//! Requests that wait: for a slot of the model, or before the service has them.
+
+use super::{
+    Confidence, Finding, Kind, Severity, Topic,
+    seen::{Histogram, REQUESTS, Seen, mean, times},
+};
+use crate::{source::SourceError, units};
+
+pub(super) const MODEL: Kind = Kind { id: "Q001", name: "model-queue" };
+pub(super) const BEFORE_SERVICE: Kind = Kind { id: "Q002", name: "before-the-service" };
+
+/// How many requests may wait for the model on average.
+const WAITING: f64 = 0.5;
+/// How much longer a request may take for the client than for the service, and by how much in seconds.
+const FACTOR: f64 = 1.5;
+const LEAST_S: f64 = 0.05;
+
+const SERVED: Histogram<'static> = Histogram {
+    metric: "http_server_request_duration_seconds",
+    matchers: "http_route!~\"/metrics|/health|/ready|/healthz|/readyz\"",
+    by: "",
+};
+
+const QUEUED: &str =
+    "sum(avg_over_time(rag_llm_queued[RANGE])) or sum(avg_over_time(vllm:num_requests_waiting[RANGE]))";
+const ACTIVE: &str =
+    "sum(avg_over_time(rag_llm_active[RANGE])) or sum(avg_over_time(vllm:num_requests_running[RANGE]))";
+
+/// Whether requests wait for the model.
+pub(super) fn model_waits(seen: &Seen<'_>) -> Result<bool, SourceError> {
+    Ok(seen.number(QUEUED)?.is_some_and(|n| n > WAITING))
+}
+
+pub(super) fn find(seen: &Seen<'_>) -> Result<Vec<Finding>, SourceError> {
+    let mut found = Vec::new();
+    found.extend(model(seen)?);
+    found.extend(before_service(seen)?);
+    Ok(found)
+}
+
+fn model(seen: &Seen<'_>) -> Result<Option<Finding>, SourceError> {
+    let Some(waiting) = seen.number(QUEUED)?.filter(|n| *n > WAITING) else { return Ok(None) };
+    let active = seen.number(ACTIVE)?.unwrap_or(0.0);
+    let slots = seen.number("sum(max_over_time(rag_llm_slots[RANGE]))")?;
+    let of = match slots {
+        None => "a slot of the model".to_owned(),
+        Some(1.0) => "the only slot of the model".to_owned(),
+        Some(n) => format!("one of the {} slots of the model", units::digits(n)),
+    };
+    let title = format!("On average {} requests wait for {of}", units::digits(waiting));
+    // A queue in a phase that keeps what was promised is a queue that was planned for.
+    let is_missed = seen.misses(&[Topic::Time, Topic::Throughput]);
+    let severity = if is_missed { Severity::Critical } else { Severity::Info };
+    let needed = (active + waiting).ceil();
+    Ok(Some(
+        seen.finding(MODEL, "", title)
+            .severity(severity)
+            .confidence(Confidence::High)
+            .shows("requests that wait, on average, against those that are answered", seen.over_window(QUEUED), Some(active), waiting, "")
+            .against("Slots that are free while requests wait.")
+            .gain(
+                format!("Add slots or replicas of the model; about {} at once would leave none waiting, if it can run them as fast.", units::digits(needed)),
+                format!("about {} of the time at the model is waiting", units::quantity(waiting / (waiting + active).max(1e-9), "ratio")),
+                "Little's law: those that wait and those that are answered, in the same time",
+            ),
+    ))
+}
+
+/// What the client waits and the service does not see.
+fn before_service(seen: &Seen<'_>) -> Result<Option<Finding>, SourceError> {
+    let (Some(client_s), Some(server_s)) = (seen.number(&REQUESTS.sum())?, seen.number(&SERVED.sum())?)
+    else {
+        return Ok(None);
+    };
+    let (Some(sent), Some(served)) = (seen.number(&REQUESTS.count())?, seen.number(&SERVED.count())?) else {
+        return Ok(None);
+    };
+    // Only where both count the same requests.
+    if sent < 20.0 || served < 20.0 || (sent / served - 1.0).abs() > 0.2 {
+        return Ok(None);
+    }
+    let (client, server) = (client_s / sent, server_s / served);
+    if client < FACTOR * server || client - server < LEAST_S {
+        return Ok(None);
+    }
+    let title = format!("Requests take {} as long for the client as for the service", times(client / server));
+    let users = mean(&seen.line("sum(load_users)")?);
+    Ok(Some(
+        seen.finding(BEFORE_SERVICE, "", title)
+            .severity(if seen.misses(&[Topic::Time]) { Severity::Critical } else { Severity::Warning })
+            .shows("mean time of a request for the client, against the service's own", String::new(), Some(server), client, "s")
+            .shows("users", "sum(load_users)".to_owned(), None, users, "")
+            .against("A service that measures only a part of its own time.")
+            .act("Look between the two: accept queue and backlog, a proxy, TLS, the network, a pool of threads in front of the handler."),
+    ))
+}

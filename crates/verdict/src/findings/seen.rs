@@ -1,0 +1,270 @@
+//! What the finders look at: one judged window of a run. Invariant: every figure is of this window or of a named part of it.
+
+use assay_model::{Value, duration};
+
+use super::{Action, Confidence, Evidence, Finding, Kind, Severity, Topic, misses};
+use crate::{
+    source::{RecordedSource, Source as _, SourceError, samples, series},
+    units,
+    verdict::{Verdict, Window},
+};
+
+/// Samples of a line: milliseconds since the Unix epoch and value, ascending, finite.
+pub(super) type Points = Vec<(i64, f64)>;
+
+/// A stretch of time: start and end in milliseconds since the Unix epoch.
+pub(super) type Span = (i64, i64);
+
+/// A histogram in either form, and which of its series.
+#[derive(Clone, Copy)]
+pub(super) struct Histogram<'a> {
+    pub(super) metric: &'a str,
+    /// Matchers, as they stand in braces; may be empty.
+    pub(super) matchers: &'a str,
+    /// The labels that are kept, as they stand in `by (…)`.
+    pub(super) by: &'a str,
+}
+
+impl Histogram<'_> {
+    fn each(&self, native: &str, classic: &str) -> String {
+        let fill = |text: &str| {
+            text.replace("METRIC", self.metric).replace("MATCHERS", self.matchers).replace("BY", self.by)
+        };
+        format!("({} or {})", fill(native), fill(classic))
+    }
+
+    /// How many were observed.
+    pub(super) fn count(&self) -> String {
+        self.each(
+            "sum by (BY) (histogram_count(increase(METRIC{MATCHERS}[RANGE])))",
+            "sum by (BY) (increase(METRIC_count{MATCHERS}[RANGE]))",
+        )
+    }
+
+    /// The sum of what was observed.
+    pub(super) fn sum(&self) -> String {
+        self.each(
+            "sum by (BY) (histogram_sum(increase(METRIC{MATCHERS}[RANGE])))",
+            "sum by (BY) (increase(METRIC_sum{MATCHERS}[RANGE]))",
+        )
+    }
+
+    /// A quantile, 0 to 1.
+    pub(super) fn quantile(&self, q: f64) -> String {
+        self.each(
+            &format!("histogram_quantile({q}, sum by (BY) (increase(METRIC{{MATCHERS}}[RANGE])))"),
+            &format!("histogram_quantile({q}, sum by (BY, le) (increase(METRIC_bucket{{MATCHERS}}[RANGE])))")
+                .replace("(BY, le)", if self.by.is_empty() { "(le)" } else { "(BY, le)" }),
+        )
+    }
+}
+
+/// Requests as the generator sees them, those that a person's stop cut off left out.
+pub(super) const REQUESTS: Histogram<'static> = Histogram {
+    metric: "http_client_request_duration_seconds",
+    matchers: "error_type!=\"interrupted\"",
+    by: "",
+};
+
+/// A window, and what answers for it.
+pub(super) struct Seen<'a> {
+    pub(super) verdict: &'a Verdict,
+    pub(super) window: &'a Window,
+    /// The run in the verdict's view of this window.
+    within: &'a RecordedSource<'a>,
+    /// The run as it is.
+    whole: &'a RecordedSource<'a>,
+    /// How far samples are apart.
+    pub(super) interval_ms: i64,
+}
+
+impl<'a> Seen<'a> {
+    pub(super) fn new(
+        verdict: &'a Verdict,
+        window: &'a Window,
+        within: &'a RecordedSource<'a>,
+        whole: &'a RecordedSource<'a>,
+        interval_ms: i64,
+    ) -> Self {
+        Self { verdict, window, within, whole, interval_ms: interval_ms.max(1) }
+    }
+
+    pub(super) fn seconds(&self) -> f64 {
+        self.window.len_ms() as f64 / 1e3
+    }
+
+    /// The expression with `RANGE` as the window's length.
+    pub(super) fn over_window(&self, expression: &str) -> String {
+        expression.replace("RANGE", &duration::format_ms(self.window.len_ms()))
+    }
+
+    /// Label values and numbers at the window's end, largest first; `RANGE` is the window's length.
+    pub(super) fn ranked(&self, expression: &str, label: &str) -> Result<Vec<(String, f64)>, SourceError> {
+        let found = samples(self.within.instant(&self.over_window(expression), self.window.end_ms)?);
+        Ok(by_size(
+            found
+                .into_iter()
+                .filter_map(|s| Some((s.labels.get(label).unwrap_or_default().to_owned(), float(&s.value)?))),
+        ))
+    }
+
+    /// The one number of an expression at the window's end.
+    pub(super) fn number(&self, expression: &str) -> Result<Option<f64>, SourceError> {
+        Ok(self.ranked(expression, "")?.first().map(|(_, v)| *v))
+    }
+
+    /// The one number of an expression over a part of the run; `RANGE` is its length.
+    pub(super) fn number_in(
+        &self,
+        expression: &str,
+        (start_ms, end_ms): Span,
+    ) -> Result<Option<f64>, SourceError> {
+        let expression = expression.replace("RANGE", &duration::format_ms(end_ms - start_ms));
+        let found = samples(self.whole.instant(&expression, end_ms)?);
+        Ok(found.iter().find_map(|s| float(&s.value)))
+    }
+
+    /// Lines over the window by a label, at the distance of the samples (600 points at most); `RATE` is four samples.
+    pub(super) fn lines(&self, expression: &str, label: &str) -> Result<Vec<(String, Points)>, SourceError> {
+        let step_ms = self.step_ms();
+        let expression = expression.replace("RATE", &duration::format_ms(4 * step_ms));
+        let (start_ms, end_ms) = (self.window.start_ms + step_ms, self.window.end_ms);
+        let found = series(self.whole.range(&expression, start_ms, end_ms, step_ms)?);
+        Ok(found
+            .into_iter()
+            .map(|one| {
+                let points = one.samples.times.iter().copied().zip(one.samples.values.iter().copied());
+                let points = points.filter(|(_, v)| v.is_finite()).collect();
+                (one.labels.get(label).unwrap_or_default().to_owned(), points)
+            })
+            .collect())
+    }
+
+    /// The one line of an expression.
+    pub(super) fn line(&self, expression: &str) -> Result<Points, SourceError> {
+        Ok(self.lines(expression, "")?.into_iter().next().map(|(_, points)| points).unwrap_or_default())
+    }
+
+    /// How far the points of [`Seen::lines`] are apart.
+    pub(super) fn step_ms(&self) -> i64 {
+        self.interval_ms.max(self.window.len_ms() / 600).max(1)
+    }
+
+    /// A part of the window, from and to as shares of it.
+    pub(super) fn part(&self, from: f64, to: f64) -> Span {
+        let at = |share: f64| self.window.start_ms + (self.window.len_ms() as f64 * share) as i64;
+        (at(from), at(to))
+    }
+
+    /// Whether an objective on one of these topics was missed here.
+    pub(super) fn misses(&self, topics: &[Topic]) -> bool {
+        misses(self.verdict, self.window, topics)
+    }
+
+    /// Critical where it explains what is missed here, else a warning.
+    pub(super) fn severity(&self, topics: &[Topic]) -> Severity {
+        if self.misses(topics) { Severity::Critical } else { Severity::Warning }
+    }
+
+    /// The other phases that ran, as start and end.
+    pub(super) fn other_phases(&self) -> Vec<(String, Span)> {
+        let others = self.verdict.run.phases.iter().filter(|p| Some(&p.name) != self.window.phase.as_ref());
+        others.filter(|p| p.end_ms > p.start_ms).map(|p| (p.name.clone(), (p.start_ms, p.end_ms))).collect()
+    }
+
+    /// A finding in this window, with neither figures nor a remedy yet.
+    pub(super) fn finding(&self, kind: Kind, subject: &str, title: String) -> Finding {
+        Finding {
+            id: kind.id.to_owned(),
+            name: kind.name.to_owned(),
+            subject: subject.to_owned(),
+            title,
+            severity: Severity::Warning,
+            confidence: Confidence::Medium,
+            window: self.window.clone(),
+            span_ms: None,
+            evidence: Vec::new(),
+            against: String::new(),
+            action: None,
+        }
+    }
+}
+
+impl Finding {
+    pub(super) fn severity(mut self, severity: Severity) -> Self {
+        self.severity = severity;
+        self
+    }
+
+    pub(super) fn confidence(mut self, confidence: Confidence) -> Self {
+        self.confidence = confidence;
+        self
+    }
+
+    pub(super) fn span(mut self, span_ms: Span) -> Self {
+        self.span_ms = Some(span_ms);
+        self
+    }
+
+    /// A figure, what it is compared with, and the expression it comes from.
+    pub(super) fn shows(
+        mut self,
+        what: impl Into<String>,
+        expression: String,
+        before: Option<f64>,
+        after: f64,
+        unit: &str,
+    ) -> Self {
+        self.evidence.push(Evidence { what: what.into(), expression, before, after, unit: unit.to_owned() });
+        self
+    }
+
+    pub(super) fn against(mut self, text: &str) -> Self {
+        text.clone_into(&mut self.against);
+        self
+    }
+
+    pub(super) fn act(self, text: impl Into<String>) -> Self {
+        self.gain(text, String::new(), "")
+    }
+
+    pub(super) fn gain(mut self, text: impl Into<String>, gain: String, how: &str) -> Self {
+        self.action = Some(Action { text: text.into(), gain, how: how.to_owned() });
+        self
+    }
+}
+
+/// Stretches in a row of points for which something holds, each from its first point to its last.
+pub(super) fn stretches(points: &[(i64, f64)], holds: impl Fn(f64) -> bool) -> Vec<Span> {
+    points
+        .chunk_by(|a, b| holds(a.1) == holds(b.1))
+        .filter(|chunk| holds(chunk[0].1))
+        .map(|chunk| (chunk[0].0, chunk[chunk.len() - 1].0))
+        .collect()
+}
+
+/// The mean of points; zero for none.
+pub(super) fn mean(points: &[(i64, f64)]) -> f64 {
+    if points.is_empty() { 0.0 } else { points.iter().map(|p| p.1).sum::<f64>() / points.len() as f64 }
+}
+
+/// How many times as much, in words.
+pub(super) fn times(factor: f64) -> String {
+    format!(
+        "{} times",
+        units::digits(if factor >= 10.0 { factor.round() } else { (factor * 10.0).round() / 10.0 })
+    )
+}
+
+fn float(value: &Value) -> Option<f64> {
+    match value {
+        Value::Float(v) if v.is_finite() => Some(*v),
+        _ => None,
+    }
+}
+
+fn by_size(list: impl Iterator<Item = (String, f64)>) -> Vec<(String, f64)> {
+    let mut list: Vec<_> = list.collect();
+    list.sort_by(|a, b| b.1.total_cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+    list
+}

@@ -1,0 +1,176 @@
+//! Runs in which one thing goes wrong, and the finding that must come first. Invariant: in a run that is well, nothing is
+//! found that is more than worth knowing.
+
+use std::{cell::RefCell, collections::BTreeSet, fmt::Write as _};
+
+use assay_verdict::{
+    eval::{EvalOptions, eval},
+    findings::{Finding, KINDS},
+};
+
+use crate::{
+    case::case,
+    healthy::{self, ALL},
+    world::{Form, World},
+};
+
+/// How many seconds the simulated series go on.
+const LENGTH_S: usize = 320;
+
+/// A histogram's series, a value each second: for so many seconds, so many observations each second, each of so many seconds.
+fn observed(series: &str, parts: &[(usize, f64, f64)]) -> String {
+    let index = |seconds: f64| (seconds.log2() * 8.0).ceil() as i64;
+    let low = parts.iter().map(|p| index(p.2)).min().expect("has parts");
+    let high = parts.iter().map(|p| index(p.2)).max().expect("has parts");
+    let mut buckets = vec![0.0; (high - low + 1) as usize];
+    let (mut text, mut sum) = (series.to_owned(), 0.0);
+    for (length, rate, seconds) in parts {
+        for _ in 0..*length {
+            buckets[(index(*seconds) - low) as usize] += rate;
+            sum += rate * seconds;
+            let list: Vec<_> = buckets.iter().map(ToString::to_string).collect();
+            // A bucket's number in this notation is the end of its range.
+            let _ = write!(
+                text,
+                " {{{{schema:3 count:{} sum:{sum} offset:{low} buckets:[{}]}}}}",
+                buckets.iter().sum::<f64>(),
+                list.join(" ")
+            );
+        }
+    }
+    text
+}
+
+fn stage(name: &str, parts: &[(usize, f64, f64)]) -> String {
+    observed(&format!("rag_stage_duration_seconds{{stage=\"{name}\"}}"), parts)
+}
+
+/// A service with three stages that are well.
+fn rag() -> World {
+    World::default()
+        .with(&stage("embed", &[(LENGTH_S, 2.0, 0.07)]))
+        .with(&stage("search", &[(LENGTH_S, 2.0, 0.15)]))
+        .with(&stage("generate", &[(LENGTH_S, 2.0, 1.2)]))
+}
+
+/// The findings on a world, judged as recorded.
+fn found(world: &World, sla: &str) -> Vec<Finding> {
+    let dir = tempfile::tempdir().expect("a directory");
+    let run = world.record(dir.path(), Form::Recorded);
+    let mut options = EvalOptions::new(run);
+    let file = dir.path().join("sla.yml");
+    std::fs::write(&file, sla).expect("writes");
+    options.slas = vec![file];
+    eval(&options).expect("judges").verdict.findings
+}
+
+fn causes() -> Vec<(&'static str, World, &'static str)> {
+    let world = World::default;
+    let host = |idle: f64| {
+        let busy = 1.0 - idle;
+        world()
+            .with(&format!(
+                "node_cpu_seconds_total{{job=\"node\",instance=\"h\",cpu=\"0\",mode=\"idle\"}} 0+{idle}x400"
+            ))
+            .with(&format!(
+                "node_cpu_seconds_total{{job=\"node\",instance=\"h\",cpu=\"0\",mode=\"user\"}} 0+{busy}x400"
+            ))
+    };
+    let slow_peak = || {
+        let mut world = World::default();
+        world.phase("peak").latency = 9.0;
+        world
+    };
+    vec![
+        ("embedding takes six times as long from the middle of a phase", rag().without("stage=\"embed\"").with(&stage("embed", &[(80, 2.0, 0.07), (240, 2.0, 0.42)])), "B001 embed"),
+        ("search takes longer in the peak", rag().without("stage=\"search\"").with(&stage("search", &[(140, 2.0, 0.15), (180, 8.0, 0.9)])), "B001 search"),
+        ("the model's slots are taken", slow_peak().with("rag_llm_queued 0x140 6x200").with("rag_llm_active 2x140 4x200").with("rag_llm_slots 4x400"), "Q001"),
+        ("a container is throttled", world().with("container_cpu_cfs_periods_total{name=\"rag\",job=\"node\",instance=\"h\"} 0+10x400").with("container_cpu_cfs_throttled_periods_total{name=\"rag\",job=\"node\",instance=\"h\"} 0+4x400"), "T001 rag"),
+        ("the service stands still for a quarter of a minute", World { down: vec![(60.0, 75.0)], ..world() }, "F003 app"),
+        ("the service starts again", World { down: vec![(60.0, 64.0)], ..world() }.without("process_start_time").with("process_start_time_seconds 1699990000x63 1700000063x300"), "F001 app"),
+        ("requests fail for twenty seconds", world().failing(60.0, 80.0, 30), "E001"),
+        ("memory leaks", world().with("process_resident_memory_bytes 5e8+2e6x400"), "R005 app"),
+        ("descriptors leak", world().with("process_open_fds 40+2x400").with("process_max_fds 1024x400"), "R006 app"),
+        ("the cache is switched off", world().with("rag_cache_requests_total{result=\"hit\"} 0+2x90 180x300").with("rag_cache_requests_total{result=\"miss\"} 0+1x90 90+3x300"), "B002"),
+        ("other programs take the processors", host(0.02).with("process_cpu_seconds_total 0+0.1x400"), "R002 h"),
+        ("the service takes the processors", host(0.02).with("process_cpu_seconds_total 0+0.9x400"), "R001 h"),
+        ("memory runs short", world().with("node_memory_MemAvailable_bytes{job=\"node\",instance=\"h\"} 4e8x400").with("node_memory_MemTotal_bytes{job=\"node\",instance=\"h\"} 8e9x400"), "R003 h"),
+        ("the kernel ends a process for want of memory", world().with("node_vmstat_oom_kill{job=\"node\",instance=\"h\"} 3x70 4x300"), "R004"),
+        ("the generator is late", World { lag_s: 0.5, ..world() }, "G001"),
+        ("the generator stands still", World { stalled: vec![(60.0, 75.0)], ..world() }, "G002"),
+        ("the generator takes the processors", host(0.02).with("load_cpu_time_seconds_total{job=\"loadgen\",instance=\"l0\"} 0+0.9x400"), "G003"),
+        ("a GPU is held back by heat", world().with("DCGM_FI_DEV_CLOCK_THROTTLE_REASONS{gpu=\"0\",job=\"node\",instance=\"h\"} 0x80 64x300").with("DCGM_FI_DEV_SM_CLOCK{gpu=\"0\",job=\"node\",instance=\"h\"} 1980x80 1200x300"), "T002 0"),
+        (
+            "a judged phase has the warm-up in it",
+            world().with(&observed("gen_ai_client_operation_time_to_first_chunk_seconds{load_step=\"query\"}", &[(40, 4.0, 1.5), (280, 4.0, 0.3)])),
+            "D001",
+        ),
+        ("a part of the service is not there", world().with("rag_part_ready{stage=\"generate\"} 1x60 0x30 1x300"), "F004 generate"),
+        (
+            "requests wait in front of the service",
+            slow_peak().with(&observed("http_server_request_duration_seconds{http_route=\"/query\"}", &[(140, 2.0, 0.15), (180, 8.0, 0.3)])),
+            "Q002",
+        ),
+        ("too few users for a rate that the service could take", World { dropped: 1.0, ..world() }, "G004"),
+    ]
+}
+
+fn heading(finding: &Finding) -> String {
+    format!("{} {}", finding.id, finding.subject).trim_end().to_owned()
+}
+
+#[test]
+fn the_cause_comes_first() {
+    let mut wrong = String::new();
+    for (name, world, want) in causes() {
+        let found = found(&world, ALL);
+        let key: Vec<_> = found.iter().filter(|f| f.severity.as_str() != "info").collect();
+        let first = key.first().map(|f| heading(f)).unwrap_or_default();
+        if first != want {
+            let all: Vec<_> =
+                found.iter().map(|f| format!("{} {} {}", heading(f), f.severity.as_str(), f.title)).collect();
+            let _ = writeln!(wrong, "{name}: wanted {want}, and found {all:#?}");
+            continue;
+        }
+        let figures = key[0].evidence.iter().filter(|e| e.before.is_some());
+        assert!(figures.count() > 0, "{name}: a finding compares: {:?}", key[0]);
+        assert!(key[0].action.is_some() && !key[0].against.is_empty(), "{name}: {:?}", key[0]);
+    }
+    assert!(wrong.is_empty(), "{wrong}");
+}
+
+#[test]
+fn nothing_is_found_in_a_run_that_is_well() {
+    let mut wrong = String::new();
+    let mut cases = healthy::cases();
+    cases.push(case("three stages that are well", rag()).sla(ALL));
+    assert!(cases.len() >= 20, "{}", cases.len());
+    for case in cases {
+        let dir = tempfile::tempdir().expect("a directory");
+        let run = case.world.record(dir.path(), Form::Recorded);
+        let serious = RefCell::new(Vec::new());
+        let judge = |options: &EvalOptions| {
+            let done = eval(options)?;
+            serious.borrow_mut().extend(done.verdict.key_findings().map(|f| f.title.clone()));
+            Ok(done)
+        };
+        let _ = case.judge_run(dir.path(), run, &judge);
+        if !serious.borrow().is_empty() {
+            let _ = writeln!(wrong, "{}: {:?}", case.name, serious.borrow());
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong}");
+}
+
+#[test]
+fn every_kind_has_a_section_and_a_case() {
+    let text = include_str!("../../../../docs/findings.md");
+    let cases: BTreeSet<_> = causes().into_iter().map(|(_, _, want)| want[..4].to_owned()).collect();
+    for kind in KINDS {
+        let heading = format!("### {} {}\n", kind.id, kind.name);
+        assert!(text.contains(&heading), "docs/findings.md has no section {heading:?}");
+        // Broken streams and outages are planted in the real service alone.
+        let elsewhere = ["E002", "F002"].contains(&kind.id);
+        assert!(elsewhere || cases.contains(kind.id), "no case for {}", kind.id);
+    }
+}
