@@ -50,11 +50,11 @@ fn worst(codes: &[u8]) -> u8 {
 /// Runs a command line, program name first, and gives its exit code.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let command = Cli::command();
-    let parsed = command.clone().try_get_matches_from(arguments).and_then(|matches| {
-        let cli = Cli::from_arg_matches(&matches)?;
-        Ok((cli, console::command_line(&command, &matches)))
-    });
-    let (cli, command) = match parsed {
+    let parsed = command
+        .clone()
+        .try_get_matches_from(arguments)
+        .and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, matches)));
+    let (cli, matches) = match parsed {
         Ok(parsed) => parsed,
         Err(e) => {
             // Help and version go to standard output with exit code 0, mistakes to standard error with 2.
@@ -65,7 +65,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     console::start_logging();
     cli.memory.apply();
     let outcome = match &cli.command {
-        Command::Eval(args) => eval::run(args, &command),
+        Command::Eval(args) => eval::run(args, &console::command_line(&command, &matches)),
         Command::Check(args) => check::run(args),
         Command::Backtest(args) => backtest::run(args),
         Command::Compare(args) => compare::run(args),

@@ -2,31 +2,50 @@
 //!
 //! Invariant: it needs no grammar of the text, so that a text that is not what its type says is searched too.
 
-use std::sync::LazyLock;
+use std::sync::{LazyLock, OnceLock};
 
 use regex::Regex;
 
 use super::{Found, form, in_urls, is_secret_name, settled, url::parameters};
 
 /// Where names and their values stand: groups `n` and `v`.
-static PAIRS: LazyLock<Vec<Regex>> = LazyLock::new(|| {
-    let patterns = [
-        // JSON, also inside of a JSON string.
-        r#"\\*"(?P<n>[^"\\]{1,80})\\*"\s*:\s*\\*"(?P<v>[^"\\]+)"#,
-        r#"\\*"(?P<n>[^"\\]{1,80})\\*"\s*:\s*(?P<v>-?[0-9][0-9.]*)"#,
-        // XML: elements, CDATA, attributes.
-        r"<(?:[\w-]+:)?(?P<n>[\w.-]+)(?:\s[^<>]*)?>\s*(?P<v>[^<>\s][^<>]*)</",
-        r"<(?:[\w-]+:)?(?P<n>[\w.-]+)(?:\s[^<>]*)?>\s*<!\[CDATA\[(?P<v>[^\]]+)\]\]>",
-        r#"\s(?:[\w-]+:)?(?P<n>[\w.-]+)\s*=\s*["'](?P<v>[^"'<>]+)["']"#,
-        // Forms, cookies, connection strings.
-        r#"(?P<n>[A-Za-z0-9_.\[\]%-]+)=(?P<v>[^&\s;,"'<>{}]+)"#,
-        // Parts of a multipart form.
-        r#"(?i)name="(?P<n>[^"]+)"[^\n]*\n(?:[^\r\n]+\r?\n)*\r?\n(?P<v>[^\r\n]+)"#,
-        // Headers, and settings a line.
+struct Pair {
+    /// What every such text has. Compiling a pattern takes a millisecond, and most texts need none.
+    needs: &'static [&'static str],
+    pattern: &'static str,
+    compiled: OnceLock<Option<Regex>>,
+}
+
+const fn pair(needs: &'static [&'static str], pattern: &'static str) -> Pair {
+    Pair { needs, pattern, compiled: OnceLock::new() }
+}
+
+impl Pair {
+    /// The pattern, if the text may have it.
+    fn within(&self, text: &str) -> Option<&Regex> {
+        let may = self.needs.iter().all(|part| text.contains(part));
+        may.then(|| self.compiled.get_or_init(|| Regex::new(self.pattern).ok()).as_ref()).flatten()
+    }
+}
+
+static PAIRS: [Pair; 8] = [
+    // JSON, also inside of a JSON string.
+    pair(&["\"", ":"], r#"\\*"(?P<n>[^"\\]{1,80})\\*"\s*:\s*\\*"(?P<v>[^"\\]+)"#),
+    pair(&["\"", ":"], r#"\\*"(?P<n>[^"\\]{1,80})\\*"\s*:\s*(?P<v>-?[0-9][0-9.]*)"#),
+    // XML: elements, CDATA, attributes.
+    pair(&["</"], r"<(?:[\w-]+:)?(?P<n>[\w.-]+)(?:\s[^<>]*)?>\s*(?P<v>[^<>\s][^<>]*)</"),
+    pair(&["<![CDATA["], r"<(?:[\w-]+:)?(?P<n>[\w.-]+)(?:\s[^<>]*)?>\s*<!\[CDATA\[(?P<v>[^\]]+)\]\]>"),
+    pair(&["="], r#"\s(?:[\w-]+:)?(?P<n>[\w.-]+)\s*=\s*["'](?P<v>[^"'<>]+)["']"#),
+    // Forms, cookies, connection strings.
+    pair(&["="], r#"(?P<n>[A-Za-z0-9_.\[\]%-]+)=(?P<v>[^&\s;,"'<>{}]+)"#),
+    // Parts of a multipart form.
+    pair(&["=\"", "\n"], r#"(?i)name="(?P<n>[^"]+)"[^\n]*\n(?:[^\r\n]+\r?\n)*\r?\n(?P<v>[^\r\n]+)"#),
+    // Headers, and settings a line.
+    pair(
+        &[":"],
         r"(?m)^\s*(?P<n>[A-Za-z][A-Za-z0-9_-]*)\s*:\s+(?:(?i:bearer|basic|token|digest|apikey)\s+)?(?P<v>\S[^\r\n]*)",
-    ];
-    patterns.iter().filter_map(|p| Regex::new(p).ok()).collect()
-});
+    ),
+];
 /// A credential behind its scheme.
 static SCHEME: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r"(?i)\b(?:bearer|basic)\s+(?P<v>[A-Za-z0-9._~+/-]{8,}=*)").ok());
@@ -40,7 +59,7 @@ pub fn in_text(text: &str) -> Vec<Found> {
     if text.contains('=') && !text.contains(char::is_whitespace) && !text.contains("://") {
         parameters("", text, 0, &mut found);
     }
-    for pattern in &*PAIRS {
+    for pattern in PAIRS.iter().filter_map(|pair| pair.within(text)) {
         for c in pattern.captures_iter(text) {
             if let (Some(n), Some(v)) = (c.name("n"), c.name("v"))
                 && is_secret_name(n.as_str())
@@ -49,7 +68,8 @@ pub fn in_text(text: &str) -> Vec<Found> {
             }
         }
     }
-    for v in SCHEME.iter().flat_map(|p| p.captures_iter(text)).filter_map(|c| c.name("v")) {
+    let scheme = SCHEME.iter().filter(|_| text.contains(char::is_whitespace));
+    for v in scheme.flat_map(|p| p.captures_iter(text)).filter_map(|c| c.name("v")) {
         found.push(Found { range: v.range(), name: "authorization".to_owned() });
     }
     for word in WORD.iter().flat_map(|p| p.find_iter(text)) {
