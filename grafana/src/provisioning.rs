@@ -2,12 +2,21 @@
 
 use crate::{GeneratedFile, PROMETHEUS_UID};
 
+const NOTHING: &str = "# Written by `cargo xtask generate`.\napiVersion: 1\n";
+
+/// The uid of the data source of traces.
+const TEMPO_UID: &str = "tempo";
+
 /// The provisioning files.
 pub(crate) fn files() -> Vec<GeneratedFile> {
     let file = |path: &str, text: String| GeneratedFile { path: path.into(), text };
     vec![
         file("provisioning/datasources/prometheus.yml", data_source()),
+        file("provisioning/datasources/tempo.yml", tempo()),
         file("provisioning/dashboards/assay.yml", provider()),
+        // Grafana logs an error for each of these folders that is missing.
+        file("provisioning/plugins/none.yml", NOTHING.to_owned()),
+        file("provisioning/alerting/none.yml", NOTHING.to_owned()),
     ]
 }
 
@@ -28,7 +37,26 @@ fn data_source() -> String {
          \x20     httpMethod: POST\n\
          \x20     prometheusType: Prometheus\n\
          \x20     prometheusVersion: 3.13.2\n\
-         \x20     timeInterval: 5s\n"
+         \x20     timeInterval: 5s\n\
+         \x20     exemplarTraceIdDestinations:\n\
+         \x20       - {{name: trace_id, datasourceUid: {TEMPO_UID}, urlDisplayLabel: Trace}}\n"
+    )
+}
+
+/// Traces, where compose's profile `traces` runs; the links from exemplars lead here.
+fn tempo() -> String {
+    format!(
+        "# Written by `cargo xtask generate`.\n\
+         apiVersion: 1\n\
+         datasources:\n\
+         \x20 - name: Tempo\n\
+         \x20   uid: {TEMPO_UID}\n\
+         \x20   type: tempo\n\
+         \x20   access: proxy\n\
+         \x20   url: http://tempo:3200\n\
+         \x20   editable: false\n\
+         \x20   jsonData:\n\
+         \x20     nodeGraph: {{enabled: true}}\n"
     )
 }
 
@@ -43,6 +71,6 @@ fn provider() -> String {
      \x20   updateIntervalSeconds: 30\n\
      \x20   allowUiUpdates: false\n\
      \x20   options:\n\
-     \x20     path: /var/lib/grafana/dashboards\n"
+     \x20     path: /usr/share/assay/dashboards\n"
         .to_owned()
 }

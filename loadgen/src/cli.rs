@@ -4,9 +4,11 @@
 mod abort;
 mod check;
 mod import;
+mod init;
 mod list;
 mod merge;
 mod run;
+mod targets;
 mod telemetry;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -55,6 +57,15 @@ enum Command {
         #[command(subcommand)]
         source: import::Source,
     },
+    /// Write what is needed to load a service of your own: a scenario, an SLA, rules, a list of targets, and the override
+    /// file for Docker Compose
+    ///
+    /// Exit codes: 0 done, 2 a file is in the way or cannot be written.
+    Init {
+        /// The folder to write into
+        #[arg(default_value = ".", value_name = "DIR")]
+        folder: PathBuf,
+    },
     /// Merge the runs of shards into one whose counts and histograms are their sums
     ///
     /// Exit codes: 0 done, 2 the runs do not fit together or cannot be read.
@@ -96,9 +107,13 @@ pub(crate) struct RunArguments {
     /// Scrape into the record: URL, or job=URL such as exporter=http://127.0.0.1:9100/metrics
     #[arg(long, value_name = "[JOB=]URL", num_args = 1..)]
     scrape: Vec<String>,
+    /// Scrape the targets of FILE too, a list as Prometheus' file_sd_configs takes it: [{targets: ["HOST:PORT"], labels:
+    /// {job: NAME}}]; may be given several times
+    #[arg(long, value_name = "FILE")]
+    scrape_file: Vec<PathBuf>,
     /// Record the classic histograms that are scraped as native ones with custom buckets too, as Prometheus' option
     /// convert_classic_histograms_to_nhcb does; the classic series stay
-    #[arg(long, requires = "scrape")]
+    #[arg(long)]
     convert_classic_histograms_to_nhcb: bool,
     /// Push metrics over OTLP to URL/v1/metrics; for Prometheus: http://127.0.0.1:9090/api/v1/otlp
     ///
@@ -227,6 +242,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Run(arguments) => run::run(&arguments, &command),
         Command::Check { scenarios } => check::check(&scenarios),
         Command::Import { source } => import::import(&source),
+        Command::Init { folder } => init::init(&folder),
         Command::Merge { runs, out } => merge::merge(&runs, &out),
         Command::List => list::list(),
     })

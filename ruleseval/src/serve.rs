@@ -1,4 +1,5 @@
-//! Prometheus' HTTP API over a run, so that Grafana, promtool and any other client can browse it. Invariants: the run
+//! Prometheus' HTTP API over a run, so that Grafana, promtool and any other client can browse it; over a folder of runs, a
+//! page that lists them, their reports, and the API of each. Invariants: a run
 //! is only read, and what rules would have recorded is there in addition to what was; no request takes more than the limits
 //! allow, or continues when its client has left; all requests together take no more memory than one limit allows.
 //!
@@ -7,8 +8,9 @@
 //! `/federate` shows that time.
 
 use std::{
+    path::Path,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
@@ -20,11 +22,11 @@ use assay_rules::{
     file::RuleFiles,
     replay::{ReplayOptions, ReplayResult, replay},
 };
-use assay_run::Run;
+use assay_run::{OpenError, Run, folder};
 use axum::{
     Router,
     body::{Body, Bytes, to_bytes},
-    extract::{Path, RawQuery, State},
+    extract::{Path as Segment, RawQuery, State},
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
     routing::{get, post},
@@ -42,6 +44,7 @@ mod parameters;
 mod queries;
 mod remote_read;
 mod rules;
+mod runs;
 mod series;
 mod status;
 mod tree;
@@ -86,46 +89,39 @@ impl Default for QueryLimits {
     }
 }
 
-/// What is served.
-pub struct Served {
-    run: Run,
+/// What holds for all that is served.
+pub struct Settings {
     files: RuleFiles,
-    replayed: ReplayResult,
     limits: QueryLimits,
     /// A permit for each query that is evaluated.
     gate: Arc<Semaphore>,
     /// A permit for each other answer that is computed.
     plain_gate: Semaphore,
-    memory: Memory,
-    /// The run's first and last moment.
-    span_ms: (i64, i64),
+    /// What queries may take together, once the first run is open.
+    memory: OnceLock<Memory>,
     /// The origins whose scripts may read answers.
     cors: Option<regex::Regex>,
     started_ms: i64,
 }
 
-impl Served {
-    /// A run with the rules replayed over it; `files` may be empty.
+impl Settings {
+    /// Rules to replay, which may be none, and what queries may take.
     #[must_use]
-    pub fn new(run: Run, files: RuleFiles, limits: QueryLimits) -> Self {
-        let span_ms = run.span().unwrap_or_default();
-        let mut options = ReplayOptions::new(span_ms.0, span_ms.1);
-        options.interval_ms = 15_000;
-        options.engine.lookback_ms = limits.lookback_ms;
-        let replayed = replay(&run.database, &files, &options);
+    pub fn new(files: RuleFiles, limits: QueryLimits) -> Self {
         Self {
-            run,
             files,
-            replayed,
             gate: Arc::new(Semaphore::new(limits.max_concurrency)),
             plain_gate: Semaphore::new(PLAIN_AT_ONCE),
-            // What the run and the rules take is not the queries'.
-            memory: Memory::measured(limits.max_memory_bytes, live_bytes),
+            memory: OnceLock::new(),
             limits,
-            span_ms,
             cors: None,
             started_ms: now_ms(),
         }
+    }
+
+    /// What the first run and the rules take is not the queries'; what further runs of a folder take is.
+    fn memory(&self) -> &Memory {
+        self.memory.get_or_init(|| Memory::measured(self.limits.max_memory_bytes, live_bytes))
     }
 
     /// The same for scripts of other origins, too: those that the whole of this expression matches.
@@ -135,6 +131,50 @@ impl Served {
     pub fn for_origins(mut self, pattern: &str) -> Result<Self, regex::Error> {
         self.cors = Some(regex::Regex::new(&format!("^(?s:{pattern})$"))?);
         Ok(self)
+    }
+}
+
+/// A run that is served.
+struct Served {
+    run: Run,
+    replayed: ReplayResult,
+    settings: Arc<Settings>,
+    /// The run's first and last moment.
+    span_ms: (i64, i64),
+}
+
+impl Served {
+    /// A run with the rules replayed over it.
+    fn new(run: Run, settings: Arc<Settings>) -> Self {
+        let span_ms = run.span().unwrap_or_default();
+        let mut options = ReplayOptions::new(span_ms.0, span_ms.1);
+        options.interval_ms = 15_000;
+        options.engine.lookback_ms = settings.limits.lookback_ms;
+        let replayed = replay(&run.database, &settings.files, &options);
+        settings.memory();
+        Self { run, replayed, settings, span_ms }
+    }
+}
+
+/// What a path is served as.
+pub struct Site(Router);
+
+impl Site {
+    /// A run: Prometheus' API over it. A folder of runs: a page that lists them, and each one's report and API.
+    ///
+    /// # Errors
+    /// If the path is neither.
+    pub fn open(path: &Path, settings: Settings) -> Result<Self, OpenError> {
+        let settings = Arc::new(settings);
+        if folder::is_folder_of_runs(path) {
+            let folder = runs::Folder::new(path.to_owned(), settings);
+            return Ok(Self(runs::router(Arc::new(folder))));
+        }
+        let run = Run::open(path)?;
+        for warning in run.database.warnings() {
+            tracing::warn!("{warning}");
+        }
+        Ok(Self(api(Arc::new(Served::new(run, settings)))))
     }
 }
 
@@ -150,10 +190,10 @@ fn now_ms() -> i64 {
 /// Where the listener fails.
 pub async fn serve(
     listener: TcpListener,
-    served: Arc<Served>,
+    site: Site,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
-    connections::serve(listener, router(served), stop).await
+    connections::serve(listener, site.0, stop).await
 }
 
 /// Computes an answer from the parameters, on a thread that may block.
@@ -167,7 +207,8 @@ enum Handler {
 
 type PlainHandler = fn(&Served, &Parameters) -> Result<Answer, Failure>;
 
-fn router(served: Arc<Served>) -> Router {
+/// The API over a run.
+fn api(served: Arc<Served>) -> Router {
     use Handler::{Plain, Query};
     let both = [
         ("/api/v1/query", Query(queries::instant)),
@@ -213,15 +254,20 @@ fn router(served: Arc<Served>) -> Router {
         };
         router = router.route(path, get(on));
     }
-    router
+    respond_to_probes(router)
         .route("/api/v1/label/{name}/values", get(label_values))
         .route("/api/v1/read", post(read))
         .route("/federate", get(federated))
-        .route("/-/healthy", get(|| async { "ruleseval is healthy.\n" }))
-        .route("/-/ready", get(|| async { "ruleseval is ready.\n" }))
         .fallback(|| async { not_found() })
         .layer(axum::middleware::from_fn_with_state(served.clone(), cors::layer))
         .with_state(served)
+}
+
+/// Adds what those ask that watch the server itself.
+fn respond_to_probes<S: Clone + Send + Sync + 'static>(router: Router<S>) -> Router<S> {
+    router
+        .route("/-/healthy", get(|| async { "ruleseval is healthy.\n" }))
+        .route("/-/ready", get(|| async { "ruleseval is ready.\n" }))
 }
 
 /// The body of a request, if it is no longer than allowed and came in time.
@@ -234,7 +280,7 @@ async fn form(body: Body) -> Result<Bytes, Failure> {
 
 async fn label_values(
     State(served): State<Arc<Served>>,
-    Path(name): Path<String>,
+    Segment(name): Segment<String>,
     RawQuery(query): RawQuery,
 ) -> Response {
     let mut parameters = Parameters::read(query.as_deref(), "");
@@ -318,28 +364,29 @@ impl Served {
         parameters: &Parameters,
         cancel: Arc<AtomicBool>,
     ) -> Result<(OwnedSemaphorePermit, Engine), Failure> {
-        let asked = parameters.timeout()?.unwrap_or(self.limits.timeout);
-        let deadline = Instant::now() + asked.min(self.limits.timeout);
-        let permit = tokio::time::timeout_at(deadline.into(), self.gate.clone().acquire_owned()).await;
+        let asked = parameters.timeout()?.unwrap_or(self.settings.limits.timeout);
+        let deadline = Instant::now() + asked.min(self.settings.limits.timeout);
+        let permit =
+            tokio::time::timeout_at(deadline.into(), self.settings.gate.clone().acquire_owned()).await;
         let Ok(Ok(permit)) = permit else {
             return Err(Failure::timeout("query timed out in query queue"));
         };
         self.wait_for_memory(deadline).await?;
         let limits = Limits {
-            max_samples: self.limits.max_samples,
-            memory: self.memory.clone(),
+            max_samples: self.settings.limits.max_samples,
+            memory: self.settings.memory().clone(),
             timeout: Some(deadline.saturating_duration_since(Instant::now())),
             cancel: Some(cancel),
             ..Limits::default()
         };
-        let lookback_ms = parameters.lookback_ms()?.unwrap_or(self.limits.lookback_ms);
+        let lookback_ms = parameters.lookback_ms()?.unwrap_or(self.settings.limits.lookback_ms);
         Ok((permit, Engine::new(EngineOptions { limits, lookback_ms, ..EngineOptions::default() })))
     }
 
     /// Waits until an answer other than a query's may be computed; gives the permit for it.
     async fn admit_plain(&self) -> Result<SemaphorePermit<'_>, Failure> {
-        let deadline = Instant::now() + self.limits.timeout;
-        let permit = tokio::time::timeout_at(deadline.into(), self.plain_gate.acquire()).await;
+        let deadline = Instant::now() + self.settings.limits.timeout;
+        let permit = tokio::time::timeout_at(deadline.into(), self.settings.plain_gate.acquire()).await;
         let Ok(Ok(permit)) = permit else {
             return Err(Failure::timeout("timed out behind other requests"));
         };
@@ -349,8 +396,9 @@ impl Served {
 
     /// Waits until no more than half of the memory is taken, so that what begins has some.
     async fn wait_for_memory(&self, deadline: Instant) -> Result<(), Failure> {
-        let Some(max_bytes) = self.memory.max() else { return Ok(()) };
-        while self.memory.used() > max_bytes / 2 {
+        let memory = self.settings.memory();
+        let Some(max_bytes) = memory.max() else { return Ok(()) };
+        while memory.used() > max_bytes / 2 {
             if Instant::now() >= deadline {
                 let message = "timed out waiting for memory: other queries and their answers take more than half of \
                                --max-memory";

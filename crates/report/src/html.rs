@@ -13,6 +13,7 @@ use assay_verdict::{
 };
 
 mod plot;
+pub mod runs;
 mod strip;
 
 use plot::Frame;
@@ -29,14 +30,7 @@ pub struct HtmlError(#[from] minijinja::Error);
 /// # Errors
 /// Where the template is broken, which a test rules out.
 pub fn render(verdict: &Verdict, charts: &Charts) -> Result<String, HtmlError> {
-    let mut env = Environment::new();
-    env.set_auto_escape_callback(|_| AutoEscape::Html);
-    // Before HTML's own escapes, which would hide a URL.
-    env.set_formatter(|out, state, value| match value.as_str().filter(|_| !value.is_safe()) {
-        Some(text) => escape_formatter(out, state, &Value::from(document(text))),
-        None => escape_formatter(out, state, value),
-    });
-    env.add_template("report", TEMPLATE)?;
+    let env = environment("report", TEMPLATE)?;
     let frame =
         Frame { start_ms: verdict.run.start_ms, end_ms: verdict.run.end_ms, phases: &verdict.run.phases };
     let json = serde_json::to_string(verdict).unwrap_or_default();
@@ -66,6 +60,18 @@ pub fn render(verdict: &Verdict, charts: &Charts) -> Result<String, HtmlError> {
         json => raw(&json),
     })?;
     Ok(document(&page))
+}
+
+/// Templates whose values are escaped: for people first, then for HTML, whose escapes would hide a URL.
+fn environment<'a>(name: &'a str, template: &'a str) -> Result<Environment<'a>, HtmlError> {
+    let mut env = Environment::new();
+    env.set_auto_escape_callback(|_| AutoEscape::Html);
+    env.set_formatter(|out, state, value| match value.as_str().filter(|_| !value.is_safe()) {
+        Some(text) => escape_formatter(out, state, &Value::from(document(text))),
+        None => escape_formatter(out, state, value),
+    });
+    env.add_template(name, template)?;
+    Ok(env)
 }
 
 /// JSON that may stand inside a script element: nothing in it can end the element.

@@ -17,6 +17,13 @@ pub struct Chosen {
     pub note: Option<String>,
 }
 
+/// Whether a path is a folder that runs are kept in, which may be empty, and not a run or a data directory itself.
+#[must_use]
+pub fn is_folder_of_runs(path: &Path) -> bool {
+    let is_run = path.join(manifest::FILE_NAME).is_file() || path.join(open::DATA).is_dir();
+    path.is_dir() && !is_run && !open::is_data_directory(path)
+}
+
 /// The run that a path means: itself, or the newest that has ended of a folder of runs. A run that began before
 /// `since_ms` (milliseconds since the Unix epoch) is refused.
 ///
@@ -35,7 +42,7 @@ pub fn choose(path: &Path, since_ms: Option<i64>) -> Result<Chosen, OpenError> {
         old(path, Manifest::read(path)?.start_ms)?;
         return Ok(Chosen { path: path.to_owned(), note: None });
     }
-    if !path.is_dir() || open::is_data_directory(path) || path.join(open::DATA).is_dir() {
+    if !is_folder_of_runs(path) {
         // Not a folder of runs: opening it says what it is.
         return Ok(Chosen { path: path.to_owned(), note: None });
     }

@@ -3,7 +3,6 @@
 use std::{fmt::Display, io::IsTerminal as _, path::Path, sync::Arc, time::Duration};
 
 use assay_report::terminal::{self, TerminalOptions};
-use assay_run::{RecordError, Target};
 use assay_text::{Clean, console, document};
 use assay_verdict::standards::Standards;
 use loadgen::{
@@ -87,7 +86,7 @@ async fn drive(arguments: &RunArguments, command: &[String]) -> Result<u8, Stop>
     };
     let mut run = match record_into(arguments) {
         Some(parent) => {
-            let scrape = scrape_targets(arguments)?;
+            let scrape = super::targets::all(arguments).map_err(Stop::bad_input)?;
             let options = RecordOptions {
                 parent: parent.to_owned(),
                 instance,
@@ -188,6 +187,7 @@ fn standards(arguments: &RunArguments) -> Result<Standards, Stop> {
     if record_into(arguments).is_none() {
         let recorded_only = [
             ("--scrape", arguments.scrape.is_empty()),
+            ("--scrape-file", arguments.scrape_file.is_empty()),
             ("--rules", arguments.rules.is_empty()),
             ("--sla", arguments.sla.is_empty()),
         ];
@@ -198,15 +198,6 @@ fn standards(arguments: &RunArguments) -> Result<Standards, Stop> {
         }
     }
     Ok(standards)
-}
-
-fn scrape_targets(arguments: &RunArguments) -> Result<Vec<Target>, Stop> {
-    let targets: Result<Vec<_>, _> = arguments.scrape.iter().map(|text| scrape_target(text)).collect();
-    let mut targets = targets.map_err(|e| Stop::bad_input(format!("--scrape: {e}")))?;
-    for target in &mut targets {
-        target.convert_classic_histograms = arguments.convert_classic_histograms_to_nhcb;
-    }
-    Ok(targets)
 }
 
 fn cannot_record(parent: &Path, error: BeginError) -> Stop {
@@ -235,17 +226,6 @@ fn verdict(dir: &Path, load: u8, arguments: &RunArguments) -> Result<u8, Stop> {
 fn shard_instance(shard: Shard) -> String {
     let machine = default_instance();
     if shard.is_shared() { format!("{machine}-{}", shard.index()) } else { machine }
-}
-
-/// `job=URL`, or a URL whose job is its host and port.
-fn scrape_target(text: &str) -> Result<Target, RecordError> {
-    match text.split_once('=').filter(|(job, _)| !job.contains("://")) {
-        Some((job, url)) => Target::new(job, url),
-        None => {
-            let target = Target::new("scrape", text)?;
-            Ok(Target { job: target.instance.clone(), ..target })
-        }
-    }
 }
 
 fn view(arguments: &RunArguments, control: &Control) -> Box<dyn View> {

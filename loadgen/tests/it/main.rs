@@ -10,6 +10,7 @@ mod faults;
 mod flow;
 mod hostile;
 mod http2;
+mod init;
 mod judge;
 mod multipart;
 mod otlp;

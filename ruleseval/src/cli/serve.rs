@@ -1,23 +1,23 @@
 //! `ruleseval serve`.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use anyhow::Context as _;
 use assay_rules::file::RuleFiles;
-use assay_run::Run;
 use assay_text::console;
 use tokio::net::TcpListener;
 
 use super::eval::parse_duration;
-use crate::serve::{QueryLimits, Served, serve};
+use crate::serve::{QueryLimits, Settings, Site, serve};
 
 /// The exit code of a server that a second signal ended.
 const INTERRUPTED: u8 = 130;
 
-/// Serve Prometheus' HTTP API over a run, for Grafana, promtool and other clients.
+/// Serve Prometheus' HTTP API over a run, for Grafana, promtool and other clients; of a folder of runs, a page with all of
+/// them, their reports, and the API of each.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// A run directory, any Prometheus data directory, or a snapshot
+    /// A run directory, any Prometheus data directory, or a snapshot; or a folder of runs
     run: PathBuf,
     /// Rule files to replay; what they record and which alerts fire is served too
     #[arg(long, num_args = 1.., value_name = "FILE")]
@@ -46,10 +46,6 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args, max_memory_bytes: usize) -> anyhow::Result<u8> {
     crate::heap::give_back_early();
     let files = RuleFiles::load(&args.rules)?;
-    let run = Run::open(&args.run)?;
-    for warning in run.database.warnings() {
-        tracing::warn!("{warning}");
-    }
     let limits = QueryLimits {
         max_samples: args.max_samples,
         max_memory_bytes,
@@ -57,11 +53,11 @@ pub(super) fn run(args: &Args, max_memory_bytes: usize) -> anyhow::Result<u8> {
         max_concurrency: usize::from(args.max_concurrency),
         lookback_ms: args.lookback,
     };
-    let mut served = Served::new(run, files, limits);
+    let mut settings = Settings::new(files, limits);
     if let Some(origins) = &args.cors_origin {
-        served = served.for_origins(origins).with_context(|| format!("--web.cors.origin {origins}"))?;
+        settings = settings.for_origins(origins).with_context(|| format!("--web.cors.origin {origins}"))?;
     }
-    let served = Arc::new(served);
+    let site = Site::open(&args.run, settings)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let done = runtime.block_on(async {
         let listener = TcpListener::bind(args.listen).await.with_context(|| {
@@ -74,7 +70,7 @@ pub(super) fn run(args: &Args, max_memory_bytes: usize) -> anyhow::Result<u8> {
             let _ = stop.send(());
             stopped().await;
         };
-        let served = serve(listener, served, async {
+        let served = serve(listener, site, async {
             let _ = stopping.await;
         });
         tokio::select! {

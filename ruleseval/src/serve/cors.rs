@@ -15,7 +15,7 @@ use super::Served;
 
 /// Adds the headers; a browser's question in advance has no other answer.
 pub(super) async fn layer(State(served): State<Arc<Served>>, request: Request, next: Next) -> Response {
-    let Some(allowed) = &served.cors else { return next.run(request).await };
+    let Some(allowed) = &served.settings.cors else { return next.run(request).await };
     let origin = request.headers().get(header::ORIGIN).cloned();
     let mut response = match *request.method() {
         Method::OPTIONS => StatusCode::NO_CONTENT.into_response(),

@@ -24,7 +24,7 @@ pub(super) fn federate(served: &Served, parameters: &Parameters, accept: &str) -
     let (families, end_ms) = (&mut Vec::<MetricFamily>::new(), served.span_ms.1);
     let mut samples: Vec<(Labels, i64, Value)> = Vec::new();
     let view = served.view();
-    let start_ms = end_ms.saturating_sub(served.limits.lookback_ms);
+    let start_ms = end_ms.saturating_sub(served.settings.limits.lookback_ms);
     for matchers in parameters.selections()? {
         for series in view.select(&matchers, start_ms, end_ms).map_err(Failure::execution)? {
             let mut column = Column::default();

@@ -31,10 +31,10 @@ pub(super) async fn read(served: Arc<Served>, body: Bytes) -> Response {
         Ok(request) => request,
         Err(e) => return (StatusCode::BAD_REQUEST, format!("{e}\n")).into_response(),
     };
-    let Ok(permit) = served.gate.clone().acquire_owned().await else {
+    let Ok(permit) = served.settings.gate.clone().acquire_owned().await else {
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
     };
-    if let Err(failure) = served.wait_for_memory(Instant::now() + served.limits.timeout).await {
+    if let Err(failure) = served.wait_for_memory(Instant::now() + served.settings.limits.timeout).await {
         return failure.plain();
     }
     if request.chunks {
@@ -71,7 +71,7 @@ fn each_series(
 }
 
 fn samples(served: &Served, queries: &[ReadQuery]) -> Result<Vec<u8>, (StatusCode, String)> {
-    let max = served.limits.max_samples;
+    let max = served.settings.limits.max_samples;
     let (mut out, mut count) = (Samples::default(), 0);
     for query in queries {
         let taken = |labels: &Labels, column: &Column| {

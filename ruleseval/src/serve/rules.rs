@@ -18,7 +18,7 @@ use assay_verdict::units;
 pub(super) fn rules(served: &Served, parameters: &Parameters) -> Result<Answer, Failure> {
     let wanted = parameters.get("type");
     let mut groups = Vec::new();
-    for (g, group) in served.files.groups.iter().enumerate() {
+    for (g, group) in served.settings.files.groups.iter().enumerate() {
         let list: Vec<_> = group
             .rules
             .iter()

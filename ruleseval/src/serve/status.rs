@@ -31,7 +31,7 @@ pub(super) fn build_info(_served: &Served, _parameters: &Parameters) -> Result<A
 
 /// The configuration that a Prometheus with these rules would have.
 pub(super) fn config(served: &Served, _parameters: &Parameters) -> Result<Answer, Failure> {
-    let mut files: Vec<&str> = served.files.groups.iter().map(|g| &*g.file).collect();
+    let mut files: Vec<&str> = served.settings.files.groups.iter().map(|g| &*g.file).collect();
     files.dedup();
     let mut yaml = "global:\n  evaluation_interval: 15s\n".to_owned();
     if !files.is_empty() {
@@ -42,20 +42,20 @@ pub(super) fn config(served: &Served, _parameters: &Parameters) -> Result<Answer
 }
 
 pub(super) fn flags(served: &Served, _parameters: &Parameters) -> Result<Answer, Failure> {
-    let limits = &served.limits;
+    let limits = &served.settings.limits;
     let duration = |ms: i64| assay_model::duration::format_ms(ms);
     Ok(json!({
         "query.lookback-delta": duration(limits.lookback_ms),
         "query.max-concurrency": limits.max_concurrency.to_string(),
         "query.max-samples": limits.max_samples.to_string(),
         "query.timeout": duration(limits.timeout.as_millis().try_into().unwrap_or(i64::MAX)),
-        "web.cors.origin": served.cors.as_ref().map(|o| o.as_str().to_owned()).unwrap_or_default(),
+        "web.cors.origin": served.settings.cors.as_ref().map(|o| o.as_str().to_owned()).unwrap_or_default(),
     })
     .into())
 }
 
 pub(super) fn runtime_info(served: &Served, _parameters: &Parameters) -> Result<Answer, Failure> {
-    let started = units::timestamp(served.started_ms);
+    let started = units::timestamp(served.settings.started_ms);
     Ok(json!({
         "startTime": started,
         "CWD": "",

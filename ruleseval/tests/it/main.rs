@@ -13,4 +13,5 @@ mod reports;
 mod serve;
 mod serve_api;
 mod serve_limits;
+mod serve_runs;
 mod verdicts;

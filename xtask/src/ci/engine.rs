@@ -1,26 +1,39 @@
-//! The compose file on a real Docker engine: built, brought up, judged, twice.
+//! The compose file on a real Docker engine: built, brought up, judged, and treated badly.
 //!
-//! Images copy the programs that are built here, so that nothing is compiled again. What an engine cannot have (Grafana,
-//! without a registry) is not started. Invariant: containers, networks and volumes have a project of their own, and are gone
-//! afterwards.
+//! Images copy the programs that are built here, so that nothing is compiled again. What an engine cannot have (Grafana and
+//! Tempo, without a registry) is not started. Invariant: each case ends with a verdict or with one clear line.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
-    time::{Duration, Instant},
-};
+mod compose;
+
+use std::{fs, net::TcpListener, process::Command};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-use crate::{folder, process::free_port, shell};
+use self::compose::{Compose, Up};
+use crate::{
+    process::{Process, free_port},
+    shell,
+};
 
-const PROJECT: &str = "assay-gate";
-const SERVICES: [&str; 5] = ["demo", "exporter", "prometheus", "alertmanager", "run"];
+/// What is started: everything but Grafana and the profiles.
+const SERVICES: [&str; 6] = ["demo", "exporter", "prometheus", "alertmanager", "reports", "run"];
+const PROFILES: [&str; 4] = ["gpu", "traces", "minilm", "cyborgdb"];
+const OVERRIDES: [&str; 4] = [
+    "docker-compose.own.yml",
+    "docker-compose.linux.yml",
+    "docker-compose.edit.yml",
+    "docker-compose.scrape.yml",
+];
+const SCRAPE: &str = "docker-compose.scrape.yml";
+const OWN: &str = "docker-compose.own.yml";
 /// A service that is not well.
 const FAULT: &str =
     "services:\n  demo:\n    command: [serve, --listen, \"0.0.0.0:8000\", --fault, errors=0.3]\n";
+/// A disk that a run does not fit on.
+const FULL: &str = "volumes:\n  runs:\n    driver: local\n    driver_opts: {type: tmpfs, device: tmpfs, o: \"size=300k,uid=10001\"}\n";
+/// Runs are half as long as someone's own.
+const SHORT: (&str, &str) = ("ASSAY_TIME_SCALE", "0.5");
 
 /// Yields why the step was left out, if it was.
 pub(super) fn run() -> Result<Option<String>> {
@@ -33,28 +46,43 @@ pub(super) fn run() -> Result<Option<String>> {
     if !answers(&["compose", "version"]) {
         return Ok(Some("the Docker engine has no Compose".to_owned()));
     }
+    valid()?;
     for image in images(&fs::read_to_string(shell::root().join("Dockerfile"))?) {
         if !answers(&["image", "inspect", &image]) && !answers(&["pull", "--quiet", &image]) {
             return Ok(Some(format!("the engine cannot have the image {image}")));
         }
     }
-    let compose = Compose::prepare()?;
-    compose.run(&["build"], &SERVICES)?;
-    let well = compose.judged(&[])?;
-    ensure!(well.failed.is_empty(), "the demo is well, and misses {}", well.failed.join(", "));
-    compose.run(&["down"], &[])?;
-    let unwell = compose.judged(&["fault.yml"])?;
-    ensure!(unwell.code == 1, "a service that fails ends with {}", unwell.code);
-    ensure!(unwell.failed.iter().any(|name| name == "Error rate"), "missed are {}", unwell.failed.join(", "));
-    ensure!(unwell.runs == well.runs + 1, "{} runs are kept, then {}", well.runs, unwell.runs);
-    eprintln!(
-        "the compose file: exit code {} for a service that is well, {} for one that fails",
-        well.code, unwell.code
-    );
+    let mut compose = Compose::prepare()?;
+    compose.write("fault.yml", FAULT)?;
+    compose.write("full.yml", FULL)?;
+    compose.run(&[["build"].as_slice(), &SERVICES].concat())?;
+    verdicts(&mut compose)?;
+    killed(&mut compose)?;
+    own_service(&mut compose)?;
+    mistakes(&mut compose)?;
+    full_disk(&mut compose)?;
     Ok(None)
 }
 
-/// The images that others are made from, but for Grafana and the compiler.
+/// Every profile and every override file is a configuration that Compose takes.
+fn valid() -> Result<()> {
+    let config = |arguments: &[&str]| {
+        let mut command = Command::new("docker");
+        command.current_dir(shell::root()).env("ASSAY_TARGET", "http://mine:1");
+        shell::output(
+            command.args(["compose", "-f", "docker-compose.yml"]).args(arguments).args(["config", "-q"]),
+        )
+    };
+    for profile in PROFILES {
+        config(&["--profile", profile])?;
+    }
+    for file in OVERRIDES {
+        config(&["-f", file])?;
+    }
+    Ok(())
+}
+
+/// The images that others are made from, but for those without a stand-in and the compiler's.
 fn images(dockerfile: &str) -> Vec<String> {
     let from = dockerfile.lines().filter_map(|line| line.strip_prefix("FROM "));
     let names = from.filter_map(|line| line.split_whitespace().next()).filter(|name| name.contains(':'));
@@ -64,136 +92,227 @@ fn images(dockerfile: &str) -> Vec<String> {
         .collect()
 }
 
-/// What a run in the stack came to.
-struct Judged {
-    code: i32,
-    /// Objectives that it missed, but for those on the host, which is busy with this.
-    failed: Vec<String>,
-    /// Runs that the volume holds.
-    runs: usize,
+/// A service that is well passes, one that fails does not; both runs are served, also after `down`.
+fn verdicts(compose: &mut Compose) -> Result<()> {
+    compose.with(&[SCRAPE], &[SHORT]);
+    let mut up = compose.up(&SERVICES)?;
+    watch(compose, &mut up, SERVICES.len() - 1)?;
+    up.wait_until("loadgen's series are in Prometheus", || Ok(!queried(compose, "load_users")?.is_empty()))?;
+    hardened(compose)?;
+    let (code, log) = up.end()?;
+    let well = served(compose, 1)?;
+    ensure!(well.failed.is_empty(), "the demo is well, and misses {}", well.failed.join(", "));
+    ensure!(code == well.code(), "exit code {code} for the verdict {}:\n{log}", well.status);
+    compose.run(&["down"])?;
+
+    compose.with(&[SCRAPE, "fault.yml"], &[SHORT]);
+    let mut up = compose.up(&SERVICES)?;
+    watch(compose, &mut up, SERVICES.len() - 1)?;
+    let (code, log) = up.end()?;
+    let unwell = served(compose, 2)?;
+    ensure!(code == 1, "a service that fails ends with {code}:\n{log}");
+    ensure!(unwell.failed.iter().any(|name| name == "Error rate"), "missed are {}", unwell.failed.join(", "));
+    eprintln!(
+        "  verdicts: {} for a service that is well, {} (exit code 1) for one that fails",
+        well.status, unwell.status
+    );
+    Ok(())
 }
 
-struct Compose {
-    dir: PathBuf,
-    prometheus: u16,
-    ports: Vec<(&'static str, u16)>,
-}
-
-impl Compose {
-    /// A folder to build in, with the programs in it.
-    fn prepare() -> Result<Self> {
-        let programs = ["demo", "exporter", "loadgen"];
-        let bin = shell::build("dev", &programs)?;
-        let root = shell::root();
-        let dir = root.join("target/engine");
-        folder::fresh(&dir)?;
-        fs::create_dir(dir.join("out"))?;
-        for program in programs {
-            fs::copy(bin.join(program), dir.join("out").join(program))?;
-        }
-        fs::write(dir.join("out/ruleseval"), "")?;
-        for name in ["prometheus", "grafana"] {
-            folder::copy(&root.join(name), &dir.join(name))?;
-        }
-        fs::copy(root.join("docker-compose.yml"), dir.join("docker-compose.yml"))?;
-        fs::write(dir.join("fault.yml"), FAULT)?;
-        let dockerfile = fs::read_to_string(root.join("Dockerfile"))?;
-        let (_, rest) = dockerfile.split_once("\nFROM debian").context("the Dockerfile has no base image")?;
-        let copied = format!("FROM debian:bookworm-slim AS build\nCOPY out /out\nFROM debian{rest}");
-        fs::write(dir.join("Dockerfile"), copied)?;
-        let mut ports = Vec::new();
-        for name in
-            ["ASSAY_DEMO_PORT", "ASSAY_EXPORTER_PORT", "ASSAY_PROMETHEUS_PORT", "ASSAY_ALERTMANAGER_PORT"]
-        {
-            ports.push((name, free_port()?));
-        }
-        Ok(Self { prometheus: ports[2].1, dir, ports })
-    }
-
-    fn command(&self, files: &[&str]) -> Command {
-        let mut command = Command::new("docker");
-        command.args(["compose", "--project-name", PROJECT, "--file", "docker-compose.yml"]);
-        for file in files {
-            command.args(["--file", file]);
-        }
-        command.current_dir(&self.dir).stdin(Stdio::null());
-        command.envs(self.ports.iter().map(|(name, port)| (name, port.to_string())));
-        command
-    }
-
-    fn run(&self, arguments: &[&str], services: &[&str]) -> Result<()> {
-        shell::output(self.command(&[]).args(arguments).args(services)).map(drop)
-    }
-
-    /// Brings the stack up, waits for its targets and for the verdict.
-    fn judged(&self, files: &[&str]) -> Result<Judged> {
-        let log = fs::File::create(self.dir.join("up.log"))?;
-        let mut up = self.command(files);
-        up.args(["up", "--exit-code-from", "run"]).args(SERVICES).stdout(log.try_clone()?).stderr(log);
-        let mut up = up.spawn().context("docker compose up")?;
-        let watched = self.watch(&mut up);
-        let status = up.wait()?;
-        watched?;
-        let runs = self.dir.join("runs");
-        if runs.exists() {
-            fs::remove_dir_all(&runs)?;
-        }
-        self.run(&["cp", "run:/runs"], &[&runs.to_string_lossy()])?;
-        let mut all: Vec<PathBuf> = fs::read_dir(&runs)?.map(|e| Ok(e?.path())).collect::<Result<_>>()?;
-        all.sort();
-        let last = all.last().context("no run was kept")?;
-        let code = status.code().unwrap_or(-1);
-        Ok(Judged { code, failed: failed(last)?, runs: all.len() })
-    }
-
-    /// Waits until Prometheus scrapes everything that it is to scrape.
-    fn watch(&self, up: &mut Child) -> Result<()> {
-        let begun = Instant::now();
-        let url = format!("http://127.0.0.1:{}/api/v1/targets", self.prometheus);
-        loop {
-            let down = targets_down(&url);
-            if down.as_ref().is_ok_and(Vec::is_empty) {
-                return Ok(());
-            }
-            ensure!(up.try_wait()?.is_none(), "the stack ended early: {}", self.last_lines());
-            ensure!(begun.elapsed() < Duration::from_secs(180), "not scraped: {down:?}");
-            std::thread::sleep(Duration::from_millis(500));
-        }
-    }
-
-    fn last_lines(&self) -> String {
-        let log = fs::read_to_string(self.dir.join("up.log")).unwrap_or_default();
-        let lines: Vec<&str> = log.lines().rev().take(8).collect();
-        lines.into_iter().rev().collect::<Vec<_>>().join("\n")
-    }
-}
-
-impl Drop for Compose {
-    fn drop(&mut self) {
-        // Nothing is left behind, whatever went wrong.
-        let _ = self.command(&[]).args(["down", "--volumes", "--timeout", "5"]).output();
-    }
+/// Waits until every service but `run` is healthy, and Prometheus scrapes all that it is to scrape.
+fn watch(compose: &Compose, up: &mut Up, services: usize) -> Result<()> {
+    up.wait_until("healthy", || {
+        let health = compose.health()?;
+        let healthy = health.iter().filter(|(_, health)| health == "healthy").count();
+        ensure!(healthy >= services, "{health:?}");
+        Ok(true)
+    })?;
+    up.wait_until("scraped", || {
+        let down = targets_down(compose)?;
+        ensure!(down.is_empty(), "{} down", down.join(", "));
+        Ok(true)
+    })
 }
 
 /// The jobs of targets that are not up; an error while the server does not answer or has no targets yet.
-fn targets_down(url: &str) -> Result<Vec<String>> {
-    let text = ureq::get(url).call()?.body_mut().read_to_string()?;
-    let answer: Value = serde_json::from_str(&text)?;
+fn targets_down(compose: &Compose) -> Result<Vec<String>> {
+    let answer = json(&compose.url("ASSAY_PROMETHEUS_PORT", "/api/v1/targets"))?;
     let targets = answer["data"]["activeTargets"].as_array().context("no targets")?;
     ensure!(targets.len() >= 3, "{} targets", targets.len());
     let down = targets.iter().filter(|t| t["health"] != "up");
     Ok(down.map(|t| t["labels"]["job"].as_str().unwrap_or_default().to_owned()).collect())
 }
 
-/// The objectives that a run's verdict says it missed, resources of the host left out.
-fn failed(run: &Path) -> Result<Vec<String>> {
-    let text = fs::read_to_string(run.join("verdict.json")).context("the run has no verdict")?;
-    let verdict: Value = serde_json::from_str(&text)?;
+fn json(url: &str) -> Result<Value> {
+    let text = ureq::get(url).call().with_context(|| url.to_owned())?.body_mut().read_to_string()?;
+    serde_json::from_str(&text).with_context(|| url.to_owned())
+}
+
+/// What Prometheus answers to a query now.
+fn queried(compose: &Compose, expr: &str) -> Result<Vec<Value>> {
+    let answer = json(&compose.url("ASSAY_PROMETHEUS_PORT", &format!("/api/v1/query?query={expr}")))?;
+    answer["data"]["result"].as_array().cloned().context("no result")
+}
+
+/// No container runs as root, writes to its own file system, or may gain rights.
+fn hardened(compose: &Compose) -> Result<()> {
+    let ids = compose.run(&["ps", "--quiet"])?;
+    for id in ids.lines() {
+        let text = shell::output(Command::new("docker").args(["inspect", id]))?;
+        let seen: Value = serde_json::from_str(&text)?;
+        let (name, config, host) = (&seen[0]["Name"], &seen[0]["Config"], &seen[0]["HostConfig"]);
+        let user = config["User"].as_str().unwrap_or_default();
+        ensure!(!["", "0", "root"].contains(&user), "{name} runs as {user:?}");
+        ensure!(host["ReadonlyRootfs"] == true, "{name} has a file system that can be written");
+        ensure!(host["CapDrop"][0] == "ALL", "{name} keeps capabilities");
+        let options = host["SecurityOpt"].to_string();
+        ensure!(options.contains("no-new-privileges:true"), "{name} may gain rights: {options}");
+    }
+    Ok(())
+}
+
+/// The newest run as `reports` serves it.
+struct Served {
+    status: String,
+    /// Objectives that it missed, but for those on the host, which is busy with this.
+    failed: Vec<String>,
+}
+
+impl Served {
+    /// The exit code of a run with this verdict.
+    fn code(&self) -> i32 {
+        ["pass", "fail", "", "inconclusive"].iter().position(|s| *s == self.status).map_or(-1, |n| n as i32)
+    }
+}
+
+/// Asks `reports` for the newest of so many runs.
+fn served(compose: &Compose, runs: usize) -> Result<Served> {
+    compose.run(&["up", "--detach", "--wait", "reports"])?;
+    let page = ureq::get(compose.url("ASSAY_REPORTS_PORT", "/")).call()?.body_mut().read_to_string()?;
+    let names: Vec<&str> = page
+        .split("href=\"")
+        .skip(1)
+        .filter_map(|rest| rest.split_once("/report.html"))
+        .map(|(path, _)| path)
+        .collect();
+    ensure!(names.len() == runs, "{} reports of {runs} are listed", names.len());
+    let url = |file: &str| compose.url("ASSAY_REPORTS_PORT", &format!("/{}/{file}", names[0]));
+    let verdict = json(&url("verdict.json"))?;
+    let report = ureq::get(url("report.html")).call()?.body_mut().read_to_string()?;
+    ensure!(report.contains("<title>"), "no report is served");
+    let api = json(&url("api/v1/label/job/values"))?;
+    ensure!(
+        api["data"].as_array().is_some_and(|jobs| jobs.len() > 1),
+        "the API over the run has no jobs: {api}"
+    );
     let rows = verdict["objectives"].as_array().context("a verdict has objectives")?;
     let missed = rows.iter().filter(|row| row["status"] == "fail" && row["category"] != "resources");
-    let mut names: Vec<String> = missed.filter_map(|row| row["name"].as_str().map(str::to_owned)).collect();
-    names.dedup();
-    Ok(names)
+    let mut failed: Vec<String> = missed.filter_map(|row| row["name"].as_str().map(str::to_owned)).collect();
+    failed.dedup();
+    Ok(Served { status: verdict["status"].as_str().unwrap_or_default().to_owned(), failed })
+}
+
+/// A run that is killed stays readable and is no pass; a Prometheus that is killed comes back with what it had.
+fn killed(compose: &mut Compose) -> Result<()> {
+    compose.with(&[SCRAPE], &[SHORT]);
+    let mut up = compose.up(&SERVICES)?;
+    up.wait_until("the load is on", || Ok(!queried(compose, "load_users")?.is_empty()))?;
+    compose.run(&["kill", "run"])?;
+    let (code, _) = up.end()?;
+    ensure!(code == 137, "a run that was killed ends with {code}");
+    let runs = compose.runs()?;
+    let last = runs.last().context("no run")?;
+    let judged = Command::new(compose.bin.join("ruleseval")).arg("eval").arg(last).arg("--quiet").status()?;
+    ensure!(matches!(judged.code(), Some(1 | 3)), "a run that was killed is judged with {judged}");
+
+    compose.run(&["up", "--detach", "--wait", "prometheus"])?;
+    let before = queried(compose, "count(up)")?;
+    compose.run(&["kill", "prometheus"])?;
+    compose.run(&["up", "--detach", "--wait", "prometheus"])?;
+    let kept = queried(compose, "max(count_over_time(load_users%5B10m%5D))")?;
+    ensure!(!kept.is_empty(), "Prometheus lost what it had before it was killed ({before:?})");
+    eprintln!("  killed: run ended with 137 and is judged with {judged}; Prometheus came back with its data");
+    compose.run(&["down"]).map(drop)
+}
+
+/// A service on the host, by what `loadgen init` writes; demo is away, and nothing fires for it.
+fn own_service(compose: &mut Compose) -> Result<()> {
+    let written =
+        shell::output(Command::new(compose.bin.join("loadgen")).arg("init").arg(compose.dir.join("mine")))?;
+    ensure!(written.lines().count() == 5, "loadgen init wrote {written}");
+    fs::rename(compose.dir.join("mine/assay"), compose.dir.join("assay"))?;
+    let port = free_port()?;
+    // Containers come from the bridge and not from 127.0.0.1.
+    let mut service = Command::new(compose.bin.join("exporter"));
+    service.arg(format!("--web.listen-address=:{port}"));
+    let _service = Process::start("exporter", &mut service, &compose.dir)?;
+    let target = format!("http://host.docker.internal:{port}");
+    let list = format!("- targets: [\"host.docker.internal:{port}\"]\n  labels: {{job: service}}\n");
+    compose.write("assay/targets.yml", &list)?;
+    compose.with(&[OWN], &[("ASSAY_MODE", "short"), ("ASSAY_TARGET", &target)]);
+    let mut up = compose.up(&SERVICES)?;
+    watch(compose, &mut up, SERVICES.len() - 2)?;
+    let services = compose.health()?;
+    ensure!(services.iter().all(|(name, _)| name != "demo"), "demo is there: {services:?}");
+    let up_now = queried(compose, "up%7Bjob=%22service%22%7D")?;
+    ensure!(up_now.len() == 1, "the service of one's own is scraped {} times", up_now.len());
+    let (code, log) = up.end()?;
+    ensure!(code == 0, "a service of one's own that is well ends with {code}:\n{log}");
+
+    // No list: nothing is scraped, and nothing fires.
+    compose.write("assay/targets.yml", "[]\n")?;
+    let mut up = compose.up(&SERVICES)?;
+    up.wait_until("the load is on", || Ok(compose.health()?.iter().any(|(name, _)| name == "run")))?;
+    let firing = queried(compose, "ALERTS%7Balertstate=%22firing%22,severity=%22critical%22%7D")?;
+    let (code, log) = up.end()?;
+    ensure!(
+        code == 0 && firing.is_empty(),
+        "without a list of targets: exit code {code}, firing {firing:?}\n{log}"
+    );
+    eprintln!("  a service of one's own: exit code 0, scraped by its list; without the list nothing fires");
+    compose.run(&["down"]).map(drop)
+}
+
+/// One clear line for each.
+fn mistakes(compose: &mut Compose) -> Result<()> {
+    let once = ["run", "--rm", "--no-deps", "-T", "run"];
+    compose.with(&[SCRAPE], &[SHORT, ("ASSAY_TARGET", "http://reports:1")]);
+    compose.run(&["up", "--detach", "--wait", "reports"])?;
+    compose.attempt(&once)?.expect("a wrong target", 4, &["http://reports:1"])?;
+    compose.with(&[SCRAPE], &[SHORT]);
+    compose.attempt(&once)?.expect("loadgen without the service", 4, &["http://demo:8000"])?;
+    compose.run(&["down"])?;
+
+    let taken = TcpListener::bind("127.0.0.1:0")?;
+    let port = taken.local_addr()?.port().to_string();
+    compose.with(&[SCRAPE], &[("ASSAY_REPORTS_PORT", &port)]);
+    compose.attempt(&["up", "--detach", "reports"])?.expect("a taken port", 1, &[&port, "in use"])?;
+    compose.run(&["down"])?;
+
+    compose.with(&[OWN], &[("ASSAY_MODE", "short")]);
+    compose.attempt(&["config", "--quiet"])?.expect(
+        "no target of one's own",
+        1,
+        &["ASSAY_TARGET", "set it to the URL"],
+    )?;
+    compose.with(&[OWN], &[("ASSAY_TARGET", "http://mine:1")]);
+    fs::rename(compose.dir.join("assay"), compose.dir.join("elsewhere"))?;
+    compose.attempt(&["up", "--detach", "prometheus"])?.expect(
+        "no ./assay",
+        1,
+        &["assay", "does not exist"],
+    )?;
+    compose.run(&["down"]).map(drop)
+}
+
+/// A run that the volume has no room for ends, and says why.
+fn full_disk(compose: &mut Compose) -> Result<()> {
+    compose.with(&[SCRAPE], &[SHORT]);
+    compose.run(&["down", "--volumes"])?;
+    compose.with(&[SCRAPE, "full.yml"], &[SHORT]);
+    compose.run(&["up", "--detach", "--wait", "demo", "exporter"])?;
+    let ended = compose.attempt(&["run", "--rm", "--no-deps", "-T", "run"])?;
+    ended.expect("a full disk", 1, &["No space left on device"])
 }
 
 #[cfg(test)]

@@ -11,20 +11,26 @@ use crate::shell::root;
 /// a scrape of loadgen in place of OTLP (Debian's build has no OTLP receiver), and without the keys that
 /// Prometheus before 3.8 does not know.
 pub(super) fn write(dir: &Path, ports: &Ports) -> Result<()> {
-    let source = root().join("prometheus/prometheus.yml");
-    let text = fs::read_to_string(&source).with_context(|| source.display().to_string())?;
+    let read = |name: &str| {
+        let source = root().join("prometheus").join(name);
+        fs::read_to_string(&source).with_context(|| source.display().to_string())
+    };
+    let text = read("prometheus.yml")?;
     let mut out = String::new();
     for line in text.lines().filter(|l| !l.trim_start().starts_with("scrape_native_histograms:")) {
         out.push_str(line);
         out.push('\n');
     }
+    let targets = read("targets.yml")?;
+    ensure!(targets.contains("demo:8000"), "targets.yml names no demo:8000");
+    fs::write(dir.join("targets.yml"), targets.replace("demo:8000", &format!("127.0.0.1:{}", ports.demo)))?;
+    out = out.replace("/etc/assay/", &format!("{}/", dir.display()));
     for (service, port) in [
-        ("demo:8000", ports.demo),
         ("exporter:9100", ports.exporter),
         ("alertmanager:9093", ports.alertmanager),
         ("localhost:9090", ports.prometheus),
     ] {
-        ensure!(out.contains(service), "{} names no {service}", source.display());
+        ensure!(out.contains(service), "prometheus.yml names no {service}");
         out = out.replace(service, &format!("127.0.0.1:{port}"));
     }
     out = out.replace("rules/*.yml", &root().join("prometheus/rules/*.yml").display().to_string());
