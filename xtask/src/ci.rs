@@ -3,6 +3,7 @@
 
 mod dependencies;
 mod engine;
+mod kubernetes;
 mod prose;
 mod readme;
 mod the_loop;
@@ -35,6 +36,8 @@ pub(crate) enum Step {
     Readme,
     /// The stack without containers, every dashboard expression asked of Prometheus
     Stack,
+    /// The manifests for Kubernetes: built, and their Jobs run as processes
+    Kubernetes,
     /// The compose file on a Docker engine, where one answers
     Engine,
     /// The demo service with MiniLM and CyborgDB, installed from PyPI
@@ -141,6 +144,7 @@ fn run_step(step: Step, options: &Options) -> Result<Option<String>> {
         Step::Loop => with_peers(&the_loop::run),
         Step::Readme => with_peers(&readme::run),
         Step::Stack => with_peers(&|_| stack::run(&stack::Options::check("dev"))),
+        Step::Kubernetes => kubernetes::run().map(|()| None),
         Step::Engine => engine::run(),
         Step::Parts => match parts::install() {
             Ok(dir) => parts::test_in(&dir).map(|()| None),

