@@ -9,7 +9,7 @@ use crate::{
 /// A service with metrics of its own.
 fn service(status: u16) -> Server {
     Server::start(move |seen| match seen.line() {
-        "GET /metrics" => respond(200, "content-type: text/plain; version=0.0.4\r\n", "mine 1\n".to_owned()),
+        "GET /metrics" => respond(200, "content-type: text/plain; version=0.0.4\r\n", "mine 1\n"),
         _ if status == 200 => ok(),
         _ => respond(status, "", ""),
     })
@@ -55,7 +55,7 @@ fn what_is_written_judges_a_service() {
             "--quiet",
         ]);
         assert_eq!(ended, code, "{out}{err}");
-        let run = assay_run::Run::open(&only_run(dir.path().join("runs").as_path())).expect("opens");
+        let run = assay_run::Run::open(&only_run(&dir.path().join("runs"))).expect("opens");
         let own =
             [assay_model::Matcher::equal("__name__", "mine"), assay_model::Matcher::equal("job", "service")];
         let found = assay_model::Queryable::select(&run.database, &own, i64::MIN, i64::MAX).expect("selects");
