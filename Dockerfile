@@ -38,6 +38,13 @@ COPY --from=build /out/ruleseval /usr/local/bin/
 EXPOSE 8088
 ENTRYPOINT ["ruleseval"]
 
+# For jobs of a CI system (templates/assay.yml): the tools, and the script that runs them.
+FROM base AS ci
+USER root
+RUN apt-get update && apt-get install -y --no-install-recommends curl && rm -rf /var/lib/apt/lists/*
+COPY --from=build /out/exporter /out/loadgen /out/ruleseval /usr/local/bin/
+COPY deploy/ci/assay-ci /usr/local/bin/
+
 # Upstream's images with our configuration in them.
 FROM prom/prometheus:v3.13.2 AS prometheus
 COPY prometheus/prometheus.yml /etc/prometheus/

@@ -85,6 +85,7 @@ async fn drive(options: &LoopOptions) -> Result<(PathBuf, Summary)> {
     let mut run = RunOptions::new(Arc::clone(&scenario));
     run.mode = Some(options.mode.clone());
     run.phases = scenario.mode(&options.mode)?;
+    run.capacity = scenario.capacity(Some(&options.mode)).cloned();
     run.target = Some(service_url.clone());
     run.seed = options.seed;
     run.time_scale = options.time_scale;

@@ -57,10 +57,10 @@ fn work() -> Vec<Spec> {
             .query(of("DCGM_FI_DEV_DEC_UTIL"), "{{instance}} GPU {{gpu}} decoder"),
         graph(
             "Memory by process",
-            "decmbytes",
-            "Framebuffer that each process uses, if the exporter may see it.",
+            "bytes",
+            "Framebuffer of processes by group, if the exporter may see them.",
         )
-        .query(of("DCGM_FI_DEV_PROCESS_FB_USED"), "{{instance}} GPU {{gpu}} {{pid}}"),
+        .query(of("exporter_gpu_process_memory_bytes"), "{{instance}} GPU {{gpu}} {{groupname}}"),
     ]
 }
 
@@ -105,7 +105,7 @@ fn power() -> Vec<Spec> {
             "The reasons for throttling, as bits; 0 for none.",
             &[(0, "none", "green")],
         )
-        .query(of("DCGM_FI_DEV_CLOCKS_EVENT_REASONS"), GPU),
+        .query(of("DCGM_FI_DEV_CLOCK_THROTTLE_REASONS"), GPU),
     ]
 }
 

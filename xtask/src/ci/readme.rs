@@ -1,6 +1,8 @@
-//! The README's section on CI, run as someone would paste it.
+//! The README's section on CI, run as someone would paste it, and its blocks for CI systems, run as those would.
 //!
 //! Invariant: what runs is the text of the README; its exit code is what its JUnit file says.
+
+mod hosted;
 
 use std::{fs, path::Path, process::Command};
 
@@ -22,18 +24,27 @@ pub(super) fn run(bin: &Path) -> Result<()> {
     for _ in 0..2 {
         judged(&dir, paste(&dir, &[&ours, bin])?)?;
     }
+    for (folder, status) in hosted::run(&dir, &path_with(&[&ours]))? {
+        ensure!(folder.join("assay/report.html").is_file(), "{}: no report", folder.display());
+        judged(&folder.join("assay"), status)?;
+    }
     killed(&dir, bin)
+}
+
+/// A PATH with these folders first.
+fn path_with(first: &[&Path]) -> String {
+    let mut folders: Vec<_> = first.iter().map(|p| p.display().to_string()).collect();
+    folders.push(std::env::var("PATH").unwrap_or_default());
+    folders.join(":")
 }
 
 /// Runs the section with these folders first in the path.
 fn paste(dir: &Path, first: &[&Path]) -> Result<std::process::ExitStatus> {
-    let path = std::env::var("PATH").unwrap_or_default();
-    let first: Vec<_> = first.iter().map(|p| p.display().to_string()).collect();
     shell::status(
         Command::new("bash")
             .args(["-c", "cd \"$0\" && exec bash pasted.sh"])
             .arg(dir)
-            .env("PATH", format!("{}:{path}", first.join(":"))),
+            .env("PATH", path_with(first)),
     )
 }
 
@@ -66,7 +77,10 @@ fn judged(dir: &Path, status: std::process::ExitStatus) -> Result<()> {
         "the section exits with {:?}, its JUnit file has {failures} failures",
         status.code()
     );
-    eprintln!("the README's section on CI: {cases} cases, {failures} failures, exit code {expected}");
+    eprintln!(
+        "the README's section on CI, in {}: {cases} cases, {failures} failures, exit code {expected}",
+        dir.display()
+    );
     Ok(())
 }
 
