@@ -53,6 +53,9 @@ COPY prometheus/targets.yml /etc/assay/
 
 FROM prom/alertmanager:v0.34.0 AS alertmanager
 COPY prometheus/alertmanager.yml /etc/alertmanager/
+# The same with an address in the receivers that have one (ASSAY_WEBHOOK).
+RUN sed 's#^  - name: \(page\|attention\)$#&\n    webhook_configs: [{url_file: /tmp/webhook}]#' /etc/alertmanager/alertmanager.yml \
+    >/etc/alertmanager/alertmanager-webhook.yml
 
 FROM grafana/grafana:13.2.0 AS grafana
 COPY grafana/provisioning /etc/grafana/provisioning
@@ -66,7 +69,8 @@ FROM base AS python
 USER root
 RUN apt-get update && apt-get install -y --no-install-recommends python3-venv && rm -rf /var/lib/apt/lists/* \
  && python3 -m venv /opt/venv
-ENV PATH=/opt/venv/bin:$PATH
+# pip trusts what the image trusts, so that a base image with the authority of a proxy is enough.
+ENV PATH=/opt/venv/bin:$PATH PIP_CERT=/etc/ssl/certs/ca-certificates.crt
 
 # The weights alone: the package would pull a framework of several gigabytes.
 FROM python AS weights

@@ -1,6 +1,7 @@
 //! The gate. Invariants: it works on the tree that it is called in; a step installs what it needs, and one that cannot
 //! be run here is reported as left out, or fails with `--strict`; the first step that fails ends it.
 
+mod book;
 mod dependencies;
 mod engine;
 mod kubernetes;
@@ -32,7 +33,7 @@ pub(crate) enum Step {
     Configuration,
     /// The whole loop, held to Prometheus
     Loop,
-    /// The README's section on CI, as pasted
+    /// The README's section on CI and the guide's quick start, as pasted; the guide's commands
     Readme,
     /// The stack without containers, every dashboard expression asked of Prometheus
     Stack,
@@ -128,6 +129,7 @@ fn run_step(step: Step, options: &Options) -> Result<Option<String>> {
             generate::run(true)?;
             rooms::run()?;
             prose::check()?;
+            book::summary()?;
             Ok(None)
         }
         Step::Lints => {

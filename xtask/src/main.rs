@@ -31,6 +31,7 @@ mod server;
 mod shell;
 mod stack;
 mod torment;
+mod yaml;
 
 /// The project's own chores.
 #[derive(Parser)]

@@ -5,9 +5,15 @@
 
 mod compose;
 
-use std::{fs, net::TcpListener, process::Command};
+use std::{
+    fs,
+    io::{Read as _, Write as _},
+    net::TcpListener,
+    process::Command,
+    time::{Duration, Instant},
+};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
 use self::compose::{Compose, Up};
@@ -58,6 +64,7 @@ pub(super) fn run() -> Result<Option<String>> {
     compose.run(&[["build"].as_slice(), &SERVICES].concat())?;
     verdicts(&mut compose)?;
     killed(&mut compose)?;
+    webhook(&mut compose)?;
     own_service(&mut compose)?;
     mistakes(&mut compose)?;
     full_disk(&mut compose)?;
@@ -237,6 +244,48 @@ fn killed(compose: &mut Compose) -> Result<()> {
     compose.run(&["down"]).map(drop)
 }
 
+/// A service that dies is an alert at a webhook.
+fn webhook(compose: &mut Compose) -> Result<()> {
+    // Containers come from the bridge and not from 127.0.0.1.
+    let listener = TcpListener::bind("0.0.0.0:0")?;
+    let url = format!("http://host.docker.internal:{}/", listener.local_addr()?.port());
+    compose.with(&[], &[("ASSAY_WEBHOOK", &url)]);
+    compose.run(&["up", "--detach", "--wait", "demo", "exporter", "prometheus", "alertmanager"])?;
+    // A target that was never up is not down.
+    let begun = Instant::now();
+    while targets_down(compose).map_or(true, |down| !down.is_empty()) {
+        ensure!(begun.elapsed() < Duration::from_secs(120), "not everything is scraped");
+        std::thread::sleep(Duration::from_millis(500));
+    }
+    compose.run(&["kill", "demo"])?;
+    let sent = std::thread::spawn(move || -> Result<String> {
+        loop {
+            let (mut stream, _) = listener.accept()?;
+            stream.set_read_timeout(Some(Duration::from_secs(2)))?;
+            let mut text = Vec::new();
+            // The sender waits for an answer with the connection open: what came until then is all.
+            let _ = stream.read_to_end(&mut text);
+            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")?;
+            let text = String::from_utf8_lossy(&text).into_owned();
+            if text.contains("TargetDown") {
+                return Ok(text);
+            }
+        }
+    });
+    let begun = Instant::now();
+    while !sent.is_finished() {
+        ensure!(begun.elapsed() < Duration::from_secs(120), "no alert came to the webhook in two minutes");
+        std::thread::sleep(Duration::from_millis(500));
+    }
+    let Ok(text) = sent.join() else { bail!("the webhook's listener failed") };
+    ensure!(text?.contains("\"status\":\"firing\""), "the alert is not firing");
+    eprintln!(
+        "  a service that was killed: TargetDown came to the webhook after {} s",
+        begun.elapsed().as_secs()
+    );
+    compose.run(&["down", "--volumes"]).map(drop)
+}
+
 /// A service on the host, by what `loadgen init` writes; demo is away, and nothing fires for it.
 fn own_service(compose: &mut Compose) -> Result<()> {
     let written =
@@ -248,8 +297,6 @@ fn own_service(compose: &mut Compose) -> Result<()> {
     let mut service = Command::new(compose.bin.join("exporter"));
     service.arg(format!("--web.listen-address=:{port}"));
     let _service = Process::start("exporter", &mut service, &compose.dir)?;
-    // What fired for demo is of no concern here.
-    compose.run(&["down", "--volumes"])?;
     let target = format!("http://host.docker.internal:{port}");
     let list = format!("- targets: [\"host.docker.internal:{port}\"]\n  labels: {{job: service}}\n");
     compose.write("assay/targets.yml", &list)?;

@@ -19,6 +19,7 @@ use crate::{
     process::{Process, free_port},
     server::Server,
     shell,
+    yaml::{at, parse, text},
 };
 
 const MANIFESTS: &str = "deploy/kubernetes";
@@ -181,23 +182,7 @@ fn environment() -> Result<BTreeMap<String, String>> {
 /// A document of a manifest.
 fn read(name: &str, index: usize) -> Result<Document> {
     let text = fs::read_to_string(shell::root().join(MANIFESTS).join(name))?;
-    let documents = Document::parse_all(name, text).map_err(|e| anyhow::anyhow!("{e}"))?;
-    documents.into_iter().nth(index).context("no such document")
-}
-
-/// What a manifest has under a path of keys.
-fn at<'n>(node: &'n Node, path: &[&str]) -> Result<&'n Node> {
-    path.iter().try_fold(node, |node, key| {
-        let found = match key.parse::<usize>() {
-            Ok(index) => node.as_seq().and_then(|list| list.get(index)),
-            Err(_) => node.get(key),
-        };
-        found.with_context(|| format!("the manifest has no {key}"))
-    })
-}
-
-fn text(node: &Node) -> Result<String> {
-    node.as_str().map(str::to_owned).context("a text")
+    parse(name, &text)?.into_iter().nth(index).context("no such document")
 }
 
 #[cfg(test)]

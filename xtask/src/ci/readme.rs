@@ -18,7 +18,9 @@ pub(super) fn run(bin: &Path) -> Result<()> {
     let dir = shell::root().join("target/readme");
     folder::fresh(&dir)?;
     std::os::unix::fs::symlink(shell::root().join("prometheus"), dir.join("prometheus"))?;
-    let script = block(&fs::read_to_string(shell::root().join("README.md"))?)?;
+    super::book::commands(&ours)?;
+    quick_start(&dir, &ours)?;
+    let script = block(&fs::read_to_string(shell::root().join("README.md"))?, SECTION)?;
     fs::write(dir.join("pasted.sh"), &script)?;
     // Twice in one folder: the second verdict must not be that of the first run.
     for _ in 0..2 {
@@ -29,6 +31,20 @@ pub(super) fn run(bin: &Path) -> Result<()> {
         judged(&folder.join("assay"), status)?;
     }
     killed(&dir, bin)
+}
+
+/// The first two shell blocks of the guide's quick start: a verdict, and files that are valid.
+fn quick_start(dir: &Path, ours: &Path) -> Result<()> {
+    let page = fs::read_to_string(shell::root().join("docs/quick-start.md"))?;
+    let folder = dir.join("quick-start");
+    for (section, codes) in [("With the tools installed", [0, 1].as_slice()), ("Then your own service", &[0])]
+    {
+        folder::fresh(&folder)?;
+        fs::write(folder.join("pasted.sh"), block(&page, section)?)?;
+        let status = paste(&folder, &[ours])?;
+        ensure!(status.code().is_some_and(|c| codes.contains(&c)), "{section:?} ends with {status}");
+    }
+    Ok(())
 }
 
 /// A PATH with these folders first.
@@ -84,10 +100,9 @@ fn judged(dir: &Path, status: std::process::ExitStatus) -> Result<()> {
     Ok(())
 }
 
-/// The first shell block of the section.
-fn block(readme: &str) -> Result<String> {
-    let section =
-        readme.split_once(SECTION).with_context(|| format!("README.md has no section {SECTION:?}"))?.1;
+/// The first shell block of a section.
+fn block(page: &str, section: &str) -> Result<String> {
+    let section = page.split_once(section).with_context(|| format!("the page has no section {section:?}"))?.1;
     let code = section.split_once("```sh\n").context("the section has no shell block")?.1;
     Ok(code.split_once("```").context("the block has no end")?.0.to_owned())
 }

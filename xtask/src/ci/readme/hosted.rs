@@ -8,7 +8,10 @@ use std::{collections::BTreeMap, fs, path::Path, process::Command};
 use anyhow::{Context, Result, bail, ensure};
 use assay_yaml::{Document, Node};
 
-use crate::{folder, shell};
+use crate::{
+    folder, shell,
+    yaml::{at, parse, text},
+};
 
 type Values = BTreeMap<String, String>;
 
@@ -19,12 +22,12 @@ pub(super) fn run(dir: &Path, path: &str) -> Result<Vec<(std::path::PathBuf, std
 }
 
 fn github(dir: &Path, path: &str, readme: &str) -> Result<(std::path::PathBuf, std::process::ExitStatus)> {
-    let block = parse("README.md", block(readme, "uses: OWNER/assay@")?)?;
+    let block = document("README.md", block(readme, "uses: OWNER/assay@")?)?;
     let steps = at(block.root(), &["jobs", "load", "steps"])?.as_seq().context("steps")?;
     let ours =
         steps.iter().find(|s| s.get("uses").and_then(Node::as_str).is_some_and(|u| u.contains("/assay@")));
     let given = values(at(ours.context("no step uses the action")?, &["with"])?)?;
-    let action = parse("action.yml", &read("action.yml")?)?;
+    let action = document("action.yml", &read("action.yml")?)?;
     let inputs = inputs(at(action.root(), &["inputs"])?, &given)?;
     let folder = dir.join("github");
     folder::fresh(&folder)?;
@@ -47,11 +50,10 @@ fn github(dir: &Path, path: &str, readme: &str) -> Result<(std::path::PathBuf, s
 }
 
 fn gitlab(dir: &Path, path: &str, readme: &str) -> Result<(std::path::PathBuf, std::process::ExitStatus)> {
-    let block = parse("README.md", block(readme, "component: $CI_SERVER_FQDN")?)?;
+    let block = document("README.md", block(readme, "component: $CI_SERVER_FQDN")?)?;
     let given = values(at(block.root(), &["include", "0", "inputs"])?)?;
     let template = read("templates/assay.yml")?;
-    let documents =
-        Document::parse_all("templates/assay.yml", template).map_err(|e| anyhow::anyhow!("{e}"))?;
+    let documents = parse("templates/assay.yml", &template)?;
     let [header, jobs] = documents.as_slice() else { bail!("a template is two documents") };
     let inputs = inputs(at(header.root(), &["spec", "inputs"])?, &given)?;
     let folder = dir.join("gitlab");
@@ -87,8 +89,9 @@ fn read(name: &str) -> Result<String> {
     fs::read_to_string(shell::root().join(name)).with_context(|| name.to_owned())
 }
 
-fn parse(name: &str, text: &str) -> Result<Document> {
-    Document::parse(name, text).map_err(|e| anyhow::anyhow!("{e}"))
+/// The one document of a text.
+fn document(name: &str, text: &str) -> Result<Document> {
+    parse(name, text)?.into_iter().next().with_context(|| format!("{name} is empty"))
 }
 
 /// The YAML block of a page that contains a text.
@@ -100,20 +103,9 @@ fn block<'p>(page: &'p str, part: &str) -> Result<&'p str> {
         .with_context(|| format!("no block has {part}"))
 }
 
-fn at<'n>(node: &'n Node, path: &[&str]) -> Result<&'n Node> {
-    path.iter().try_fold(node, |node, key| {
-        let found = match key.parse::<usize>() {
-            Ok(index) => node.as_seq().and_then(|list| list.get(index)),
-            Err(_) => node.get(key),
-        };
-        found.with_context(|| format!("there is no {key}"))
-    })
-}
-
 /// A mapping of texts.
 fn values(node: &Node) -> Result<Values> {
     let pairs = node.as_map().context("a mapping")?;
-    let text = |node: &Node| node.as_str().map(str::to_owned).context("a text");
     pairs.iter().map(|(key, value)| Ok((text(key)?, text(value)?))).collect()
 }
 
@@ -149,7 +141,7 @@ mod tests {
 
     #[test]
     fn inputs_are_given_or_default_and_none_is_unknown() {
-        let declared = parse("t", "a: {default: x}\nb: {required: true}\n").expect("is YAML");
+        let declared = document("t", "a: {default: x}\nb: {required: true}\n").expect("is YAML");
         let given = |pairs: &[(&str, &str)]| -> Values {
             pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()
         };
