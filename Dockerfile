@@ -51,11 +51,15 @@ COPY prometheus/prometheus.yml /etc/prometheus/
 COPY prometheus/rules /etc/prometheus/rules
 COPY prometheus/targets.yml /etc/assay/
 
+# The same receivers with an address in those that have one (ASSAY_WEBHOOK).
+FROM base AS webhook
+COPY prometheus/alertmanager.yml /tmp/
+RUN sed 's#^  - name: \(page\|attention\)$#&\n    webhook_configs: [{url_file: /tmp/webhook}]#' /tmp/alertmanager.yml \
+    >/tmp/alertmanager-webhook.yml
+
 FROM prom/alertmanager:v0.34.0 AS alertmanager
 COPY prometheus/alertmanager.yml /etc/alertmanager/
-# The same with an address in the receivers that have one (ASSAY_WEBHOOK).
-RUN sed 's#^  - name: \(page\|attention\)$#&\n    webhook_configs: [{url_file: /tmp/webhook}]#' /etc/alertmanager/alertmanager.yml \
-    >/etc/alertmanager/alertmanager-webhook.yml
+COPY --from=webhook /tmp/alertmanager-webhook.yml /etc/alertmanager/
 
 FROM grafana/grafana:13.2.0 AS grafana
 COPY grafana/provisioning /etc/grafana/provisioning
