@@ -57,7 +57,7 @@ enum Chore {
     Mutate(mutate::Options),
     /// Starts the stack without containers: Prometheus, Alertmanager, demo, exporter, and loadgen against it.
     Stack(stack::Options),
-    /// Builds the fuzz targets and runs them, for as long as it is told.
+    /// Builds the fuzz targets and runs them, for as long as was asked.
     Fuzz(fuzz::Options),
     /// Does to the programs what nobody would who meant well, and prints what was allowed and what it took.
     Torment(torment::Options),

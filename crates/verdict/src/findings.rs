@@ -109,7 +109,7 @@ pub struct Evidence {
 pub struct Action {
     /// What to do.
     pub text: String,
-    /// What it would bring, as far as the run tells; empty if it does not.
+    /// What it would bring, as far as the run shows; empty if it does not.
     pub gain: String,
     /// How the gain was estimated.
     pub how: String,

@@ -58,7 +58,7 @@ pub(crate) struct Job<'a> {
     pub(crate) ctx: &'a Context<'a>,
 }
 
-/// What a window costs beside its samples.
+/// What a window costs in addition to its samples.
 const WINDOW_COST: usize = 4;
 /// How many bytes a function may need for each sample of a series: the sample, and what functions keep of it to slide.
 const SAMPLE_BYTES: usize = 64;
