@@ -60,6 +60,8 @@ pub(crate) struct Job<'a> {
 
 /// What a window costs in addition to its samples.
 const WINDOW_COST: usize = 4;
+/// How many samples cost as much as an operation: most functions slide, or add up several at a time.
+const SAMPLES_AT_ONCE: usize = 8;
 /// How many bytes a function may need for each sample of a series: the sample, and what functions keep of it to slide.
 const SAMPLE_BYTES: usize = 64;
 
@@ -109,7 +111,8 @@ impl Job<'_> {
                 advance(&mut histograms, histogram_times, from, to);
                 let empty = floats.is_empty() && histograms.is_empty();
                 // A query that is over gets no more windows; who asked for them finds out why.
-                pace.spend(WINDOW_COST + floats.len() + HISTOGRAM_COST * histograms.len()).ok()?;
+                let samples = floats.len() / SAMPLES_AT_ONCE + HISTOGRAM_COST * histograms.len();
+                pace.spend(WINDOW_COST + samples).ok()?;
                 if !empty {
                     let (floats, histograms) = (floats.clone(), histograms.clone());
                     return Some(WindowAt { step, t_ms, start_ms, end_ms, floats, histograms });
