@@ -16,7 +16,7 @@ use crate::{
     baseline::Baseline,
     charts::{self, Charts},
     data::RunData,
-    findings,
+    findings::{self, Kind},
     judge::{self, JudgeError, Subject, Terms},
     sla::{self, Judge, Sla},
     source::{RecordedSource, SourceError},
@@ -52,6 +52,8 @@ pub struct EvalOptions {
     pub range_ms: Option<(i64, i64)>,
     /// Whether phases are judged that did not run to their end.
     pub allow_incomplete: bool,
+    /// What is not looked for.
+    pub no_findings: Vec<Kind>,
     /// What relative limits are relative to: a run, or the JSON of a verdict.
     pub baseline: Option<PathBuf>,
     /// Whether the series that the HTML report draws are fetched.
@@ -73,6 +75,7 @@ impl EvalOptions {
             phases: Vec::new(),
             range_ms: None,
             allow_incomplete: false,
+            no_findings: Vec::new(),
             baseline: None,
             charts: false,
             command: String::new(),
@@ -183,7 +186,7 @@ fn judge_run(
     verdict.notes.extend(notes::of_run(run, info, &verdict)?);
     verdict.notes.extend(run.database.warnings().iter().map(ToString::to_string));
     verdict.settle();
-    verdict.findings = findings::find(&data, &verdict)?;
+    verdict.findings = findings::find(&data, &verdict, &options.no_findings)?;
     verdict.tool.command.clone_from(&options.command);
     let source = RecordedSource::new(&run.database);
     let charts = if options.charts { charts::query(info, slas, &source)? } else { Charts::default() };

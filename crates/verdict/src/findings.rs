@@ -153,7 +153,7 @@ pub const KINDS: [Kind; 23] = [
 ];
 
 /// The metrics that findings read, for those that fetch only what is needed; of histograms the base name.
-pub(crate) const METRICS: [&str; 39] = [
+pub(crate) const METRICS: [&str; 42] = [
     "up",
     "load_schedule_lag_seconds",
     "load_users",
@@ -161,8 +161,10 @@ pub(crate) const METRICS: [&str; 39] = [
     "load_iterations_total",
     "load_iterations_dropped_total",
     "load_checks_total",
+    "load_received_bytes_total",
     "http_client_request_duration_seconds",
     "gen_ai_client_operation_time_to_first_chunk_seconds",
+    "gen_ai_client_operation_time_per_output_chunk_seconds",
     "http_server_request_duration_seconds",
     "rag_stage_duration_seconds",
     "rag_cache_requests_total",
@@ -191,6 +193,7 @@ pub(crate) const METRICS: [&str; 39] = [
     "DCGM_FI_DEV_CLOCKS_EVENT_REASONS",
     "http_client_request_duration_seconds_(bucket|count|sum)",
     "gen_ai_client_operation_time_to_first_chunk_seconds_(bucket|count|sum)",
+    "gen_ai_client_operation_time_per_output_chunk_seconds_(bucket|count|sum)",
     "http_server_request_duration_seconds_(bucket|count|sum)",
     "rag_stage_duration_seconds_(bucket|count|sum)",
 ];
@@ -211,14 +214,29 @@ const FINDERS: [Finder; 10] = [
     generator::find_users,
 ];
 
-/// What happened in the judged windows of a run: the most serious first, and of these what explains the others.
+/// The kind that an id or its words name, such as `B001` or `stage-slow`.
+///
+/// # Errors
+/// Where none has that name.
+pub fn kind(text: &str) -> Result<Kind, String> {
+    let found = KINDS.into_iter().find(|k| k.id.eq_ignore_ascii_case(text) || k.name == text);
+    found.ok_or_else(|| {
+        let names = KINDS.iter().flat_map(|k| [k.id, k.name]);
+        let hint =
+            assay_yaml::nearest(text, names).map_or_else(String::new, |n| format!("; did you mean {n:?}?"));
+        format!("there is no finding {text:?}{hint}")
+    })
+}
+
+/// What happened in the judged windows of a run, but for some kinds: the most serious first, and of these what explains the
+/// others.
 ///
 /// # Errors
 /// Where the series cannot be read.
-pub fn find(data: &RunData<'_>, verdict: &Verdict) -> Result<Vec<Finding>, SourceError> {
+pub fn find(data: &RunData<'_>, verdict: &Verdict, but: &[Kind]) -> Result<Vec<Finding>, SourceError> {
     let mut found: Vec<Finding> = Vec::new();
     let whole = RecordedSource::new(data.source());
-    for window in verdict.windows.iter().filter(|w| w.len_ms() > 0) {
+    for window in &windows(verdict) {
         let view = data.window(window);
         let within = RecordedSource::new(&view);
         let targets = ["up", "load_users"].map(|name| vec![Matcher::equal(METRIC_NAME, name)]);
@@ -230,9 +248,29 @@ pub fn find(data: &RunData<'_>, verdict: &Verdict) -> Result<Vec<Finding>, Sourc
             }
         }
     }
+    found.retain(|f| but.iter().all(|k| k.id != f.id));
     without_consequences(&mut found);
     found.sort_by_key(|f| (std::cmp::Reverse(f.severity), rank(&f.id), f.window.start_ms, f.subject.clone()));
     Ok(found)
+}
+
+/// What is looked at: the judged windows; where the run is judged as a whole, its phases but for the warm-up.
+fn windows(verdict: &Verdict) -> Vec<Window> {
+    let is_whole = verdict.windows.iter().all(|w| w.phase.is_none());
+    let phases = verdict.run.phases.iter().filter(|p| is_whole && !p.warmup);
+    let mut list: Vec<Window> = phases
+        .map(|p| Window {
+            phase: Some(p.name.clone()),
+            start_ms: p.start_ms,
+            end_ms: p.end_ms,
+            incomplete: None,
+        })
+        .collect();
+    if list.is_empty() {
+        list.clone_from(&verdict.windows);
+    }
+    list.retain(|w| w.len_ms() > 0);
+    list
 }
 
 fn rank(id: &str) -> usize {
@@ -298,7 +336,10 @@ fn topic(category: &str, unit: &str) -> Topic {
 /// about.
 fn misses(verdict: &Verdict, window: &Window, topics: &[Topic]) -> bool {
     let fired = |alert: &AlertRow| {
-        alert.windows.iter().any(|w| w.status == Status::Fail && w.window == window.title())
+        alert.instances.iter().any(|i| {
+            let until_ms = i.ended_at_ms.unwrap_or(i64::MAX);
+            i.fired_at_ms.is_some_and(|at| at <= window.end_ms && until_ms > window.start_ms)
+        })
     };
     if verdict.failing_alerts().any(fired) {
         return true;

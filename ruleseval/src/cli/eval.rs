@@ -15,6 +15,7 @@ use assay_verdict::{
     eval::{
         EvalOptions, Evaluation, FetchOptions, GivenPhase, ServerOptions, eval, eval_fetched, eval_server,
     },
+    findings::{self, Kind},
     units::parse_time_ms,
     verdict::Verdict,
 };
@@ -62,6 +63,9 @@ pub(super) struct Args {
     /// Judge phases that did not run to their end as far as they went
     #[arg(long)]
     allow_incomplete: bool,
+    /// Do not look for this finding (docs/findings.md), by its id or its name
+    #[arg(long, value_name = "ID", value_parser = findings::kind)]
+    no_finding: Vec<Kind>,
     /// What relative limits are relative to: a run, or the JSON of a verdict
     #[arg(long, value_name = "RUN")]
     baseline: Option<PathBuf>,
@@ -163,6 +167,7 @@ fn options(args: &Args, run: &Path, command: &str) -> EvalOptions {
         interval_ms: args.interval,
         phases: args.phases.clone(),
         allow_incomplete: args.allow_incomplete,
+        no_findings: args.no_finding.clone(),
         baseline: args.baseline.clone(),
         charts: args.html.is_some(),
         command: command.to_owned(),

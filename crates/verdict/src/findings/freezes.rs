@@ -16,6 +16,8 @@ pub(super) const PART: Kind = Kind { id: "F004", name: "part-away" };
 const MISSING: f64 = 12.0;
 /// The shortest gap that is one.
 const SHORTEST_MS: i64 = 2_000;
+/// How long users have been there before a gap at least.
+const SETTLING_MS: i64 = 5_000;
 /// Jobs that watch, and are no part of the service.
 const OBSERVERS: [&str; 4] = ["loadgen", "exporter", "node", "prometheus"];
 
@@ -140,11 +142,25 @@ fn freeze(seen: &Seen<'_>) -> Result<Option<Finding>, SourceError> {
     let rate = total / seen.seconds();
     let points = seen.line(ended)?;
     let Some((from, to)) = longest_gap(&points) else { return Ok(None) };
-    let waits = seen.line("sum(load_users)")?.iter().filter(|p| p.0 > from && p.0 <= to).all(|p| p.1 > 0.0);
+    let users = seen.line("sum(load_users)")?;
+    let in_span = |from, to| users.iter().filter(move |p| p.0 > from && p.0 <= to).map(|p| p.1);
+    let waits = in_span(from, to).all(|n| n > 0.0);
     let missing = rate * (to - from) as f64 / 1e3;
     // Users that all wait for long answers leave such gaps by themselves.
     let usual_s = seen.number(&REQUESTS.quantile(0.5))?.unwrap_or(0.0);
-    if to - from < SHORTEST_MS.max((2e3 * usual_s) as i64) || missing < MISSING || !waits {
+    // So do users that have just come, and streams that go on.
+    let before = in_span(from - SETTLING_MS.max((2e3 * usual_s) as i64), from).fold(f64::INFINITY, f64::min);
+    let have_come = in_span(from, to).any(|n| n > 1.2 * before);
+    // The gap's last sample has the answer that ended it.
+    let within = (from, (to - seen.step_ms()).max(from + 1));
+    let bytes = seen.number_in("sum(increase(load_received_bytes_total[RANGE]))", within)?;
+    let flows = bytes.is_some_and(|n| n > 0.0);
+    if to - from < SHORTEST_MS.max((2e3 * usual_s) as i64)
+        || missing < MISSING
+        || !waits
+        || have_come
+        || flows
+    {
         return Ok(None);
     }
     let title = format!(

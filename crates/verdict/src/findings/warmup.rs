@@ -10,13 +10,16 @@ pub(super) const KIND: Kind = Kind { id: "D001", name: "warm-up-in-phase" };
 
 /// How much slower the first part must be than the rest.
 const FACTOR: f64 = 1.5;
-/// By how much, in seconds.
+/// By how much, in seconds; gaps between chunks by a quarter of that.
 const LEAST_S: f64 = 0.02;
 /// How many requests each part must have.
 const FEWEST: f64 = 20.0;
 
 const FIRST_CONTENT: Histogram<'static> =
     Histogram { metric: "gen_ai_client_operation_time_to_first_chunk_seconds", matchers: "", by: "" };
+
+const GAPS: Histogram<'static> =
+    Histogram { metric: "gen_ai_client_operation_time_per_output_chunk_seconds", matchers: "", by: "" };
 
 pub(super) fn find(seen: &Seen<'_>) -> Result<Vec<Finding>, SourceError> {
     let (first, next, rest) = (seen.part(0.0, 0.15), seen.part(0.15, 0.3), seen.part(0.4, 1.0));
@@ -28,14 +31,18 @@ pub(super) fn find(seen: &Seen<'_>) -> Result<Vec<Finding>, SourceError> {
     if !users.is_empty() && (early - late).abs() > 0.1 * late.max(1.0) {
         return Ok(Vec::new());
     }
-    for (histogram, what) in [(FIRST_CONTENT, "time to the first content"), (REQUESTS, "response time")] {
+    for (histogram, what, least_s) in [
+        (GAPS, "time between chunks", LEAST_S / 4.0),
+        (FIRST_CONTENT, "time to the first content", LEAST_S),
+        (REQUESTS, "response time", LEAST_S),
+    ] {
         let p50 = |part| seen.number_in(&histogram.quantile(0.5), part);
         let count = |part| seen.number_in(&histogram.count(), part);
         if count(first)?.unwrap_or(0.0) < FEWEST || count(rest)?.unwrap_or(0.0) < FEWEST {
             continue;
         }
         let (Some(a), Some(b), Some(c)) = (p50(first)?, p50(next)?, p50(rest)?) else { continue };
-        if a < FACTOR * c || a - c < LEAST_S || b > a {
+        if a < FACTOR * c || a - c < least_s || b > a {
             continue;
         }
         let title = format!(

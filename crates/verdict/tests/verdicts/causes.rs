@@ -1,11 +1,11 @@
 //! Runs in which one thing goes wrong, and the finding that must come first. Invariant: in a run that is well, nothing is
 //! found that is more than worth knowing.
 
-use std::{cell::RefCell, collections::BTreeSet, fmt::Write as _};
+use std::{cell::RefCell, collections::BTreeSet, fmt::Write as _, path::Path};
 
 use assay_verdict::{
     eval::{EvalOptions, eval},
-    findings::{Finding, KINDS},
+    findings::{Finding, KINDS, kind},
 };
 
 use crate::{
@@ -160,6 +160,44 @@ fn nothing_is_found_in_a_run_that_is_well() {
         }
     }
     assert!(wrong.is_empty(), "{wrong}");
+}
+
+/// Two runs of a real H200: one that is well, and one in which slots are short, and a judged phase has the warm-up in it.
+#[test]
+fn what_happened_on_a_real_gpu() {
+    let rules = concat!(env!("CARGO_MANIFEST_DIR"), "/../../prometheus/rules/*.yml");
+    let key = |run: &Path| {
+        let mut options = EvalOptions::new(run);
+        options.rules = vec![rules.to_owned()];
+        let findings = eval(&options).expect("judges").verdict.findings;
+        let serious = findings.iter().filter(|f| f.severity.as_str() != "info");
+        serious.map(|f| format!("{} in {}", f.id, f.window.title())).collect::<Vec<_>>()
+    };
+    let (Some(well), Some(short)) = (assay_testkit::data("h200"), assay_testkit::data("h200-llm")) else {
+        return;
+    };
+    assert_eq!(key(&well), [""; 0]);
+    assert_eq!(key(&short), ["Q001 in peak", "D001 in steady"]);
+}
+
+#[test]
+fn a_kind_is_named_by_its_id_or_its_words_and_can_be_left_out() {
+    let slow = kind("stage-slow").expect("is known");
+    assert_eq!((slow.id, kind("b001")), ("B001", Ok(slow)));
+    let unknown = kind("stage-slwo").expect_err("is not known");
+    assert!(unknown.contains("stage-slow"), "{unknown}");
+    let (_, world, want) = causes().into_iter().find(|c| c.2 == "B001 embed").expect("is there");
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut options = EvalOptions::new(world.record(dir.path(), Form::Recorded));
+    options.slas = vec![dir.path().join("sla.yml")];
+    std::fs::write(&options.slas[0], ALL).expect("writes");
+    let titles = |options: &EvalOptions| {
+        let findings = eval(options).expect("judges").verdict.findings;
+        findings.iter().map(heading).collect::<Vec<_>>()
+    };
+    assert!(titles(&options).contains(&want.to_owned()));
+    options.no_findings = vec![slow];
+    assert!(!titles(&options).contains(&want.to_owned()));
 }
 
 #[test]
