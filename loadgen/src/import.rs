@@ -62,7 +62,8 @@ pub fn curl_words(words: &[String]) -> Result<Imported, ImportError> {
     curl::draft(&words).and_then(finish)
 }
 
-fn finish(draft: draft::Draft) -> Result<Imported, ImportError> {
+fn finish(mut draft: draft::Draft) -> Result<Imported, ImportError> {
+    draft.leave_out_what_cannot_be();
     let text = draft.secrets.swept(write::scenario(&draft));
     // What a user gets is what the loader takes, whatever the input was.
     // Files that it reads need not be where it is made.

@@ -127,16 +127,13 @@ impl Shared<'_> {
             });
         }
         if own {
-            let mut row = |status, reason: &str| {
+            let mut row = |status, phase: Option<&String>, reason: &str| {
                 let mut row = self.blank(None);
-                (row.status, row.reason) = (status, reason.to_owned());
+                (row.status, row.phase, row.reason) = (status, phase.cloned(), reason.to_owned());
                 rows.push(row);
             };
-            windows
-                .skipped
-                .iter()
-                .for_each(|s| row(Status::Skipped, &format!("phase {}: {}", s.phase, s.reason)));
-            windows.problems.iter().for_each(|p| row(Status::Inconclusive, p));
+            windows.skipped.iter().for_each(|s| row(Status::Skipped, Some(&s.phase), &s.reason));
+            windows.problems.iter().for_each(|p| row(Status::Inconclusive, None, p));
         }
         Ok(rows)
     }

@@ -1,6 +1,10 @@
 //! A scenario in the making. Invariant: every text in a draft is a template: what stood in the input went
 //! through [`literal`], or became a variable.
 
+use std::str::FromStr as _;
+
+use http::{HeaderName, HeaderValue};
+
 use super::secrets::Secrets;
 
 /// A scenario in the making.
@@ -60,6 +64,29 @@ pub(super) enum Part {
 }
 
 impl Draft {
+    /// Leaves out headers that nobody can send and statuses that nobody answers with, each with a note.
+    pub(super) fn leave_out_what_cannot_be(&mut self) {
+        let notes = &mut self.notes;
+        for step in &mut self.steps {
+            step.headers.retain(|(name, value)| {
+                let is_template = value.contains("{{");
+                let can_be = HeaderName::from_str(name).is_ok()
+                    && (is_template || HeaderValue::from_str(value).is_ok());
+                if !can_be {
+                    notes
+                        .push(format!("the header {name:?} of {} is left out: it cannot be sent", step.name));
+                }
+                can_be
+            });
+            let status = step.status.take_if(|status| !is_status(status));
+            notes.extend(
+                status.map(|s| {
+                    format!("the status {s:?} of {} is left out: there is no such status", step.name)
+                }),
+            );
+        }
+    }
+
     /// The files that the scenario will read.
     pub(super) fn files(&self) -> Vec<&str> {
         let parts = self.steps.iter().filter_map(|s| match &s.body {
@@ -143,6 +170,14 @@ impl Draft {
         } else if let Some(query) = url.query() {
             step.path = format!("{}?{}", step.path, literal(query));
         }
+    }
+}
+
+/// Whether a text is a status, or a class of them.
+fn is_status(text: &str) -> bool {
+    match text.strip_suffix("xx") {
+        Some(class) => matches!(class, "1" | "2" | "3" | "4" | "5"),
+        None => text.len() == 3 && text.parse::<u16>().is_ok_and(|code| (100..=599).contains(&code)),
     }
 }
 

@@ -251,6 +251,27 @@ fn an_openapi_document_is_a_choice_of_its_operations() {
 }
 
 #[test]
+fn what_cannot_be_sent_or_answered_is_left_out_and_noted() {
+    let got = curl("curl http://h/a -H 'a b: c' -H 'x-ok: 1'").expect("imports");
+    assert!(got.text.contains("x-ok") && !got.text.contains("a b: c"), "{}", got.text);
+    assert!(
+        got.notes.iter().any(|n| n.contains("\"a b\"") && n.contains("cannot be sent")),
+        "{:?}",
+        got.notes
+    );
+    let har = r#"{"log": {"entries": [{"startedDateTime": "2026-11-25T14:00:00.310Z", "time": 10,
+        "request": {"method": "GET", "url": "http://h/a", "headers": [{"name": "", "value": "x"}]},
+        "response": {"status": 2020, "headers": []}}]}}"#;
+    let got = super::har("s.har", har).expect("imports");
+    assert!(
+        !got.text.contains("status: 2020") && got.notes.iter().any(|n| n.contains("2020")),
+        "{} {:?}",
+        got.text,
+        got.notes
+    );
+}
+
+#[test]
 fn bad_documents_are_told_where() {
     let check = |text: &str, want: &str| {
         let e = openapi("api.yml", text).expect_err(text).to_string();
