@@ -112,7 +112,7 @@ pub(super) fn draft(words: &[Word]) -> Result<Draft, ImportError> {
 
 /// `-sSL`, `-XPOST`: short options in one word.
 fn is_cluster(text: &str) -> bool {
-    text.len() > 2 && text.starts_with('-') && !text.starts_with("--")
+    text.chars().nth(2).is_some() && text.starts_with('-') && !text.starts_with("--")
 }
 
 fn split_cluster(word: &Word, queue: &mut Vec<Word>) {

@@ -251,6 +251,12 @@ fn an_openapi_document_is_a_choice_of_its_operations() {
 }
 
 #[test]
+fn an_option_outside_of_ascii_is_unknown() {
+    let error = curl("curl http://h/ -é").expect_err("no such option");
+    assert!(error.to_string().contains("-é"), "{error}");
+}
+
+#[test]
 fn what_cannot_be_sent_or_answered_is_left_out_and_noted() {
     let got = curl("curl http://h/a -H 'a b: c' -H 'x-ok: 1'").expect("imports");
     assert!(got.text.contains("x-ok") && !got.text.contains("a b: c"), "{}", got.text);
