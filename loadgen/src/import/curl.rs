@@ -286,6 +286,7 @@ impl Command {
             let query = url.query().map_or_else(|| body.clone(), |q| format!("{q}&{body}"));
             url.set_query(Some(&query));
         }
+        self.pair_keys();
         let mut draft = Draft {
             name: slug(&origin.host),
             origin: "a curl command".to_owned(),
@@ -298,6 +299,20 @@ impl Command {
         let step = self.step(&mut draft, &url, has_body.then_some(body));
         draft.push(step);
         Ok(draft)
+    }
+
+    /// A certificate's file has its key in it where curl is given none; each option counts once, the last time.
+    fn pair_keys(&mut self) {
+        let last = |tls: &[(&str, String)], name| {
+            tls.iter().rfind(|(n, _)| *n == name).map(|(_, file)| file.clone())
+        };
+        let (ca, cert, key) = (last(&self.tls, "ca"), last(&self.tls, "cert"), last(&self.tls, "key"));
+        if cert.is_none() && key.is_some() {
+            self.notes.push("--key is left out: there is no --cert that it belongs to".to_owned());
+        }
+        let key = cert.as_ref().map(|cert| key.unwrap_or_else(|| cert.clone()));
+        let found = [("ca", ca), ("cert", cert), ("key", key)];
+        self.tls = found.into_iter().filter_map(|(name, file)| Some((name, file?))).collect();
     }
 
     fn step(mut self, draft: &mut Draft, url: &url::Url, body: Option<String>) -> DraftStep {

@@ -251,6 +251,15 @@ fn an_openapi_document_is_a_choice_of_its_operations() {
 }
 
 #[test]
+fn a_certificate_has_its_key_in_its_file_unless_curl_is_given_one() {
+    let tls = |options: &str| curl(&format!("curl https://h/ {options}")).expect("imports").text;
+    assert!(tls("-E both.pem").contains("both.pem") && tls("-E both.pem").contains("key"));
+    let two = tls("-E a.pem -E c.pem --key k.pem");
+    assert!(two.contains("c.pem") && two.contains("k.pem") && !two.contains("a.pem"), "{two}");
+    assert!(!tls("--key k.pem").contains("key: "), "{}", tls("--key k.pem"));
+}
+
+#[test]
 fn an_option_outside_of_ascii_is_unknown() {
     let error = curl("curl http://h/ -é").expect_err("no such option");
     assert!(error.to_string().contains("-é"), "{error}");
