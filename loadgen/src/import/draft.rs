@@ -78,6 +78,19 @@ impl Draft {
                 }
                 can_be
             });
+            let parts = match &mut step.body {
+                DraftBody::Parts(parts) => parts.as_mut_slice(),
+                _ => &mut [],
+            };
+            for (name, part) in parts {
+                let Part::File { kind, .. } = part else { continue };
+                let kind = kind.take_if(|kind| HeaderValue::from_str(kind).is_err());
+                notes.extend(
+                    kind.map(|k| {
+                        format!("the type {k:?} of the part {name:?} is left out: it cannot be sent")
+                    }),
+                );
+            }
             let status = step.status.take_if(|status| !is_status(status));
             notes.extend(
                 status.map(|s| {
