@@ -64,11 +64,18 @@ pub fn curl_words(words: &[String]) -> Result<Imported, ImportError> {
 
 fn finish(mut draft: draft::Draft) -> Result<Imported, ImportError> {
     draft.leave_out_what_cannot_be();
-    let text = draft.secrets.swept(write::scenario(&draft));
+    let written = write::scenario(&draft);
+    let text = draft.secrets.swept(written.clone());
     // What a user gets is what the loader takes, whatever the input was.
     // Files that it reads need not be where it is made.
     let files: Vec<(&str, &str)> = draft.files().into_iter().map(|name| (name, "")).collect();
-    Scenario::from_text("the scenario", &text, &files).map_err(|e| ImportError(e.to_string()))?;
+    let load = |text: &str| Scenario::from_text("the scenario", text, &files);
+    load(&text).map_err(|e| match load(&written) {
+        Ok(_) => ImportError(
+            "what looks like a secret also stands in the target or in a name, from which it cannot be taken; change it there".to_owned(),
+        ),
+        Err(_) => ImportError(e.to_string()),
+    })?;
     let mut notes = draft.notes;
     notes.extend(draft.secrets.notes());
     Ok(Imported { text, variables: draft.secrets.variables(), notes })

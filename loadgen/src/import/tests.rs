@@ -251,6 +251,13 @@ fn an_openapi_document_is_a_choice_of_its_operations() {
 }
 
 #[test]
+fn a_secret_that_is_the_host_cannot_be_imported() {
+    let error = curl("curl http://abcdefgh12345678/ -H 'authorization: Bearer abcdefgh12345678'");
+    let error = error.expect_err("the target cannot be a variable").to_string();
+    assert!(error.contains("also stands in the target") && !error.contains("abcdefgh"), "{error}");
+}
+
+#[test]
 fn a_certificate_has_its_key_in_its_file_unless_curl_is_given_one() {
     let tls = |options: &str| curl(&format!("curl https://h/ {options}")).expect("imports").text;
     assert!(tls("-E both.pem").contains("both.pem") && tls("-E both.pem").contains("key"));
