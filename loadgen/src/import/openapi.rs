@@ -66,7 +66,15 @@ impl<'d> Reader<'d> {
             return None;
         };
         for (key, item) in paths {
-            let path = format!("{prefix}{}", key.as_str().unwrap_or_default());
+            let own = key.as_str().unwrap_or_default();
+            if own.contains("{{") {
+                self.cx.error(
+                    key,
+                    format!("the path {own:?} has two braces in a row; a parameter stands in one pair"),
+                );
+                continue;
+            }
+            let path = format!("{prefix}{own}");
             let Some(item) = self.follow(item) else { continue };
             let shared = self.parameters(item.get("parameters"));
             for method in METHODS {

@@ -251,6 +251,13 @@ fn an_openapi_document_is_a_choice_of_its_operations() {
 }
 
 #[test]
+fn a_path_with_two_braces_is_refused() {
+    let text = "openapi: 3.0.0\ninfo: {title: t, version: '1'}\nservers: [{url: 'http://h/'}]\npaths: {'/a{{b': {get: {responses: {'200': {description: d}}}}}\n";
+    let error = openapi("api.yml", text).expect_err("no such path").to_string();
+    assert!(error.contains("api.yml:4:9") && error.contains("two braces"), "{error}");
+}
+
+#[test]
 fn a_secret_that_is_the_host_cannot_be_imported() {
     let error = curl("curl http://abcdefgh12345678/ -H 'authorization: Bearer abcdefgh12345678'");
     let error = error.expect_err("the target cannot be a variable").to_string();
