@@ -74,6 +74,14 @@ impl<'d> Reader<'d> {
                 );
                 continue;
             }
+            // Extensions stand among the paths.
+            if own.starts_with("x-") {
+                continue;
+            }
+            if !own.starts_with('/') {
+                self.cx.error(key, format!("the path {own:?} does not begin with a slash"));
+                continue;
+            }
             let path = format!("{prefix}{own}");
             let Some(item) = self.follow(item) else { continue };
             let shared = self.parameters(item.get("parameters"));

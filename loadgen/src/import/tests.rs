@@ -251,10 +251,12 @@ fn an_openapi_document_is_a_choice_of_its_operations() {
 }
 
 #[test]
-fn a_path_with_two_braces_is_refused() {
+fn a_path_that_is_none_is_refused() {
     let text = "openapi: 3.0.0\ninfo: {title: t, version: '1'}\nservers: [{url: 'http://h/'}]\npaths: {'/a{{b': {get: {responses: {'200': {description: d}}}}}\n";
     let error = openapi("api.yml", text).expect_err("no such path").to_string();
     assert!(error.contains("api.yml:4:9") && error.contains("two braces"), "{error}");
+    let error = openapi("api.yml", &text.replace("/a{{b", "a/b")).expect_err("no such path").to_string();
+    assert!(error.contains("api.yml:4:9") && error.contains("begin with a slash"), "{error}");
 }
 
 #[test]
