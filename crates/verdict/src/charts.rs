@@ -1,7 +1,7 @@
 //! The series that the HTML report draws. Invariant: a chart without data is left out, so that a report of any
 //! Prometheus data shows what there is.
 
-use assay_model::duration;
+use assay_model::{Matcher, duration};
 use serde::Serialize;
 
 use crate::{
@@ -127,20 +127,21 @@ fn chart(
     source: &dyn Source,
 ) -> Result<Option<Chart>, SourceError> {
     let window = duration::format_ms(sampling.window_ms);
-    let subject = match plot.subject {
+    // What the chart is about, and the matcher that selects it.
+    let (subject, only) = match plot.subject {
         Some(expression) => {
             let range = duration::format_ms(sampling.end_ms - sampling.start_ms);
             let found = samples(source.instant(&expression.replace("RANGE", &range), sampling.end_ms)?);
-            match found.first().and_then(|s| s.labels.iter().next().map(|(_, v)| v.to_owned())) {
-                Some(value) => value,
+            match found.first().and_then(|s| s.labels.iter().next()) {
+                Some((name, value)) => (value.to_owned(), Matcher::equal(name, value).to_string()),
                 None => return Ok(None),
             }
         }
-        None => String::new(),
+        None => Default::default(),
     };
     let mut lines = Vec::new();
     for (legend, expression) in plot.lines {
-        let expression = expression.replace("WINDOW", &window).replace("SUBJECT", &subject);
+        let expression = expression.replace("WINDOW", &window).replace("SUBJECT", &only);
         let result = source.range(&expression, sampling.start_ms, sampling.end_ms, sampling.step_ms)?;
         for one in series(result) {
             let points = points(&one.samples.times, &one.samples.values);

@@ -1,7 +1,7 @@
 //! Which charts there are. Invariant: every expression reads the names that loadgen, a RAG service,
 //! node_exporter or dcgm-exporter emit, and nothing that only recording rules write.
 
-/// A chart to be: `WINDOW` stands for the rate window, `SUBJECT` for what `subject` found.
+/// A chart to be: `WINDOW` stands for the rate window, `SUBJECT` for what `subject` found, in expressions for its matcher.
 pub(super) struct Plot {
     pub(super) id: &'static str,
     pub(super) title: &'static str,
@@ -41,15 +41,15 @@ pub(super) const PLOTS: &[Plot] = &[
         lines: &[
             (
                 "p50",
-                "histogram_quantile(0.50, sum(rate(http_client_request_duration_seconds{load_step=\"SUBJECT\"}[WINDOW])))",
+                "histogram_quantile(0.50, sum(rate(http_client_request_duration_seconds{SUBJECT}[WINDOW])))",
             ),
             (
                 "p95",
-                "histogram_quantile(0.95, sum(rate(http_client_request_duration_seconds{load_step=\"SUBJECT\"}[WINDOW])))",
+                "histogram_quantile(0.95, sum(rate(http_client_request_duration_seconds{SUBJECT}[WINDOW])))",
             ),
             (
                 "p99",
-                "histogram_quantile(0.99, sum(rate(http_client_request_duration_seconds{load_step=\"SUBJECT\"}[WINDOW])))",
+                "histogram_quantile(0.99, sum(rate(http_client_request_duration_seconds{SUBJECT}[WINDOW])))",
             ),
         ],
         limits_of: Some("http_client_request_duration_seconds"),

@@ -2,12 +2,14 @@
 
 use super::{
     Confidence, Finding, Kind, Severity, Topic,
-    seen::{REQUESTS, Seen, Span, stretches},
+    seen::{Histogram, REQUESTS, Seen, Span, only, stretches},
 };
 use crate::{source::SourceError, units};
 
 pub(super) const FAILED: Kind = Kind { id: "E001", name: "errors" };
 pub(super) const STREAMS: Kind = Kind { id: "E002", name: "broken-streams" };
+
+const FAILURES: Histogram<'static> = Histogram { matchers: "error_type!~\"|interrupted\"", ..REQUESTS };
 
 /// The share of requests that may fail.
 const ALLOWED: f64 = 0.01;
@@ -15,11 +17,9 @@ const ALLOWED: f64 = 0.01;
 const BURST: (f64, f64) = (0.9, 0.5);
 
 pub(super) fn find(seen: &Seen<'_>) -> Result<Vec<Finding>, SourceError> {
-    let failed = "sum by (LABEL) (histogram_count(increase(http_client_request_duration_seconds{error_type!~\"|interrupted\"}[RANGE]))) \
-                  or sum by (LABEL) (increase(http_client_request_duration_seconds_count{error_type!~\"|interrupted\"}[RANGE]))";
     let Some(all) = seen.number(&REQUESTS.count())?.filter(|n| *n >= 1.0) else { return Ok(Vec::new()) };
     let classes: Vec<_> = seen
-        .ranked(&failed.replace("LABEL", "error_type"), "error_type")?
+        .ranked(&Histogram { by: "error_type", ..FAILURES }.count(), "error_type")?
         .into_iter()
         .filter(|c| c.1 >= 0.5)
         .collect();
@@ -29,7 +29,7 @@ pub(super) fn find(seen: &Seen<'_>) -> Result<Vec<Finding>, SourceError> {
     if least_share(total, all) < ALLOWED && !is_missed {
         return Ok(Vec::new());
     }
-    let steps = seen.ranked(&failed.replace("LABEL", "load_step"), "load_step")?;
+    let steps = seen.ranked(&Histogram { by: "load_step", ..FAILURES }.count(), "load_step")?;
     let step = steps.first().map(|(step, _)| step.as_str()).unwrap_or_default();
     let burst = burst(seen)?;
     let when = burst.map_or_else(String::new, |(from, to)| {
@@ -56,7 +56,7 @@ pub(super) fn find(seen: &Seen<'_>) -> Result<Vec<Finding>, SourceError> {
     for (class, n) in classes.iter().take(3) {
         finding = finding.shows(
             format!("requests that failed {}", in_words(class)),
-            seen.over_window(&format!("sum(histogram_count(increase(http_client_request_duration_seconds{{error_type=\"{class}\"}}[RANGE])))")),
+            seen.over_window(&Histogram { matchers: &only("error_type", class), ..FAILURES }.count()),
             None,
             *n,
             "",
@@ -96,33 +96,24 @@ fn least_share(bad: f64, all: f64) -> f64 {
 
 /// The stretch that has nearly all failures, if it is short.
 fn burst(seen: &Seen<'_>) -> Result<Option<Span>, SourceError> {
-    let rate = "sum(histogram_count(rate(http_client_request_duration_seconds{error_type!~\"|interrupted\"}[RATE]))) \
-                or sum(rate(http_client_request_duration_seconds_count{error_type!~\"|interrupted\"}[RATE]))";
-    let points = seen.line(rate)?;
+    let points = seen.line(&FAILURES.count())?;
     let total: f64 = points.iter().map(|p| p.1).sum();
-    let (Some(first), Some(last)) = (
-        points
-            .iter()
-            .scan(0.0, |sum, p| {
-                *sum += p.1;
-                Some((*sum, p.0))
-            })
-            .find(|(sum, _)| *sum > (1.0 - BURST.0) / 2.0 * total),
-        points
-            .iter()
-            .rev()
-            .scan(0.0, |sum, p| {
-                *sum += p.1;
-                Some((*sum, p.0))
-            })
-            .find(|(sum, _)| *sum > (1.0 - BURST.0) / 2.0 * total),
-    ) else {
-        return Ok(None);
-    };
-    let span = (first.1, last.1);
+    let spared = (1.0 - BURST.0) / 2.0 * total;
+    let (first, last) = (reached(points.iter(), spared), reached(points.iter().rev(), spared));
+    let Some(span) = first.zip(last) else { return Ok(None) };
     let is_short = (span.1 - span.0) as f64 <= BURST.1 * seen.window.len_ms() as f64;
     let quiet = stretches(&points, |v| v == 0.0).iter().map(|(from, to)| to - from).sum::<i64>();
     Ok((total > 0.0 && is_short && quiet > 0).then_some(span))
+}
+
+/// When the sum of points first exceeds a limit.
+fn reached<'p>(mut points: impl Iterator<Item = &'p (i64, f64)>, limit: f64) -> Option<i64> {
+    let mut sum = 0.0;
+    let point = points.find(|p| {
+        sum += p.1;
+        sum > limit
+    });
+    point.map(|p| p.0)
 }
 
 fn place(step: &str) -> String {

@@ -3,7 +3,7 @@
 
 use super::{
     Confidence, Finding, Kind, Severity, Topic,
-    seen::{Histogram, REQUESTS, Seen, Span, stretches},
+    seen::{Histogram, REQUESTS, Seen, Span, longest, only},
 };
 use crate::{source::SourceError, units};
 
@@ -24,8 +24,9 @@ const OBSERVERS: [&str; 4] = ["loadgen", "exporter", "node", "prometheus"];
 const REFUSED: Histogram<'static> = Histogram { matchers: "error_type=~\"refused|connect\"", ..REQUESTS };
 
 pub(super) fn find(seen: &Seen<'_>) -> Result<Vec<Finding>, SourceError> {
-    let mut found = restarts(seen)?;
-    let outages = outages(seen, &found)?;
+    let away = away(seen)?;
+    let mut found = restarts(seen, &away)?;
+    let outages = outages(seen, &away, &found)?;
     found.extend(outages);
     if found.is_empty() {
         found.extend(freeze(seen)?);
@@ -38,8 +39,8 @@ pub(super) fn find(seen: &Seen<'_>) -> Result<Vec<Finding>, SourceError> {
 fn parts(seen: &Seen<'_>) -> Result<Vec<Finding>, SourceError> {
     let mut found = Vec::new();
     for (stage, points) in seen.lines("min by (stage) (rag_part_ready)", "stage")? {
-        let longest = stretches(&points, |ready| ready < 0.5).into_iter().max_by_key(|(from, to)| to - from);
-        let Some((from, to)) = longest.filter(|(from, to)| to - from >= SHORTEST_MS) else { continue };
+        let away = longest(&points, |ready| ready < 0.5);
+        let Some((from, to)) = away.filter(|(from, to)| to - from >= SHORTEST_MS) else { continue };
         let length_ms = to + seen.step_ms() - from;
         let title = format!(
             "What the stage {stage} needs was not there for {}, from {} on",
@@ -51,7 +52,7 @@ fn parts(seen: &Seen<'_>) -> Result<Vec<Finding>, SourceError> {
                 .severity(Severity::Critical)
                 .confidence(Confidence::High)
                 .span((from, to))
-                .shows("seconds in which the service says that it is not ready", format!("min(rag_part_ready{{stage=\"{stage}\"}})"), Some(0.0), length_ms as f64 / 1e3, "s")
+                .shows("seconds in which the service says that it is not ready", format!("min(rag_part_ready{{{}}})", only("stage", &stage)), Some(0.0), length_ms as f64 / 1e3, "s")
                 .against("Requests through this stage that succeed in the same time.")
                 .act("See whether that part is up and can be reached from the service, with the address and key it is given."),
         );
@@ -63,16 +64,14 @@ fn parts(seen: &Seen<'_>) -> Result<Vec<Finding>, SourceError> {
 fn away(seen: &Seen<'_>) -> Result<Vec<(String, Span)>, SourceError> {
     let mut found = Vec::new();
     for (job, points) in seen.lines("min by (job, instance) (up)", "job")? {
-        let longest = stretches(&points, |up| up < 0.5).into_iter().max_by_key(|(from, to)| to - from);
-        found.extend(longest.map(|span| (job, span)));
+        found.extend(longest(&points, |up| up < 0.5).map(|span| (job, span)));
     }
     Ok(found)
 }
 
-fn restarts(seen: &Seen<'_>) -> Result<Vec<Finding>, SourceError> {
+fn restarts(seen: &Seen<'_>, away: &[(String, Span)]) -> Result<Vec<Finding>, SourceError> {
     let starts = "max by (job, instance) (process_start_time_seconds)";
     let mut found = Vec::new();
-    let away = away(seen)?;
     for (job, points) in seen.lines(starts, "job")? {
         let changes: Vec<_> =
             points.windows(2).filter(|pair| pair[1].1 - pair[0].1 > 0.5).map(|pair| pair[1].1).collect();
@@ -90,7 +89,7 @@ fn restarts(seen: &Seen<'_>) -> Result<Vec<Finding>, SourceError> {
                 .severity(Severity::Critical)
                 .confidence(Confidence::High)
                 .span(gone.unwrap_or((at_ms, at_ms)))
-                .shows("starts of the process within the window", seen.over_window(&format!("sum(changes(process_start_time_seconds{{job=\"{job}\"}}[RANGE]))")), Some(0.0), changes.len() as f64, "")
+                .shows("starts of the process within the window", seen.over_window(&format!("sum(changes(process_start_time_seconds{{{}}}[RANGE]))", only("job", &job))), Some(0.0), changes.len() as f64, "")
                 .against("A rollout that replaces it on purpose.")
                 .act("Read its log up to that instant: a crash, a kill for want of memory, or someone's restart."),
         );
@@ -98,10 +97,15 @@ fn restarts(seen: &Seen<'_>) -> Result<Vec<Finding>, SourceError> {
     Ok(found)
 }
 
-fn outages(seen: &Seen<'_>, restarts: &[Finding]) -> Result<Vec<Finding>, SourceError> {
+fn outages(
+    seen: &Seen<'_>,
+    away: &[(String, Span)],
+    restarts: &[Finding],
+) -> Result<Vec<Finding>, SourceError> {
     let mut found = Vec::new();
-    for (job, (from, to)) in away(seen)? {
-        let is_restart = restarts.iter().any(|f| f.subject == job);
+    let refused = seen.number(&REFUSED.count())?.unwrap_or(0.0);
+    for &(ref job, (from, to)) in away {
+        let is_restart = restarts.iter().any(|f| f.subject == *job);
         let length_ms = to + seen.step_ms() - from;
         // One scrape that fails is noise.
         if is_restart || length_ms < SHORTEST_MS.max(2 * seen.step_ms()) {
@@ -110,8 +114,7 @@ fn outages(seen: &Seen<'_>, restarts: &[Finding]) -> Result<Vec<Finding>, Source
         let is_observer = OBSERVERS.contains(&job.as_str());
         let comes_back = to + seen.step_ms() < seen.window.end_ms;
         // A process that is not there refuses connections; one that stands still lets them wait.
-        let refused = seen.number(&REFUSED.count())?;
-        let stood_still = refused.unwrap_or(0.0) < 1.0 && !is_observer;
+        let stood_still = refused < 1.0 && !is_observer;
         let (kind, title) = if stood_still {
             (
                 FREEZE,
@@ -123,11 +126,11 @@ fn outages(seen: &Seen<'_>, restarts: &[Finding]) -> Result<Vec<Finding>, Source
             (OUTAGE, format!("{job} could not be reached from {} {end}", units::clock(from)))
         };
         found.push(
-            seen.finding(kind, &job, title)
+            seen.finding(kind, job, title)
                 .severity(if is_observer { Severity::Info } else { Severity::Critical })
                 .confidence(Confidence::High)
                 .span((from, to))
-                .shows("seconds in which it did not answer a scrape", format!("min(up{{job=\"{job}\"}})"), Some(0.0), length_ms as f64 / 1e3, "s")
+                .shows("seconds in which it did not answer a scrape", format!("min(up{{{}}})", only("job", job)), Some(0.0), length_ms as f64 / 1e3, "s")
                 .against("A network between it and what scrapes it that was away, while requests were answered.")
                 .act("Read its log around that instant, and look for stops of its process (a debugger, a full disk, a collection of garbage)."),
         );

@@ -5,7 +5,7 @@ use assay_model::duration;
 
 use super::{
     Confidence, Finding, Kind, Severity,
-    seen::{Points, Seen},
+    seen::{Points, Seen, only},
 };
 use crate::{
     leak::{self, Trend},
@@ -41,7 +41,7 @@ pub(super) fn find(seen: &Seen<'_>) -> Result<Vec<Finding>, SourceError> {
             }
             let limit = match unit {
                 "bytes" => "sum(node_memory_MemTotal_bytes)".to_owned(),
-                _ => format!("min(process_max_fds{{job=\"{job}\"}})"),
+                _ => format!("min(process_max_fds{{{}}})", only("job", &job)),
             };
             let limit = seen.number(&limit)?;
             found.push(leaking(seen, kind, &job, metric, trend, limit, unit));
@@ -89,7 +89,7 @@ fn leaking(
     seen.finding(kind, job, format!("{job} loses {what}: {per_hour} an hour for as long as the load lasts{until}"))
         .severity(Severity::Warning)
         .confidence(Confidence::Medium)
-        .shows(format!("{what} at the end, on the line of its growth, against the start"), format!("sum({metric}{{job=\"{job}\"}})"), Some(start), trend.level, unit)
+        .shows(format!("{what} at the end, on the line of its growth, against the start"), format!("sum({metric}{{{}}})", only("job", job)), Some(start), trend.level, unit)
         .shows("growth each second (Theil and Sen), against the lower end of its 99.9 % interval", String::new(), Some(trend.low_per_s), trend.per_s, unit)
         .against("Growth that ends in a longer run: then it was a cache or a pool that filled.")
         .act(if kind == MEMORY {

@@ -3,7 +3,7 @@
 
 use super::{
     Confidence, Finding, Kind, Severity, Topic,
-    seen::{Seen, mean},
+    seen::{Seen, mean, only},
 };
 use crate::{source::SourceError, units};
 
@@ -28,8 +28,8 @@ pub(super) fn find(seen: &Seen<'_>) -> Result<Vec<Finding>, SourceError> {
 }
 
 fn processors(seen: &Seen<'_>) -> Result<Option<Finding>, SourceError> {
-    let busy = "1 - sum by (instance) (rate(node_cpu_seconds_total{mode=~\"idle|iowait\"}[RATE])) \
-                / sum by (instance) (rate(node_cpu_seconds_total[RATE]))";
+    let busy = "1 - sum by (instance) (rate(node_cpu_seconds_total{mode=~\"idle|iowait\"}[RANGE])) \
+                / sum by (instance) (rate(node_cpu_seconds_total[RANGE]))";
     let mut hosts = seen.lines(busy, "instance")?;
     let saturated = |points: &[(i64, f64)]| {
         points.iter().filter(|p| p.1 > BUSY).count() as f64 / points.len().max(1) as f64
@@ -38,7 +38,7 @@ fn processors(seen: &Seen<'_>) -> Result<Option<Finding>, SourceError> {
     let Some((host, points)) = hosts.first().filter(|(_, points)| saturated(points) >= LASTING) else {
         return Ok(None);
     };
-    let of_host = format!("instance=\"{}\"", quoted(host));
+    let of_host = only("instance", host);
     let all =
         seen.number(&format!("count(node_cpu_seconds_total{{mode=\"idle\",{of_host}}})"))?.unwrap_or(1.0);
     let work = format!("sum(rate(node_cpu_seconds_total{{mode!~\"idle|iowait\",{of_host}}}[RANGE]))");
@@ -190,9 +190,4 @@ fn killed(seen: &Seen<'_>) -> Result<Option<Finding>, SourceError> {
             .against("A process of another program on the same host: the kernel's log names it.")
             .act("Find in the kernel's log which process it was; raise its limit, or make it smaller."),
     ))
-}
-
-/// A label value for a matcher in double quotes.
-fn quoted(value: &str) -> String {
-    value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }

@@ -1,6 +1,6 @@
 //! What the finders look at: one judged window of a run. Invariant: every figure is of this window or of a named part of it.
 
-use assay_model::{Value, duration};
+use assay_model::{Matcher, Value, duration};
 
 use super::{Action, Confidence, Evidence, Finding, Kind, Severity, Topic, misses};
 use crate::{
@@ -124,10 +124,10 @@ impl<'a> Seen<'a> {
         Ok(found.iter().find_map(|s| float(&s.value)))
     }
 
-    /// Lines over the window by a label, at the distance of the samples (600 points at most); `RATE` is four samples.
+    /// Lines over the window by a label, at the distance of the samples (600 points at most); `RANGE` is four samples.
     pub(super) fn lines(&self, expression: &str, label: &str) -> Result<Vec<(String, Points)>, SourceError> {
         let step_ms = self.step_ms();
-        let expression = expression.replace("RATE", &duration::format_ms(4 * step_ms));
+        let expression = expression.replace("RANGE", &duration::format_ms(4 * step_ms));
         let (start_ms, end_ms) = (self.window.start_ms + step_ms, self.window.end_ms);
         let found = series(self.whole.range(&expression, start_ms, end_ms, step_ms)?);
         Ok(found
@@ -232,6 +232,16 @@ impl Finding {
         self.action = Some(Action { text: text.into(), gain, how: how.to_owned() });
         self
     }
+}
+
+/// A matcher for a label's value, whatever characters that has.
+pub(super) fn only(label: &str, value: &str) -> String {
+    Matcher::equal(label, value).to_string()
+}
+
+/// The longest stretch in a row of points for which something holds.
+pub(super) fn longest(points: &[(i64, f64)], holds: impl Fn(f64) -> bool) -> Option<Span> {
+    stretches(points, holds).into_iter().max_by_key(|(from, to)| to - from)
 }
 
 /// Stretches in a row of points for which something holds, each from its first point to its last.

@@ -3,7 +3,7 @@
 
 use super::{
     Confidence, Finding, Kind, Severity, Topic, queues,
-    seen::{Histogram, Seen, Span, times},
+    seen::{Histogram, Seen, Span, only, times},
 };
 use crate::{source::SourceError, units, verdict::Status};
 
@@ -53,6 +53,8 @@ fn excess(finding: &Finding) -> f64 {
 
 /// A stage that takes longer, and than what.
 struct Slower {
+    /// What it is compared with, in the finding's title and in its figure.
+    title: String,
     than: String,
     expression: String,
     before: f64,
@@ -62,7 +64,7 @@ struct Slower {
 }
 
 fn slower(seen: &Seen<'_>, stage: &str) -> Result<Option<Slower>, SourceError> {
-    let matchers = format!("stage=\"{stage}\"");
+    let matchers = only("stage", stage);
     let one = Histogram { matchers: &matchers, by: "", ..STAGES };
     if let Some(found) = by_time(seen, &one)? {
         return Ok(Some(found));
@@ -74,12 +76,20 @@ fn slower(seen: &Seen<'_>, stage: &str) -> Result<Option<Slower>, SourceError> {
         row.status == Status::Fail
             && row.phase == seen.window.phase
             && row.measure.contains(STAGES.metric)
-            && row.measure.contains(&format!("stage=\"{stage}\""))
+            && row.measure.contains(&matchers)
     });
     Ok(promised.and_then(|row| {
         let (after, before) = (row.value?, row.limit?);
         let (expression, than) = (row.measure.clone(), format!("its limit ({})", row.name));
-        Some(Slower { than, expression, before, after, since_ms: None, confidence: Confidence::Medium })
+        Some(Slower {
+            title: "was promised".to_owned(),
+            than,
+            expression,
+            before,
+            after,
+            since_ms: None,
+            confidence: Confidence::Medium,
+        })
     }))
 }
 
@@ -98,6 +108,7 @@ fn by_time(seen: &Seen<'_>, stage: &Histogram<'_>) -> Result<Option<Slower>, Sou
         return Ok(None);
     }
     Ok(Some(Slower {
+        title: "at the start of the phase".to_owned(),
         than: "at the start of the phase".to_owned(),
         expression: String::new(),
         before,
@@ -153,6 +164,7 @@ fn by_phase(seen: &Seen<'_>, stage: &Histogram<'_>) -> Result<Option<Slower>, So
         return Ok(None);
     }
     Ok(Some(Slower {
+        title: format!("in {name}"),
         than: format!("in {name}"),
         expression: seen.over_window(p50),
         before,
@@ -165,11 +177,7 @@ fn by_phase(seen: &Seen<'_>, stage: &Histogram<'_>) -> Result<Option<Slower>, So
 fn stage_finding(seen: &Seen<'_>, stage: &str, share: f64, slow: &Slower) -> Finding {
     let factor = slow.after / slow.before;
     let since = slow.since_ms.map_or_else(String::new, |t| format!(" since {}", units::clock(t)));
-    let title = if slow.than.starts_with("its limit") {
-        format!("The stage {stage} takes {} as long as was promised", times(factor))
-    } else {
-        format!("The stage {stage} takes {} as long as {}{since}", times(factor), slow.than)
-    };
+    let title = format!("The stage {stage} takes {} as long as {}{since}", times(factor), slow.title);
     // Amdahl: the stage's share of the time, taken back to what it was.
     let left = 1.0 - share + share / factor;
     let gain = format!("about {} of the time of a query", units::quantity(1.0 - left, "ratio"));

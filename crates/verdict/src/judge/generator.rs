@@ -1,7 +1,7 @@
 //! Whether the generator itself kept load from being offered. Invariant: what a slow target causes is never the
 //! generator's fault.
 
-use assay_model::duration;
+use assay_model::{Matcher, duration};
 
 use crate::{
     source::{Source, SourceError, one_number},
@@ -17,8 +17,10 @@ const DROPPED: f64 = 0.01;
 /// What the generator did wrong in a window.
 pub(super) fn fault(window: &Window, source: &dyn Source) -> Result<Option<String>, SourceError> {
     let range = duration::format_ms(window.len_ms());
-    let of_phase =
-        window.phase.as_ref().map_or_else(String::new, |p| format!("{{load_phase={}}}", quoted(p)));
+    let of_phase = window
+        .phase
+        .as_ref()
+        .map_or_else(String::new, |p| format!("{{{}}}", Matcher::equal(assay_run::plan::PHASE_LABEL, p)));
     let number = |expression: &str| {
         let expression = expression.replace("PHASE", &of_phase).replace("RANGE", &range);
         one_number(source, &expression, window.end_ms)
@@ -47,8 +49,4 @@ pub(super) fn fault(window: &Window, source: &dyn Source) -> Result<Option<Strin
         )));
     }
     Ok(None)
-}
-
-fn quoted(text: &str) -> String {
-    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n"))
 }

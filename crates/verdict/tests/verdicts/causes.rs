@@ -162,6 +162,21 @@ fn nothing_is_found_in_a_run_that_is_well() {
     assert!(wrong.is_empty(), "{wrong}");
 }
 
+#[test]
+fn label_values_may_have_any_characters() {
+    let quoted = |line: &str| line.replace("\"embed\"", r#""em\"b}ed\\""#);
+    let slow = stage("embed", &[(80, 2.0, 0.07), (240, 2.0, 0.42)]);
+    let world = rag()
+        .without("stage=\"embed\"")
+        .with(&quoted(&slow))
+        .with(&quoted("rag_part_ready{stage=\"embed\"} 1x60 0x30 1x300"))
+        .with(r#"process_open_fds{job="a\"}"} 40+2x400"#);
+    let found = found(&world, ALL);
+    let has = |id: &str, subject: &str| found.iter().any(|f| f.id == id && f.subject == subject);
+    let all: Vec<_> = found.iter().map(heading).collect();
+    assert!(has("B001", "em\"b}ed\\") && has("F004", "em\"b}ed\\") && has("R006", "a\"}"), "{all:?}");
+}
+
 /// Two runs of a real H200: one that is well, and one in which slots are short, and a judged phase has the warm-up in it.
 #[test]
 fn what_happened_on_a_real_gpu() {
