@@ -2,7 +2,8 @@
 
 use crate::{GeneratedFile, PROMETHEUS_UID};
 
-const NOTHING: &str = "# Written by `cargo xtask generate`.\napiVersion: 1\n";
+/// How every file begins; one that is only this sets nothing up.
+const HEAD: &str = "# Written by `cargo xtask generate`.\napiVersion: 1\n";
 
 /// The uid of the data source of traces.
 const TEMPO_UID: &str = "tempo";
@@ -15,16 +16,15 @@ pub(crate) fn files() -> Vec<GeneratedFile> {
         file("provisioning/datasources/tempo.yml", tempo()),
         file("provisioning/dashboards/assay.yml", provider()),
         // Grafana logs an error for each of these folders that is missing.
-        file("provisioning/plugins/none.yml", NOTHING.to_owned()),
-        file("provisioning/alerting/none.yml", NOTHING.to_owned()),
+        file("provisioning/plugins/none.yml", HEAD.to_owned()),
+        file("provisioning/alerting/none.yml", HEAD.to_owned()),
     ]
 }
 
 /// `timeInterval` is how often loadgen pushes and Prometheus scrapes: `$__rate_interval` builds on it.
 fn data_source() -> String {
     format!(
-        "# Written by `cargo xtask generate`.\n\
-         apiVersion: 1\n\
+        "{HEAD}\
          datasources:\n\
          \x20 - name: Prometheus\n\
          \x20   uid: {PROMETHEUS_UID}\n\
@@ -46,8 +46,7 @@ fn data_source() -> String {
 /// Traces, where compose's profile `traces` runs; the links from exemplars lead here.
 fn tempo() -> String {
     format!(
-        "# Written by `cargo xtask generate`.\n\
-         apiVersion: 1\n\
+        "{HEAD}\
          datasources:\n\
          \x20 - name: Tempo\n\
          \x20   uid: {TEMPO_UID}\n\
@@ -61,8 +60,8 @@ fn tempo() -> String {
 }
 
 fn provider() -> String {
-    "# Written by `cargo xtask generate`.\n\
-     apiVersion: 1\n\
+    format!(
+        "{HEAD}\
      providers:\n\
      \x20 - name: Assay\n\
      \x20   type: file\n\
@@ -72,5 +71,5 @@ fn provider() -> String {
      \x20   allowUiUpdates: false\n\
      \x20   options:\n\
      \x20     path: /usr/share/assay/dashboards\n"
-        .to_owned()
+    )
 }

@@ -105,7 +105,7 @@ mod tests {
         let large = vec![1u8; 256 << 20];
         assert!(live_bytes() > before + (200 << 20));
         std::thread::spawn(move || drop(large)).join().expect("ends");
-        // Other tests run beside this one.
+        // Other tests run at the same time.
         assert!(live_bytes() < before + (50 << 20));
     }
 }

@@ -22,18 +22,3 @@ pub(crate) fn only_entry(dir: &Path) -> Result<PathBuf> {
     ensure!(entries.len() == 1, "{} entries in {}", entries.len(), dir.display());
     Ok(entries[0].path())
 }
-
-/// Copies a folder with all below it.
-pub(crate) fn copy(from: &Path, to: &Path) -> Result<()> {
-    fs::create_dir_all(to)?;
-    for entry in fs::read_dir(from).with_context(|| from.display().to_string())? {
-        let entry = entry?;
-        let target = to.join(entry.file_name());
-        if entry.file_type()?.is_dir() {
-            copy(&entry.path(), &target)?;
-        } else {
-            fs::copy(entry.path(), target)?;
-        }
-    }
-    Ok(())
-}

@@ -50,7 +50,7 @@ fn a_recording_at_every_stage() {
         }
         head.commit().expect("commits");
         let copy = dir.path().join("copy");
-        assay_testkit::files::copy(&data, &copy);
+        assay_testkit::files::copy(&data, &copy).expect("copies");
         check(&copy, &want, &format!("{compression:?}: a recording that goes on"));
         let meta = head.finish().expect("finishes").expect("has samples");
         let path = data.display().to_string();

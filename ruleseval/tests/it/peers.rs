@@ -9,7 +9,7 @@ use crate::recording::{Recording, Trouble, rules, sla};
 /// A Prometheus over a copy of a recording's data; `None` without peers.
 pub(crate) fn prometheus_over(recording: &Recording) -> Option<Prometheus> {
     let data = recording.place("copy");
-    assay_testkit::files::copy(&recording.path().join("data"), &data);
+    assay_testkit::files::copy(&recording.path().join("data"), &data).expect("copies");
     Prometheus::start(&data, "global: {scrape_interval: 1h}\n", &[])
 }
 

@@ -222,7 +222,7 @@ fn federated(address: &str, accept: &str) -> (String, Vec<u8>) {
 fn federation_is_that_of_prometheus() {
     let recording = Recording::new(Trouble::default());
     let data = recording.place("copy");
-    assay_testkit::files::copy(&recording.path().join("data"), &data);
+    assay_testkit::files::copy(&recording.path().join("data"), &data).expect("copies");
     // It looks back from now, and the run is old.
     let far = "--query.lookback-delta=100y";
     let Some(theirs) = Prometheus::start(&data, "global: {scrape_interval: 1h}\n", &[far]) else { return };

@@ -75,7 +75,8 @@ fn promtool_reads(bin: &Path, data: &Path) -> Result<()> {
 fn prometheus_agrees(bin: &Path, run: &Path, verdict: &Value) -> Result<usize> {
     let dir = shell::root().join("target/ci-prometheus");
     folder::fresh(&dir)?;
-    folder::copy(&run.join("data"), &dir.join("data"))?;
+    assay_testkit::files::copy(&run.join("data"), &dir.join("data"))
+        .with_context(|| run.join("data").display().to_string())?;
     fs::write(dir.join("prometheus.yml"), "global: {scrape_interval: 1h}\n")?;
     let port = free_port()?;
     let mut command = Command::new(bin.join("prometheus"));

@@ -3,12 +3,13 @@
 use std::{fs, path::Path, process::Command};
 
 use anyhow::Result;
+use assay_testkit::files::copy;
 
 use super::{
     Options, Table,
     rig::{Random, Rig, Tried, files_below, write},
 };
-use crate::folder::{copy, only_entry};
+use crate::folder::only_entry;
 
 /// What a file may make a program take: far more than any honest one needs.
 const MOST_MIB: f64 = 512.0;

@@ -44,7 +44,7 @@ fn a_server_is_judged_as_a_record() {
     let dir = tempfile::tempdir().expect("a directory");
     let run = World { manifest: None, ..World::default() }.record(dir.path(), Form::Exported(5));
     let copy = dir.path().join("copy");
-    assay_testkit::files::copy(&run.join("data"), &copy);
+    assay_testkit::files::copy(&run.join("data"), &copy).expect("copies");
     let Some(server) = Prometheus::start(&copy, "global: {scrape_interval: 1h}\n", &[]) else { return };
     let write = |name: &str, text: &str| {
         let path = dir.path().join(name);

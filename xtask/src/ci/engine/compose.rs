@@ -51,7 +51,8 @@ impl Compose {
             copy_without_symbols(&bin.join(program), &dir.join("out").join(program))?;
         }
         for name in ["prometheus", "grafana", "deploy"] {
-            folder::copy(&root.join(name), &dir.join(name))?;
+            assay_testkit::files::copy(&root.join(name), &dir.join(name))
+                .with_context(|| root.join(name).display().to_string())?;
         }
         for file in ["docker-compose.yml", "docker-compose.scrape.yml", "docker-compose.own.yml"] {
             // Not the tags that someone's own build has.
