@@ -12,9 +12,11 @@ use assay_verdict::{
     verdict::{AlertInstance, AlertRow, ObjectiveRow, PhaseInfo, Status, Verdict},
 };
 
+mod heat;
 mod plot;
 pub mod runs;
 mod strip;
+mod tables;
 
 use plot::Frame;
 
@@ -52,6 +54,8 @@ pub fn render(verdict: &Verdict, charts: &Charts) -> Result<String, HtmlError> {
         alerts => Serde(timeline(verdict, &frame)),
         quiet => quiet(verdict),
         charts => drawn,
+        heat => charts.heat.as_ref().map(|h| heat::drawn(h, &frame)),
+        tables => Serde(tables::of(&verdict.tables)),
         data => raw(&serde_json::to_string(&charts.plots).unwrap_or_default()),
         facts => Serde(facts(&verdict.run.manifest)),
         slas => Serde(&verdict.slas),
@@ -308,6 +312,10 @@ fn flatten(path: &str, value: &serde_json::Value, out: &mut Vec<(String, String)
             for (i, inner) in items.iter().enumerate() {
                 flatten(&format!("{path}.{i}"), inner, out);
             }
+        }
+        Json::Number(n) if path.ends_with("_bytes") => {
+            let bytes = units::quantity(n.as_f64().unwrap_or_default(), "bytes");
+            out.push((path.trim_end_matches("_bytes").to_owned(), bytes));
         }
         Json::Number(n) if path.ends_with("_ms") && n.as_i64().is_some_and(|t| t > 1_000_000_000_000) => {
             out.push((

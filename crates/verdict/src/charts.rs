@@ -5,12 +5,16 @@ use assay_model::{Matcher, duration};
 use serde::Serialize;
 
 use crate::{
+    histogram::{Histogram, REQUESTS},
     sla::Sla,
     source::{Source, SourceError, one_number, samples, series},
     verdict::{ObjectiveRow, RunInfo},
 };
 
 mod catalogue;
+mod heat;
+
+pub use heat::Heat;
 
 /// All that is drawn.
 #[derive(Clone, Debug, Default)]
@@ -19,6 +23,8 @@ pub struct Charts {
     pub plots: Vec<Chart>,
     /// How each objective's measured value went over time.
     pub trends: Vec<Trend>,
+    /// How often the step that was asked most took how long.
+    pub heat: Option<Heat>,
 }
 
 /// One chart.
@@ -75,6 +81,8 @@ struct Sampling {
     step_ms: i64,
     /// The length of rate windows.
     window_ms: i64,
+    /// How far samples are apart, about.
+    interval_ms: i64,
 }
 
 /// Queries everything that is drawn for a run.
@@ -89,6 +97,10 @@ pub fn query(run: &RunInfo, slas: &[Sla], source: &dyn Source) -> Result<Charts,
     let mut charts = Charts::default();
     for plot in catalogue::PLOTS {
         charts.plots.extend(chart(plot, sampling, slas, source)?);
+    }
+    let busiest = format!("topk(1, {})", Histogram { by: "load_step", ..REQUESTS }.count());
+    if let Some((step, matcher)) = subject(&busiest, sampling, source)? {
+        charts.heat = heat::query(run, &step, &matcher, sampling, source)?;
     }
     for sla in slas {
         for objective in &sla.objectives {
@@ -117,6 +129,7 @@ fn sampling(run: &RunInfo, source: &dyn Source) -> Result<Sampling, SourceError>
         end_ms: run.end_ms,
         step_ms,
         window_ms: (window_ms + 999) / 1000 * 1000,
+        interval_ms,
     })
 }
 
@@ -127,16 +140,11 @@ fn chart(
     source: &dyn Source,
 ) -> Result<Option<Chart>, SourceError> {
     let window = duration::format_ms(sampling.window_ms);
-    // What the chart is about, and the matcher that selects it.
     let (subject, only) = match plot.subject {
-        Some(expression) => {
-            let range = duration::format_ms(sampling.end_ms - sampling.start_ms);
-            let found = samples(source.instant(&expression.replace("RANGE", &range), sampling.end_ms)?);
-            match found.first().and_then(|s| s.labels.iter().next()) {
-                Some((name, value)) => (value.to_owned(), Matcher::equal(name, value).to_string()),
-                None => return Ok(None),
-            }
-        }
+        Some(expression) => match subject(expression, sampling, source)? {
+            Some(found) => found,
+            None => return Ok(None),
+        },
         None => Default::default(),
     };
     let mut lines = Vec::new();
@@ -145,7 +153,9 @@ fn chart(
         let result = source.range(&expression, sampling.start_ms, sampling.end_ms, sampling.step_ms)?;
         for one in series(result) {
             let points = points(&one.samples.times, &one.samples.values);
-            if !points.is_empty() {
+            // What could be and never was, such as a class of errors, is no line.
+            let is_idle = legend.starts_with('{') && points.iter().all(|p| p.1 == 0.0);
+            if !is_idle {
                 lines.push(Line { name: fill_legend(legend, &one.labels), points });
             }
         }
@@ -159,6 +169,18 @@ fn chart(
         limits: limits(plot, &subject, slas),
         lines,
     }))
+}
+
+/// What a chart is about, and the matcher that selects it.
+fn subject(
+    expression: &str,
+    sampling: Sampling,
+    source: &dyn Source,
+) -> Result<Option<(String, String)>, SourceError> {
+    let range = duration::format_ms(sampling.end_ms - sampling.start_ms);
+    let found = samples(source.instant(&expression.replace("RANGE", &range), sampling.end_ms)?);
+    let label = found.first().and_then(|s| s.labels.iter().next());
+    Ok(label.map(|(name, value)| (value.to_owned(), Matcher::equal(name, value).to_string())))
 }
 
 /// The limits of objectives on the same metric and in the same unit.

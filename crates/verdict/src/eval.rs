@@ -20,6 +20,7 @@ use crate::{
     judge::{self, JudgeError, Subject, Terms},
     sla::{self, Judge, Sla},
     source::{RecordedSource, SourceError},
+    tables::{self, Tables},
     verdict::{FORMAT_VERSION, RunInfo, SlaInfo, Status, Tool, Verdict, Window},
     windows,
 };
@@ -187,6 +188,7 @@ fn judge_run(
     verdict.notes.extend(run.database.warnings().iter().map(ToString::to_string));
     verdict.settle();
     verdict.findings = findings::find(&data, &verdict, &options.no_findings)?;
+    verdict.tables = tables::tables(&data, info)?;
     verdict.tool.command.clone_from(&options.command);
     let source = RecordedSource::new(&run.database);
     let charts = if options.charts { charts::query(info, slas, &source)? } else { Charts::default() };
@@ -293,6 +295,7 @@ fn blank_verdict(info: &RunInfo, slas: &[Sla]) -> Verdict {
         alerts: Vec::new(),
         problems: Vec::new(),
         findings: Vec::new(),
+        tables: Tables::default(),
         notes: Vec::new(),
         tool: Tool {
             name: "ruleseval".to_owned(),

@@ -2,8 +2,9 @@
 
 use assay_run::PhaseOutcome;
 
-use crate::charts::{Chart, Charts, Line, Trend};
+use crate::charts::{Chart, Charts, Heat, Line, Trend};
 use crate::findings::{Action, Confidence, Evidence, Finding, Severity};
+use crate::tables::{EnergyRow, ErrorCount, Spread, StageRow, StepRow, Tables};
 use crate::verdict::{
     AlertInstance, AlertRow, FORMAT_VERSION, ObjectiveRow, PhaseInfo, PhaseSource, RunInfo, SlaInfo, Status,
     Tool, Verdict, Window,
@@ -63,6 +64,7 @@ pub fn verdict(status: Status) -> Verdict {
         alerts: vec![alert(failed)],
         problems: Vec::new(),
         findings: if failed { vec![finding()] } else { Vec::new() },
+        tables: tables(),
         notes: Vec::new(),
         tool: Tool {
             name: "ruleseval".to_owned(),
@@ -131,6 +133,66 @@ fn finding() -> Finding {
     }
 }
 
+fn tables() -> Tables {
+    let phase = Some("steady".to_owned());
+    let spread = |p50: f64| Spread {
+        mean: p50 * 1.5,
+        least: p50 / 4.0,
+        p50,
+        p90: p50 * 2.0,
+        p95: p50 * 3.0,
+        p99: p50 * 4.0,
+        p999: p50 * 5.0,
+        greatest: p50 * 6.0,
+    };
+    let step = |step: &str, requests: f64, failed: f64, p50: f64| StepRow {
+        phase: phase.clone(),
+        warmup: false,
+        step: step.to_owned(),
+        requests,
+        failed,
+        good: Some(requests - failed),
+        per_second: requests / 60.0,
+        errors: vec![ErrorCount { class: "status_503".to_owned(), requests: failed }]
+            .into_iter()
+            .filter(|e| e.requests > 0.0)
+            .collect(),
+        duration: Some(spread(p50)),
+        latency: Some(spread(p50)),
+        first_chunk: None,
+        output_chunk: None,
+        input_tokens: None,
+        output_tokens: None,
+    };
+    let query = StepRow {
+        first_chunk: Some(spread(0.25)),
+        output_chunk: Some(spread(0.0625)),
+        input_tokens: Some(36_000.0),
+        output_tokens: Some(18_000.0),
+        ..step("query", 180.0, 3.0, 1.25)
+    };
+    let stage = |stage: &str, share: f64, p50: f64| StageRow {
+        phase: phase.clone(),
+        warmup: false,
+        stage: stage.to_owned(),
+        runs: 180.0,
+        share,
+        duration: spread(p50),
+    };
+    Tables {
+        steps: vec![query, step("login", 12.0, 0.0, 0.03125)],
+        stages: vec![stage("generate", 0.75, 1.0), stage("search", 0.25, 0.25)],
+        energy: vec![EnergyRow {
+            phase: phase.clone(),
+            warmup: false,
+            what: "GPU".to_owned(),
+            joules: 21_000.0,
+            per_request: Some(109.0),
+            per_output_token: Some(1.2),
+        }],
+    }
+}
+
 fn alert(fired: bool) -> AlertRow {
     let instance = AlertInstance {
         labels: vec![("alertname".to_owned(), "QueryLatencyP99High".to_owned())],
@@ -193,5 +255,14 @@ pub fn charts() -> Charts {
             ),
         ],
         trends: vec![Trend::new(&verdict.objectives[0], wave(4.0, 2.2))],
+        heat: Some(Heat {
+            step: "query".to_owned(),
+            bounds: (0..=8).map(|i| 0.25 * f64::from(1 << i)).collect(),
+            width_ms: 7_000,
+            columns: (1..=10)
+                .map(|i| (T0_MS + i * 7_000, (0..8).map(|row| ((row + i) % 5) as f64).collect()))
+                .collect(),
+            phases: vec![("steady".to_owned(), vec![2.0, 40.0, 80.0, 30.0, 12.0, 8.0, 5.0, 3.0])],
+        }),
     }
 }

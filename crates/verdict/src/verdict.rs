@@ -4,9 +4,9 @@
 use assay_run::PhaseOutcome;
 use serde::{Deserialize, Serialize};
 
-use crate::findings::Finding;
+use crate::{findings::Finding, tables::Tables};
 
-mod number;
+pub(crate) mod number;
 
 /// The version of the JSON form, raised when a reader of an older one would go wrong.
 pub const FORMAT_VERSION: u32 = 1;
@@ -72,6 +72,9 @@ pub struct Verdict {
     /// What happened, and why: the most serious first.
     #[serde(default)]
     pub findings: Vec<Finding>,
+    /// What was asked, and what it took, by phase.
+    #[serde(default)]
+    pub tables: Tables,
     /// What else a reader should know.
     pub notes: Vec<String>,
     /// Who judged.

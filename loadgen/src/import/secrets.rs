@@ -94,6 +94,7 @@ impl Secrets {
         let (mut out, mut end) = (String::new(), 0);
         for Found { range, name } in found {
             out.push_str(&literal(&text[end..range.start]));
+            close_brace(&mut out);
             out.push_str(&self.template(&name, &text[range.clone()]));
             end = range.end;
         }
@@ -182,7 +183,9 @@ impl Secrets {
             let spaced = encoded.replace('+', "%20");
             for spelling in [known.value.as_str(), &encoded, &spaced] {
                 if text.contains(spelling) {
-                    text = text.replace(spelling, &variable_of(known));
+                    let variable = variable_of(known);
+                    text = text.replace(&format!("{{{spelling}"), &format!("{BRACE}{variable}"));
+                    text = text.replace(spelling, &variable);
                 }
             }
         }
@@ -206,6 +209,17 @@ impl Secrets {
             ));
         }
         notes
+    }
+}
+
+/// A brace that a variable may follow.
+const BRACE: &str = "{{ '{' }}";
+
+/// Ends a text so that a variable may follow: a brace at its end would be taken for one of the variable's.
+fn close_brace(text: &mut String) {
+    if text.ends_with('{') {
+        text.pop();
+        text.push_str(BRACE);
     }
 }
 
@@ -236,6 +250,15 @@ mod tests {
         assert_eq!(s.text("q", "{{ x }}"), "{{ '{{' }} x }}");
         assert_eq!(s.variables(), ["AUTHORIZATION", "SECRET_2ND_TOKEN", "AUTHORIZATION_2"]);
         assert_eq!(s.notes()[0], "AUTHORIZATION stands for authorization, token");
+    }
+
+    #[test]
+    fn a_brace_before_a_secret_is_not_one_of_the_variable() {
+        let mut s = Secrets::default();
+        let text = s.text("note", "{{{AKIAIOSFODNN7EXAMPLE}");
+        let variable = format!("{{{{ env.{} | default('unset') }}}}", s.variables()[0]);
+        assert_eq!(text, format!("{{{{ '{{{{' }}}}{{{{ '{{' }}}}{variable}}}"));
+        assert_eq!(s.swept("{AKIAIOSFODNN7EXAMPLE".to_owned()), format!("{{{{ '{{' }}}}{variable}"));
     }
 
     #[test]

@@ -12,12 +12,12 @@ use assay_verdict::{
 pub(super) const COLOURS: usize = 6;
 
 /// The drawing area in user units: small enough that its text is readable on a phone.
-const WIDTH: f64 = 440.0;
-const HEIGHT: f64 = 190.0;
-const LEFT: f64 = 52.0;
-const RIGHT: f64 = 8.0;
-const TOP: f64 = 16.0;
-const BOTTOM: f64 = 20.0;
+pub(super) const WIDTH: f64 = 440.0;
+pub(super) const HEIGHT: f64 = 190.0;
+pub(super) const LEFT: f64 = 52.0;
+pub(super) const RIGHT: f64 = 8.0;
+pub(super) const TOP: f64 = 16.0;
+pub(super) const BOTTOM: f64 = 20.0;
 
 /// The run's time, which all drawings share.
 pub(super) struct Frame<'a> {
@@ -119,7 +119,7 @@ fn round_bytes(rough: f64) -> f64 {
     round_step(rough / unit) * unit
 }
 
-fn shade(svg: &mut String, frame: &Frame<'_>, x: &dyn Fn(i64) -> f64) {
+pub(super) fn shade(svg: &mut String, frame: &Frame<'_>, x: &dyn Fn(i64) -> f64) {
     for (i, phase) in frame.phases.iter().enumerate() {
         let (from, to) = (x(phase.start_ms), x(phase.end_ms));
         let class = if phase.warmup { "phase warmup" } else { ["phase even", "phase odd"][i % 2] };
@@ -158,7 +158,7 @@ fn grid(svg: &mut String, chart: &Chart, scale: &Scale) {
     }
 }
 
-fn time_axis(svg: &mut String, frame: &Frame<'_>, x: &dyn Fn(i64) -> f64) {
+pub(super) fn time_axis(svg: &mut String, frame: &Frame<'_>, x: &dyn Fn(i64) -> f64) {
     let length_ms = frame.end_ms - frame.start_ms;
     let step_ms = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14_400, 43_200, 86_400]
         .into_iter()

@@ -15,7 +15,7 @@ use assay_run::{
 };
 
 use super::{EvalError, EvalOptions, Evaluation, baseline, judge_run, own_files, read_files, run_info};
-use crate::{findings, sla::Sla};
+use crate::{findings, sla::Sla, tables};
 
 /// How much before what is judged is fetched: what instant selectors look back over.
 const BEFORE_MS: i64 = 6 * 60_000;
@@ -79,7 +79,13 @@ fn selectors(files: &RuleFiles, slas: &[Sla]) -> Vec<Vec<Matcher>> {
             }
         }
     }
-    let own = PLAN_METRICS.iter().chain(&findings::METRICS).copied().collect::<Vec<_>>().join("|");
+    let own = PLAN_METRICS
+        .iter()
+        .chain(&findings::METRICS)
+        .chain(&tables::METRICS)
+        .copied()
+        .collect::<Vec<_>>()
+        .join("|");
     all.extend(Matcher::new(MatchOp::Regex, METRIC_NAME, &own).ok().map(|m| vec![m]));
     all
 }

@@ -2,6 +2,8 @@
 
 use assay_model::{Matcher, Value, duration};
 
+pub(super) use crate::histogram::{Histogram, REQUESTS};
+
 use super::{Action, Confidence, Evidence, Finding, Kind, Severity, Topic, misses};
 use crate::{
     source::{RecordedSource, Source as _, SourceError, samples, series},
@@ -14,57 +16,6 @@ pub(super) type Points = Vec<(i64, f64)>;
 
 /// A stretch of time: start and end in milliseconds since the Unix epoch.
 pub(super) type Span = (i64, i64);
-
-/// A histogram in either form, and which of its series.
-#[derive(Clone, Copy)]
-pub(super) struct Histogram<'a> {
-    pub(super) metric: &'a str,
-    /// Matchers, as they stand in braces; may be empty.
-    pub(super) matchers: &'a str,
-    /// The labels that are kept, as they stand in `by (…)`.
-    pub(super) by: &'a str,
-}
-
-impl Histogram<'_> {
-    fn each(&self, native: &str, classic: &str) -> String {
-        let fill = |text: &str| {
-            text.replace("METRIC", self.metric).replace("MATCHERS", self.matchers).replace("BY", self.by)
-        };
-        format!("({} or {})", fill(native), fill(classic))
-    }
-
-    /// How many were observed.
-    pub(super) fn count(&self) -> String {
-        self.each(
-            "sum by (BY) (histogram_count(increase(METRIC{MATCHERS}[RANGE])))",
-            "sum by (BY) (increase(METRIC_count{MATCHERS}[RANGE]))",
-        )
-    }
-
-    /// The sum of what was observed.
-    pub(super) fn sum(&self) -> String {
-        self.each(
-            "sum by (BY) (histogram_sum(increase(METRIC{MATCHERS}[RANGE])))",
-            "sum by (BY) (increase(METRIC_sum{MATCHERS}[RANGE]))",
-        )
-    }
-
-    /// A quantile, 0 to 1.
-    pub(super) fn quantile(&self, q: f64) -> String {
-        self.each(
-            &format!("histogram_quantile({q}, sum by (BY) (increase(METRIC{{MATCHERS}}[RANGE])))"),
-            &format!("histogram_quantile({q}, sum by (BY, le) (increase(METRIC_bucket{{MATCHERS}}[RANGE])))")
-                .replace("(BY, le)", if self.by.is_empty() { "(le)" } else { "(BY, le)" }),
-        )
-    }
-}
-
-/// Requests as the generator sees them, those that a person's stop cut off left out.
-pub(super) const REQUESTS: Histogram<'static> = Histogram {
-    metric: "http_client_request_duration_seconds",
-    matchers: "error_type!=\"interrupted\"",
-    by: "",
-};
 
 /// A window, and what answers for it.
 pub(super) struct Seen<'a> {

@@ -1,10 +1,10 @@
 //! Numbers in JSON. Invariant: a finite number is a JSON number, any other is the text that Prometheus writes.
 
 /// A number.
-pub(super) mod plain {
+pub(crate) mod plain {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-    pub(in crate::verdict) fn serialize<S: Serializer>(value: &f64, s: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(value: &f64, s: S) -> Result<S::Ok, S::Error> {
         if value.is_finite() {
             value.serialize(s)
         } else {
@@ -12,7 +12,7 @@ pub(super) mod plain {
         }
     }
 
-    pub(in crate::verdict) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<f64, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<f64, D::Error> {
         #[derive(Deserialize)]
         #[serde(untagged)]
         enum Either {
@@ -31,17 +31,17 @@ pub(super) mod plain {
 }
 
 /// A number or nothing.
-pub(super) mod optional {
+pub(crate) mod optional {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
     #[derive(Serialize, Deserialize)]
     struct Plain(#[serde(with = "super::plain")] f64);
 
-    pub(in crate::verdict) fn serialize<S: Serializer>(value: &Option<f64>, s: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(value: &Option<f64>, s: S) -> Result<S::Ok, S::Error> {
         value.map(Plain).serialize(s)
     }
 
-    pub(in crate::verdict) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Option<f64>, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Option<f64>, D::Error> {
         Ok(Option::<Plain>::deserialize(d)?.map(|p| p.0))
     }
 }

@@ -1,0 +1,77 @@
+//! Expressions over a histogram that may be native or classic. Invariant: whichever form a run has, the figure is the same
+//! one, and a run that has both answers with the native one.
+
+/// A histogram in either form, and which of its series.
+#[derive(Clone, Copy)]
+pub(crate) struct Histogram<'a> {
+    pub(crate) metric: &'a str,
+    /// Matchers, as they stand in braces; may be empty.
+    pub(crate) matchers: &'a str,
+    /// The labels that are kept, as they stand in `by (…)`.
+    pub(crate) by: &'a str,
+}
+
+/// Requests as the generator sees them, those that a person's stop cut off left out.
+pub(crate) const REQUESTS: Histogram<'static> = Histogram {
+    metric: "http_client_request_duration_seconds",
+    matchers: "error_type!=\"interrupted\"",
+    by: "",
+};
+
+impl Histogram<'_> {
+    fn each(&self, native: &str, classic: &str) -> String {
+        let fill = |text: &str| {
+            text.replace("METRIC", self.metric).replace("MATCHERS", self.matchers).replace("BY", self.by)
+        };
+        format!("({} or {})", fill(native), fill(classic))
+    }
+
+    /// How many were observed.
+    pub(crate) fn count(&self) -> String {
+        self.each(
+            "sum by (BY) (histogram_count(increase(METRIC{MATCHERS}[RANGE])))",
+            "sum by (BY) (increase(METRIC_count{MATCHERS}[RANGE]))",
+        )
+    }
+
+    /// The sum of what was observed.
+    pub(crate) fn sum(&self) -> String {
+        self.each(
+            "sum by (BY) (histogram_sum(increase(METRIC{MATCHERS}[RANGE])))",
+            "sum by (BY) (increase(METRIC_sum{MATCHERS}[RANGE]))",
+        )
+    }
+
+    /// A quantile, 0 to 1.
+    pub(crate) fn quantile(&self, q: f64) -> String {
+        let (native, classic) = self.whole();
+        self.each(
+            &format!("histogram_quantile({q}, {native})"),
+            &format!("histogram_quantile({q}, {classic})"),
+        )
+    }
+
+    /// Several quantiles, told apart by the label `q`.
+    pub(crate) fn quantiles(&self, list: &[f64]) -> String {
+        let list = list.iter().map(f64::to_string).collect::<Vec<_>>().join(", ");
+        let (native, classic) = self.whole();
+        self.each(
+            &format!("histogram_quantiles({native}, \"q\", {list})"),
+            &format!("histogram_quantiles({classic}, \"q\", {list})"),
+        )
+    }
+
+    /// All that was observed, as one histogram or as its buckets.
+    pub(crate) fn all(&self) -> String {
+        let (native, classic) = self.whole();
+        self.each(&native, &classic)
+    }
+
+    fn whole(&self) -> (String, String) {
+        let by = if self.by.is_empty() { "le" } else { "BY, le" };
+        (
+            "sum by (BY) (increase(METRIC{MATCHERS}[RANGE]))".to_owned(),
+            format!("sum by ({by}) (increase(METRIC_bucket{{MATCHERS}}[RANGE]))"),
+        )
+    }
+}

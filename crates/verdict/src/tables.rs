@@ -1,0 +1,347 @@
+//! What was asked of the service and what it took, by phase: requests by step, stages, energy. Invariant: a figure is of its
+//! phase alone and counts as the objectives do; what the run has no series of is `None` or absent, never zero.
+
+use std::collections::BTreeMap;
+
+use assay_model::{Labels, Value, duration};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    data::RunData,
+    histogram::{Histogram, REQUESTS},
+    source::{RecordedSource, Source as _, SourceError, samples},
+    verdict::{RunInfo, Window, number},
+};
+
+/// The quantiles of a [`Spread`], least and greatest among them.
+const QUANTILES: [f64; 7] = [0.0, 0.5, 0.9, 0.95, 0.99, 0.999, 1.0];
+
+const LATENCY: Histogram<'static> = Histogram { metric: "load_request_latency_seconds", ..BY_STEP };
+const BY_STEP: Histogram<'static> = Histogram { by: "load_step", ..REQUESTS };
+const FIRST_CHUNK: Histogram<'static> = Histogram {
+    metric: "gen_ai_client_operation_time_to_first_chunk_seconds",
+    matchers: "",
+    by: "load_step",
+};
+const OUTPUT_CHUNK: Histogram<'static> =
+    Histogram { metric: "gen_ai_client_operation_time_per_output_chunk_seconds", ..FIRST_CHUNK };
+const TOKENS: Histogram<'static> =
+    Histogram { metric: "gen_ai_client_token_usage", matchers: "", by: "load_step, gen_ai_token_type" };
+const STAGES: Histogram<'static> =
+    Histogram { metric: "rag_stage_duration_seconds", matchers: "", by: "stage" };
+
+/// The counters of energy that are known, with the factor to joules.
+const ENERGY: [(&str, &str, f64); 3] = [
+    ("GPU", "sum(increase(DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION[RANGE]))", 1e-3),
+    ("processor", "sum(increase(node_rapl_package_joules_total[RANGE]))", 1.0),
+    ("memory", "sum(increase(node_rapl_dram_joules_total[RANGE]))", 1.0),
+];
+
+/// The metrics that tables read beyond those of findings and charts; of histograms the base name.
+pub(crate) const METRICS: [&str; 8] = [
+    "load_requests_good_total",
+    "load_request_latency_seconds",
+    "load_request_latency_seconds_(bucket|count|sum)",
+    "gen_ai_client_token_usage",
+    "gen_ai_client_token_usage_(bucket|count|sum)",
+    "DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION",
+    "node_rapl_package_joules_total",
+    "node_rapl_dram_joules_total",
+];
+
+/// Everything that is tabled.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Tables {
+    /// Requests, by phase in order and by step, the most asked first.
+    pub steps: Vec<StepRow>,
+    /// The service's own stages, by phase in order, the one that takes most of the time first.
+    pub stages: Vec<StageRow>,
+    /// Energy, by phase in order.
+    pub energy: Vec<EnergyRow>,
+}
+
+/// What a step asked in a phase.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StepRow {
+    /// The phase, or `None` where the run has none.
+    pub phase: Option<String>,
+    /// Whether the phase only warms up.
+    pub warmup: bool,
+    /// The step.
+    pub step: String,
+    /// Requests that ended; a person's stop aside.
+    #[serde(with = "number::plain")]
+    pub requests: f64,
+    /// How many of them failed.
+    #[serde(with = "number::plain")]
+    pub failed: f64,
+    /// How many of them kept all objectives of the scenario.
+    #[serde(with = "number::optional")]
+    pub good: Option<f64>,
+    /// Requests per second of the phase.
+    #[serde(with = "number::plain")]
+    pub per_second: f64,
+    /// Failures by class, the most frequent first.
+    pub errors: Vec<ErrorCount>,
+    /// Seconds from the first byte sent.
+    pub duration: Option<Spread>,
+    /// Seconds from the instant that the schedule asked for.
+    pub latency: Option<Spread>,
+    /// Seconds to the first content of a stream.
+    pub first_chunk: Option<Spread>,
+    /// Seconds between pieces of a stream's content.
+    pub output_chunk: Option<Spread>,
+    /// Tokens of all prompts.
+    #[serde(with = "number::optional")]
+    pub input_tokens: Option<f64>,
+    /// Tokens of all answers.
+    #[serde(with = "number::optional")]
+    pub output_tokens: Option<f64>,
+}
+
+/// How many requests failed in a way.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ErrorCount {
+    /// `error.type`, as the metrics have it.
+    pub class: String,
+    /// How many.
+    #[serde(with = "number::plain")]
+    pub requests: f64,
+}
+
+/// How a histogram's values are spread, in its unit. Least and greatest are bounds of its outermost buckets.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Spread {
+    /// Their sum by their number.
+    #[serde(with = "number::plain")]
+    pub mean: f64,
+    /// The lower bound of the lowest bucket with a value.
+    #[serde(with = "number::plain")]
+    pub least: f64,
+    /// Half are below.
+    #[serde(with = "number::plain")]
+    pub p50: f64,
+    /// Nine of ten are below.
+    #[serde(with = "number::plain")]
+    pub p90: f64,
+    /// 95 of 100 are below.
+    #[serde(with = "number::plain")]
+    pub p95: f64,
+    /// 99 of 100 are below.
+    #[serde(with = "number::plain")]
+    pub p99: f64,
+    /// 999 of 1,000 are below.
+    #[serde(with = "number::plain")]
+    pub p999: f64,
+    /// The upper bound of the highest bucket with a value.
+    #[serde(with = "number::plain")]
+    pub greatest: f64,
+}
+
+/// A stage of the service in a phase.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StageRow {
+    /// The phase, or `None` where the run has none.
+    pub phase: Option<String>,
+    /// Whether the phase only warms up.
+    pub warmup: bool,
+    /// The stage.
+    pub stage: String,
+    /// How often it ran.
+    #[serde(with = "number::plain")]
+    pub runs: f64,
+    /// Its part of the time of all stages, 0 to 1.
+    #[serde(with = "number::plain")]
+    pub share: f64,
+    /// Seconds.
+    pub duration: Spread,
+}
+
+/// The energy of a phase from one kind of counter.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EnergyRow {
+    /// The phase, or `None` where the run has none.
+    pub phase: Option<String>,
+    /// Whether the phase only warms up.
+    pub warmup: bool,
+    /// GPU, processor or memory; all that were scraped.
+    pub what: String,
+    /// Joules.
+    #[serde(with = "number::plain")]
+    pub joules: f64,
+    /// Joules for each request.
+    #[serde(with = "number::optional")]
+    pub per_request: Option<f64>,
+    /// Joules for each token of an answer.
+    #[serde(with = "number::optional")]
+    pub per_output_token: Option<f64>,
+}
+
+/// The tables of a run.
+///
+/// # Errors
+/// Where the series cannot be read.
+pub fn tables(data: &RunData<'_>, run: &RunInfo) -> Result<Tables, SourceError> {
+    let mut tables = Tables::default();
+    for (window, warmup) in windows(run) {
+        let view = data.window(&window);
+        let asked = Asked { source: RecordedSource::new(&view), window: &window, warmup };
+        let steps = asked.steps()?;
+        tables.energy.extend(asked.energy(&steps)?);
+        tables.steps.extend(steps);
+        tables.stages.extend(asked.stages()?);
+    }
+    Ok(tables)
+}
+
+/// Every phase, or the whole run.
+fn windows(run: &RunInfo) -> Vec<(Window, bool)> {
+    let window = |phase, start_ms, end_ms| Window { phase, start_ms, end_ms, incomplete: None };
+    let mut all: Vec<_> =
+        run.phases.iter().map(|p| (window(Some(p.name.clone()), p.start_ms, p.end_ms), p.warmup)).collect();
+    if all.is_empty() {
+        all.push((window(None, run.start_ms, run.end_ms), false));
+    }
+    all.retain(|(w, _)| w.end_ms > w.start_ms);
+    all
+}
+
+/// A window, and what answers for it.
+struct Asked<'a> {
+    source: RecordedSource<'a>,
+    window: &'a Window,
+    warmup: bool,
+}
+
+impl Asked<'_> {
+    /// The numbers of an expression at the window's end; `RANGE` is its length.
+    fn numbers(&self, expression: &str) -> Result<Vec<(Labels, f64)>, SourceError> {
+        let expression = expression.replace("RANGE", &duration::format_ms(self.window.len_ms()));
+        let found = samples(self.source.instant(&expression, self.window.end_ms)?);
+        let number = |value: &Value| match value {
+            Value::Float(v) if v.is_finite() => Some(*v),
+            _ => None,
+        };
+        Ok(found.into_iter().filter_map(|s| number(&s.value).map(|v| (s.labels, v))).collect())
+    }
+
+    /// The same by the value of one label.
+    fn by(&self, label: &str, expression: &str) -> Result<BTreeMap<String, f64>, SourceError> {
+        let found = self.numbers(expression)?;
+        Ok(found.into_iter().map(|(labels, v)| (value(&labels, label), v)).collect())
+    }
+
+    /// The spread of a histogram that is kept by one label, for each of its values that has any.
+    fn spreads(&self, histogram: &Histogram<'_>) -> Result<BTreeMap<String, Spread>, SourceError> {
+        let means = self.by(histogram.by, &format!("{} / {}", histogram.sum(), histogram.count()))?;
+        if means.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let mut values: BTreeMap<String, Vec<(f64, f64)>> = BTreeMap::new();
+        for (labels, v) in self.numbers(&histogram.quantiles(&QUANTILES))? {
+            let Ok(q) = value(&labels, "q").parse() else { continue };
+            values.entry(value(&labels, histogram.by)).or_default().push((q, v));
+        }
+        let spread = |(key, mut list): (String, Vec<(f64, f64)>)| {
+            list.sort_by(|a, b| a.0.total_cmp(&b.0));
+            let [least, p50, p90, p95, p99, p999, greatest] =
+                list.iter().map(|(_, v)| *v).collect::<Vec<_>>().try_into().ok()?;
+            let mean = *means.get(&key)?;
+            Some((key, Spread { mean, least, p50, p90, p95, p99, p999, greatest }))
+        };
+        Ok(values.into_iter().filter_map(spread).collect())
+    }
+
+    fn steps(&self) -> Result<Vec<StepRow>, SourceError> {
+        let counts = self.by("load_step", &BY_STEP.count())?;
+        let mut errors: BTreeMap<String, Vec<ErrorCount>> = BTreeMap::new();
+        let failures =
+            Histogram { matchers: "error_type!~\"|interrupted\"", by: "load_step, error_type", ..BY_STEP };
+        for (labels, requests) in self.numbers(&failures.count())? {
+            if requests > 0.0 {
+                let one = ErrorCount { class: value(&labels, "error_type"), requests };
+                errors.entry(value(&labels, "load_step")).or_default().push(one);
+            }
+        }
+        let good = self.by("load_step", "sum by (load_step) (increase(load_requests_good_total[RANGE]))")?;
+        let mut tokens: BTreeMap<(String, String), f64> = BTreeMap::new();
+        for (labels, count) in self.numbers(&TOKENS.sum())? {
+            tokens.insert((value(&labels, "load_step"), value(&labels, "gen_ai_token_type")), count);
+        }
+        let [duration, latency, first, output] =
+            [&BY_STEP, &LATENCY, &FIRST_CHUNK, &OUTPUT_CHUNK].map(|h| self.spreads(h));
+        let (duration, latency, first, output) = (duration?, latency?, first?, output?);
+        let mut rows: Vec<StepRow> = counts
+            .into_iter()
+            .map(|(step, requests)| {
+                let mut errors = errors.remove(&step).unwrap_or_default();
+                errors.sort_by(|a, b| b.requests.total_cmp(&a.requests));
+                let tokens = |kind: &str| tokens.get(&(step.clone(), kind.to_owned())).copied();
+                StepRow {
+                    phase: self.window.phase.clone(),
+                    warmup: self.warmup,
+                    requests,
+                    failed: errors.iter().fold(0.0, |sum, e| sum + e.requests),
+                    good: good.get(&step).copied(),
+                    per_second: requests * 1e3 / self.window.len_ms() as f64,
+                    errors,
+                    duration: duration.get(&step).copied(),
+                    latency: latency.get(&step).copied(),
+                    first_chunk: first.get(&step).copied(),
+                    output_chunk: output.get(&step).copied(),
+                    input_tokens: tokens("input"),
+                    output_tokens: tokens("output"),
+                    step,
+                }
+            })
+            .collect();
+        rows.sort_by(|a, b| b.requests.total_cmp(&a.requests).then_with(|| a.step.cmp(&b.step)));
+        Ok(rows)
+    }
+
+    fn stages(&self) -> Result<Vec<StageRow>, SourceError> {
+        let spent = self.by("stage", &STAGES.sum())?;
+        let total: f64 = spent.values().sum();
+        let runs = self.by("stage", &STAGES.count())?;
+        let spreads = self.spreads(&STAGES)?;
+        let row = |(stage, duration): (String, Spread)| {
+            let share = spent.get(&stage).filter(|_| total > 0.0)? / total;
+            let runs = *runs.get(&stage)?;
+            Some(StageRow {
+                phase: self.window.phase.clone(),
+                warmup: self.warmup,
+                stage,
+                runs,
+                share,
+                duration,
+            })
+        };
+        let mut rows: Vec<_> = spreads.into_iter().filter_map(row).collect();
+        rows.sort_by(|a, b| b.share.total_cmp(&a.share));
+        Ok(rows)
+    }
+
+    fn energy(&self, steps: &[StepRow]) -> Result<Vec<EnergyRow>, SourceError> {
+        let requests: f64 = steps.iter().map(|s| s.requests).sum();
+        let tokens: f64 = steps.iter().filter_map(|s| s.output_tokens).sum();
+        let mut rows = Vec::new();
+        for (what, expression, factor) in ENERGY {
+            let found = self.numbers(expression)?.first().map(|(_, v)| v * factor);
+            let Some(joules) = found.filter(|j| *j > 0.0) else { continue };
+            let each = |count: f64| (count > 0.0).then(|| joules / count);
+            rows.push(EnergyRow {
+                phase: self.window.phase.clone(),
+                warmup: self.warmup,
+                what: what.to_owned(),
+                joules,
+                per_request: each(requests),
+                per_output_token: each(tokens),
+            });
+        }
+        Ok(rows)
+    }
+}
+
+fn value(labels: &Labels, name: &str) -> String {
+    labels.get(name).unwrap_or_default().to_owned()
+}
