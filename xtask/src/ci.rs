@@ -2,6 +2,7 @@
 //! be run here is reported as left out, or fails with `--strict`; the first step that fails ends it.
 
 mod book;
+mod configuration;
 mod dependencies;
 mod engine;
 mod kubernetes;
@@ -147,7 +148,7 @@ fn run_step(step: Step, options: &Options) -> Result<Option<String>> {
         }
         Step::Dependencies => dependencies::run(),
         Step::Tests => tests(options).map(|()| None),
-        Step::Configuration => with_peers(&configuration),
+        Step::Configuration => with_peers(&configuration::run),
         Step::Loop => with_peers(&the_loop::run),
         Step::Readme => with_peers(&readme::run),
         Step::Stack => with_peers(&|_| stack::run(&stack::Options::check("dev"))),
@@ -185,27 +186,6 @@ fn tests(options: &Options) -> Result<()> {
         false => command.env_remove("CI"),
     };
     shell::run(&mut command)
-}
-
-/// Prometheus' own tool accepts the rules and passes their unit tests.
-fn configuration(bin: &Path) -> Result<()> {
-    let promtool = bin.join("promtool");
-    let rules = yaml_files("prometheus/rules")?;
-    shell::run(Command::new(&promtool).args(["check", "rules"]).args(rules))?;
-    shell::run(Command::new(&promtool).args(["test", "rules"]).args(yaml_files("prometheus/tests")?))
-}
-
-fn yaml_files(folder: &str) -> Result<Vec<String>> {
-    let mut files = Vec::new();
-    for entry in fs::read_dir(shell::root().join(folder)).with_context(|| folder.to_owned())? {
-        let name = entry?.file_name().to_string_lossy().into_owned();
-        if name.ends_with(".yml") {
-            files.push(format!("{folder}/{name}"));
-        }
-    }
-    files.sort();
-    ensure!(!files.is_empty(), "{folder} holds no .yml file");
-    Ok(files)
 }
 
 /// A program of cargo's that a step needs: the installed one, or one installed below `target/tools`.

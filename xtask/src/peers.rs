@@ -15,9 +15,10 @@ use crate::shell::{output, root};
 
 const PACKAGES: [&str; 5] =
     ["prometheus", "promtool", "prometheus-alertmanager", "prometheus-node-exporter", "victoria-metrics"];
-const NEEDED: [&str; 6] = [
+const NEEDED: [&str; 7] = [
     "prometheus",
     "promtool",
+    "amtool",
     "prometheus-alertmanager",
     "prometheus-node-exporter",
     "victoria-metrics",

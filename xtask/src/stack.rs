@@ -3,7 +3,7 @@
 //! Invariant: every process that it starts ends with it, and everything it writes stands under
 //! `target/stack/`. Grafana is not among the peers; what its dashboard asks is asked of Prometheus instead.
 
-mod config;
+pub(crate) mod config;
 mod probe;
 
 use std::{

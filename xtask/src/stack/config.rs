@@ -7,6 +7,12 @@ use anyhow::{Context, Result, ensure};
 use super::Ports;
 use crate::shell::root;
 
+/// A configuration without the keys that Prometheus before 3.8 does not know.
+pub(crate) fn without_new_keys(text: &str) -> String {
+    let known = text.lines().filter(|l| !l.trim_start().starts_with("scrape_native_histograms:"));
+    known.flat_map(|line| [line, "\n"]).collect()
+}
+
 /// Writes `dir/prometheus.yml`: `prometheus/prometheus.yml` with the services' names replaced by local ports,
 /// a scrape of loadgen in place of OTLP (Debian's build has no OTLP receiver), and without the keys that
 /// Prometheus before 3.8 does not know.
@@ -15,12 +21,7 @@ pub(super) fn write(dir: &Path, ports: &Ports) -> Result<()> {
         let source = root().join("prometheus").join(name);
         fs::read_to_string(&source).with_context(|| source.display().to_string())
     };
-    let text = read("prometheus.yml")?;
-    let mut out = String::new();
-    for line in text.lines().filter(|l| !l.trim_start().starts_with("scrape_native_histograms:")) {
-        out.push_str(line);
-        out.push('\n');
-    }
+    let mut out = without_new_keys(&read("prometheus.yml")?);
     let targets = read("targets.yml")?;
     ensure!(targets.contains("demo:8000"), "targets.yml names no demo:8000");
     fs::write(dir.join("targets.yml"), targets.replace("demo:8000", &format!("127.0.0.1:{}", ports.demo)))?;
