@@ -63,6 +63,9 @@ struct LoopArguments {
     /// Plain lines instead of the live view
     #[arg(long)]
     plain: bool,
+    /// Serve the page of the run at ADDRESS while it is in progress, such as 127.0.0.1:5665; when the run ends it becomes the report
+    #[arg(long, value_name = "ADDRESS")]
+    web: Option<std::net::SocketAddr>,
 }
 
 /// Parses the arguments, does what they ask for, and yields the exit code.
@@ -90,6 +93,7 @@ pub(crate) fn run() -> Result<u8> {
                 slas: a.sla,
                 command: console::command_line(&command, &matches),
                 plain: a.plain,
+                web: a.web,
             };
             whole_loop::run(&runtime, &options)
         }

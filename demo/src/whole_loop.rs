@@ -14,7 +14,7 @@ use demo::service::{Service, ServiceOptions};
 use exporter::Exporter;
 use loadgen::{
     Control, RunOptions, Scenario, Summary,
-    recorded::{INTERRUPTED, RecordOptions, RecordedRun, judge, stop_on_signals},
+    recorded::{INTERRUPTED, Page, RecordOptions, RecordedRun, judge, report, stop_on_signals},
     sink::recorder::default_instance,
     view::{View, lines::Lines, terminal::Terminal},
 };
@@ -43,13 +43,18 @@ pub(crate) struct LoopOptions {
     pub(crate) command: Vec<String>,
     /// Whether progress comes in lines, on a terminal too.
     pub(crate) plain: bool,
+    /// Where the page of the run is served while it is in progress.
+    pub(crate) web: Option<std::net::SocketAddr>,
 }
 
 /// Runs the loop and yields the exit code: the verdict's, or that of an interruption.
 pub(crate) fn run(runtime: &Runtime, options: &LoopOptions) -> Result<u8> {
-    let (dir, summary) = runtime.block_on(drive(options))?;
+    let Driven { dir, summary, page } = runtime.block_on(drive(options))?;
     console::print(&summary.to_text())?;
     let evaluation = judge(&dir)?;
+    if let Some(page) = page {
+        page.end(report(&evaluation)?);
+    }
     console::print(&format!(
         "{}\nrun     {}\nreport  {}\n",
         terminal::render(&evaluation.verdict, TerminalOptions::of_stdout()),
@@ -62,8 +67,15 @@ pub(crate) fn run(runtime: &Runtime, options: &LoopOptions) -> Result<u8> {
     })
 }
 
-/// Serves, drives and records; yields the run's directory.
-async fn drive(options: &LoopOptions) -> Result<(PathBuf, Summary)> {
+/// A run that was driven and recorded.
+struct Driven {
+    dir: PathBuf,
+    summary: Summary,
+    page: Option<Page>,
+}
+
+/// Serves, drives and records.
+async fn drive(options: &LoopOptions) -> Result<Driven> {
     let scenario = Arc::new(Scenario::load(PACK).map_err(|e| anyhow!("{e}"))?);
     let service = cli::bind("127.0.0.1:0").await?;
     let exporter = cli::bind("127.0.0.1:0").await?;
@@ -98,6 +110,13 @@ async fn drive(options: &LoopOptions) -> Result<(PathBuf, Summary)> {
         standards: Standards::shipped(PACK).with_rules(&options.rules)?.with_slas(&options.slas)?,
     };
     let mut run = RecordedRun::begin(run.check().await?, record)?;
+    let page = match options.web {
+        None => None,
+        Some(address) => run.serve_page(address).with_context(|| format!("--web {address}"))?,
+    };
+    if let Some(page) = &page {
+        console::say(format_args!("page of the run: http://{}", page.address()));
+    }
     let control = run.control();
     run.show(view(options.plain, &control));
     stop_on_signals(control)?;
@@ -107,7 +126,7 @@ async fn drive(options: &LoopOptions) -> Result<(PathBuf, Summary)> {
     }
     let summary = ended.result?;
     let recorded = ended.record.transpose()?.context("the run was not recorded")?;
-    Ok((recorded.dir, summary))
+    Ok(Driven { dir: recorded.dir, summary, page })
 }
 
 fn view(plain: bool, control: &Control) -> Box<dyn View> {

@@ -176,6 +176,9 @@ pub(crate) struct RunArguments {
     /// end with the verdict's exit code (0 pass, 1 fail, 3 inconclusive); records into runs/ unless --record says otherwise
     #[arg(long, conflicts_with = "shard")]
     judge: bool,
+    /// Serve the page of the run at ADDRESS while it is in progress, such as 127.0.0.1:5665; when the run ends it becomes the report
+    #[arg(long, value_name = "ADDRESS", requires = "judge")]
+    web: Option<std::net::SocketAddr>,
     /// SLA files, or patterns of them, that the run is judged by; by default the pack's own. They are put into the run's sla/
     #[arg(long, value_name = "FILE", num_args = 1..)]
     sla: Vec<PathBuf>,

@@ -70,16 +70,7 @@ impl Guard {
         control: Control,
     ) -> io::Result<Self> {
         let shared = Arc::new(Shared::default());
-        // The engine spreads its work over the pool that it is called in: here, one thread that yields.
-        let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(1)
-            .thread_name(|_| "rules".to_owned())
-            .start_handler(|_| {
-                // Where the system refuses, the evaluation has the priority of the rest.
-                let _ = rustix::process::nice(10);
-            })
-            .build()
-            .map_err(io::Error::other)?;
+        let pool = yielding_pool("rules")?;
         let state = Arc::clone(&shared);
         let thread = std::thread::Builder::new().name("guard".to_owned()).spawn(move || {
             pool.install(|| watch(&recording, &files, &options, &state, &control));
@@ -130,6 +121,19 @@ impl Shared {
             is_over = self.changed.wait_timeout(is_over, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
+}
+
+/// The engine spreads its work over the pool that it is called in: here, one thread that yields to the load's.
+pub(crate) fn yielding_pool(name: &'static str) -> io::Result<rayon::ThreadPool> {
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(1)
+        .thread_name(move |_| name.to_owned())
+        .start_handler(|_| {
+            // Where the system refuses, the evaluation has the priority of the rest.
+            let _ = rustix::process::nice(10);
+        })
+        .build()
+        .map_err(io::Error::other)
 }
 
 fn watch(

@@ -20,6 +20,7 @@ mod engine;
 pub mod fuzzing;
 pub mod guard;
 pub mod import;
+mod listen;
 pub mod measure;
 pub mod progress;
 pub mod recorded;

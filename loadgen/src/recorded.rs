@@ -6,6 +6,7 @@
 //! and says how the run ended, whatever happened to the load.
 
 mod judged;
+mod page;
 mod signals;
 
 use std::{
@@ -23,7 +24,8 @@ use assay_run::{
 use assay_verdict::standards::Standards;
 
 pub use self::{
-    judged::{JudgeError, judge},
+    judged::{JudgeError, judge, report},
+    page::Page,
     signals::{INTERRUPTED, stop_on_signals},
 };
 use crate::{
@@ -161,6 +163,16 @@ impl RecordedRun {
     #[must_use]
     pub fn samples(&self) -> Option<assay_run::Sink> {
         self.recording.as_ref().map(|r| r.recorder.sink())
+    }
+
+    /// Serves the page of the run at an address while it is in progress; `None` if it is not recorded.
+    ///
+    /// # Errors
+    /// Where the address is taken, or the system gives no threads.
+    pub fn serve_page(&self, address: std::net::SocketAddr) -> io::Result<Option<Page>> {
+        let Some(recording) = &self.recording else { return Ok(None) };
+        let recorder = &recording.recorder;
+        Page::start(recorder.sink(), recorder.dir(), &self.run.scenario.name, address).map(Some)
     }
 
     /// Adds a sink for what the run measures.

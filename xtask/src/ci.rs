@@ -11,9 +11,9 @@ mod readme;
 mod the_loop;
 mod upstream;
 
-use std::{fs, path::Path, process::Command, time::Instant};
+use std::{path::Path, process::Command, time::Instant};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, bail};
 
 use crate::{fuzz, generate, parts, peers, rooms, shell, stack};
 

@@ -66,6 +66,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         }
         for name in failed {
             println!("  {name}");
+            for line in said(&text, &name) {
+                println!("    {line}");
+            }
             *failures.entry(name).or_default() += 1;
         }
     }
@@ -81,6 +84,16 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 fn failed(text: &str) -> impl Iterator<Item = String> + '_ {
     let lines = text.lines().filter_map(|l| l.strip_prefix("test "));
     lines.filter_map(|l| l.strip_suffix(" ... FAILED")).map(str::to_owned)
+}
+
+/// What a test that failed said, as far as a person wants to read of it.
+fn said<'a>(text: &'a str, name: &str) -> impl Iterator<Item = &'a str> {
+    const LINES: usize = 30;
+    let head = format!("---- {name} stdout ----");
+    let lines = text.lines().skip_while(move |l| *l != head).skip(1);
+    lines
+        .take_while(|l| !l.starts_with("---- ") && *l != "failures:" && !l.starts_with("stack backtrace"))
+        .take(LINES)
 }
 
 /// How many passed, from the line that sums a binary up.
@@ -118,9 +131,10 @@ mod tests {
 
     #[test]
     fn failures_and_passes_are_read_from_the_output() {
-        let text =
-            "test a::b ... ok\ntest a::c ... FAILED\n\ntest result: FAILED. 96 passed; 1 failed; 0 ignored\n";
+        let text = "test a::b ... ok\ntest a::c ... FAILED\n\nfailures:\n\n---- a::c stdout ----\nit broke\n\nfailures:\n    a::c\n\n\
+             test result: FAILED. 96 passed; 1 failed; 0 ignored\n";
         assert_eq!(failed(text).collect::<Vec<_>>(), ["a::c"]);
+        assert_eq!(said(text, "a::c").collect::<Vec<_>>(), ["it broke", ""]);
         assert_eq!(text.lines().filter_map(passed).sum::<u64>(), 96);
     }
 }

@@ -32,14 +32,35 @@ pub struct HtmlError(#[from] minijinja::Error);
 /// # Errors
 /// Where the template is broken, which a test rules out.
 pub fn render(verdict: &Verdict, charts: &Charts) -> Result<String, HtmlError> {
+    page(verdict, charts, false)
+}
+
+/// The page of a run in progress, which asks `events` next to it for what changes (see [`parts`]).
+///
+/// # Errors
+/// As [`render`].
+pub fn render_in_progress(verdict: &Verdict, charts: &Charts) -> Result<String, HtmlError> {
+    page(verdict, charts, true)
+}
+
+/// The parts of a page that change while a run is in progress: their names and what is in them.
+pub fn parts(page: &str) -> impl Iterator<Item = (&str, &str)> {
+    page.split("<div data-part=\"").skip(1).filter_map(|rest| {
+        let (name, rest) = rest.split_once("\"><!--part-->")?;
+        Some((name, rest.split_once("<!--/part-->")?.0))
+    })
+}
+
+fn page(verdict: &Verdict, charts: &Charts, live: bool) -> Result<String, HtmlError> {
     let env = environment("report", TEMPLATE)?;
     let frame =
         Frame { start_ms: verdict.run.start_ms, end_ms: verdict.run.end_ms, phases: &verdict.run.phases };
-    let json = serde_json::to_string(verdict).unwrap_or_default();
+    let json = if live { String::new() } else { serde_json::to_string(verdict).unwrap_or_default() };
     let drawn: Vec<_> = charts.plots.iter().map(|c| drawn(c, &frame)).collect();
     let page = env.get_template("report")?.render(context! {
         status => verdict.status.as_str(),
-        headline => super::headline(verdict),
+        headline => headline(verdict, live),
+        live => live,
         summary => &*verdict.summary,
         name => verdict.run.scenario.as_deref().unwrap_or(&verdict.run.source),
         started => units::timestamp(verdict.run.start_ms).replace('T', " ").replace('Z', " UTC"),
@@ -61,9 +82,23 @@ pub fn render(verdict: &Verdict, charts: &Charts) -> Result<String, HtmlError> {
         slas => Serde(&verdict.slas),
         tool => Serde(&verdict.tool),
         source => &*verdict.run.source,
-        json => raw(&json),
+        json => if live { raw("null") } else { raw(&json) },
     })?;
     Ok(document(&page))
+}
+
+/// The outcome in a word or two; a run in which nothing was decided yet is running.
+fn headline(verdict: &Verdict, live: bool) -> String {
+    let is_decided = match verdict.status {
+        Status::Pass => verdict.objective_counts().pass > 0,
+        Status::Fail => true,
+        Status::Inconclusive | Status::Skipped => false,
+    };
+    match (live, is_decided) {
+        (false, _) => super::headline(verdict),
+        (true, true) => format!("{} so far", super::headline(verdict)),
+        (true, false) => "RUNNING".to_owned(),
+    }
 }
 
 /// Templates whose values are escaped: for people first, then for HTML, whose escapes would hide a URL.
@@ -360,6 +395,25 @@ mod tests {
         let end = start + html[start..].find("</script>").expect("ends");
         let back: Verdict = serde_json::from_str(&html[start..end]).expect("is JSON");
         assert_eq!(back, verdict);
+    }
+
+    #[test]
+    fn a_page_in_progress_is_the_report_in_parts() {
+        let (verdict, charts) = (testing::verdict(Status::Fail), testing::charts());
+        let report = render(&verdict, &charts).expect("renders");
+        let page = render_in_progress(&verdict, &charts).expect("renders");
+        let names: Vec<_> = parts(&page).map(|(name, _)| name).collect();
+        let want = ["top", "objectives", "findings", "alerts", "charts", "heat", "tables", "run", "series"];
+        assert_eq!(names, want);
+        assert!(page.contains("FAIL so far") && page.contains("EventSource"), "{page}");
+        assert!(!report.contains("so far") && !report.contains("EventSource"), "{report}");
+        // Every part but those with the outcome's words is the report's.
+        for ((name, now), (_, then)) in parts(&page).zip(parts(&report)) {
+            assert!(now == then || ["top", "run"].contains(&name), "{name}");
+        }
+        let mut early = verdict;
+        early.status = Status::Inconclusive;
+        assert!(render_in_progress(&early, &charts).expect("renders").contains("RUNNING"));
     }
 
     #[test]

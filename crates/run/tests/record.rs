@@ -32,6 +32,27 @@ fn one(run: &Run, name: &str) -> (Labels, Column) {
 }
 
 #[test]
+fn a_recording_that_ends_at_once_has_asked_each_target() {
+    let parent = tempfile::tempdir().expect("a directory");
+    let (url, _scrapes) = support::serve(|_, request| {
+        let mut up = MetricFamily::gauge("alive", "Alive.");
+        up.push(Metric::new(Labels::empty(), MetricValue::Float(1.0)));
+        // Slower than a recording that is given up.
+        std::thread::sleep(Duration::from_millis(50));
+        support::exposition(request, None, &[up])
+    });
+    let start_ms = time::now_ms();
+    let dir = run_directory(parent.path(), "demo", start_ms).expect("a directory");
+    let recorder =
+        Recorder::create(&dir, Manifest::new("demo", start_ms), &RecorderOptions::default()).expect("begins");
+    let mut target = Target::new("api", &url).expect("a target");
+    target.timeout = Duration::from_secs(10);
+    recorder.scrape(target).expect("scrapes");
+    recorder.finish(Outcome::Finished).expect("finishes");
+    assert_eq!(one(&Run::open(&dir).expect("opens"), "alive").1.values, [1.0]);
+}
+
+#[test]
 fn a_target_is_on_record_with_zeros_and_stale_markers() {
     let parent = tempfile::tempdir().expect("a directory");
     let start_ms = time::now_ms();

@@ -12,8 +12,11 @@ use crate::{
 };
 
 mod catalogue;
+mod growing;
 mod heat;
 
+use catalogue::{PLOTS, Plot};
+pub use growing::Growing;
 pub use heat::Heat;
 
 /// All that is drawn.
@@ -94,10 +97,23 @@ pub fn query(run: &RunInfo, slas: &[Sla], source: &dyn Source) -> Result<Charts,
         return Ok(Charts::default());
     }
     let sampling = sampling(run, source)?;
-    let mut charts = Charts::default();
-    for plot in catalogue::PLOTS {
+    let mut charts = around(run, slas, source)?;
+    for plot in PLOTS {
         charts.plots.extend(chart(plot, sampling, slas, source)?);
     }
+    Ok(charts)
+}
+
+/// What is drawn in addition to the plots: trends, and how long requests took.
+///
+/// # Errors
+/// Where the source cannot be read.
+pub fn around(run: &RunInfo, slas: &[Sla], source: &dyn Source) -> Result<Charts, SourceError> {
+    let mut charts = Charts::default();
+    if run.end_ms <= run.start_ms {
+        return Ok(charts);
+    }
+    let sampling = sampling(run, source)?;
     let busiest = format!("topk(1, {})", Histogram { by: "load_step", ..REQUESTS }.count());
     if let Some((step, matcher)) = subject(&busiest, sampling, source)? {
         charts.heat = heat::query(run, &step, &matcher, sampling, source)?;
@@ -134,7 +150,7 @@ fn sampling(run: &RunInfo, source: &dyn Source) -> Result<Sampling, SourceError>
 }
 
 fn chart(
-    plot: &catalogue::Plot,
+    plot: &Plot,
     sampling: Sampling,
     slas: &[Sla],
     source: &dyn Source,
@@ -153,22 +169,30 @@ fn chart(
         let result = source.range(&expression, sampling.start_ms, sampling.end_ms, sampling.step_ms)?;
         for one in series(result) {
             let points = points(&one.samples.times, &one.samples.values);
-            // What could be and never was, such as a class of errors, is no line.
-            let is_idle = legend.starts_with('{') && points.iter().all(|p| p.1 == 0.0);
-            if !is_idle {
+            if !is_idle(legend, &points) {
                 lines.push(Line { name: fill_legend(legend, &one.labels), points });
             }
         }
     }
+    Ok(finished(plot, &subject, &window, slas, lines))
+}
+
+/// What could be and never was, such as a class of errors, is no line.
+fn is_idle(legend: &str, points: &[(i64, f64)]) -> bool {
+    legend.starts_with('{') && points.iter().all(|p| p.1 == 0.0)
+}
+
+/// The chart of these lines, if there is anything to see.
+fn finished(plot: &Plot, subject: &str, window: &str, slas: &[Sla], lines: Vec<Line>) -> Option<Chart> {
     let has_data = lines.iter().any(|l| plot.keep_zero || l.points.iter().any(|p| p.1 != 0.0));
-    Ok(has_data.then(|| Chart {
+    has_data.then(|| Chart {
         id: plot.id.to_owned(),
-        title: plot.title.replace("SUBJECT", &subject),
+        title: plot.title.replace("SUBJECT", subject),
         unit: plot.unit.to_owned(),
-        note: plot.note.replace("WINDOW", &window),
-        limits: limits(plot, &subject, slas),
+        note: plot.note.replace("WINDOW", window),
+        limits: limits(plot, subject, slas),
         lines,
-    }))
+    })
 }
 
 /// What a chart is about, and the matcher that selects it.
@@ -184,7 +208,7 @@ fn subject(
 }
 
 /// The limits of objectives on the same metric and in the same unit.
-fn limits(plot: &catalogue::Plot, subject: &str, slas: &[Sla]) -> Vec<(f64, String)> {
+fn limits(plot: &Plot, subject: &str, slas: &[Sla]) -> Vec<(f64, String)> {
     let Some(metric) = plot.limits_of else { return Vec::new() };
     let mut found = Vec::new();
     for objective in slas.iter().flat_map(|s| &s.objectives) {

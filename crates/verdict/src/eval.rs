@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use assay_model::QueryError;
+use assay_model::{QueryError, Queryable};
 use assay_rules::{
     file::{RuleFiles, expand},
     replay::SlotMode,
@@ -27,11 +27,13 @@ use crate::{
 
 mod fetch;
 mod info;
+mod live;
 mod notes;
 mod server;
 
 pub use fetch::{FetchOptions, eval_fetched};
 pub use info::{GivenPhase, run_info};
+pub use live::{InProgress, eval_in_progress};
 pub use server::{ServerOptions, eval_server};
 
 /// What to judge, and by what.
@@ -145,7 +147,36 @@ pub fn eval(options: &EvalOptions) -> Result<Evaluation, EvalError> {
     let baseline = options.baseline.as_deref().map(|path| baseline(path, options, &slas)).transpose()?;
     let run = Run::open(&options.run)?;
     let info = run_info(&run, &options.phases, options.range_ms)?;
-    judge_run(&run, &info, &files, &slas, baseline.as_ref(), options)
+    judge_run(&Record::of(&run), &info, &files, &slas, baseline.as_ref(), options)
+}
+
+/// What there is to judge: series, and what its keepers remark on.
+struct Record<'a> {
+    data: &'a dyn Queryable,
+    notes: Vec<String>,
+    warnings: Vec<String>,
+}
+
+impl<'a> Record<'a> {
+    fn of(run: &'a Run) -> Self {
+        Self {
+            data: &run.database,
+            notes: run.manifest.as_ref().map(|m| m.notes.clone()).unwrap_or_default(),
+            warnings: run.database.warnings().iter().map(ToString::to_string).collect(),
+        }
+    }
+}
+
+/// What a run brings along to be judged by; nothing if it brings nothing.
+///
+/// # Errors
+/// All problems of all of its files.
+pub fn standards_of(run: &Path) -> Result<(RuleFiles, Vec<Sla>), EvalError> {
+    let (rules, slas) = own_files(&EvalOptions::new(run));
+    if rules.is_empty() && slas.is_empty() {
+        return Ok(Default::default());
+    }
+    read_files(&rules, &slas)
 }
 
 /// The files to judge by: those that were given, else those that the run brings along.
@@ -164,7 +195,7 @@ fn own_files(options: &EvalOptions) -> (Vec<String>, Vec<PathBuf>) {
 }
 
 fn judge_run(
-    run: &Run,
+    record: &Record<'_>,
     info: &RunInfo,
     files: &RuleFiles,
     slas: &[Sla],
@@ -172,7 +203,7 @@ fn judge_run(
     options: &EvalOptions,
 ) -> Result<Evaluation, EvalError> {
     check_alerts(files, slas)?;
-    let data = RunData::new(&run.database, info);
+    let data = RunData::new(record.data, info);
     let mut verdict = blank_verdict(info, slas);
     verdict.notes.extend(files.warnings.iter().cloned());
     verdict.notes.extend(files.ignored_keys());
@@ -184,13 +215,14 @@ fn judge_run(
     };
     judge_objectives(&mut verdict, slas, &terms)?;
     judge_alerts(&mut verdict, slas, files, &data, options)?;
-    verdict.notes.extend(notes::of_run(run, info, &verdict)?);
-    verdict.notes.extend(run.database.warnings().iter().map(ToString::to_string));
+    verdict.notes.extend(record.notes.iter().cloned());
+    verdict.notes.extend(notes::of_run(record.data, info, &verdict)?);
+    verdict.notes.extend(record.warnings.iter().cloned());
     verdict.settle();
     verdict.findings = findings::find(&data, &verdict, &options.no_findings)?;
     verdict.tables = tables::tables(&data, info)?;
     verdict.tool.command.clone_from(&options.command);
-    let source = RecordedSource::new(&run.database);
+    let source = RecordedSource::new(record.data);
     let charts = if options.charts { charts::query(info, slas, &source)? } else { Charts::default() };
     Ok(Evaluation { verdict, charts })
 }
@@ -249,7 +281,8 @@ fn baseline(path: &Path, options: &EvalOptions, slas: &[Sla]) -> Result<Baseline
     let run = Run::open(path)?;
     let info = run_info(&run, &[], None)?;
     let options = EvalOptions { charts: false, allow_incomplete: true, ..options.clone() };
-    let judged = judge_run(&run, &info, &RuleFiles::default(), &without_alerts(slas), None, &options)?;
+    let judged =
+        judge_run(&Record::of(&run), &info, &RuleFiles::default(), &without_alerts(slas), None, &options)?;
     Ok(Baseline::of(path.display().to_string(), judged.verdict))
 }
 

@@ -7,7 +7,9 @@ use assay_text::{Clean, console, document};
 use assay_verdict::standards::Standards;
 use loadgen::{
     Control, Phase, RunError, RunOptions, Scenario, Shard, Summary, UnknownName,
-    recorded::{BeginError, Ended, RecordOptions, RecordedRun, judge, stop_on_signals},
+    recorded::{
+        BeginError, Ended, Page, RecordOptions, RecordedRun, judge, report as page_of, stop_on_signals,
+    },
     sink::{exposition::Exposition, recorder::default_instance},
     summary,
     view::{
@@ -99,12 +101,19 @@ async fn drive(arguments: &RunArguments, command: &[String]) -> Result<u8, Stop>
         }
         None => RecordedRun::unrecorded(checked),
     };
+    let page = match arguments.web {
+        None => None,
+        Some(address) => run
+            .serve_page(address)
+            .map_err(|e| Stop::bad_input(format!("--web {address}: {e}")))?
+            .inspect(|page| console::say(format_args!("page of the run: http://{}", page.address()))),
+    };
     let control = run.control();
     run.show(view(arguments, &control));
     let ended = run.drive().await;
     let to_judge = ended.dir.clone().filter(|_| arguments.judge);
     let code = report(ended, arguments).and_then(|load| match to_judge {
-        Some(dir) => verdict(&dir, load, arguments),
+        Some(dir) => verdict(&dir, load, page, arguments),
         None => Ok(load),
     });
     if let Some(exposition) = exposition {
@@ -210,8 +219,11 @@ fn cannot_record(parent: &Path, error: BeginError) -> Stop {
 }
 
 /// Judges the run, prints the verdict, and gives its exit code, or that of a load which ended badly.
-fn verdict(dir: &Path, load: u8, arguments: &RunArguments) -> Result<u8, Stop> {
+fn verdict(dir: &Path, load: u8, page: Option<Page>, arguments: &RunArguments) -> Result<u8, Stop> {
     let evaluation = judge(dir).map_err(Stop::failed)?;
+    if let Some(page) = page {
+        page.end(page_of(&evaluation).map_err(Stop::failed)?);
+    }
     let text = terminal::render(&evaluation.verdict, TerminalOptions::of_stdout());
     // Standard output is for the summary where a program reads it.
     match arguments.summary {

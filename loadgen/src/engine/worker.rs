@@ -38,7 +38,7 @@ use crate::{
         Phase, Scenario,
         executor::{Budget, Plan},
     },
-    timer::Timer,
+    timer::{Timer, processor_time},
     trace::Tracer,
 };
 
@@ -193,9 +193,7 @@ fn run(setup: WorkerSetup, mut commands: UnboundedReceiver<Command>, shared: Sha
 async fn note_cpu(timer: &Timer, cpu_ns: &AtomicU64) {
     let slot = timer.slot();
     loop {
-        let t = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
-        let ns = t.tv_sec as u64 * 1_000_000_000 + t.tv_nsec as u64;
-        cpu_ns.store(ns, Ordering::Relaxed);
+        cpu_ns.store(processor_time().as_nanos() as u64, Ordering::Relaxed);
         slot.sleep_until(Instant::now() + Duration::from_millis(100)).await;
     }
 }

@@ -36,15 +36,27 @@ pub enum JudgeError {
 /// # Errors
 /// If the run cannot be read or evaluated, or a file cannot be written.
 pub fn judge(run: &Path) -> Result<Evaluation, JudgeError> {
+    let evaluation = evaluate(run)?;
+    write(run.join("verdict.json"), &json::render(&evaluation.verdict))?;
+    write(run.join("report.html"), &report(&evaluation)?)?;
+    Ok(evaluation)
+}
+
+/// The report of a run that was judged.
+///
+/// # Errors
+/// If it cannot be rendered.
+pub fn report(evaluation: &Evaluation) -> Result<String, JudgeError> {
+    Ok(html::render(&evaluation.verdict, &evaluation.charts)?)
+}
+
+fn evaluate(run: &Path) -> Result<Evaluation, JudgeError> {
     let half = usable_memory_bytes().unwrap_or(0) / 2;
     Memory::of_process().set_max(usize::try_from(half).unwrap_or(usize::MAX));
     let mut options = EvalOptions::new(run);
     options.charts = true;
     options.command = format!("ruleseval eval {}", run.display());
-    let evaluation = eval(&options)?;
-    write(run.join("verdict.json"), &json::render(&evaluation.verdict))?;
-    write(run.join("report.html"), &html::render(&evaluation.verdict, &evaluation.charts)?)?;
-    Ok(evaluation)
+    Ok(eval(&options)?)
 }
 
 fn write(path: PathBuf, text: &str) -> Result<(), JudgeError> {

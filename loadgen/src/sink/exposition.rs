@@ -3,29 +3,20 @@
 //! Invariant: a scrape reads a finished copy; the run never waits for a scraper.
 
 use std::{
-    io::{BufRead as _, BufReader, Read as _, Write as _},
-    net::{SocketAddr, TcpListener, TcpStream},
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
+    io,
+    net::{SocketAddr, TcpStream},
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
 use assay_model::expo::{MetricFamily, negotiate};
 
 use super::{MetricsSink, SinkError};
-use crate::control::Control;
+use crate::{
+    control::Control,
+    listen::{Head, listen, reply},
+};
 
-/// How long a scraper may take for its request, and to read what it gets.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// The most bytes of a request's head.
-const MAX_HEAD: u64 = 16 * 1024;
-/// The most connections at a time; more are closed at once.
-const MAX_CONNECTIONS: usize = 64;
-/// The most connections that wait to be accepted; the standard library asks for 128.
-#[cfg(unix)]
-const BACKLOG: i32 = 1024;
 /// How often it is looked whether the scrapers have come.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// What Prometheus sends with each scrape.
@@ -42,7 +33,6 @@ pub struct Exposition {
 struct Shared {
     latest: Mutex<Arc<Vec<MetricFamily>>>,
     scrapes: Mutex<Scrapes>,
-    connections: AtomicUsize,
 }
 
 /// What is known of those who scrape.
@@ -61,17 +51,10 @@ impl Exposition {
     ///
     /// # Errors
     /// Where the address is taken, or not one of this machine.
-    pub fn listen(address: SocketAddr) -> std::io::Result<Self> {
-        let listener = TcpListener::bind(address)?;
-        #[cfg(unix)]
-        rustix::net::listen(&listener, BACKLOG)?;
-        let (shared, address) = (Arc::<Shared>::default(), listener.local_addr()?);
+    pub fn listen(address: SocketAddr) -> io::Result<Self> {
+        let shared = Arc::<Shared>::default();
         let own = Arc::clone(&shared);
-        std::thread::Builder::new().name("metrics".to_owned()).spawn(move || {
-            for stream in listener.incoming().flatten() {
-                own.serve(stream);
-            }
-        })?;
+        let address = listen(address, "metrics", move |stream, head| answer(stream, head, &own))?;
         Ok(Self { shared, address })
     }
 
@@ -114,24 +97,6 @@ impl MetricsSink for Exposition {
 }
 
 impl Shared {
-    /// Answers on a thread of its own, so that no connection delays another.
-    fn serve(self: &Arc<Self>, stream: TcpStream) {
-        if self.connections.fetch_add(1, Ordering::Relaxed) >= MAX_CONNECTIONS {
-            self.connections.fetch_sub(1, Ordering::Relaxed);
-            return;
-        }
-        let shared = Arc::clone(self);
-        let spawned = std::thread::Builder::new().name("scrape".to_owned()).spawn(move || {
-            if let Err(e) = answer(&stream, &shared) {
-                tracing::debug!("a scrape: {e}");
-            }
-            shared.connections.fetch_sub(1, Ordering::Relaxed);
-        });
-        if spawned.is_err() {
-            self.connections.fetch_sub(1, Ordering::Relaxed);
-        }
-    }
-
     fn note_scrape(&self, is_prometheus: bool) {
         let mut scrapes = self.scrapes.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
@@ -142,83 +107,23 @@ impl Shared {
     }
 }
 
-/// A stream on which all reads, or all writes, must be done by an instant, however slowly it drips.
-struct Deadline<'s> {
-    stream: &'s TcpStream,
-    until: Instant,
-}
-
-impl Deadline<'_> {
-    fn left(&self) -> std::io::Result<Duration> {
-        let left = self.until.saturating_duration_since(Instant::now());
-        if left.is_zero() { Err(std::io::ErrorKind::TimedOut.into()) } else { Ok(left) }
-    }
-}
-
-impl std::io::Read for Deadline<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        self.stream.set_read_timeout(Some(self.left()?))?;
-        let mut stream = self.stream;
-        stream.read(buffer)
-    }
-}
-
-impl std::io::Write for Deadline<'_> {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.stream.set_write_timeout(Some(self.left()?))?;
-        let mut stream = self.stream;
-        stream.write(bytes)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-fn answer(stream: &TcpStream, shared: &Shared) -> std::io::Result<()> {
-    let head = Deadline { stream, until: Instant::now() + PATIENCE };
-    let mut lines = BufReader::new(head.take(MAX_HEAD)).lines();
-    let request = lines.next().transpose()?.unwrap_or_default();
-    let (mut accept, mut is_prometheus) = (String::new(), false);
-    for line in lines {
-        let line = line?;
-        if line.is_empty() {
-            break;
-        }
-        if let Some((name, value)) = line.split_once(':') {
-            if name.eq_ignore_ascii_case("accept") {
-                value.trim().clone_into(&mut accept);
-            }
-            is_prometheus |= name.eq_ignore_ascii_case(SCRAPER);
-        }
-    }
-    let path = request.split(' ').nth(1).unwrap_or_default();
-    let mut reply = Deadline { stream, until: Instant::now() + PATIENCE };
-    if path.split('?').next() != Some("/metrics") {
-        let body = "loadgen serves its metrics at /metrics\n";
-        return write!(
-            reply,
-            "HTTP/1.1 404 Not Found\r\ncontent-type: text/plain\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
-            body.len()
-        );
+fn answer(stream: &TcpStream, head: &Head, shared: &Shared) -> io::Result<()> {
+    if head.path() != "/metrics" {
+        return reply(stream, "404 Not Found", "text/plain", b"loadgen serves its metrics at /metrics\n");
     }
     let families = Arc::clone(&shared.latest.lock().unwrap_or_else(PoisonError::into_inner));
-    let format = negotiate(&accept);
-    let body = format.encode(&families);
-    write!(
-        reply,
-        "HTTP/1.1 200 OK\r\ncontent-type: {}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
-        format.content_type(),
-        body.len()
-    )?;
-    reply.write_all(&body)?;
-    shared.note_scrape(is_prometheus);
+    let format = negotiate(head.header("accept").unwrap_or_default());
+    reply(stream, "200 OK", format.content_type(), &format.encode(&families))?;
+    shared.note_scrape(head.header(SCRAPER).is_some());
     Ok(())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read as _, Write as _};
+
     use super::*;
+    use crate::listen::PATIENCE;
 
     fn scrape(address: SocketAddr, headers: &str) {
         let mut stream = TcpStream::connect(address).expect("a listener");

@@ -1,12 +1,17 @@
 //! `--judge`: a run that ends with its verdict, and can be judged again by what it brings along.
 
-use std::path::{Path, PathBuf};
+use std::{
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    net::TcpStream,
+    path::{Path, PathBuf},
+    process::Stdio,
+};
 
 use assay_verdict::{eval::EvalOptions, verdict::Status};
 
 use crate::{
     breakdown::only_run,
-    cli::{run, write},
+    cli::{loadgen, run, write},
     server::{Server, ok, respond},
 };
 
@@ -53,6 +58,58 @@ fn a_run_ends_with_its_verdict_and_brings_along_what_judged_it() {
         assert_eq!(again.verdict.status, status, "{}", again.verdict.summary);
         assert!(again.verdict.alerts.len() > 40, "the shipped rules were put into the run");
     }
+}
+
+#[cfg(unix)]
+#[test]
+fn the_page_of_a_run_follows_it_and_becomes_its_report() {
+    let (dir, server) = (tempfile::tempdir().expect("a directory"), Server::start(|_| ok()));
+    let scenario = write(dir.path(), &SCENARIO.replace("3s", "10m"));
+    let (runs, sla) = (dir.path().join("runs"), dir.path().join("sla.yml"));
+    std::fs::write(&sla, SLA).expect("writes");
+    let (target, parent, sla) = (server.url(), runs.display().to_string(), sla.display().to_string());
+    let arguments = ["run", &scenario, "--target", &target, "--quiet", "--record", &parent, "--sla", &sla];
+    let mut running = loadgen(&[arguments.as_slice(), &["--judge", "--web", "127.0.0.1:0"]].concat())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it runs");
+    let mut line = String::new();
+    BufReader::new(running.stderr.take().expect("is piped")).read_line(&mut line).expect("a line");
+    let address = line.trim().strip_prefix("page of the run: http://").expect(&line).to_owned();
+    let ask = |path: &str| {
+        let mut stream = TcpStream::connect(&address).expect("a listener");
+        stream.write_all(format!("GET {path} HTTP/1.1\r\nhost: {address}\r\n\r\n").as_bytes()).expect("sent");
+        stream
+    };
+    let mut page = String::new();
+    ask("/").read_to_string(&mut page).expect("an answer");
+    assert!(page.starts_with("HTTP/1.1 200 OK") && page.contains("new EventSource"), "{page:.300}");
+    // What changes comes until the run ends; it is ended here once everything has come.
+    let mut is_stopped = false;
+    let (mut seen, mut report, mut kind) = (std::collections::BTreeSet::new(), None, String::new());
+    for line in BufReader::new(ask("/events")).lines().map(|l| l.expect("is sent")) {
+        match line.strip_prefix("data: ").map(serde_json::from_str::<serde_json::Value>) {
+            None => line.strip_prefix("event: ").unwrap_or(&kind).to_owned().clone_into(&mut kind),
+            Some(data) if kind == "end" => report = Some(data.expect("JSON")),
+            Some(data) => {
+                for part in data.expect("JSON").as_array().into_iter().flatten() {
+                    let text = part[1].as_str().unwrap_or_default();
+                    let expected = [("top", "so far"), ("charts", "Throughput"), ("objectives", "Errors")];
+                    seen.extend(expected.into_iter().filter(|(n, t)| part[0] == *n && text.contains(t)));
+                }
+                // A second signal would end the program at once.
+                if seen.len() == 3 && !std::mem::replace(&mut is_stopped, true) {
+                    let pid = rustix::process::Pid::from_child(&running);
+                    rustix::process::kill_process(pid, rustix::process::Signal::INT).expect("signalled");
+                }
+            }
+        }
+    }
+    assert_eq!(running.wait().expect("ends").code(), Some(130));
+    let written = std::fs::read_to_string(only_run(&runs).join("report.html")).expect("is written");
+    let report = report.expect("it ends with the report");
+    assert!(report.as_str() == Some(written.as_str()), "the file is what the browser has");
 }
 
 #[test]

@@ -43,10 +43,12 @@ pub(super) fn draw(chart: &Chart, frame: &Frame<'_>) -> String {
     let _ = write!(
         svg,
         "<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{label}\" data-chart=\"{}\" \
-         data-area=\"{LEFT} {TOP} {} {}\">",
+         data-area=\"{LEFT} {TOP} {} {}\" data-span=\"{} {}\">",
         escape(&chart.id),
         WIDTH - RIGHT,
-        HEIGHT - BOTTOM
+        HEIGHT - BOTTOM,
+        frame.start_ms,
+        frame.end_ms
     );
     shade(&mut svg, frame, &x);
     grid(&mut svg, chart, &scale);

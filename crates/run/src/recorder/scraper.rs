@@ -1,15 +1,22 @@
 //! The thread that scrapes.
 //!
 //! Invariant: a target is asked once in each interval, one request at a time; a slow answer delays no other
-//! target. Times are those of the schedule where the scrape began within two milliseconds of it, as in
+//! target. However short a recording is, each target was asked once. Times are those of the schedule where the scrape began within two milliseconds of it, as in
 //! Prometheus (`scrape.ScrapeTimestampTolerance`), which lets the storage pack them well.
 
-use std::{io, thread::JoinHandle, time::Instant};
+use std::{
+    io,
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
 
 use assay_prom_api::http::direct_client;
 use reqwest::Client;
 use tokio::{
-    sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
+    sync::{
+        mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
+        oneshot,
+    },
     time::MissedTickBehavior,
 };
 
@@ -20,6 +27,8 @@ use super::{
 };
 /// How far a scrape may begin from its scheduled time and still carry it.
 const TOLERANCE_MS: i64 = 2;
+/// How long the end of a recording waits for targets that were not asked yet.
+const FIRST_SCRAPE: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub(super) struct Scraper {
@@ -42,7 +51,7 @@ impl Scraper {
         self.targets.send(target).map_err(|_| ())
     }
 
-    /// Ends scraping; a scrape under way is given up.
+    /// Ends scraping; a scrape under way is given up, unless it is the target's first, which has a second.
     pub(super) fn stop(self) {
         drop(self.targets);
         if self.thread.join().is_err() {
@@ -60,12 +69,24 @@ async fn serve(mut added: UnboundedReceiver<Target>, sink: Sink) {
             return;
         }
     };
+    let mut firsts = Vec::new();
     while let Some(target) = added.recv().await {
-        tokio::spawn(scrape_on(client.clone(), target, sink.clone()));
+        let (done, first) = oneshot::channel();
+        firsts.push(first);
+        tokio::spawn(scrape_on(client.clone(), target, sink.clone(), done));
     }
+    let all = async {
+        for first in firsts {
+            // Nothing is sent: the other end is dropped.
+            let _ = first.await;
+        }
+    };
+    let _ = tokio::time::timeout(FIRST_SCRAPE, all).await;
 }
 
-async fn scrape_on(client: Client, target: Target, sink: Sink) {
+/// `first` is dropped after the first scrape.
+async fn scrape_on(client: Client, target: Target, sink: Sink, first: oneshot::Sender<()>) {
+    let mut first = Some(first);
     let mut history = History::new(&target);
     let mut schedule = Schedule::new(&target);
     let mut ticks = tokio::time::interval(target.interval);
@@ -92,6 +113,7 @@ async fn scrape_on(client: Client, target: Target, sink: Sink) {
             // Whoever owns the recorder hears of the failure from it.
             return;
         }
+        drop(first.take());
     }
 }
 

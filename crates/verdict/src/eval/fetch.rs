@@ -14,7 +14,9 @@ use assay_run::{
     pull::{PullError, PullOptions, pull},
 };
 
-use super::{EvalError, EvalOptions, Evaluation, baseline, judge_run, own_files, read_files, run_info};
+use super::{
+    EvalError, EvalOptions, Evaluation, Record, baseline, judge_run, own_files, read_files, run_info,
+};
 use crate::{findings, sla::Sla, tables};
 
 /// How much before what is judged is fetched: what instant selectors look back over.
@@ -58,7 +60,7 @@ pub fn eval_fetched(fetch: &FetchOptions, options: &EvalOptions) -> Result<Evalu
     let run = Run::open(&fetch.dir)?;
     let mut info = run_info(&run, &options.phases, Some((fetch.start_ms, fetch.end_ms)))?;
     info.source.clone_from(&fetch.server.url);
-    judge_run(&run, &info, &files, &slas, baseline.as_ref(), options)
+    judge_run(&Record::of(&run), &info, &files, &slas, baseline.as_ref(), options)
 }
 
 /// Every selector in use, each once, and what the judge and the findings read besides.

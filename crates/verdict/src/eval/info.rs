@@ -61,8 +61,7 @@ pub fn run_info(
     if let Some(manifest) = manifest {
         info.outcome = Some(outcome_of(manifest).to_owned());
     }
-    let plan = Plan::read(&run.database)?;
-    if let Some(plan) = &plan {
+    if let Some(plan) = &Plan::read(&run.database)? {
         of_plan(&mut info, plan);
     } else if let Some(manifest) = manifest.filter(|m| !m.phases.is_empty()) {
         of_manifest(&mut info, manifest);
@@ -75,7 +74,7 @@ pub fn run_info(
     Ok(info)
 }
 
-fn of_plan(info: &mut RunInfo, plan: &Plan) {
+pub(super) fn of_plan(info: &mut RunInfo, plan: &Plan) {
     info.phases_from = PhaseSource::Plan;
     info.scenario = info.scenario.take().or_else(|| plan.scenario.clone());
     info.outcome = Some(

@@ -1,6 +1,7 @@
 //! What a reader should know of a run in addition to its verdict.
 
-use assay_run::{Plan, Run};
+use assay_model::Queryable;
+use assay_run::Plan;
 
 use crate::{
     source::SourceError,
@@ -8,11 +9,14 @@ use crate::{
     verdict::{RunInfo, Verdict},
 };
 
-/// Notes on a run: its own, other loads in its data, how the rest of it ended, alerts outside of the judged windows.
-pub(super) fn of_run(run: &Run, info: &RunInfo, verdict: &Verdict) -> Result<Vec<String>, SourceError> {
-    let mut notes = run.manifest.as_ref().map(|m| m.notes.clone()).unwrap_or_default();
-    if let Some(plan) = Plan::read(&run.database).map_err(SourceError::new)?.filter(|p| !p.others.is_empty())
-    {
+/// Notes on a run: other loads in its data, how the rest of it ended, alerts outside of the judged windows.
+pub(super) fn of_run(
+    data: &dyn Queryable,
+    info: &RunInfo,
+    verdict: &Verdict,
+) -> Result<Vec<String>, SourceError> {
+    let mut notes = Vec::new();
+    if let Some(plan) = Plan::read(data).map_err(SourceError::new)?.filter(|p| !p.others.is_empty()) {
         let judged = plan.run.as_deref().unwrap_or("without an id");
         let others = plan.others.join(", ");
         notes.push(format!("the data hold several loads: judged is the last, {judged}, and not {others}"));
