@@ -33,11 +33,15 @@ pub(crate) struct Options {
     /// How long each target runs, in seconds
     #[arg(long, default_value_t = 10)]
     seconds: u32,
+    /// The seed of what is tried; 0 for another one each time
+    #[arg(long, default_value_t = 0)]
+    seed: u32,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { names: Vec::new(), seconds: 10 }
+        // A gate tries the same each time, as far as it gets.
+        Self { names: Vec::new(), seconds: 10, seed: 1 }
     }
 }
 
@@ -50,7 +54,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 }
 
 /// The same; yields why it was left out if there is no C++ compiler.
-pub(crate) fn run_or_leave_out(Options { names, seconds }: &Options) -> Result<Option<String>> {
+pub(crate) fn run_or_leave_out(Options { names, seconds, seed }: &Options) -> Result<Option<String>> {
     if Command::new("c++").arg("--version").output().is_err() {
         return Ok(Some("no C++ compiler, which libFuzzer is built with".to_owned()));
     }
@@ -75,6 +79,7 @@ pub(crate) fn run_or_leave_out(Options { names, seconds }: &Options) -> Result<O
             let mut fuzz = Command::new(target.join(&host).join("release").join(name));
             fuzz.arg(&corpus)
                 .arg(format!("-max_total_time={seconds}"))
+                .arg(format!("-seed={seed}"))
                 .args(["-rss_limit_mb=2048", "-timeout=20", "-print_final_stats=0", "-verbosity=0"])
                 .arg(format!("-artifact_prefix={}/{}-", target.display(), name.to_string_lossy()));
             let seeds = folder.join("seeds").join(name);

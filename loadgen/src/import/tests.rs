@@ -251,6 +251,19 @@ fn an_openapi_document_is_a_choice_of_its_operations() {
 }
 
 #[test]
+fn names_of_any_length_are_kept() {
+    let long = "n".repeat(3_000);
+    let json = curl(&format!("curl http://h/ --json '{{\"{long}\": {{\"{long}\": 1}}}}'"));
+    let form = curl(&format!("curl http://h/ -d '{long}=1&b=2'"));
+    let query = curl(&format!("curl 'http://h/?{long}=1&token=abcdefgh12345678'"));
+    let header = curl(&format!("curl http://h/ -H '{long}: 1'"));
+    for made in [json, form, query, header] {
+        let text = made.expect("imports, and loads").text;
+        assert!(text.contains(&long), "{text:.300}");
+    }
+}
+
+#[test]
 fn a_path_that_is_none_is_refused() {
     let text = "openapi: 3.0.0\ninfo: {title: t, version: '1'}\nservers: [{url: 'http://h/'}]\npaths: {'/a{{b': {get: {responses: {'200': {description: d}}}}}\n";
     let error = openapi("api.yml", text).expect_err("no such path").to_string();

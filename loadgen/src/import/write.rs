@@ -70,7 +70,7 @@ fn request(out: &mut String, step: &DraftStep, indent: &str) -> std::fmt::Result
                         format!("{{file: {}, type: {}}}", quoted(path), quoted(kind))
                     }
                 };
-                writeln!(out, "{indent}    {}: {value}", scalar(name))?;
+                entry(out, indent, name, &value)?;
             }
         }
         DraftBody::Text(text) => writeln!(out, "{indent}  body: {}", quoted(text))?,
@@ -95,9 +95,19 @@ fn map(out: &mut String, key: &str, pairs: &[(String, String)], indent: &str) ->
         return Ok(());
     }
     writeln!(out, "{indent}  {key}:")?;
-    pairs
-        .iter()
-        .try_for_each(|(name, value)| writeln!(out, "{indent}    {}: {}", scalar(name), quoted(value)))
+    pairs.iter().try_for_each(|(name, value)| entry(out, indent, name, &quoted(value)))
+}
+
+/// The longest key that YAML takes without a question mark before it.
+const LONGEST_KEY: usize = 1000;
+
+/// One pair of a mapping below a step's key.
+fn entry(out: &mut String, indent: &str, name: &str, value: &str) -> std::fmt::Result {
+    let name = scalar(name);
+    if name.len() > LONGEST_KEY {
+        return writeln!(out, "{indent}    ? {name}\n{indent}    : {value}");
+    }
+    writeln!(out, "{indent}    {name}: {value}")
 }
 
 /// JSON in YAML's flow style: JSON itself, but for what YAML reads otherwise.
@@ -107,7 +117,12 @@ fn json(value: &serde_json::Value) -> String {
         Value::String(text) => quoted(text),
         Value::Array(items) => format!("[{}]", items.iter().map(json).collect::<Vec<_>>().join(", ")),
         Value::Object(map) => {
-            let pairs: Vec<_> = map.iter().map(|(k, v)| format!("{}: {}", quoted(k), json(v))).collect();
+            let pair = |(k, v): (&String, &Value)| {
+                let key = quoted(k);
+                let mark = if key.len() > LONGEST_KEY { "? " } else { "" };
+                format!("{mark}{key}: {}", json(v))
+            };
+            let pairs: Vec<_> = map.iter().map(pair).collect();
             format!("{{{}}}", pairs.join(", "))
         }
         other => other.to_string(),
