@@ -1,26 +1,40 @@
-//! A run against a baseline. Invariant: a difference is reported only where it is both unlikely to be chance and large
-//! enough to matter; where the data could hide one that matters, the answer is inconclusive.
+//! A run against a baseline. Invariant: a change is reported only if it is both unlikely to be chance and large enough to matter, and
+//! "the same" only if it is surely less than twice what matters; else the answer is inconclusive, and says how long a run would
+//! have to be.
 //!
-//! Each objective's measured value is taken over short windows that do not overlap, in the same phases of both
-//! runs: single requests are far too dependent on each other for a test, and one number a run has no spread.
+//! What is compared is each objective's value over the whole phase, as a verdict has it. How far it may be off, the phase's
+//! batches say ([`statistics`]). Only what can get worse decides: a run that can only be better passes.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use assay_run::Run;
 use serde::Serialize;
 
 use crate::{
+    data::RunData,
     eval::{EvalError, run_info},
     sla::{self, Objective, Sla},
-    source::{RecordedSource, Source, SourceError, series},
+    source::{RecordedSource, Source, SourceError, samples, series},
+    units,
     verdict::{RunInfo, Status, Window},
     windows,
 };
 
+mod alike;
+mod effect;
 mod statistics;
 
-/// The fewest windows on either side that a comparison is made with.
-const LEAST_WINDOWS: usize = 8;
+pub use effect::{Effect, EffectOf};
+
+use statistics::{Decision, Difference, FEWEST, MOST_ALIKE, Sample};
+
+/// How many batches a phase is cut into at first.
+const BATCHES: i64 = 30;
+/// The shortest batch.
+const SHORTEST_MS: i64 = 3_000;
 
 /// How to compare.
 #[derive(Clone, Debug)]
@@ -29,14 +43,16 @@ pub struct CompareOptions {
     pub base: PathBuf,
     /// The run that is held against it.
     pub new: PathBuf,
-    /// The objectives whose values are compared; their limits are not looked at.
+    /// The objectives whose values are compared.
     pub slas: Vec<PathBuf>,
-    /// The length of a window; `None` for a thirtieth of the phase, and at least five seconds.
-    pub window_ms: Option<i64>,
-    /// The confidence of the interval, and one less the chance of a false alarm.
+    /// The length of a batch; `None` for what the data need.
+    pub batch_ms: Option<i64>,
+    /// The confidence of intervals, and one less how often two runs of the same may be taken for a regression.
     pub confidence: f64,
-    /// The least relative change that matters, such as 0.05.
-    pub min_effect: f64,
+    /// The least changes that matter.
+    pub effects: Vec<EffectOf>,
+    /// Whether runs of different scenarios, modes or plans are compared.
+    pub force: bool,
 }
 
 /// What a comparison came to.
@@ -78,22 +94,22 @@ pub struct CompareRow {
     pub unit: String,
     /// The phase, or `None` for the whole run.
     pub phase: Option<String>,
-    /// The labels of the series.
+    /// The labels by which series of the two runs were matched.
     pub labels: Vec<(String, String)>,
     /// The outcome.
     pub change: Change,
-    /// The median over the windows of the baseline, `null` without data.
-    pub base_median: Option<f64>,
-    /// The median over the windows of the new run.
-    pub new_median: Option<f64>,
-    /// How many windows have a value, in the baseline and the new run.
-    pub windows: (usize, usize),
-    /// The shift from base to new (Hodges–Lehmann) and its confidence interval.
-    pub shift: Option<(f64, f64, f64)>,
-    /// The p value, corrected for the number of rows (Holm).
+    /// The value over the phase in the baseline, `null` without data.
+    pub base: Option<f64>,
+    /// The same in the new run.
+    pub new: Option<f64>,
+    /// The least change that matters, in the unit.
+    pub matters: Option<f64>,
+    /// How many batches have a value, in the baseline and the new run.
+    pub batches: (usize, usize),
+    /// The bounds of new − base, at the confidence of the comparison.
+    pub interval: Option<(f64, f64)>,
+    /// The p value of no change for the worse, corrected for the number of rows (Holm).
     pub p: Option<f64>,
-    /// Cliff's delta, from -1 to 1.
-    pub delta: Option<f64>,
     /// Why, where that is not plain.
     pub reason: String,
 }
@@ -107,6 +123,8 @@ pub struct Comparison {
     pub new: String,
     /// The confidence of the intervals.
     pub confidence: f64,
+    /// In what the runs differ that may explain a change.
+    pub warnings: Vec<String>,
     /// By objective, phase and labels.
     pub rows: Vec<CompareRow>,
 }
@@ -129,18 +147,25 @@ impl Comparison {
 /// Compares two runs.
 ///
 /// # Errors
-/// Where a file is wrong or a run cannot be read.
+/// Where a file is wrong, a run cannot be read, or the two are not runs of the same.
 pub fn compare(options: &CompareOptions) -> Result<Comparison, EvalError> {
     let slas = sla::read_files(&options.slas)?;
     let (base, new) = (Side::open(&options.base)?, Side::open(&options.new)?);
+    if !options.force {
+        alike::check(&base.info, &new.info).map_err(EvalError::NotAlike)?;
+    }
     let mut rows = Vec::new();
     for sla in &slas {
         for objective in &sla.objectives {
             rows.extend(objective_rows(sla, objective, &base, &new, options)?);
         }
     }
+    if let Some(one) = options.effects.iter().find(|e| e.names_none(&slas)) {
+        return Err(EvalError::NotAlike(format!("--min-effect {one}: no SLA has such an objective")));
+    }
     settle(&mut rows, options);
     Ok(Comparison {
+        warnings: alike::warnings(&base.info, &new.info),
         base: base.info.source,
         new: new.info.source,
         confidence: options.confidence,
@@ -164,30 +189,68 @@ impl Side {
         windows::select(&self.info, phases, true).unwrap_or_default().list
     }
 
-    /// The values of each series over windows that do not overlap.
-    fn values(&self, objective: &Objective, window: &Window, length_ms: i64) -> Result<Values, SourceError> {
+    /// The value of each series over the phase, as a verdict has it.
+    fn values(&self, objective: &Objective, window: &Window) -> Result<BTreeMap<Labels, f64>, SourceError> {
+        let data = RunData::new(&self.run.database, &self.info);
+        let view = data.window(window);
+        let measure = objective.require.measure(window.len_ms());
+        let found = samples(RecordedSource::new(&view).instant(&measure, window.end_ms)?);
+        let number = |value: &assay_model::Value| match value {
+            assay_model::Value::Float(v) if v.is_finite() => Some(*v),
+            _ => None,
+        };
+        Ok(matched(found.into_iter().filter_map(|s| Some((labels_of(&s.labels), number(&s.value)?)))))
+    }
+
+    /// The values of each series over batches.
+    fn batches(
+        &self,
+        objective: &Objective,
+        window: &Window,
+        length_ms: i64,
+    ) -> Result<BTreeMap<Labels, Vec<f64>>, SourceError> {
         let source = RecordedSource::new(&self.run.database);
         let measure = objective.require.measure(length_ms);
-        let found = source.range(&measure, window.start_ms + length_ms, window.end_ms, length_ms)?;
-        Ok(series(found)
-            .into_iter()
-            .map(|s| {
-                let labels = s.labels.iter().map(|(n, v)| (n.to_owned(), v.to_owned())).collect();
-                (labels, s.samples.values.into_iter().filter(|v| v.is_finite()).collect())
-            })
-            .collect())
+        let found = series(source.range(&measure, window.start_ms + length_ms, window.end_ms, length_ms)?);
+        Ok(matched(found.into_iter().map(|s| {
+            let finite = s.samples.values.into_iter().filter(|v| v.is_finite()).collect();
+            (labels_of(&s.labels), finite)
+        })))
     }
 }
 
 type Labels = Vec<(String, String)>;
-type Values = Vec<(Labels, Vec<f64>)>;
+
+fn labels_of(labels: &assay_model::Labels) -> Labels {
+    labels.iter().map(|(n, v)| (n.to_owned(), v.to_owned())).collect()
+}
+
+/// The labels that say where something ran and not what it is: other ports, hosts and boards are the same thing in another run.
+const PLACES: [&str; 5] = ["instance", "UUID", "Hostname", "pci_bus_id", "load_run"];
+
+/// Series by what they are. Several that only differ in their place keep it, in order.
+fn matched<T>(found: impl Iterator<Item = (Labels, T)>) -> BTreeMap<Labels, T> {
+    let mut all: Vec<_> = found.collect();
+    all.sort_by(|a, b| a.0.cmp(&b.0));
+    let mut out = BTreeMap::new();
+    for (labels, value) in all {
+        let mut key: Labels = labels.into_iter().filter(|(n, _)| !PLACES.contains(&n.as_str())).collect();
+        let count = out.keys().filter(|k: &&Labels| k.starts_with(&key)).count();
+        if count > 0 {
+            key.push(("number".to_owned(), (count + 1).to_string()));
+        }
+        out.insert(key, value);
+    }
+    out
+}
 
 /// A row before the correction for their number.
 struct Draft {
     row: CompareRow,
-    difference: Option<statistics::Difference>,
+    difference: Option<Difference>,
     /// Whether more is better.
     more_is_better: bool,
+    length_ms: i64,
 }
 
 fn objective_rows(
@@ -202,44 +265,87 @@ fn objective_rows(
     let others = base.windows(phases);
     for window in new.windows(phases) {
         let Some(other) = others.iter().find(|w| w.phase == window.phase) else { continue };
-        let shorter_ms = window.len_ms().min(other.len_ms());
-        let length_ms = options.window_ms.unwrap_or_else(|| (shorter_ms / 30 / 1000 * 1000).max(5_000));
-        let was = base.values(objective, other, length_ms)?;
-        let is = new.values(objective, &window, length_ms)?;
-        let mut labels: Vec<&Labels> = was.iter().chain(&is).map(|(l, _)| l).collect();
+        let was = base.values(objective, other)?;
+        let is = new.values(objective, &window)?;
+        let (mut b, mut n) = (BTreeMap::new(), BTreeMap::new());
+        for length_ms in Batches::new(options, other, &window) {
+            (b, n) =
+                (base.batches(objective, other, length_ms)?, new.batches(objective, &window, length_ms)?);
+            if b.values().chain(n.values()).all(|v| statistics::likeness(v) <= MOST_ALIKE) {
+                break;
+            }
+        }
+        let mut labels: Vec<&Labels> = was.keys().chain(is.keys()).collect();
         labels.sort();
         labels.dedup();
         if labels.is_empty() {
-            rows.push(draft(objective, &window, &Vec::new(), (&[], &[]), options));
+            rows.push(draft(objective, &window, &Vec::new(), &[None, None], options));
         }
         for one in labels {
-            let of = |side: &Values| {
-                side.iter().find(|(l, _)| l == one).map_or_else(Vec::new, |(_, values)| values.clone())
+            let of = |values: &BTreeMap<Labels, f64>, batches: &BTreeMap<Labels, Vec<f64>>| {
+                let value = *values.get(one)?;
+                Some(Sample { value, batches: batches.get(one).cloned().unwrap_or_default() })
             };
-            rows.push(draft(objective, &window, one, (&of(&was), &of(&is)), options));
+            rows.push(draft(objective, &window, one, &[of(&was, &b), of(&is, &n)], options));
         }
     }
     Ok(rows)
+}
+
+/// The lengths of batches that are tried: twice as long each time, as long as there are enough.
+struct Batches {
+    next_ms: i64,
+    longest_ms: i64,
+}
+
+impl Batches {
+    fn new(options: &CompareOptions, base: &Window, new: &Window) -> Self {
+        let shorter_ms = base.len_ms().min(new.len_ms());
+        let first_ms = (shorter_ms / BATCHES / 1000 * 1000).max(SHORTEST_MS);
+        match options.batch_ms {
+            Some(given_ms) => Self { next_ms: given_ms, longest_ms: given_ms },
+            None => Self { next_ms: first_ms, longest_ms: first_ms.max(shorter_ms / FEWEST as i64) },
+        }
+    }
+}
+
+impl Iterator for Batches {
+    type Item = i64;
+
+    fn next(&mut self) -> Option<i64> {
+        let length_ms = self.next_ms;
+        self.next_ms *= 2;
+        (length_ms <= self.longest_ms).then_some(length_ms)
+    }
 }
 
 fn draft(
     objective: &Objective,
     window: &Window,
     labels: &Labels,
-    (base, new): (&[f64], &[f64]),
+    samples: &[Option<Sample>; 2],
     options: &CompareOptions,
 ) -> Draft {
-    let enough = base.len() >= LEAST_WINDOWS && new.len() >= LEAST_WINDOWS;
-    let difference = enough.then(|| statistics::compare(base, new, options.confidence));
-    let median = |values: &[f64]| (!values.is_empty()).then(|| statistics::median(values));
-    let (change, reason) = match (base.len(), new.len()) {
-        (0, 0) => (Change::Skipped, "neither run has data".to_owned()),
+    let [base, new] = samples;
+    let value = |sample: &Option<Sample>| sample.as_ref().map(|s| s.value);
+    let count = |sample: &Option<Sample>| sample.as_ref().map_or(0, |s| s.batches.len());
+    let batches = (count(base), count(new));
+    let enough = batches.0 >= FEWEST && batches.1 >= FEWEST;
+    let difference = match (base, new) {
+        (Some(base), Some(new)) if enough => Some(Difference::of(base, new)),
+        _ => None,
+    };
+    let (change, reason) = match (value(base), value(new)) {
+        (None, None) => (Change::Skipped, "neither run has data".to_owned()),
+        (None, Some(_)) => (Change::Inconclusive, "the baseline has no data".to_owned()),
+        (Some(_), None) => (Change::Inconclusive, "the new run has no data".to_owned()),
         _ if enough => (Change::Same, String::new()),
-        (b, n) => (
+        _ => (
             Change::Inconclusive,
-            format!("{b} and {n} windows have a value; it takes {LEAST_WINDOWS} on either side"),
+            format!("{} and {} batches have a value; it takes {FEWEST} on either side", batches.0, batches.1),
         ),
     };
+    let matters = value(base).map(|base| effect::least(objective, base, &options.effects));
     Draft {
         row: CompareRow {
             name: objective.name.clone(),
@@ -247,41 +353,54 @@ fn draft(
             phase: window.phase.clone(),
             labels: labels.clone(),
             change,
-            base_median: median(base),
-            new_median: median(new),
-            windows: (base.len(), new.len()),
-            shift: difference.map(|d| (d.shift, d.low, d.high)),
+            base: value(base),
+            new: value(new),
+            matters,
+            batches,
+            interval: difference.map(|d| d.interval(options.confidence)),
             p: None,
-            delta: difference.map(|d| d.delta),
             reason,
         },
         difference,
         more_is_better: matches!(objective.require.op.as_str(), ">" | ">="),
+        length_ms: window.len_ms(),
     }
 }
 
 /// Corrects the p values for their number and decides.
 fn settle(rows: &mut [Draft], options: &CompareOptions) {
     let compared: Vec<usize> = (0..rows.len()).filter(|i| rows[*i].difference.is_some()).collect();
-    let values: Vec<f64> = compared.iter().filter_map(|i| rows[*i].difference.map(|d| d.p)).collect();
+    let worse = |draft: &Draft| draft.difference.map(|d| if draft.more_is_better { d.turned() } else { d });
+    let values: Vec<f64> = compared.iter().filter_map(|i| worse(&rows[*i]).map(|d| d.p_above())).collect();
     for (i, p) in compared.into_iter().zip(statistics::holm(&values)) {
         let draft = &mut rows[i];
-        let Some(difference) = draft.difference else { continue };
+        let (Some(difference), Some(matters)) = (worse(draft), draft.row.matters) else { continue };
+        let alarm = 1.0 - options.confidence;
         draft.row.p = Some(p);
-        // What matters is relative to the baseline; from a baseline of nothing every change does.
-        let matters = options.min_effect * draft.row.base_median.unwrap_or_default().abs();
-        let significant = p < 1.0 - options.confidence;
-        let large = difference.shift.abs() > matters;
-        let within = difference.low.abs() <= matters && difference.high.abs() <= matters;
-        draft.row.change = if significant && large {
-            let better = (difference.shift > 0.0) == draft.more_is_better;
-            if better { Change::Improvement } else { Change::Regression }
-        } else if significant || within {
-            Change::Same
-        } else {
-            "the spread is wider than the change that would matter: run longer"
-                .clone_into(&mut draft.row.reason);
-            Change::Inconclusive
+        let better = difference.turned();
+        draft.row.change = match difference.decide(matters, p, alarm) {
+            Decision::Changed => Change::Regression,
+            Decision::Same if better.shift > matters && better.p_above() < alarm => Change::Improvement,
+            Decision::Same => Change::Same,
+            Decision::Open { times } => {
+                draft.row.reason = too_short(times, draft.length_ms);
+                Change::Inconclusive
+            }
         };
     }
+}
+
+/// What to do about a comparison that decides nothing.
+fn too_short(times: f64, length_ms: i64) -> String {
+    /// A phase that nobody would run.
+    const TOO_LONG: f64 = 1_000.0;
+    if !times.is_finite() || times > TOO_LONG {
+        return "its spread is far wider than the change that would matter: no length of run decides it"
+            .to_owned();
+    }
+    let length_ms = (times * length_ms as f64 / 60_000.0).ceil() * 60_000.0;
+    format!(
+        "its spread is wider than the change that would matter: a phase of about {} would decide",
+        units::length(length_ms as i64)
+    )
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::{eval::parse_duration, output};
 use assay_report::{comparison, terminal::TerminalOptions};
 use assay_text::document;
-use assay_verdict::compare::{CompareOptions, compare};
+use assay_verdict::compare::{CompareOptions, EffectOf, compare};
 
 /// Compare a run with a baseline: is any objective's value worse by enough to matter?
 ///
@@ -19,15 +19,24 @@ pub(super) struct Args {
     /// SLA files whose objectives are compared; their limits are not looked at
     #[arg(long, num_args = 1.., required = true, value_name = "FILE")]
     sla: Vec<PathBuf>,
-    /// The length of a window; by default a thirtieth of the phase, and at least 5s
+    /// The length of the batches that a phase's spread is taken from; by default a thirtieth of the phase, at least 3s, and longer
+    /// where neighbours are alike
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
-    window: Option<i64>,
-    /// The confidence of intervals, between 0.5 and 1
+    batch: Option<i64>,
+    /// The confidence of intervals, between 0.5 and 1; two runs of the same are taken for a regression in at most the rest of all
+    /// comparisons
     #[arg(long, default_value_t = 0.95, value_parser = parse_confidence)]
     confidence: f64,
-    /// The least change that matters, in per cent of the baseline
-    #[arg(long, value_name = "PERCENT", default_value_t = 5.0)]
-    min_effect: f64,
+    /// The least change that matters: 5% of the baseline, 0.2 in the objective's unit, or of one objective, NAME=10%; may be given
+    /// several times. By default 5%, and of percentages at least a tenth of what their limit allows
+    #[arg(long, value_name = "CHANGE")]
+    min_effect: Vec<EffectOf>,
+    /// Compare runs of different scenarios, modes or plans too
+    #[arg(long)]
+    force: bool,
+    /// Write the comparison as Markdown; - for standard output
+    #[arg(long, value_name = "FILE")]
+    markdown: Option<PathBuf>,
     /// Write the comparison as JSON; - for standard output
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -46,14 +55,18 @@ pub(super) fn run(args: &Args) -> anyhow::Result<u8> {
         base: args.base.clone(),
         new: args.new.clone(),
         slas: args.sla.clone(),
-        window_ms: args.window,
+        batch_ms: args.batch,
         confidence: args.confidence,
-        min_effect: args.min_effect / 100.0,
+        effects: args.min_effect.clone(),
+        force: args.force,
     })?;
     if let Some(path) = &args.json {
         output::write(path, &(document(&serde_json::to_string_pretty(&found)?) + "\n"))?;
     }
-    if !args.json.as_ref().is_some_and(|p| output::is_stdout(p)) {
+    if let Some(path) = &args.markdown {
+        output::write(path, &comparison::markdown(&found))?;
+    }
+    if ![&args.json, &args.markdown].into_iter().flatten().any(|p| output::is_stdout(p)) {
         output::print(&comparison::render(&found, TerminalOptions::of_stdout().width))?;
     }
     Ok(found.status().exit_code())
