@@ -3,7 +3,7 @@
 //! have to be.
 //!
 //! What is compared is each objective's value over the whole phase, as a verdict has it. How far it may be off, the phase's
-//! batches say ([`statistics`]). Only what can get worse decides: a run that can only be better passes.
+//! batches say (`statistics`). Only what can get worse decides: a run that can only be better passes.
 
 use std::{
     collections::BTreeMap,
