@@ -56,16 +56,16 @@ pub fn markdown(comparison: &Comparison) -> String {
     out
 }
 
-fn compared(comparison: &Comparison) -> impl Iterator<Item = &CompareRow> {
+pub(crate) fn compared(comparison: &Comparison) -> impl Iterator<Item = &CompareRow> {
     comparison.rows.iter().filter(|r| r.change != Change::Skipped)
 }
 
-fn heads(comparison: &Comparison) -> [String; 8] {
+pub(crate) fn heads(comparison: &Comparison) -> [String; 8] {
     let interval = format!("{} interval", units::quantity(comparison.confidence, "ratio"));
     ["objective", "phase", "base", "new", "change", &interval, "matters", ""].map(str::to_owned)
 }
 
-fn cells(row: &CompareRow) -> [String; 8] {
+pub(crate) fn cells(row: &CompareRow) -> [String; 8] {
     let value = |v: Option<f64>| v.map_or_else(|| "—".to_owned(), |v| units::quantity(v, &row.unit));
     let change = row.base.zip(row.new).map_or_else(String::new, |(b, n)| relative(n - b, row));
     let interval = row
@@ -85,7 +85,7 @@ fn cells(row: &CompareRow) -> [String; 8] {
 }
 
 /// Every reason once, with the rows that it is of.
-fn reasons(comparison: &Comparison) -> impl Iterator<Item = String> {
+pub(crate) fn reasons(comparison: &Comparison) -> impl Iterator<Item = String> {
     let mut by_reason: Vec<(&str, Vec<String>)> = Vec::new();
     for row in compared(comparison).filter(|r| !r.reason.is_empty()) {
         let phase = row.phase.as_ref().map_or_else(String::new, |p| format!(" in {p}"));
@@ -98,7 +98,7 @@ fn reasons(comparison: &Comparison) -> impl Iterator<Item = String> {
     by_reason.into_iter().map(|(reason, rows)| format!("{}: {reason}", rows.join(", ")))
 }
 
-fn summary(comparison: &Comparison) -> String {
+pub(crate) fn summary(comparison: &Comparison) -> String {
     let count = |change| comparison.rows.iter().filter(|r| r.change == change).count();
     format!(
         "{}  {} regressions, {} improvements, {} the same, {} inconclusive",

@@ -12,6 +12,7 @@ use assay_verdict::{
     verdict::{AlertInstance, AlertRow, ObjectiveRow, PhaseInfo, Status, Verdict},
 };
 
+pub mod compare;
 mod heat;
 mod plot;
 pub mod runs;

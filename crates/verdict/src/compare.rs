@@ -15,8 +15,8 @@ use serde::Serialize;
 
 use crate::{
     data::RunData,
-    eval::{EvalError, run_info},
-    sla::{self, Objective, Sla},
+    eval::{EvalError, read_files, run_info, standards_of},
+    sla::{Objective, Sla},
     source::{RecordedSource, Source, SourceError, samples, series},
     units,
     verdict::{RunInfo, Status, Window},
@@ -43,7 +43,7 @@ pub struct CompareOptions {
     pub base: PathBuf,
     /// The run that is held against it.
     pub new: PathBuf,
-    /// The objectives whose values are compared.
+    /// The SLA files whose objectives' values are compared: paths, or patterns; if empty, those of the new run.
     pub slas: Vec<PathBuf>,
     /// The length of a batch; `None` for what the data need.
     pub batch_ms: Option<i64>,
@@ -149,7 +149,13 @@ impl Comparison {
 /// # Errors
 /// Where a file is wrong, a run cannot be read, or the two are not runs of the same.
 pub fn compare(options: &CompareOptions) -> Result<Comparison, EvalError> {
-    let slas = sla::read_files(&options.slas)?;
+    let slas = match options.slas.as_slice() {
+        [] => standards_of(&options.new)?.1,
+        given => read_files(&[], given)?.1,
+    };
+    if slas.is_empty() {
+        return Err(EvalError::NotAlike("the new run brings no SLA along: give one with --sla".to_owned()));
+    }
     let (base, new) = (Side::open(&options.base)?, Side::open(&options.new)?);
     if !options.force {
         alike::check(&base.info, &new.info).map_err(EvalError::NotAlike)?;

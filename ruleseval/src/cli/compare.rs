@@ -16,8 +16,8 @@ pub(super) struct Args {
     base: PathBuf,
     /// The run that is held against it
     new: PathBuf,
-    /// SLA files whose objectives are compared; their limits are not looked at
-    #[arg(long, num_args = 1.., required = true, value_name = "FILE")]
+    /// SLA files, or patterns of them, whose objectives are compared, by default the new run's own; their limits are not looked at
+    #[arg(long, num_args = 1.., value_name = "FILE")]
     sla: Vec<PathBuf>,
     /// The length of the batches that a phase's spread is taken from; by default a thirtieth of the phase, at least 3s, and longer
     /// where neighbours are alike

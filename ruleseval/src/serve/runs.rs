@@ -9,14 +9,21 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use assay_report::html::runs::{self as page, Entry};
+use assay_report::html::{
+    compare as comparison,
+    runs::{self as page, Entry},
+};
 use assay_run::{Manifest, Run, manifest};
 use assay_text::Clean;
-use assay_verdict::units;
+use assay_verdict::{
+    compare::{CompareOptions, compare},
+    eval::EvalError,
+    units,
+};
 use axum::{
     Router,
     body::Body,
-    extract::{Path as Segments, State},
+    extract::{Path as Segments, Query, State},
     http::{HeaderValue, Request, StatusCode, Uri, header},
     response::{Html, IntoResponse as _, Response},
     routing::{any, get},
@@ -34,7 +41,7 @@ const OPEN: usize = 4;
 /// How long a run that is still recorded is shown as it was when it was opened.
 const FRESH: Duration = Duration::from_secs(10);
 /// What a browser may do with the page: nothing but show it.
-const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'";
+const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'self'";
 
 /// A folder of runs, and those of them that are open.
 pub(crate) struct Folder {
@@ -146,6 +153,7 @@ fn plain(status: StatusCode, text: String) -> Response {
 pub(super) fn router(folder: Arc<Folder>) -> Router {
     respond_to_probes(Router::new())
         .route("/", get(index))
+        .route("/compare", get(compared))
         .route("/runs/{name}/report.html", get(report))
         .route("/runs/{name}/verdict.json", get(verdict))
         .route("/runs/{name}/{*path}", any(of_run))
@@ -166,6 +174,48 @@ async fn index(State(folder): State<Arc<Folder>>) -> Response {
         Ok(Ok(page)) => ([(header::CONTENT_SECURITY_POLICY, POLICY)], Html(page)).into_response(),
         Ok(Err(e)) | Err(e) => plain(StatusCode::INTERNAL_SERVER_ERROR, e),
     }
+}
+
+/// Which runs are compared.
+#[derive(serde::Deserialize)]
+struct Pair {
+    base: String,
+    new: String,
+}
+
+/// Two runs against each other, by the SLA of the newer one.
+async fn compared(State(folder): State<Arc<Folder>>, Query(pair): Query<Pair>) -> Response {
+    let settings = folder.settings.clone();
+    let _permit = settings.plain_gate.acquire().await;
+    let page = tokio::task::spawn_blocking(move || comparison_of(&folder, &pair));
+    match page.await {
+        Ok(Ok(page)) => ([(header::CONTENT_SECURITY_POLICY, POLICY)], Html(page)).into_response(),
+        Ok(Err((status, text))) => plain(status, text),
+        Err(e) => plain(StatusCode::INTERNAL_SERVER_ERROR, e.to_string()),
+    }
+}
+
+fn comparison_of(folder: &Folder, pair: &Pair) -> Result<String, (StatusCode, String)> {
+    let run = |name: &str| {
+        folder.run(name).ok_or_else(|| (StatusCode::NOT_FOUND, format!("there is no run {}", Clean(name))))
+    };
+    let (base, new) = (run(&pair.base)?, run(&pair.new)?);
+    let options = CompareOptions {
+        base,
+        new,
+        slas: Vec::new(),
+        batch_ms: None,
+        confidence: 0.95,
+        effects: Vec::new(),
+        force: false,
+    };
+    let status = |e: &EvalError| match e {
+        EvalError::NotAlike(_) => StatusCode::BAD_REQUEST,
+        _ => StatusCode::UNPROCESSABLE_ENTITY,
+    };
+    let found = compare(&options).map_err(|e| (status(&e), Clean(e).to_string()))?;
+    comparison::render(&found, &pair.base, &pair.new)
+        .map_err(|e| (StatusCode::INTERNAL_SERVER_ERROR, e.to_string()))
 }
 
 async fn report(state: State<Arc<Folder>>, name: Segments<String>) -> Response {

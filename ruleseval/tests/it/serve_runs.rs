@@ -47,6 +47,15 @@ fn runs_are_listed_with_their_verdicts_reports_and_apis() {
     assert_eq!(verdict.json()["status"], "fail");
     assert!(get("/runs/a%20%22run%22/report.html").text().contains("<title>FAIL"));
     assert_eq!(get("/runs/killed/report.html").status, 404);
+    // Any two are compared, by the SLA that the newer one brings along.
+    let pair = "/compare?base=killed&new=a%20%22run%22";
+    assert_eq!(get(pair).status, 400);
+    fs::create_dir(folder.path().join("a \"run\"/sla")).expect("makes");
+    fs::copy(sla(), folder.path().join("a \"run\"/sla/sla.yml")).expect("copies");
+    let compared = get(pair);
+    assert_eq!(compared.status, 200, "{}", compared.text());
+    assert!(compared.text().contains("Query latency p99") && compared.text().contains("all runs"));
+    assert_eq!(get("/compare?base=none&new=killed").status, 404);
     // The API of each run, more runs than are open at a time, and the killed one's as far as it went.
     for (name, users) in [("a%20%22run%22", "24"), ("killed", "5")] {
         let at = T0_MS / 1000 + if name == "killed" { 40 } else { 130 };
