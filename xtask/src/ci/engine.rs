@@ -227,7 +227,12 @@ fn served(compose: &Compose, runs: usize) -> Result<Served> {
 fn killed(compose: &mut Compose) -> Result<()> {
     compose.with(&[SCRAPE], &[SHORT]);
     let mut up = compose.up(&SERVICES)?;
-    up.wait_until("the load is on", || Ok(!queried(compose, "load_users")?.is_empty()))?;
+    // What the run before left in Prometheus is older than two scrapes.
+    let recent = "load_users%20and%20(time()-timestamp(load_users)%3C10)";
+    up.wait_until("the load is on", || {
+        let running = compose.run(&["ps", "--status", "running", "--services"])?;
+        Ok(running.lines().any(|service| service == "run") && !queried(compose, recent)?.is_empty())
+    })?;
     compose.run(&["kill", "run"])?;
     let (code, _) = up.end()?;
     ensure!(code != 0, "a run that was killed is a success");

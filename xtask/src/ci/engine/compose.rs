@@ -16,12 +16,13 @@ use crate::{folder, process::free_port, shell};
 
 const PROJECT: &str = "assay-gate";
 /// What compose's files call the ports.
-const PORTS: [&str; 6] = [
+const PORTS: [&str; 7] = [
     "ASSAY_DEMO_PORT",
     "ASSAY_EXPORTER_PORT",
     "ASSAY_PROMETHEUS_PORT",
     "ASSAY_ALERTMANAGER_PORT",
     "ASSAY_REPORTS_PORT",
+    "ASSAY_WEB_PORT",
     "ASSAY_TEMPO_PORT",
 ];
 
