@@ -14,7 +14,7 @@ use demo::service::{Service, ServiceOptions};
 use exporter::Exporter;
 use loadgen::{
     Control, RunOptions, Scenario, Summary,
-    recorded::{INTERRUPTED, Page, RecordOptions, RecordedRun, judge, report, stop_on_signals},
+    recorded::{INTERRUPTED, Judged, Page, RecordOptions, RecordedRun, judge, stop_on_signals},
     sink::recorder::default_instance,
     view::{View, lines::Lines, terminal::Terminal},
 };
@@ -51,9 +51,9 @@ pub(crate) struct LoopOptions {
 pub(crate) fn run(runtime: &Runtime, options: &LoopOptions) -> Result<u8> {
     let Driven { dir, summary, page } = runtime.block_on(drive(options))?;
     console::print(&summary.to_text())?;
-    let evaluation = judge(&dir)?;
+    let Judged { evaluation, report } = judge(&dir)?;
     if let Some(page) = page {
-        page.end(report(&evaluation)?);
+        page.end(report);
     }
     console::print(&format!(
         "{}\nrun     {}\nreport  {}\n",
@@ -114,9 +114,6 @@ async fn drive(options: &LoopOptions) -> Result<Driven> {
         None => None,
         Some(address) => run.serve_page(address).with_context(|| format!("--web {address}"))?,
     };
-    if let Some(page) = &page {
-        console::say(format_args!("page of the run: http://{}", page.address()));
-    }
     let control = run.control();
     run.show(view(options.plain, &control));
     stop_on_signals(control)?;

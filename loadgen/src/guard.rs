@@ -8,10 +8,9 @@ use std::{
     collections::BTreeSet,
     io,
     sync::{
-        Arc, Condvar, Mutex, PoisonError,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    thread::JoinHandle,
     time::Duration,
 };
 
@@ -22,6 +21,7 @@ use assay_rules::{
 };
 
 use crate::{
+    background::{Background, Over},
     control::Control,
     scenario::Phase,
     sink::{MetricsSink, SinkError},
@@ -45,13 +45,11 @@ pub struct GuardOptions {
 /// Watches a recording. Dropped, it stops.
 pub struct Guard {
     shared: Arc<Shared>,
-    thread: Option<JoinHandle<()>>,
+    work: Background,
 }
 
 #[derive(Default)]
 struct Shared {
-    is_over: Mutex<bool>,
-    changed: Condvar,
     /// Whether a phase is on that verdicts look at.
     is_judged: AtomicBool,
     alert: Mutex<Option<AbortingAlert>>,
@@ -70,12 +68,11 @@ impl Guard {
         control: Control,
     ) -> io::Result<Self> {
         let shared = Arc::new(Shared::default());
-        let pool = yielding_pool("rules")?;
         let state = Arc::clone(&shared);
-        let thread = std::thread::Builder::new().name("guard".to_owned()).spawn(move || {
-            pool.install(|| watch(&recording, &files, &options, &state, &control));
+        let work = Background::start("rules", move |over| {
+            watch(&recording, &files, &options, &state, &control, over);
         })?;
-        Ok(Self { shared, thread: Some(thread) })
+        Ok(Self { shared, work })
     }
 
     /// A sink that informs the guard which phase is on.
@@ -87,53 +84,9 @@ impl Guard {
     /// Stops watching; gives the alert that ended the load, if one did.
     #[must_use]
     pub fn finish(mut self) -> Option<AbortingAlert> {
-        self.stop();
+        self.work.stop();
         self.shared.alert.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
-
-    fn stop(&mut self) {
-        *self.shared.is_over.lock().unwrap_or_else(PoisonError::into_inner) = true;
-        self.shared.changed.notify_all();
-        if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
-        {
-            tracing::error!("the evaluation of rules panicked");
-        }
-    }
-}
-
-impl Drop for Guard {
-    fn drop(&mut self) {
-        self.stop();
-    }
-}
-
-impl Shared {
-    /// Waits until a time of the recording's clock; false where the guard is to stop.
-    fn wait_until(&self, t_ms: i64, recording: &assay_run::Sink) -> bool {
-        let mut is_over = self.is_over.lock().unwrap_or_else(PoisonError::into_inner);
-        loop {
-            let left_ms = t_ms - recording.now_ms();
-            if *is_over || left_ms <= 0 {
-                return !*is_over;
-            }
-            let left = Duration::from_millis(u64::try_from(left_ms).unwrap_or(0));
-            is_over = self.changed.wait_timeout(is_over, left).unwrap_or_else(PoisonError::into_inner).0;
-        }
-    }
-}
-
-/// The engine spreads its work over the pool that it is called in: here, one thread that yields to the load's.
-pub(crate) fn yielding_pool(name: &'static str) -> io::Result<rayon::ThreadPool> {
-    rayon::ThreadPoolBuilder::new()
-        .num_threads(1)
-        .thread_name(move |_| name.to_owned())
-        .start_handler(|_| {
-            // Where the system refuses, the evaluation has the priority of the rest.
-            let _ = rustix::process::nice(10);
-        })
-        .build()
-        .map_err(io::Error::other)
 }
 
 fn watch(
@@ -142,13 +95,15 @@ fn watch(
     options: &GuardOptions,
     shared: &Shared,
     control: &Control,
+    over: &Over,
 ) {
     let replay =
         ReplayOptions { interval_ms: options.interval_ms, ..ReplayOptions::new(options.start_ms, 0) };
     let mut live = Live::new(files, replay);
     let mut logged = BTreeSet::new();
     while let Some(next_ms) = live.next_ms() {
-        if !shared.wait_until(next_ms, recording) {
+        let left_ms = u64::try_from(next_ms - recording.now_ms()).unwrap_or(0);
+        if !over.rest(Duration::from_millis(left_ms)) {
             return;
         }
         // A recording that has stopped ends the run itself.
@@ -179,7 +134,7 @@ fn ends_load(alert: &FiringAlert, severities: &[String]) -> bool {
 fn aborting(alert: FiringAlert, at_ms: i64) -> AbortingAlert {
     AbortingAlert {
         name: alert.name,
-        labels: alert.labels.iter().map(|(n, v)| (n.to_owned(), v.to_owned())).collect(),
+        labels: alert.labels.to_pairs().into_iter().collect(),
         value: alert.value,
         annotations: alert.annotations,
         at_ms,

@@ -11,6 +11,7 @@
 //! - Memory does not grow with the run.
 //! - Whatever a server does ends in an error class, within the step's timeout.
 
+mod background;
 pub mod capacity;
 mod client;
 mod control;

@@ -11,6 +11,7 @@ mod signals;
 
 use std::{
     io,
+    net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -21,10 +22,11 @@ use assay_run::{
     recorder::{Recorded, run_directory},
 };
 
+use assay_text::console;
 use assay_verdict::standards::Standards;
 
 pub use self::{
-    judged::{JudgeError, judge, report},
+    judged::{JudgeError, Judged, judge},
     page::Page,
     signals::{INTERRUPTED, stop_on_signals},
 };
@@ -165,14 +167,16 @@ impl RecordedRun {
         self.recording.as_ref().map(|r| r.recorder.sink())
     }
 
-    /// Serves the page of the run at an address while it is in progress; `None` if it is not recorded.
+    /// Serves the page of the run at an address while it is in progress, and says so; `None` if it is not recorded.
     ///
     /// # Errors
     /// Where the address is taken, or the system gives no threads.
-    pub fn serve_page(&self, address: std::net::SocketAddr) -> io::Result<Option<Page>> {
+    pub fn serve_page(&self, address: SocketAddr) -> io::Result<Option<Page>> {
         let Some(recording) = &self.recording else { return Ok(None) };
         let recorder = &recording.recorder;
-        Page::start(recorder.sink(), recorder.dir(), &self.run.scenario.name, address).map(Some)
+        let page = Page::start(recorder.sink(), recorder.dir(), &self.run.scenario.name, address)?;
+        console::say(format_args!("page of the run: http://{}", page.address()));
+        Ok(Some(page))
     }
 
     /// Adds a sink for what the run measures.

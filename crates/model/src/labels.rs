@@ -106,10 +106,16 @@ impl Labels {
         self.without(|n| n == METRIC_NAME)
     }
 
+    /// Names and values as texts of their own, sorted by name.
+    #[must_use]
+    pub fn to_pairs(&self) -> Vec<(String, String)> {
+        self.iter().map(|(n, v)| (n.to_owned(), v.to_owned())).collect()
+    }
+
     /// A builder that starts from this set.
     #[must_use]
     pub fn to_builder(&self) -> LabelsBuilder {
-        LabelsBuilder { pairs: self.iter().map(|(n, v)| (n.to_owned(), v.to_owned())).collect() }
+        LabelsBuilder { pairs: self.to_pairs() }
     }
 }
 

@@ -6,6 +6,7 @@ use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 use assay_verdict::{
     compare::{Change, CompareRow, Comparison},
     units,
+    verdict::titled,
 };
 
 /// A table with both values, the change with its confidence interval, and the outcome last.
@@ -73,7 +74,7 @@ pub(crate) fn cells(row: &CompareRow) -> [String; 8] {
         .map_or_else(String::new, |(low, high)| format!("{} … {}", relative(low, row), relative(high, row)));
     let matters = row.matters.map_or_else(String::new, |m| relative(m, row));
     [
-        title(row),
+        titled(&row.name, &row.labels),
         row.phase.as_deref().unwrap_or("whole run").to_owned(),
         value(row.base),
         value(row.new),
@@ -89,7 +90,7 @@ pub(crate) fn reasons(comparison: &Comparison) -> impl Iterator<Item = String> {
     let mut by_reason: Vec<(&str, Vec<String>)> = Vec::new();
     for row in compared(comparison).filter(|r| !r.reason.is_empty()) {
         let phase = row.phase.as_ref().map_or_else(String::new, |p| format!(" in {p}"));
-        let name = format!("{}{phase}", title(row));
+        let name = format!("{}{phase}", titled(&row.name, &row.labels));
         match by_reason.iter_mut().find(|(reason, _)| *reason == row.reason) {
             Some((_, rows)) => rows.push(name),
             None => by_reason.push((&row.reason, vec![name])),
@@ -108,14 +109,6 @@ pub(crate) fn summary(comparison: &Comparison) -> String {
         count(Change::Same),
         count(Change::Inconclusive)
     )
-}
-
-fn title(row: &CompareRow) -> String {
-    if row.labels.is_empty() {
-        return row.name.clone();
-    }
-    let pairs: Vec<_> = row.labels.iter().map(|(n, v)| format!("{n}={v}")).collect();
-    format!("{} ({})", row.name, pairs.join(", "))
 }
 
 /// A shift in per cent of the baseline; of a percentage in its points, and as it is where the baseline is nothing.

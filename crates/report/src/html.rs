@@ -23,6 +23,9 @@ use plot::Frame;
 
 const TEMPLATE: &str = include_str!("html/report.html");
 
+/// The style of the pages over a folder of runs, which their templates name `style`.
+const STYLE: &str = include_str!("html/pages.css");
+
 /// Why the report could not be made.
 #[derive(Debug, thiserror::Error)]
 #[error("the HTML template does not render: {0}")]
@@ -56,7 +59,9 @@ fn page(verdict: &Verdict, charts: &Charts, live: bool) -> Result<String, HtmlEr
     let env = environment("report", TEMPLATE)?;
     let frame =
         Frame { start_ms: verdict.run.start_ms, end_ms: verdict.run.end_ms, phases: &verdict.run.phases };
-    let json = if live { String::new() } else { serde_json::to_string(verdict).unwrap_or_default() };
+    // What a page in progress has of it is in its parts.
+    let embedded = if live { None } else { Some(verdict) };
+    let json = serde_json::to_string(&embedded).unwrap_or_default();
     let drawn: Vec<_> = charts.plots.iter().map(|c| drawn(c, &frame)).collect();
     let page = env.get_template("report")?.render(context! {
         status => verdict.status.as_str(),
@@ -83,7 +88,7 @@ fn page(verdict: &Verdict, charts: &Charts, live: bool) -> Result<String, HtmlEr
         slas => Serde(&verdict.slas),
         tool => Serde(&verdict.tool),
         source => &*verdict.run.source,
-        json => if live { raw("null") } else { raw(&json) },
+        json => raw(&json),
     })?;
     Ok(document(&page))
 }
@@ -110,6 +115,7 @@ fn environment<'a>(name: &'a str, template: &'a str) -> Result<Environment<'a>, 
         Some(text) => escape_formatter(out, state, &Value::from(document(text))),
         None => escape_formatter(out, state, value),
     });
+    env.add_global("style", Value::from_safe_string(STYLE.to_owned()));
     env.add_template(name, template)?;
     Ok(env)
 }

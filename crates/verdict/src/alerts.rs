@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use assay_model::{Labels, Matcher};
+use assay_model::Matcher;
 use assay_promql::Severity;
 use assay_rules::{
     file::{Rule, RuleFiles, RuleId},
@@ -247,7 +247,7 @@ fn instances(
 
 fn instance(found: &Replayed, phases: Vec<String>) -> AlertInstance {
     AlertInstance {
-        labels: pairs(&found.labels),
+        labels: found.labels.to_pairs(),
         annotations: found.annotations.clone(),
         active_at_ms: found.active_at_ms,
         fired_at_ms: found.fired_at_ms,
@@ -383,8 +383,4 @@ fn mention_firing_elsewhere(row: &mut AlertRow) {
 
 pub(crate) fn severity_of(labels: &[(String, String)]) -> &str {
     labels.iter().find(|(n, _)| n == "severity").map_or("", |(_, v)| v)
-}
-
-fn pairs(labels: &Labels) -> Vec<(String, String)> {
-    labels.iter().map(|(n, v)| (n.to_owned(), v.to_owned())).collect()
 }

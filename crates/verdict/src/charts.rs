@@ -93,11 +93,8 @@ struct Sampling {
 /// # Errors
 /// Where the source cannot be read.
 pub fn query(run: &RunInfo, slas: &[Sla], source: &dyn Source) -> Result<Charts, SourceError> {
-    if run.end_ms <= run.start_ms {
-        return Ok(Charts::default());
-    }
-    let sampling = sampling(run, source)?;
-    let mut charts = around(run, slas, source)?;
+    let Some(sampling) = sampling(run, source)? else { return Ok(Charts::default()) };
+    let mut charts = around_plots(run, sampling, slas, source)?;
     for plot in PLOTS {
         charts.plots.extend(chart(plot, sampling, slas, source)?);
     }
@@ -109,13 +106,21 @@ pub fn query(run: &RunInfo, slas: &[Sla], source: &dyn Source) -> Result<Charts,
 /// # Errors
 /// Where the source cannot be read.
 pub fn around(run: &RunInfo, slas: &[Sla], source: &dyn Source) -> Result<Charts, SourceError> {
-    let mut charts = Charts::default();
-    if run.end_ms <= run.start_ms {
-        return Ok(charts);
+    match sampling(run, source)? {
+        Some(sampling) => around_plots(run, sampling, slas, source),
+        None => Ok(Charts::default()),
     }
-    let sampling = sampling(run, source)?;
+}
+
+fn around_plots(
+    run: &RunInfo,
+    sampling: Sampling,
+    slas: &[Sla],
+    source: &dyn Source,
+) -> Result<Charts, SourceError> {
+    let mut charts = Charts::default();
     let busiest = format!("topk(1, {})", Histogram { by: "load_step", ..REQUESTS }.count());
-    if let Some((step, matcher)) = subject(&busiest, sampling, source)? {
+    if let Some((step, matcher)) = subject(&busiest, run.start_ms, run.end_ms, source)? {
         charts.heat = heat::query(run, &step, &matcher, sampling, source)?;
     }
     for sla in slas {
@@ -126,9 +131,12 @@ pub fn around(run: &RunInfo, slas: &[Sla], source: &dyn Source) -> Result<Charts
     Ok(charts)
 }
 
-/// About 240 points, and rate windows of at least four samples.
-fn sampling(run: &RunInfo, source: &dyn Source) -> Result<Sampling, SourceError> {
+/// About 240 points, and rate windows of at least four samples; `None` for a run without length.
+fn sampling(run: &RunInfo, source: &dyn Source) -> Result<Option<Sampling>, SourceError> {
     let length_ms = run.end_ms - run.start_ms;
+    if length_ms <= 0 {
+        return Ok(None);
+    }
     let step_ms = (length_ms / 240 / 1000 * 1000).max(1000);
     let range = duration::format_ms(length_ms);
     let mut interval_ms = 15_000;
@@ -140,13 +148,13 @@ fn sampling(run: &RunInfo, source: &dyn Source) -> Result<Sampling, SourceError>
         }
     }
     let window_ms = (length_ms / 20).clamp(5_000, 300_000).max(4 * interval_ms).max(step_ms);
-    Ok(Sampling {
+    Ok(Some(Sampling {
         start_ms: run.start_ms,
         end_ms: run.end_ms,
         step_ms,
         window_ms: (window_ms + 999) / 1000 * 1000,
         interval_ms,
-    })
+    }))
 }
 
 fn chart(
@@ -157,7 +165,7 @@ fn chart(
 ) -> Result<Option<Chart>, SourceError> {
     let window = duration::format_ms(sampling.window_ms);
     let (subject, only) = match plot.subject {
-        Some(expression) => match subject(expression, sampling, source)? {
+        Some(expression) => match subject(expression, sampling.start_ms, sampling.end_ms, source)? {
             Some(found) => found,
             None => return Ok(None),
         },
@@ -198,11 +206,12 @@ fn finished(plot: &Plot, subject: &str, window: &str, slas: &[Sla], lines: Vec<L
 /// What a chart is about, and the matcher that selects it.
 fn subject(
     expression: &str,
-    sampling: Sampling,
+    start_ms: i64,
+    end_ms: i64,
     source: &dyn Source,
 ) -> Result<Option<(String, String)>, SourceError> {
-    let range = duration::format_ms(sampling.end_ms - sampling.start_ms);
-    let found = samples(source.instant(&expression.replace("RANGE", &range), sampling.end_ms)?);
+    let range = duration::format_ms(end_ms - start_ms);
+    let found = samples(source.instant(&expression.replace("RANGE", &range), end_ms)?);
     let label = found.first().and_then(|s| s.labels.iter().next());
     Ok(label.map(|(name, value)| (value.to_owned(), Matcher::equal(name, value).to_string())))
 }
@@ -237,7 +246,7 @@ fn trends(
         .map(|one| Trend {
             sla: sla.name.clone(),
             objective: objective.name.clone(),
-            labels: one.labels.iter().map(|(n, v)| (n.to_owned(), v.to_owned())).collect(),
+            labels: one.labels.to_pairs(),
             points: points(&one.samples.times, &one.samples.values),
         })
         .filter(|t| !t.points.is_empty())

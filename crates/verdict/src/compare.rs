@@ -17,7 +17,7 @@ use crate::{
     data::RunData,
     eval::{EvalError, read_files, run_info, standards_of},
     sla::{Objective, Sla},
-    source::{RecordedSource, Source, SourceError, samples, series},
+    source::{RecordedSource, Source, SourceError, numbers, series},
     units,
     verdict::{RunInfo, Status, Window},
     windows,
@@ -154,11 +154,11 @@ pub fn compare(options: &CompareOptions) -> Result<Comparison, EvalError> {
         given => read_files(&[], given)?.1,
     };
     if slas.is_empty() {
-        return Err(EvalError::NotAlike("the new run brings no SLA along: give one with --sla".to_owned()));
+        return Err(EvalError::Compare("the new run brings no SLA along: give one with --sla".to_owned()));
     }
     let (base, new) = (Side::open(&options.base)?, Side::open(&options.new)?);
     if !options.force {
-        alike::check(&base.info, &new.info).map_err(EvalError::NotAlike)?;
+        alike::check(&base.info, &new.info).map_err(EvalError::Compare)?;
     }
     let mut rows = Vec::new();
     for sla in &slas {
@@ -167,7 +167,7 @@ pub fn compare(options: &CompareOptions) -> Result<Comparison, EvalError> {
         }
     }
     if let Some(one) = options.effects.iter().find(|e| e.names_none(&slas)) {
-        return Err(EvalError::NotAlike(format!("--min-effect {one}: no SLA has such an objective")));
+        return Err(EvalError::Compare(format!("--min-effect {one}: no SLA has such an objective")));
     }
     settle(&mut rows, options);
     Ok(Comparison {
@@ -200,12 +200,8 @@ impl Side {
         let data = RunData::new(&self.run.database, &self.info);
         let view = data.window(window);
         let measure = objective.require.measure(window.len_ms());
-        let found = samples(RecordedSource::new(&view).instant(&measure, window.end_ms)?);
-        let number = |value: &assay_model::Value| match value {
-            assay_model::Value::Float(v) if v.is_finite() => Some(*v),
-            _ => None,
-        };
-        Ok(matched(found.into_iter().filter_map(|s| Some((labels_of(&s.labels), number(&s.value)?)))))
+        let found = numbers(RecordedSource::new(&view).instant(&measure, window.end_ms)?);
+        Ok(matched(found.map(|(labels, v)| (labels.to_pairs(), v))))
     }
 
     /// The values of each series over batches.
@@ -220,16 +216,12 @@ impl Side {
         let found = series(source.range(&measure, window.start_ms + length_ms, window.end_ms, length_ms)?);
         Ok(matched(found.into_iter().map(|s| {
             let finite = s.samples.values.into_iter().filter(|v| v.is_finite()).collect();
-            (labels_of(&s.labels), finite)
+            (s.labels.to_pairs(), finite)
         })))
     }
 }
 
 type Labels = Vec<(String, String)>;
-
-fn labels_of(labels: &assay_model::Labels) -> Labels {
-    labels.iter().map(|(n, v)| (n.to_owned(), v.to_owned())).collect()
-}
 
 /// The labels that say where something ran and not what it is: other ports, hosts and boards are the same thing in another run.
 const PLACES: [&str; 5] = ["instance", "UUID", "Hostname", "pci_bus_id", "load_run"];
@@ -274,7 +266,7 @@ fn objective_rows(
         let was = base.values(objective, other)?;
         let is = new.values(objective, &window)?;
         let (mut b, mut n) = (BTreeMap::new(), BTreeMap::new());
-        for length_ms in Batches::new(options, other, &window) {
+        for length_ms in batch_lengths_ms(options, other, &window) {
             (b, n) =
                 (base.batches(objective, other, length_ms)?, new.batches(objective, &window, length_ms)?);
             if b.values().chain(n.values()).all(|v| statistics::likeness(v) <= MOST_ALIKE) {
@@ -299,30 +291,15 @@ fn objective_rows(
 }
 
 /// The lengths of batches that are tried: twice as long each time, as long as there are enough.
-struct Batches {
-    next_ms: i64,
-    longest_ms: i64,
-}
-
-impl Batches {
-    fn new(options: &CompareOptions, base: &Window, new: &Window) -> Self {
-        let shorter_ms = base.len_ms().min(new.len_ms());
-        let first_ms = (shorter_ms / BATCHES / 1000 * 1000).max(SHORTEST_MS);
-        match options.batch_ms {
-            Some(given_ms) => Self { next_ms: given_ms, longest_ms: given_ms },
-            None => Self { next_ms: first_ms, longest_ms: first_ms.max(shorter_ms / FEWEST as i64) },
-        }
-    }
-}
-
-impl Iterator for Batches {
-    type Item = i64;
-
-    fn next(&mut self) -> Option<i64> {
-        let length_ms = self.next_ms;
-        self.next_ms *= 2;
-        (length_ms <= self.longest_ms).then_some(length_ms)
-    }
+fn batch_lengths_ms(options: &CompareOptions, base: &Window, new: &Window) -> impl Iterator<Item = i64> {
+    let shorter_ms = base.len_ms().min(new.len_ms());
+    let first_ms = options.batch_ms.unwrap_or_else(|| (shorter_ms / BATCHES / 1000 * 1000).max(SHORTEST_MS));
+    let longest_ms = match options.batch_ms {
+        Some(given_ms) => given_ms,
+        None => first_ms.max(shorter_ms / FEWEST as i64),
+    };
+    std::iter::successors(Some(first_ms), |length_ms| Some(length_ms * 2))
+        .take_while(move |length_ms| *length_ms <= longest_ms)
 }
 
 fn draft(

@@ -117,9 +117,9 @@ pub enum EvalError {
     /// The baseline cannot be read.
     #[error("the baseline: {0}")]
     Baseline(String),
-    /// Two runs that are to be compared are not runs of the same.
+    /// Two runs cannot be compared as was asked.
     #[error("{0}")]
-    NotAlike(String),
+    Compare(String),
     /// Neither rules nor an SLA were given.
     #[error("there is nothing to judge by: give --rules, --sla or both")]
     NothingToJudgeBy,

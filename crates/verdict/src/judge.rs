@@ -227,7 +227,7 @@ impl Shared<'_> {
         let mut rows = Vec::new();
         for sample in &samples(measured) {
             let mut row = self.blank(Some(window));
-            row.labels = pairs(&sample.labels);
+            row.labels = sample.labels.to_pairs();
             row.value = float(&sample.value).filter(|v| !v.is_nan());
             row.raw = raw.iter().find(|r| r.labels == sample.labels).and_then(|r| float(&r.value));
             row.notes.clone_from(&infos);
@@ -409,8 +409,4 @@ fn float(value: &Value) -> Option<f64> {
         Value::Float(v) => Some(*v),
         Value::Histogram(_) => None,
     }
-}
-
-fn pairs(labels: &Labels) -> Vec<(String, String)> {
-    labels.iter().map(|(n, v)| (n.to_owned(), v.to_owned())).collect()
 }

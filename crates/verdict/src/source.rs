@@ -65,6 +65,14 @@ pub fn samples(result: QueryResult) -> Vec<InstantSample> {
     }
 }
 
+/// The finite numbers of an instant result, with their labels.
+pub fn numbers(result: QueryResult) -> impl Iterator<Item = (assay_model::Labels, f64)> {
+    samples(result).into_iter().filter_map(|s| match s.value {
+        assay_model::Value::Float(v) if v.is_finite() => Some((s.labels, v)),
+        _ => None,
+    })
+}
+
 /// The series of a range result.
 #[must_use]
 pub fn series(result: QueryResult) -> Vec<RangeSeries> {

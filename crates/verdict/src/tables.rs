@@ -3,13 +3,13 @@
 
 use std::collections::BTreeMap;
 
-use assay_model::{Labels, Value, duration};
+use assay_model::{Labels, duration};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     data::RunData,
     histogram::{Histogram, REQUESTS},
-    source::{RecordedSource, Source as _, SourceError, samples},
+    source::{RecordedSource, Source as _, SourceError, numbers},
     verdict::{RunInfo, Window, number},
 };
 
@@ -217,12 +217,7 @@ impl Asked<'_> {
     /// The numbers of an expression at the window's end; `RANGE` is its length.
     fn numbers(&self, expression: &str) -> Result<Vec<(Labels, f64)>, SourceError> {
         let expression = expression.replace("RANGE", &duration::format_ms(self.window.len_ms()));
-        let found = samples(self.source.instant(&expression, self.window.end_ms)?);
-        let number = |value: &Value| match value {
-            Value::Float(v) if v.is_finite() => Some(*v),
-            _ => None,
-        };
-        Ok(found.into_iter().filter_map(|s| number(&s.value).map(|v| (s.labels, v))).collect())
+        Ok(numbers(self.source.instant(&expression, self.window.end_ms)?).collect())
     }
 
     /// The same by the value of one label.

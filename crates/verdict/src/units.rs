@@ -15,6 +15,7 @@ pub fn quantity(value: f64, unit: &str) -> String {
         "percent" | "%" => format!("{} %", digits(value)),
         "ratio" | "percentunit" => format!("{} %", digits(value * 100.0)),
         "bytes" | "By" => bytes(value),
+        "J" if value >= 1e4 => format!("{} kJ", digits(value / 1e3)),
         "" => digits(value),
         other => format!("{} {other}", digits(value)),
     }

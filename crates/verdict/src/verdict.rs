@@ -257,11 +257,7 @@ impl ObjectiveRow {
     /// The name with the series' labels, as reports show it.
     #[must_use]
     pub fn title(&self) -> String {
-        if self.labels.is_empty() {
-            return self.name.clone();
-        }
-        let pairs: Vec<_> = self.labels.iter().map(|(n, v)| format!("{n}={v}")).collect();
-        format!("{} ({})", self.name, pairs.join(", "))
+        titled(&self.name, &self.labels)
     }
 
     /// The judged phase, or "whole run".
@@ -269,6 +265,16 @@ impl ObjectiveRow {
     pub fn window_title(&self) -> &str {
         self.phase.as_deref().unwrap_or("whole run")
     }
+}
+
+/// A name with the labels of a series, as reports show it.
+#[must_use]
+pub fn titled(name: &str, labels: &[(String, String)]) -> String {
+    if labels.is_empty() {
+        return name.to_owned();
+    }
+    let pairs: Vec<_> = labels.iter().map(|(n, v)| format!("{n}={v}")).collect();
+    format!("{name} ({})", pairs.join(", "))
 }
 
 /// A sample that a counter has in the judge's view.

@@ -7,9 +7,7 @@ use assay_text::{Clean, console, document};
 use assay_verdict::standards::Standards;
 use loadgen::{
     Control, Phase, RunError, RunOptions, Scenario, Shard, Summary, UnknownName,
-    recorded::{
-        BeginError, Ended, Page, RecordOptions, RecordedRun, judge, report as page_of, stop_on_signals,
-    },
+    recorded::{BeginError, Ended, Judged, Page, RecordOptions, RecordedRun, judge, stop_on_signals},
     sink::{exposition::Exposition, recorder::default_instance},
     summary,
     view::{
@@ -103,10 +101,9 @@ async fn drive(arguments: &RunArguments, command: &[String]) -> Result<u8, Stop>
     };
     let page = match arguments.web {
         None => None,
-        Some(address) => run
-            .serve_page(address)
-            .map_err(|e| Stop::bad_input(format!("--web {address}: {e}")))?
-            .inspect(|page| console::say(format_args!("page of the run: http://{}", page.address()))),
+        Some(address) => {
+            run.serve_page(address).map_err(|e| Stop::bad_input(format!("--web {address}: {e}")))?
+        }
     };
     let control = run.control();
     run.show(view(arguments, &control));
@@ -220,9 +217,9 @@ fn cannot_record(parent: &Path, error: BeginError) -> Stop {
 
 /// Judges the run, prints the verdict, and gives its exit code, or that of a load which ended badly.
 fn verdict(dir: &Path, load: u8, page: Option<Page>, arguments: &RunArguments) -> Result<u8, Stop> {
-    let evaluation = judge(dir).map_err(Stop::failed)?;
+    let Judged { evaluation, report } = judge(dir).map_err(Stop::failed)?;
     if let Some(page) = page {
-        page.end(page_of(&evaluation).map_err(Stop::failed)?);
+        page.end(report);
     }
     let text = terminal::render(&evaluation.verdict, TerminalOptions::of_stdout());
     // Standard output is for the summary where a program reads it.

@@ -30,33 +30,30 @@ pub enum JudgeError {
     },
 }
 
+/// What a run was judged to be.
+pub struct Judged {
+    /// The verdict, and what is drawn with it.
+    pub evaluation: Evaluation,
+    /// The report, as it is in the run's directory.
+    pub report: String,
+}
+
 /// Judges a run by the rules and SLAs that are in its directory, and writes `verdict.json` and `report.html` there.
 /// Queries may hold half of the machine's memory.
 ///
 /// # Errors
 /// If the run cannot be read or evaluated, or a file cannot be written.
-pub fn judge(run: &Path) -> Result<Evaluation, JudgeError> {
-    let evaluation = evaluate(run)?;
-    write(run.join("verdict.json"), &json::render(&evaluation.verdict))?;
-    write(run.join("report.html"), &report(&evaluation)?)?;
-    Ok(evaluation)
-}
-
-/// The report of a run that was judged.
-///
-/// # Errors
-/// If it cannot be rendered.
-pub fn report(evaluation: &Evaluation) -> Result<String, JudgeError> {
-    Ok(html::render(&evaluation.verdict, &evaluation.charts)?)
-}
-
-fn evaluate(run: &Path) -> Result<Evaluation, JudgeError> {
+pub fn judge(run: &Path) -> Result<Judged, JudgeError> {
     let half = usable_memory_bytes().unwrap_or(0) / 2;
     Memory::of_process().set_max(usize::try_from(half).unwrap_or(usize::MAX));
     let mut options = EvalOptions::new(run);
     options.charts = true;
     options.command = format!("ruleseval eval {}", run.display());
-    Ok(eval(&options)?)
+    let evaluation = eval(&options)?;
+    write(run.join("verdict.json"), &json::render(&evaluation.verdict))?;
+    let report = html::render(&evaluation.verdict, &evaluation.charts)?;
+    write(run.join("report.html"), &report)?;
+    Ok(Judged { evaluation, report })
 }
 
 fn write(path: PathBuf, text: &str) -> Result<(), JudgeError> {

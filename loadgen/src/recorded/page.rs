@@ -10,7 +10,6 @@ use std::{
     net::{SocketAddr, TcpStream},
     path::Path,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
-    thread::JoinHandle,
     time::{Duration, Instant},
 };
 
@@ -26,7 +25,7 @@ use assay_verdict::{
 };
 
 use crate::{
-    guard::yielding_pool,
+    background::{Background, Over},
     listen::{Deadline, Head, listen, reply},
     timer::processor_time,
 };
@@ -48,7 +47,7 @@ const FAREWELL: Duration = Duration::from_secs(10);
 pub struct Page {
     shared: Arc<Shared>,
     address: SocketAddr,
-    thread: Option<JoinHandle<()>>,
+    work: Background,
 }
 
 #[derive(Default)]
@@ -66,7 +65,6 @@ struct State {
     turn: u64,
     /// The report, once the run has ended.
     report: Option<Arc<String>>,
-    is_over: bool,
     /// Browsers that are sent what changes.
     watching: usize,
 }
@@ -76,9 +74,10 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until something changes or the time is over.
-    fn wait<'s>(&self, state: MutexGuard<'s, State>, most: Duration) -> MutexGuard<'s, State> {
-        self.changed.wait_timeout(state, most).unwrap_or_else(PoisonError::into_inner).0
+    /// Waits while something holds, but no longer than `most`.
+    fn wait(&self, most: Duration, holds: impl Fn(&State) -> bool) -> MutexGuard<'_, State> {
+        let waited = self.changed.wait_timeout_while(self.state(), most, |state| holds(state));
+        waited.unwrap_or_else(PoisonError::into_inner).0
     }
 }
 
@@ -109,11 +108,9 @@ impl Page {
             verdict: None,
             judge_at: Instant::now(),
         };
-        let (pool, own) = (yielding_pool("page")?, Arc::clone(&shared));
-        let thread = std::thread::Builder::new()
-            .name("page".to_owned())
-            .spawn(move || pool.install(|| follower.follow(&own)))?;
-        Ok(Self { shared, address, thread: Some(thread) })
+        let own = Arc::clone(&shared);
+        let work = Background::start("page", move |over| follower.follow(&own, over))?;
+        Ok(Self { shared, address, work })
     }
 
     /// Where it is served.
@@ -124,30 +121,10 @@ impl Page {
 
     /// Sends the report of the run, which has ended, to all that look at it, and serves it from then on.
     pub fn end(mut self, report: String) {
-        self.stop();
-        let mut state = self.shared.state();
-        state.report = Some(Arc::new(report));
+        self.work.stop();
+        self.shared.state().report = Some(Arc::new(report));
         self.shared.changed.notify_all();
-        let until = Instant::now() + FAREWELL;
-        while state.watching > 0 && Instant::now() < until {
-            state = self.shared.wait(state, until.saturating_duration_since(Instant::now()));
-        }
-    }
-
-    fn stop(&mut self) {
-        self.shared.state().is_over = true;
-        self.shared.changed.notify_all();
-        if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
-        {
-            tracing::error!("the page of the run panicked");
-        }
-    }
-}
-
-impl Drop for Page {
-    fn drop(&mut self) {
-        self.stop();
+        drop(self.shared.wait(FAREWELL, |state| state.watching > 0));
     }
 }
 
@@ -166,7 +143,7 @@ struct Follower {
 }
 
 impl Follower {
-    fn follow(&mut self, shared: &Shared) {
+    fn follow(&mut self, shared: &Shared, over: &Over) {
         let mut is_logged = false;
         loop {
             let began = Instant::now();
@@ -181,12 +158,7 @@ impl Follower {
                 }
                 Err(_) => {}
             }
-            let until = began + TURN.max(drawing * REST);
-            let mut state = shared.state();
-            while !state.is_over && Instant::now() < until {
-                state = shared.wait(state, until.saturating_duration_since(Instant::now()));
-            }
-            if state.is_over {
+            if !over.rest_until(began + TURN.max(drawing * REST)) {
                 return;
             }
         }
@@ -251,11 +223,7 @@ fn publish(shared: &Shared, page: String) {
 fn answer(stream: &TcpStream, head: &Head, shared: &Shared) -> io::Result<()> {
     match head.path() {
         "/" => {
-            let mut state = shared.state();
-            let until = Instant::now() + FAREWELL;
-            while state.page.is_none() && state.report.is_none() && Instant::now() < until {
-                state = shared.wait(state, until.saturating_duration_since(Instant::now()));
-            }
+            let state = shared.wait(FAREWELL, |state| state.page.is_none() && state.report.is_none());
             let page = state.report.clone().or_else(|| state.page.clone());
             drop(state);
             match page {
@@ -281,11 +249,7 @@ fn events(stream: &TcpStream, shared: &Shared) -> io::Result<()> {
     )?;
     let mut seen = 0;
     loop {
-        let until = Instant::now() + KEEP_ALIVE;
-        let mut state = shared.state();
-        while state.turn == seen && state.report.is_none() && Instant::now() < until {
-            state = shared.wait(state, until.saturating_duration_since(Instant::now()));
-        }
+        let state = shared.wait(KEEP_ALIVE, |state| state.turn == seen && state.report.is_none());
         let (turn, report) = (state.turn, state.report.clone());
         let changed: Vec<(String, Arc<str>)> = state
             .parts

@@ -210,7 +210,7 @@ fn comparison_of(folder: &Folder, pair: &Pair) -> Result<String, (StatusCode, St
         force: false,
     };
     let status = |e: &EvalError| match e {
-        EvalError::NotAlike(_) => StatusCode::BAD_REQUEST,
+        EvalError::Compare(_) => StatusCode::BAD_REQUEST,
         _ => StatusCode::UNPROCESSABLE_ENTITY,
     };
     let found = compare(&options).map_err(|e| (status(&e), Clean(e).to_string()))?;

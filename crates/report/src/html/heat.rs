@@ -6,7 +6,10 @@ use std::fmt::Write as _;
 use assay_verdict::{charts::Heat, units};
 use minijinja::{Value, context};
 
-use super::plot::{BOTTOM, COLOURS, Frame, HEIGHT, LEFT, RIGHT, TOP, WIDTH, escape, shade, time_axis};
+use super::plot::{
+    BOTTOM, COLOURS, Frame, HEIGHT, LEFT, RIGHT, TOP, WIDTH, escape, rule, shade, tick_below, tick_left,
+    time_axis,
+};
 
 /// How many shades there are.
 const SHADES: usize = 8;
@@ -68,7 +71,7 @@ fn map(heat: &Heat, frame: &Frame<'_>) -> String {
         let _ = write!(svg, "<path class=\"heat\" fill-opacity=\"{opacity:.2}\" d=\"{path}\"/>");
     }
     for value in ticks(heat) {
-        text(&mut svg, LEFT - 4.0, y(value) + 3.5, "end", &units::quantity(value, "s"));
+        tick_left(&mut svg, y(value), &units::quantity(value, "s"));
     }
     time_axis(&mut svg, frame, &x);
     svg.push_str("</svg>");
@@ -94,13 +97,7 @@ fn outlines(heat: &Heat) -> String {
         units::quantity(most, "ratio")
     ));
     for share in [0.0, most / 2.0, most] {
-        let _ = write!(
-            svg,
-            "<line class=\"grid\" x1=\"{LEFT}\" x2=\"{}\" y1=\"{1:.1}\" y2=\"{1:.1}\"/>",
-            WIDTH - RIGHT,
-            y(share)
-        );
-        text(&mut svg, LEFT - 4.0, y(share) + 3.5, "end", &units::quantity(share, "ratio"));
+        rule(&mut svg, y(share), &units::quantity(share, "ratio"));
     }
     for (i, rows) in shares.iter().enumerate() {
         let mut d = format!("M{:.1} {:.1}", x(heat.bounds[0]), y(0.0));
@@ -112,7 +109,7 @@ fn outlines(heat: &Heat) -> String {
         let _ = write!(svg, "<path class=\"line c{}\" d=\"{d}\"><title>{name}</title></path>", i % COLOURS);
     }
     for value in ticks(heat) {
-        text(&mut svg, x(value), HEIGHT - 6.0, "middle", &units::quantity(value, "s"));
+        tick_below(&mut svg, x(value), &units::quantity(value, "s"));
     }
     svg.push_str("</svg>");
     svg
@@ -120,14 +117,6 @@ fn outlines(heat: &Heat) -> String {
 
 fn open(label: &str) -> String {
     format!("<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{}\">", escape(label))
-}
-
-fn text(svg: &mut String, x: f64, y: f64, anchor: &str, text: &str) {
-    let _ = write!(
-        svg,
-        "<text class=\"tick\" text-anchor=\"{anchor}\" x=\"{x:.1}\" y=\"{y:.1}\">{}</text>",
-        escape(text)
-    );
 }
 
 /// Round times within the bounds, as many as there is room for.

@@ -147,17 +147,36 @@ fn grid(svg: &mut String, chart: &Chart, scale: &Scale) {
     let steps = ((scale.top - scale.bottom) / scale.step).round() as usize;
     for i in 0..=steps.min(12) {
         let value = scale.bottom + i as f64 * scale.step;
-        let y = scale.y(value);
-        let _ = write!(
-            svg,
-            "<line class=\"grid\" x1=\"{LEFT}\" x2=\"{}\" y1=\"{y:.1}\" y2=\"{y:.1}\"/>\
-             <text class=\"tick\" text-anchor=\"end\" x=\"{}\" y=\"{:.1}\">{}</text>",
-            WIDTH - RIGHT,
-            LEFT - 4.0,
-            y + 3.5,
-            escape(&units::quantity(value, &chart.unit))
-        );
+        rule(svg, scale.y(value), &units::quantity(value, &chart.unit));
     }
+}
+
+/// A line of the grid at a height, with what it stands for.
+pub(super) fn rule(svg: &mut String, y: f64, label: &str) {
+    let _ = write!(
+        svg,
+        "<line class=\"grid\" x1=\"{LEFT}\" x2=\"{}\" y1=\"{y:.1}\" y2=\"{y:.1}\"/>",
+        WIDTH - RIGHT
+    );
+    tick_left(svg, y, label);
+}
+
+/// What a height stands for, left of the drawing.
+pub(super) fn tick_left(svg: &mut String, y: f64, label: &str) {
+    tick(svg, "end", LEFT - 4.0, y + 3.5, label);
+}
+
+/// What a place on the axis below stands for.
+pub(super) fn tick_below(svg: &mut String, x: f64, label: &str) {
+    tick(svg, "middle", x, HEIGHT - 6.0, label);
+}
+
+fn tick(svg: &mut String, anchor: &str, x: f64, y: f64, label: &str) {
+    let _ = write!(
+        svg,
+        "<text class=\"tick\" text-anchor=\"{anchor}\" x=\"{x:.1}\" y=\"{y:.1}\">{}</text>",
+        escape(label)
+    );
 }
 
 pub(super) fn time_axis(svg: &mut String, frame: &Frame<'_>, x: &dyn Fn(i64) -> f64) {
@@ -169,13 +188,7 @@ pub(super) fn time_axis(svg: &mut String, frame: &Frame<'_>, x: &dyn Fn(i64) -> 
         .unwrap_or(length_ms.max(1) / 6 + 1);
     let mut at_ms = 0;
     while at_ms <= length_ms {
-        let _ = write!(
-            svg,
-            "<text class=\"tick\" text-anchor=\"middle\" x=\"{:.1}\" y=\"{}\">{}</text>",
-            x(frame.start_ms + at_ms),
-            HEIGHT - 6.0,
-            elapsed(at_ms / 1000)
-        );
+        tick_below(svg, x(frame.start_ms + at_ms), &elapsed(at_ms / 1000));
         at_ms += step_ms;
     }
 }

@@ -2,7 +2,7 @@
 //! reader may sort by it and copy it with all its digits.
 
 use assay_verdict::{
-    tables::{EnergyRow, Spread, StageRow, StepRow, Tables},
+    tables::{EnergyRow, ErrorCount, Spread, StageRow, StepRow, Tables},
     units,
 };
 use serde::Serialize;
@@ -126,27 +126,27 @@ fn phase(phase: Option<&String>, warmup: bool) -> Cell {
     Cell::text(&if warmup { format!("{name} (warm-up)") } else { name.to_owned() })
 }
 
-fn seconds(spread: Option<Spread>, pick: fn(&Spread) -> f64) -> Cell {
-    Cell::maybe(spread.as_ref().map(pick), |v| Cell::number(v, "s"))
+/// The cells of a spread in seconds, a dash each where there is none.
+fn seconds(spread: Option<&Spread>, picks: &[fn(&Spread) -> f64]) -> Vec<Cell> {
+    picks.iter().map(|pick| Cell::maybe(spread.map(pick), |v| Cell::number(v, "s"))).collect()
 }
 
+/// The columns from the middle of a spread upwards.
+const UPPER: [fn(&Spread) -> f64; 7] =
+    [|s| s.mean, |s| s.p50, |s| s.p90, |s| s.p95, |s| s.p99, |s| s.p999, |s| s.greatest];
+
 fn requests(row: &StepRow) -> Vec<Cell> {
-    let at = |pick| seconds(row.duration, pick);
-    vec![
+    let duration = row.duration.as_ref();
+    let mut cells = vec![
         phase(row.phase.as_ref(), row.warmup),
         Cell::text(&row.step),
         Cell::count(row.requests).warn(row.requests == 0.0),
         Cell::number(row.per_second, ""),
         Cell::count(row.failed).warn(row.failed > 0.0),
-        at(|s| s.least),
-        at(|s| s.mean),
-        at(|s| s.p50),
-        at(|s| s.p90),
-        at(|s| s.p95),
-        at(|s| s.p99),
-        at(|s| s.p999),
-        at(|s| s.greatest),
-    ]
+    ];
+    cells.extend(seconds(duration, &[|s| s.least]));
+    cells.extend(seconds(duration, &UPPER));
+    cells
 }
 
 fn scheduled(row: &StepRow) -> Option<Vec<Cell>> {
@@ -155,42 +155,29 @@ fn scheduled(row: &StepRow) -> Option<Vec<Cell>> {
     if !differs(from_sent.mean, latency.mean) && !differs(from_sent.p99, latency.p99) {
         return None;
     }
-    let at = |pick| seconds(Some(latency), pick);
-    Some(vec![
-        phase(row.phase.as_ref(), row.warmup),
-        Cell::text(&row.step),
-        at(|s| s.mean),
-        at(|s| s.p50),
-        at(|s| s.p90),
-        at(|s| s.p95),
-        at(|s| s.p99),
-        at(|s| s.p999),
-        at(|s| s.greatest),
-    ])
+    let mut cells = vec![phase(row.phase.as_ref(), row.warmup), Cell::text(&row.step)];
+    cells.extend(seconds(Some(&latency), &UPPER));
+    Some(cells)
 }
 
 fn streams(row: &StepRow) -> Option<Vec<Cell>> {
-    let first = Some(row.first_chunk?);
-    let gap = row.output_chunk;
+    const SHOWN: [fn(&Spread) -> f64; 3] = [|s| s.p50, |s| s.p95, |s| s.p99];
+    let first = row.first_chunk.as_ref()?;
     // Requests by requests per second: how long the phase was.
     let per_second = row.output_tokens.map(|n| n * row.per_second / row.requests).filter(|v| v.is_finite());
-    Some(vec![
-        phase(row.phase.as_ref(), row.warmup),
-        Cell::text(&row.step),
-        seconds(first, |s| s.p50),
-        seconds(first, |s| s.p95),
-        seconds(first, |s| s.p99),
-        seconds(gap, |s| s.p50),
-        seconds(gap, |s| s.p95),
-        seconds(gap, |s| s.p99),
+    let mut cells = vec![phase(row.phase.as_ref(), row.warmup), Cell::text(&row.step)];
+    cells.extend(seconds(Some(first), &SHOWN));
+    cells.extend(seconds(row.output_chunk.as_ref(), &SHOWN));
+    cells.extend([
         Cell::maybe(row.input_tokens, Cell::count),
         Cell::maybe(row.output_tokens, Cell::count),
         Cell::maybe(per_second, |v| Cell::number(v, "")),
-    ])
+    ]);
+    Some(cells)
 }
 
 fn failures(row: &StepRow) -> Vec<Vec<Cell>> {
-    let one = |error: &assay_verdict::tables::ErrorCount| {
+    let one = |error: &ErrorCount| {
         vec![
             phase(row.phase.as_ref(), row.warmup),
             Cell::text(&row.step),
@@ -203,28 +190,19 @@ fn failures(row: &StepRow) -> Vec<Vec<Cell>> {
 }
 
 fn stages(row: &StageRow) -> Vec<Cell> {
-    let at = |pick| seconds(Some(row.duration), pick);
-    vec![
+    let mut cells = vec![
         phase(row.phase.as_ref(), row.warmup),
         Cell::text(&row.stage),
         Cell::count(row.runs),
         Cell::number(row.share, "ratio"),
-        at(|s| s.mean),
-        at(|s| s.p50),
-        at(|s| s.p95),
-        at(|s| s.p99),
-        at(|s| s.greatest),
-    ]
+    ];
+    cells
+        .extend(seconds(Some(&row.duration), &[|s| s.mean, |s| s.p50, |s| s.p95, |s| s.p99, |s| s.greatest]));
+    cells
 }
 
 fn energy(row: &EnergyRow) -> Vec<Cell> {
-    let joules = |v: f64| {
-        if v >= 1e4 {
-            Cell { text: units::quantity(v / 1e3, "kJ"), ..Cell::number(v, "J") }
-        } else {
-            Cell::number(v, "J")
-        }
-    };
+    let joules = |v: f64| Cell::number(v, "J");
     vec![
         phase(row.phase.as_ref(), row.warmup),
         Cell::text(&row.what),

@@ -389,7 +389,7 @@ impl<'a> Case<'a> {
 /// The alerts of a rule that fire.
 fn firing_of(run: &RuleRun<'_>) -> Vec<ExpectedAlert> {
     let alert = |(labels, alert): (&Labels, &crate::alert::Alert)| ExpectedAlert {
-        labels: labels.iter().map(|(n, v)| (n.to_owned(), v.to_owned())).collect(),
+        labels: labels.to_pairs(),
         annotations: alert.annotations.clone(),
     };
     run.alerts.firing().map(alert).collect()

@@ -1,7 +1,7 @@
 //! The thread that scrapes.
 //!
-//! Invariant: a target is asked once in each interval, one request at a time; a slow answer delays no other
-//! target. However short a recording is, each target was asked once. Times are those of the schedule where the scrape began within two milliseconds of it, as in
+//! Invariant: a target is asked once in each interval, one request at a time, and once however short the recording is; a slow
+//! answer delays no other target. Times are those of the schedule where the scrape began within two milliseconds of it, as in
 //! Prometheus (`scrape.ScrapeTimestampTolerance`), which lets the storage pack them well.
 
 use std::{

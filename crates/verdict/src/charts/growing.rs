@@ -3,12 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use assay_model::{Labels, Value, duration};
+use assay_model::{Labels, duration};
 
-use super::{Chart, Line, PLOTS, Sampling, fill_legend, finished, is_idle, subject};
+use super::{Chart, Line, PLOTS, fill_legend, finished, is_idle, subject};
 use crate::{
     sla::Sla,
-    source::{Source, SourceError, samples},
+    source::{Source, SourceError, numbers},
 };
 
 /// The most points of a line; then every second one is dropped, and so is every second step from there on.
@@ -17,19 +17,17 @@ const MOST_POINTS: usize = 240;
 /// How many steps it takes until it is looked again which step is asked most: that reads the whole run.
 const SUBJECT_STEPS: usize = 30;
 
-/// How far samples are apart, in milliseconds: a recording's are a second.
-const INTERVAL_MS: i64 = 1_000;
-/// The length of rate windows.
-const WINDOW_MS: i64 = 5 * INTERVAL_MS;
+/// The length of rate windows in milliseconds: five of a recording's intervals.
+const WINDOW_MS: i64 = 5_000;
 
 /// The charts of a run in progress.
 #[derive(Debug, Default)]
 pub struct Growing {
     /// Of each plot its lines by legend and labels, in the order in which they first had a point.
     plots: Vec<PlotSoFar>,
-    /// How many steps there were, and how many make a point.
+    /// How many steps there were, and how often every second point was dropped.
     steps: usize,
-    each: usize,
+    halvings: u32,
 }
 
 #[derive(Debug, Default)]
@@ -47,24 +45,16 @@ impl Growing {
     /// Where the source cannot be read.
     pub fn advance(&mut self, source: &dyn Source, start_ms: i64, now_ms: i64) -> Result<(), SourceError> {
         self.plots.resize_with(PLOTS.len(), PlotSoFar::default);
-        self.each = self.each.max(1);
         self.steps += 1;
-        if !self.steps.is_multiple_of(self.each) {
+        if !self.steps.is_multiple_of(1 << self.halvings) {
             return Ok(());
         }
         let window = duration::format_ms(WINDOW_MS);
-        let sampling = Sampling {
-            start_ms,
-            end_ms: now_ms,
-            step_ms: INTERVAL_MS,
-            window_ms: WINDOW_MS,
-            interval_ms: INTERVAL_MS,
-        };
         for (plot, so_far) in PLOTS.iter().zip(&mut self.plots) {
             if let Some(expression) = plot.subject
                 && (so_far.subject.is_none() || self.steps.is_multiple_of(SUBJECT_STEPS))
             {
-                let found = subject(expression, sampling, source)?;
+                let found = subject(expression, start_ms, now_ms, source)?;
                 // Another step that is asked more now is another chart.
                 if found != so_far.subject {
                     *so_far = PlotSoFar { subject: found, ..PlotSoFar::default() };
@@ -74,15 +64,10 @@ impl Growing {
                 }
             }
             let only = so_far.subject.as_ref().map_or_else(String::new, |(_, matcher)| matcher.clone());
-            for (number, (_, expression)) in plot.lines.iter().enumerate() {
+            for (number, (legend, expression)) in plot.lines.iter().enumerate() {
                 let expression = expression.replace("WINDOW", &window).replace("SUBJECT", &only);
-                for sample in samples(source.instant(&expression, now_ms)?) {
-                    match sample.value {
-                        Value::Float(v) if v.is_finite() => {
-                            so_far.add(number, plot.lines[number].0, sample.labels, (now_ms, v));
-                        }
-                        _ => {}
-                    }
+                for (labels, v) in numbers(source.instant(&expression, now_ms)?) {
+                    so_far.add(number, legend, labels, (now_ms, v));
                 }
             }
         }
@@ -93,7 +78,7 @@ impl Growing {
     }
 
     fn thin(&mut self) {
-        self.each *= 2;
+        self.halvings += 1;
         for (_, line) in self.plots.iter_mut().flat_map(|p| &mut p.lines) {
             let mut keeps = false;
             line.points.retain(|_| {

@@ -3,7 +3,6 @@
 
 use assay_model::{FloatHistogram, duration, histogram::Bucket};
 use assay_promql::RangeSeries;
-use serde::Serialize;
 
 use super::Sampling;
 use crate::{
@@ -19,7 +18,7 @@ const COLUMNS: i64 = 80;
 const LEAST_S: f64 = 1e-6;
 
 /// Requests by time and by how long they took.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default)]
 pub struct Heat {
     /// The step.
     pub step: String,

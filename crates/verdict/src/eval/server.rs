@@ -142,7 +142,7 @@ fn stretches(
     for (&t_ms, &firing) in times {
         if t_ms.saturating_sub(previous_ms) > 2 * step_ms {
             out.push(AlertInstance {
-                labels: labels.iter().map(|(n, v)| (n.to_owned(), v.to_owned())).collect(),
+                labels: labels.to_pairs(),
                 annotations: vec![("summary".to_owned(), format!("seen from {}", units::timestamp(t_ms)))],
                 active_at_ms: t_ms,
                 fired_at_ms: None,

@@ -1,12 +1,12 @@
 //! What the finders look at: one judged window of a run. Invariant: every figure is of this window or of a named part of it.
 
-use assay_model::{Matcher, Value, duration};
+use assay_model::{Matcher, duration};
 
 pub(super) use crate::histogram::{Histogram, REQUESTS};
 
 use super::{Action, Confidence, Evidence, Finding, Kind, Severity, Topic, misses};
 use crate::{
-    source::{RecordedSource, Source as _, SourceError, samples, series},
+    source::{RecordedSource, Source as _, SourceError, numbers, series},
     units,
     verdict::{Verdict, Window},
 };
@@ -51,12 +51,8 @@ impl<'a> Seen<'a> {
 
     /// Label values and numbers at the window's end, largest first; `RANGE` is the window's length.
     pub(super) fn ranked(&self, expression: &str, label: &str) -> Result<Vec<(String, f64)>, SourceError> {
-        let found = samples(self.within.instant(&self.over_window(expression), self.window.end_ms)?);
-        Ok(by_size(
-            found
-                .into_iter()
-                .filter_map(|s| Some((s.labels.get(label).unwrap_or_default().to_owned(), float(&s.value)?))),
-        ))
+        let found = numbers(self.within.instant(&self.over_window(expression), self.window.end_ms)?);
+        Ok(by_size(found.map(|(labels, v)| (labels.get(label).unwrap_or_default().to_owned(), v))))
     }
 
     /// The one number of an expression at the window's end.
@@ -71,8 +67,7 @@ impl<'a> Seen<'a> {
         (start_ms, end_ms): Span,
     ) -> Result<Option<f64>, SourceError> {
         let expression = expression.replace("RANGE", &duration::format_ms(end_ms - start_ms));
-        let found = samples(self.whole.instant(&expression, end_ms)?);
-        Ok(found.iter().find_map(|s| float(&s.value)))
+        Ok(numbers(self.whole.instant(&expression, end_ms)?).next().map(|(_, v)| v))
     }
 
     /// Lines over the window by a label, at the distance of the samples (600 points at most); `RANGE` is four samples.
@@ -215,13 +210,6 @@ pub(super) fn times(factor: f64) -> String {
         "{} times",
         units::digits(if factor >= 10.0 { factor.round() } else { (factor * 10.0).round() / 10.0 })
     )
-}
-
-fn float(value: &Value) -> Option<f64> {
-    match value {
-        Value::Float(v) if v.is_finite() => Some(*v),
-        _ => None,
-    }
 }
 
 fn by_size(list: impl Iterator<Item = (String, f64)>) -> Vec<(String, f64)> {

@@ -34,7 +34,7 @@ pub(super) fn of(
     )?;
     let worst = series(over_time)
         .iter()
-        .filter(|s| super::pairs(&s.labels) == row.labels)
+        .filter(|s| s.labels.to_pairs() == row.labels)
         .flat_map(|s| s.samples.values.clone())
         .filter(|v| !v.is_nan())
         .map(bad)

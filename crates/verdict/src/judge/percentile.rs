@@ -91,10 +91,7 @@ fn quantile(measure: &str) -> Option<Quantile> {
 /// The number of the row's series.
 fn of_series(found: &QueryValue, row: &ObjectiveRow) -> Option<f64> {
     let QueryValue::Vector(list) = found else { return None };
-    let same = |labels: &Labels| {
-        let own: Vec<_> = labels.without_name().iter().map(|(n, v)| (n.to_owned(), v.to_owned())).collect();
-        own == row.labels
-    };
+    let same = |labels: &Labels| labels.without_name().to_pairs() == row.labels;
     list.iter().find(|s| same(&s.labels)).and_then(|s| match &s.value {
         Value::Float(v) if v.is_finite() => Some(*v),
         Value::Float(_) | Value::Histogram(_) => None,
