@@ -71,8 +71,15 @@ struct LoopArguments {
 /// Parses the arguments, does what they ask for, and yields the exit code.
 pub(crate) fn run() -> Result<u8> {
     let command = Arguments::command();
-    let matches = command.clone().get_matches();
-    let arguments = Arguments::from_arg_matches(&matches)?;
+    console::begin();
+    let parsed = command
+        .clone()
+        .try_get_matches()
+        .and_then(|matches| Ok((Arguments::from_arg_matches(&matches)?, matches)));
+    let (arguments, matches) = match parsed {
+        Ok(parsed) => parsed,
+        Err(e) => return Ok(console::misused(&e)),
+    };
     let otlp = match &arguments.command {
         Some(Command::Serve(serve)) => serve.otlp(),
         Some(Command::Profile(_)) | None => None,

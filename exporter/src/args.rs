@@ -7,6 +7,7 @@ mod general;
 
 use std::{collections::BTreeSet, ffi::OsString, path::PathBuf, sync::Arc, time::Duration};
 
+use assay_text::console;
 use clap::{Arg, ArgAction, ArgMatches, Command, parser::ValueSource};
 use exporter::{Flag, Kind, Options, OptionsError, Paths, ServeOptions, Settings, WebConfig, collector};
 
@@ -37,7 +38,8 @@ impl Args {
     /// Reads the arguments; help, version and what clap refuses end the process.
     pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, ArgsError> {
         let arguments = expand_files(arguments)?;
-        Self::from_matches(&command().get_matches_from(arguments))
+        let matches = command().try_get_matches_from(arguments);
+        Self::from_matches(&matches.unwrap_or_else(|e| std::process::exit(i32::from(console::misused(&e)))))
     }
 
     fn from_matches(matches: &ArgMatches) -> Result<Self, ArgsError> {
@@ -132,6 +134,7 @@ impl Args {
             telemetry_path: self.telemetry_path.clone(),
             max_requests: self.max_requests,
             web_config,
+            ..ServeOptions::default()
         })
     }
 }

@@ -29,7 +29,7 @@ struct CleanJson<W>(W);
 
 impl<W: io::Write> io::Write for CleanJson<W> {
     fn write(&mut self, event: &[u8]) -> io::Result<usize> {
-        self.0.write_all(document(&String::from_utf8_lossy(event)).as_bytes())?;
+        self.0.write_all(document(String::from_utf8_lossy(event)).as_bytes())?;
         Ok(event.len())
     }
 

@@ -18,6 +18,7 @@ const BAD_INPUT: u8 = 2;
 const GRACE: Duration = Duration::from_millis(1_900);
 
 fn main() -> ExitCode {
+    console::begin();
     let outcome = Args::parse(std::env::args_os()).map_err(anyhow::Error::from).and_then(|args| {
         logging::start(&args.log_level, &args.log_format);
         // One thread serves; scrapes run on threads that come and go.

@@ -19,7 +19,7 @@ use assay_model::{
     Labels, METRIC_NAME,
     expo::{Format, MetricFamily, ScrapeValue, read_scrape},
 };
-use reqwest::{Client, Response, StatusCode, Url, header};
+use reqwest::{Client, Response, StatusCode, Url, header, redirect::Policy};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use self::message::{Metadata, Sample, TimeSeries, WriteRequest};
@@ -106,11 +106,12 @@ pub async fn push(exporter: Arc<Exporter>, options: PushOptions, shutdown: impl 
     }
 }
 
-/// A client that is never sent through a proxy to this machine itself.
+/// A client that is never sent through a proxy to this machine itself, and sends to nobody else than was named: a
+/// redirect is a failure.
 fn client(server: &Url) -> reqwest::Result<Client> {
     let host = server.host_str().unwrap_or_default().trim_matches(['[', ']']);
     let is_loopback = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
-    let builder = Client::builder().timeout(ANSWER);
+    let builder = Client::builder().timeout(ANSWER).redirect(Policy::none());
     if is_loopback { builder.no_proxy() } else { builder }.build()
 }
 

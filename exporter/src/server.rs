@@ -37,11 +37,19 @@ pub struct ServeOptions {
     pub max_requests: usize,
     /// TLS, users and headers; `None` for plain HTTP that everyone may read.
     pub web_config: Option<Arc<WebConfig>>,
+    /// How long a connection may be without a request, and how long the head of one may take. No interval at which
+    /// people scrape should be so long: no scrape then meets a connection that is just being closed.
+    pub idle: Duration,
 }
 
 impl Default for ServeOptions {
     fn default() -> Self {
-        Self { telemetry_path: "/metrics".into(), max_requests: 40, web_config: None }
+        Self {
+            telemetry_path: "/metrics".into(),
+            max_requests: 40,
+            web_config: None,
+            idle: Duration::from_secs(25),
+        }
     }
 }
 
@@ -98,7 +106,7 @@ pub async fn serve(
     if let Some(config) = &options.web_config {
         router = router.layer(middleware::from_fn_with_state(Arc::clone(config), web::guard));
     }
-    connections::serve(listener, router, options.web_config, shutdown).await
+    connections::serve(listener, router, options.web_config, options.idle, shutdown).await
 }
 
 async fn metrics(

@@ -18,13 +18,17 @@ const TLS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/tls");
 
 /// Starts an exporter with the file's text as its web configuration.
 async fn start(directory: &Path, text: &str) -> String {
+    start_with(directory, text, ServeOptions::default()).await
+}
+
+async fn start_with(directory: &Path, text: &str, options: ServeOptions) -> String {
     let file = directory.join("web.yml");
     fs::write(&file, text).unwrap();
     let web_config = Some(Arc::new(WebConfig::load(&file).unwrap()));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let exporter = Arc::new(Exporter::new(common::made_up_host(directory)));
-    let options = ServeOptions { web_config, ..ServeOptions::default() };
+    let options = ServeOptions { web_config, ..options };
     tokio::spawn(serve(exporter, listener, options, std::future::pending()));
     address
 }
@@ -46,6 +50,10 @@ async fn plain(address: &str, authorization: &str) -> String {
 }
 
 fn client(with_certificate: bool) -> TlsConnector {
+    client_of(with_certificate, &[])
+}
+
+fn client_of(with_certificate: bool, protocols: &[&str]) -> TlsConnector {
     let mut roots = rustls::RootCertStore::empty();
     roots.add(CertificateDer::from_pem_file(format!("{TLS}/cert.pem")).unwrap()).unwrap();
     let builder =
@@ -53,7 +61,7 @@ fn client(with_certificate: bool) -> TlsConnector {
             .with_safe_default_protocol_versions()
             .unwrap()
             .with_root_certificates(roots);
-    let config = if with_certificate {
+    let mut config = if with_certificate {
         let chain = vec![CertificateDer::from_pem_file(format!("{TLS}/cert.pem")).unwrap()];
         builder
             .with_client_auth_cert(chain, PrivateKeyDer::from_pem_file(format!("{TLS}/key.pem")).unwrap())
@@ -61,6 +69,7 @@ fn client(with_certificate: bool) -> TlsConnector {
     } else {
         builder.with_no_client_auth()
     };
+    config.alpn_protocols = protocols.iter().map(|p| p.as_bytes().to_vec()).collect();
     TlsConnector::from(Arc::new(config))
 }
 
@@ -226,4 +235,25 @@ async fn requests_beyond_the_rate_limit_are_refused_before_passwords_are_checked
     assert!(plain(&address, "").await.starts_with("HTTP/1.1 200 "));
     assert!(plain(&address, "").await.starts_with("HTTP/1.1 200 "));
     assert!(plain(&address, "").await.starts_with("HTTP/1.1 429 "));
+}
+
+#[tokio::test]
+async fn a_client_that_says_nothing_is_let_go_whatever_it_would_speak() {
+    let directory = tempfile::tempdir().unwrap();
+    let text = format!("tls_server_config:\n  cert_file: {TLS}/cert.pem\n  key_file: {TLS}/key.pem\n");
+    let options = ServeOptions { idle: std::time::Duration::from_millis(100), ..ServeOptions::default() };
+    let address = start_with(directory.path(), &text, options).await;
+    // A preface and empty settings: HTTP/2 is spoken, and nothing is asked.
+    let hello = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+    for (protocols, says) in
+        [(&[][..], &b""[..]), (&["http/1.1"], b"GET /"), (&["h2"], b""), (&["h2"], hello)]
+    {
+        let stream = TcpStream::connect(&address).await.unwrap();
+        let name = ServerName::try_from("localhost").unwrap();
+        let mut stream = client_of(false, protocols).connect(name, stream).await.unwrap();
+        stream.write_all(says).await.unwrap();
+        // The server ends it: reading does, and nothing else would.
+        let _ = stream.read_to_end(&mut Vec::new()).await;
+    }
+    assert!(encrypted(&address, false).await.unwrap().contains("node_load1 "), "others are served");
 }

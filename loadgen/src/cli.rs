@@ -237,9 +237,16 @@ fn ratio(text: &str) -> Result<f64, String> {
 
 pub(crate) fn main() -> ExitCode {
     let command = Arguments::command();
-    let matches = command.clone().get_matches();
-    let arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|e| e.exit());
+    let parsed = command
+        .clone()
+        .try_get_matches()
+        .and_then(|matches| Ok((Arguments::from_arg_matches(&matches)?, matches)));
+    let (arguments, matches) = match parsed {
+        Ok(parsed) => parsed,
+        Err(e) => return ExitCode::from(console::misused(&e)),
+    };
     let command = console::command_line(&command, &matches);
+    console::begin();
     console::start_logging();
     ExitCode::from(match arguments.command {
         Command::Run(arguments) => run::run(&arguments, &command),

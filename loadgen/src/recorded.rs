@@ -117,6 +117,7 @@ impl RecordedRun {
     /// # Errors
     /// Where the record cannot be written, or the system gives no threads.
     pub fn begin(mut run: Checked, options: RecordOptions) -> Result<Self, BeginError> {
+        judged::bound_queries_of_load();
         let recording = RecorderOptions::default();
         let start_ms = recording.clock.now_ms();
         let dir = run_directory(&options.parent, &run.scenario.name, start_ms)?;

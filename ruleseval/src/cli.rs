@@ -56,12 +56,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         .and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, matches)));
     let (cli, matches) = match parsed {
         Ok(parsed) => parsed,
-        Err(e) => {
-            // Help and version go to standard output with exit code 0, mistakes to standard error with 2.
-            let _ = e.print();
-            return ExitCode::from(u8::from(e.use_stderr()) * 2);
-        }
+        Err(e) => return ExitCode::from(console::misused(&e)),
     };
+    console::begin();
     console::start_logging();
     cli.memory.apply();
     let outcome = match &cli.command {

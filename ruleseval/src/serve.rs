@@ -33,7 +33,8 @@ use axum::{
 };
 use tokio::{
     net::TcpListener,
-    sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit},
+    sync::{OwnedSemaphorePermit, Semaphore},
+    task::JoinError,
 };
 
 mod answer;
@@ -96,7 +97,7 @@ pub struct Settings {
     /// A permit for each query that is evaluated.
     gate: Arc<Semaphore>,
     /// A permit for each other answer that is computed.
-    plain_gate: Semaphore,
+    plain_gate: Arc<Semaphore>,
     /// What queries may take together, once the first run is open.
     memory: OnceLock<Memory>,
     /// The origins whose scripts may read answers.
@@ -111,12 +112,26 @@ impl Settings {
         Self {
             files,
             gate: Arc::new(Semaphore::new(limits.max_concurrency)),
-            plain_gate: Semaphore::new(PLAIN_AT_ONCE),
+            plain_gate: Arc::new(Semaphore::new(PLAIN_AT_ONCE)),
             memory: OnceLock::new(),
             limits,
             cors: None,
             started_ms: now_ms(),
         }
+    }
+
+    /// Computes a page where it holds up no other request. It has its permit until it is done, whether or not somebody
+    /// waits for it.
+    async fn compute<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, JoinError> {
+        let permit = self.plain_gate.clone().acquire_owned().await;
+        let with_permit = move || {
+            let _permit = permit;
+            work()
+        };
+        tokio::task::spawn_blocking(with_permit).await
     }
 
     /// What the first run and the rules take is not the queries'; what further runs of a folder take is.
@@ -303,12 +318,14 @@ async fn federated(
     let parameters = Parameters::read(query.as_deref(), "");
     let accept = headers.get_all(header::ACCEPT).iter().filter_map(|v| v.to_str().ok());
     let accept = accept.collect::<Vec<_>>().join(",");
-    let _permit = match served.admit_plain().await {
+    let permit = match served.admit_plain().await {
         Ok(permit) => permit,
         Err(failure) => return failure.plain(),
     };
-    let served = served.clone();
-    let work = move || federate::federate(&served, &parameters, &accept).unwrap_or_else(Failure::plain);
+    let work = move || {
+        let _permit = permit;
+        federate::federate(&served, &parameters, &accept).unwrap_or_else(Failure::plain)
+    };
     tokio::task::spawn_blocking(work).await.unwrap_or_else(|e| Failure::internal(e).plain())
 }
 
@@ -327,9 +344,12 @@ async fn call(served: Arc<Served>, handler: Handler, parameters: Parameters) -> 
     let left = Left::default();
     let result = match handler {
         Handler::Plain(f) => match served.admit_plain().await {
-            Ok(_permit) => {
-                let served = served.clone();
-                blocking(move || f(&served, &parameters)).await
+            Ok(permit) => {
+                blocking(move || {
+                    let _permit = permit;
+                    f(&served, &parameters)
+                })
+                .await
             }
             Err(failure) => Err(failure),
         },
@@ -384,9 +404,10 @@ impl Served {
     }
 
     /// Waits until an answer other than a query's may be computed; gives the permit for it.
-    async fn admit_plain(&self) -> Result<SemaphorePermit<'_>, Failure> {
+    async fn admit_plain(&self) -> Result<OwnedSemaphorePermit, Failure> {
         let deadline = Instant::now() + self.settings.limits.timeout;
-        let permit = tokio::time::timeout_at(deadline.into(), self.settings.plain_gate.acquire()).await;
+        let permit =
+            tokio::time::timeout_at(deadline.into(), self.settings.plain_gate.clone().acquire_owned()).await;
         let Ok(Ok(permit)) = permit else {
             return Err(Failure::timeout("timed out behind other requests"));
         };

@@ -2,6 +2,7 @@
 //!
 //! Invariant: a figure is printed with what it was measured on; a claim is a ratio, never an absolute time.
 
+mod before;
 mod data;
 mod exporter;
 mod linearity;
@@ -33,6 +34,8 @@ pub(crate) enum Bench {
     Rules(Size),
     /// OpenMetrics text into a block: ruleseval against promtool.
     Tsdb(Size),
+    /// ruleseval against another build of itself, in pairs: an import, a backtest and the queries of `promql`.
+    Before(before::Before),
     /// loadgen against wrk, oha, hey and locust, and against a server's log.
     Loadgen(loadgen::Loadgen),
     /// The exporter against node_exporter: time, processor time and memory of a scrape.
@@ -66,11 +69,15 @@ struct Bed {
 
 impl Bed {
     fn make(name: &str) -> Result<Self> {
-        let peers = peers::install()?;
+        Ok(Self { peers: peers::install()?, ..Self::ours(name)? })
+    }
+
+    /// The same without peers.
+    fn ours(name: &str) -> Result<Self> {
         shell::run(&mut shell::cargo(&["build", "--release", "-p", "ruleseval"]))?;
         let dir = shell::root().join("target/bench").join(name);
         folder::fresh(&dir)?;
-        Ok(Self { peers, ruleseval: shell::root().join("target/release/ruleseval"), dir })
+        Ok(Self { peers: PathBuf::new(), ruleseval: shell::root().join("target/release/ruleseval"), dir })
     }
 }
 
@@ -82,6 +89,7 @@ pub(crate) fn run(bench: &Bench) -> Result<()> {
         Bench::Linearity(size) => linearity::run(size),
         Bench::Rules(size) => rules::run(size),
         Bench::Tsdb(size) => tsdb::run(size),
+        Bench::Before(before) => before::run(before),
         Bench::Loadgen(options) => loadgen::run(options),
         Bench::Exporter(options) => exporter::run(options),
         Bench::Reference(options) => reference::run(options),

@@ -7,6 +7,7 @@
 mod clients;
 mod endings;
 mod files;
+mod full;
 mod kills;
 mod leaving;
 mod outputs;
@@ -54,6 +55,8 @@ enum Group {
     Files,
     /// Outputs that cannot be written, and limits of the system
     Outputs,
+    /// A disk that is full from any call on
+    Full,
     /// Servers that answer without end
     Senders,
     /// Queries that nobody should ask
@@ -107,10 +110,11 @@ type Cases = fn(&Rig, &Options, &mut Table) -> Result<()>;
 pub(crate) fn run(options: &Options) -> Result<()> {
     let rig = Rig::build(&options.build)?;
     let mut table = Table::default();
-    let groups: [(Group, Cases); 8] = [
+    let groups: [(Group, Cases); 9] = [
         (Group::Kills, kills::run),
         (Group::Files, files::run),
         (Group::Outputs, outputs::run),
+        (Group::Full, full::run),
         (Group::Senders, senders::run),
         (Group::Queries, queries::run),
         (Group::Clients, clients::run),

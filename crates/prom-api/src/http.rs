@@ -46,6 +46,8 @@ fn is_loopback(url: &Url) -> bool {
 fn builder() -> ClientBuilder {
     Client::builder()
         .user_agent(concat!("assay/", env!("CARGO_PKG_VERSION")))
+        // The address that was asked, with its query, is nobody else's business after a redirect.
+        .referer(false)
         .connect_timeout(Duration::from_secs(10))
 }
 

@@ -28,18 +28,19 @@ mod vector;
 
 use std::ops::Range;
 
-use assay_model::{QueryError, Queryable};
+use assay_model::{Column, QueryError, Queryable};
 
-pub use self::limits::{Limits, Memory};
+pub use self::limits::{Limits, Memory, Reserved};
 use self::{
     context::Context,
     eval::Evaluator,
     grid::Grid,
+    limits::Size,
     plan::{Plan, Scope},
 };
 use crate::{
     ast::{DurationContext, Expr, ValueType},
-    value::QueryResult,
+    value::{QueryResult, QueryValue, RangeSeries},
 };
 
 /// How an [`Engine`] evaluates.
@@ -116,6 +117,34 @@ pub enum EvalError {
     /// The query was cancelled.
     #[error("query was canceled in expression evaluation")]
     Cancelled,
+}
+
+/// The bytes that samples hold, as [`Memory`] counts them.
+pub(crate) fn sample_bytes(samples: &Column) -> usize {
+    Size::samples(samples.times.len(), &samples.histograms).bytes
+}
+
+/// The results of a batch so far.
+struct Kept {
+    bytes: usize,
+    reserved: Reserved,
+}
+
+impl Kept {
+    /// Keeps a result next to those before it; where they are too much together, it is dropped.
+    fn take(&mut self, result: Result<QueryResult, EvalError>) -> Result<QueryResult, EvalError> {
+        let result = result?;
+        let more = match &result.value {
+            QueryValue::Matrix(list) => list.iter().map(RangeSeries::bytes).sum(),
+            _ => 0,
+        };
+        let kept = self.reserved.set(self.bytes + more);
+        match kept {
+            Ok(()) => self.bytes += more,
+            Err(_) => self.reserved.set(self.bytes).unwrap_or_default(),
+        }
+        kept.map(|()| result)
+    }
 }
 
 /// Bytes in the largest unit that gives a whole number or more than ten.
@@ -250,7 +279,8 @@ impl Engine {
             let one = |(expr, checked): (&&Expr, Result<(), EvalError>)| {
                 checked.and_then(|()| chunks::range(self, source, expr, query, deadline))
             };
-            return Ok(exprs.iter().zip(checked).map(one).collect());
+            let mut kept = self.kept();
+            return Ok(exprs.iter().zip(checked).map(one).map(|result| kept.take(result)).collect());
         }
         let (plan, roots) = Plan::new(&valid, scope.grid, scope, &self.options);
         let ctx = Context::new(source, &self.options, &plan.spans);
@@ -268,7 +298,12 @@ impl Engine {
                 result => result,
             }
         };
-        Ok(exprs.iter().zip(checked).map(&mut evaluate).collect())
+        let mut kept = self.kept();
+        Ok(exprs.iter().zip(checked).map(&mut evaluate).map(|result| kept.take(result)).collect())
+    }
+
+    fn kept(&self) -> Kept {
+        Kept { bytes: 0, reserved: Reserved::nothing(&self.options.limits.memory) }
     }
 
     /// How the expressions would be evaluated over a range: the plan as an indented tree, with what is

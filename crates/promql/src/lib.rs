@@ -12,7 +12,7 @@ pub mod promqltest;
 pub mod value;
 
 pub use ast::Expr;
-pub use engine::{Engine, EngineOptions, EvalError, Limits, Memory, RangeQuery};
+pub use engine::{Engine, EngineOptions, EvalError, Limits, Memory, RangeQuery, Reserved};
 pub use error::{ParseError, ParseErrors, line_and_column};
 pub use parser::{ParseOptions, parse, parse_selector, parse_with};
 pub use pretty::pretty;

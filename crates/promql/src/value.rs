@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use assay_model::{Column, Labels, Value};
 
-use crate::error::line_and_column;
+use crate::{engine::sample_bytes, error::line_and_column};
 
 /// A query's value with what is to be said of it.
 #[derive(Clone, Debug)]
@@ -46,6 +46,14 @@ pub struct RangeSeries {
     pub labels: Labels,
     /// The samples, ascending.
     pub samples: Column,
+}
+
+impl RangeSeries {
+    /// The bytes that the samples hold, as [`Memory`](crate::Memory) counts them.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        sample_bytes(&self.samples)
+    }
 }
 
 /// How grave an annotation is.

@@ -90,7 +90,7 @@ fn page(verdict: &Verdict, charts: &Charts, live: bool) -> Result<String, HtmlEr
         source => &*verdict.run.source,
         json => raw(&json),
     })?;
-    Ok(document(&page))
+    Ok(document(page))
 }
 
 /// The outcome in a word or two; a run in which nothing was decided yet is running.

@@ -8,12 +8,12 @@ use assay_verdict::verdict::Verdict;
 pub fn render(verdict: &Verdict) -> String {
     // A verdict holds maps with text keys and numbers only: printing it cannot fail.
     let text = serde_json::to_string_pretty(verdict).unwrap_or_default();
-    document(&text) + "\n"
+    document(text) + "\n"
 }
 
 /// Several verdicts, as a list.
 #[must_use]
 pub fn render_all(verdicts: &[&Verdict]) -> String {
     let text = serde_json::to_string_pretty(verdicts).unwrap_or_default();
-    document(&text) + "\n"
+    document(text) + "\n"
 }

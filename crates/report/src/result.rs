@@ -51,7 +51,7 @@ fn table<'a>(header: &[&str], rows: impl Iterator<Item = (&'a Labels, Vec<String
         table.add_row(row);
     }
     // A value that is wrapped may begin a line in its middle.
-    if empty { "no series\n".to_owned() } else { document(&table.trim_fmt()) + "\n" }
+    if empty { "no series\n".to_owned() } else { document(table.trim_fmt()) + "\n" }
 }
 
 /// A sparkline and four figures; of histograms their number.
@@ -116,7 +116,7 @@ fn csv(value: &QueryValue) -> String {
             }
         }
     }
-    document(&out)
+    document(out)
 }
 
 fn api_time(t_ms: i64) -> String {

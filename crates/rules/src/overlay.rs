@@ -20,7 +20,11 @@ pub struct Overlay {
     by_labels: HashMap<Labels, usize>,
     by_name: BTreeMap<String, Vec<usize>>,
     shared: bool,
+    bytes: usize,
 }
+
+/// The bytes of a float with its time.
+const FLOAT_BYTES: usize = 16;
 
 #[derive(Clone, Debug)]
 struct Recorded {
@@ -77,6 +81,10 @@ impl Overlay {
     ) -> Result<(), AppendError> {
         let at = self.at(labels, writer);
         self.shared |= self.series[at].writer != writer;
+        self.bytes += match value {
+            Value::Float(_) => FLOAT_BYTES,
+            Value::Histogram(h) => h.bytes(),
+        };
         let series = &mut self.series[at];
         if let Some(last) = &series.last {
             if t_ms < last.t_ms {
@@ -124,6 +132,7 @@ impl Overlay {
             self.shared = true;
             return;
         }
+        self.bytes += FLOAT_BYTES * times.len();
         series.samples.times.extend_from_slice(times);
         series.samples.values.extend_from_slice(values);
         series.last = Some(Last { t_ms: *t_ms, value: Value::Float(*value) });
@@ -178,6 +187,11 @@ impl Overlay {
         let mut all: Vec<_> = self.series.iter().map(|s| (&s.labels, &s.samples)).collect();
         all.sort_by(|a, b| a.0.cmp(b.0));
         all
+    }
+
+    /// The bytes that samples took which were appended.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// How many series there are.

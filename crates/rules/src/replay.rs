@@ -10,7 +10,7 @@ pub(crate) mod slots;
 mod steps;
 
 use assay_model::{Labels, Queryable};
-use assay_promql::{Annotation, Engine, EngineOptions};
+use assay_promql::{Annotation, Engine, EngineOptions, Reserved};
 
 pub use crate::alert::{AlertInstance, AlertState};
 pub use slots::{SlotMode, slot_offset_ms};
@@ -87,6 +87,8 @@ pub struct ReplayResult {
     /// What the rules wrote: recorded series, `ALERTS` and `ALERTS_FOR_STATE`, stale markers included.
     pub series: Overlay,
     hidden: Hidden,
+    /// What the series hold of the queries' memory.
+    _held: Option<Reserved>,
 }
 
 impl ReplayResult {
@@ -162,6 +164,7 @@ pub(crate) struct State<'a> {
     pub(crate) groups: Vec<slots::Slots>,
     pub(crate) overlay: Overlay,
     pub(crate) hidden: Hidden,
+    held: Reserved,
 }
 
 impl<'a> State<'a> {
@@ -193,7 +196,14 @@ impl<'a> State<'a> {
             groups,
             overlay: Overlay::default(),
             hidden: hidden(files),
+            held: Reserved::nothing(&options.engine.limits.memory),
         }
+    }
+
+    /// Holds, of the memory that queries may have, what the rules wrote and this many bytes more; else says that it is
+    /// too much.
+    fn hold(&mut self, more: usize) -> Result<(), String> {
+        self.held.set(self.overlay.bytes() + more).map_err(|e| e.to_string())
     }
 
     fn run(&self, id: RuleId) -> &RuleRun<'a> {
@@ -205,7 +215,8 @@ impl<'a> State<'a> {
     }
 
     fn finish(self) -> ReplayResult {
-        let mut out = ReplayResult { series: self.overlay, hidden: self.hidden, ..ReplayResult::default() };
+        let (series, hidden, held) = (self.overlay, self.hidden, Some(self.held));
+        let mut out = ReplayResult { series, hidden, _held: held, ..ReplayResult::default() };
         for run in self.runs.into_iter().flatten() {
             let mut timeline = run.alerts.timeline;
             timeline.sort_by(|a, b| (a.active_at_ms, &a.labels).cmp(&(b.active_at_ms, &b.labels)));

@@ -1,7 +1,7 @@
 //! Evaluating all slots at once and evaluating slot by slot come to the same.
 
 use assay_model::{Labels, Value};
-use assay_promql::promqltest::MemStorage;
+use assay_promql::{Memory, promqltest::MemStorage};
 use assay_rules::{
     ReplayOptions, RuleFiles, SlotMode,
     replay::{Evaluation, ReplayResult, replay},
@@ -178,4 +178,34 @@ groups:
         "{:?}",
         result.errors
     );
+}
+
+#[test]
+fn what_rules_write_counts_as_memory_of_queries() {
+    let rules: String = (0..6).map(|i| format!("      - {{record: r{i}, expr: vector({i})}}\n")).collect();
+    let text = format!("groups:\n  - name: many\n    interval: 1s\n    rules:\n{rules}");
+    let files = RuleFiles::parse("rules.yml", &text).expect("parses");
+    let source = MemStorage::new();
+    for evaluation in [Evaluation::Columns, Evaluation::Steps] {
+        let mut options = ReplayOptions::new(0, 9_999_000);
+        options.evaluation = evaluation;
+        // 10,000 samples of 16 bytes for each rule.
+        let memory = Memory::new(700_000);
+        options.engine.limits.memory = memory.clone();
+        let result = replay(&source, &files, &options);
+        assert!(result.rules.iter().all(|r| r.evaluations == 10_000), "{:?}", result.rules);
+        let written: usize = result.series.series().iter().map(|(_, c)| c.times.len()).sum();
+        assert!((20_000..45_000).contains(&written), "{evaluation:?}: {written}");
+        assert_eq!(written + result.rules.iter().map(|r| r.failures).sum::<usize>(), 60_000);
+        assert!(
+            result.errors.iter().all(|e| e.message.contains("more than 683 KiB of memory")),
+            "{:?}",
+            result.errors
+        );
+        assert!(memory.used() >= 16 * written, "held for as long as the result is there");
+        drop(result);
+        assert_eq!(memory.used(), 0);
+        options.engine.limits.memory = Memory::new(2_000_000);
+        assert!(replay(&source, &files, &options).errors.is_empty());
+    }
 }

@@ -265,6 +265,9 @@ fn describe_load(manifest: &mut Manifest, data: &Path) -> Result<(), ImportError
         Some(Phase { name: p.name, start_ms: p.start_ms?, end_ms: p.end_ms, warmup: p.warmup, outcome })
     });
     manifest.phases.extend(begun);
+    for phase in manifest.drop_impossible_phases() {
+        tracing::warn!(phase, "phase left out: by its series it began or ended at an impossible time");
+    }
     Ok(())
 }
 

@@ -321,12 +321,25 @@ impl Manifest {
         Ok(())
     }
 
+    /// Leaves out the phases that [`Self::write`] would refuse, and gives their names.
+    pub(crate) fn drop_impossible_phases(&mut self) -> Vec<String> {
+        let mut dropped = Vec::new();
+        for phase in std::mem::take(&mut self.phases) {
+            self.phases.push(phase);
+            if self.check_times().is_err() {
+                dropped.extend(self.phases.pop().map(|p| p.name));
+            }
+        }
+        dropped
+    }
+
     /// Writes the manifest into a run directory, in place of the one that is there.
     ///
     /// # Errors
-    /// Where the directory cannot be written; the manifest that was there stays.
+    /// Where the directory cannot be written, or the times could not be read again; the manifest that was there stays.
     pub fn write(&self, run_dir: &Path) -> Result<(), ManifestError> {
         let path = run_dir.join(FILE_NAME);
+        self.check_times().map_err(|what| ManifestError::Times { path: path.clone(), what })?;
         let draft = run_dir.join("run.json.tmp");
         let io = |action, path: &Path| {
             let path = path.to_owned();
@@ -335,7 +348,7 @@ impl Manifest {
         let json = serde_json::to_string_pretty(self)
             .map_err(|source| ManifestError::Malformed { path: path.clone(), source })?;
         // Runs are attached to tickets: no secret of a URL is in them.
-        let json = assay_text::document(&json) + "\n";
+        let json = assay_text::document(json) + "\n";
         let mut options = fs::OpenOptions::new();
         options.write(true).create(true).truncate(true);
         // Names of machines and what somebody typed are nobody else's business.
@@ -394,9 +407,14 @@ mod tests {
             let mut m = manifest();
             change(&mut m);
             let dir = tempfile::tempdir().expect("a directory");
-            m.write(dir.path()).expect("writes");
+            let path = dir.path().join(FILE_NAME);
+            fs::write(&path, serde_json::to_string(&m).expect("serializes")).expect("writes");
             let error = Manifest::read(dir.path()).expect_err("is no run").to_string();
             assert!(error.contains(want), "{error}");
+            fs::remove_file(&path).expect("removes");
+            let error = m.write(dir.path()).expect_err("is not written").to_string();
+            assert!(error.contains(want), "{error}");
+            assert_eq!(fs::read_dir(dir.path()).expect("a directory").count(), 0, "nothing is left");
         };
         check(
             |m| m.end_ms = Some(m.start_ms - 1),

@@ -244,6 +244,13 @@ impl Recorder {
         }
         manifest.end_ms = Some(end_ms);
         manifest.outcome = Some(outcome);
+        let why = [
+            (stats.ahead, "they were more than ten minutes ahead of the clock"),
+            (stats.refused, "their series had a later one, or another value at the time"),
+        ];
+        for (count, why) in why.into_iter().filter(|(count, _)| *count > 0) {
+            manifest.notes.push(format!("samples that are not on record: {count}; {why}"));
+        }
         manifest.write(&dir)?;
         Ok(Recorded { dir, manifest, stats })
     }

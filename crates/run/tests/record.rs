@@ -195,6 +195,8 @@ fn stray_samples_change_nothing_else() {
     .expect("taken");
     let done = recorder.finish(Outcome::Finished).expect("finishes");
     assert_eq!((done.stats.ahead, done.stats.samples), (2, 4));
+    let note = "samples that are not on record: 2; they were more than ten minutes ahead of the clock";
+    assert_eq!(done.manifest.notes, [note]);
     let run = Run::open(dir.path()).expect("opens");
     let (start_ms, end_ms) = run.span().expect("a span");
     assert_eq!(start_ms, now_ms - 10_000);

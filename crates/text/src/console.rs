@@ -2,12 +2,18 @@
 //!
 //! Invariant: a reader that has gone, or a full disk, is never a panic; what goes to standard error is clean.
 
+#[cfg(unix)]
+use std::sync::Arc;
 use std::{
     fmt,
     io::{self, ErrorKind, IsTerminal as _, Write as _},
 };
 
-use clap::{ArgMatches, Command, parser::ValueSource};
+use clap::{
+    ArgMatches, Command,
+    error::{ContextKind, ContextValue},
+    parser::ValueSource,
+};
 use tracing::Subscriber;
 use tracing_subscriber::{
     EnvFilter, Layer,
@@ -50,7 +56,44 @@ pub fn say(message: impl fmt::Display) {
 
 /// Writes a message of several lines to standard error, such as all problems of a file.
 pub fn say_lines(message: impl fmt::Display) {
-    let _ = writeln!(io::stderr().lock(), "{}", document(&message.to_string()));
+    let _ = writeln!(io::stderr().lock(), "{}", document(message.to_string()));
+}
+
+/// Prepares the process: a file that may not grow (SIGXFSZ) makes a write fail and does not end the program.
+pub fn begin() {
+    // A handler is enough, whatever it does: the write then fails with the reason, which the program says.
+    #[cfg(unix)]
+    let _ = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::default());
+}
+
+/// Says what is wrong with a command line, without secrets, and gives exit code 2; help and the version go to standard
+/// output, with 0.
+#[must_use]
+pub fn misused(error: &clap::Error) -> u8 {
+    if !error.use_stderr() {
+        let _ = error.print();
+        return 0;
+    }
+    show(&complaint(error));
+    2
+}
+
+/// What clap says of a mistake, without secrets, and with nothing in it that steers a terminal.
+fn complaint(error: &clap::Error) -> String {
+    let mut text = error.render().to_string();
+    let option = match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::String(option)) => option.trim_start_matches('-').split([' ', '=']).next(),
+        _ => None,
+    };
+    for kind in [ContextKind::InvalidValue, ContextKind::InvalidArg, ContextKind::InvalidSubcommand] {
+        if let Some(ContextValue::String(value)) = error.get(kind)
+            && !value.is_empty()
+        {
+            let option = option.filter(|_| kind == ContextKind::InvalidValue);
+            text = text.replace(value.as_str(), &Clean(shown(option, value)).to_string());
+        }
+    }
+    document(text)
 }
 
 /// The command line that was parsed: the program, its commands and its options by their long names, without secrets.
@@ -131,6 +174,24 @@ mod tests {
     use clap::{Arg, ArgAction};
 
     use super::*;
+
+    #[test]
+    fn what_clap_says_has_no_secrets_and_steers_nothing() {
+        let check = |arguments: &[&str], want: &str, not: &str| {
+            let port = Arg::new("listen").long("listen").value_parser(clap::value_parser!(u16));
+            let header = Arg::new("header").long("header").value_parser(["none"]);
+            let command = Command::new("tool").arg(port).arg(header);
+            let error = command.try_get_matches_from([&["tool"], arguments].concat()).expect_err("is wrong");
+            let said = complaint(&error);
+            assert!(said.contains(want) && !said.contains(not), "{said:?}");
+            assert!(!said.contains('\u{1b}') && !said.lines().any(|l| l.starts_with("::")), "{said:?}");
+        };
+        let url = "http://me:pl4nted@h/?token=pl4nted";
+        check(&["--listen", url], "'http://xxxxx@h/?token=xxxxx' for '--listen", "pl4nted");
+        check(&[url], "argument 'http://xxxxx@h/?token=xxxxx'", "pl4nted");
+        check(&["--header", "x-api-key=pl4nted"], "'x-api-key: xxxxx'", "pl4nted");
+        check(&["--a\n::error::y\u{1b}[31m"], "\\u003a:error::y", "\n::");
+    }
 
     #[test]
     fn a_command_line_is_rebuilt_without_its_secrets() {

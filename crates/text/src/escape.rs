@@ -30,8 +30,12 @@ impl<T: fmt::Display> fmt::Display for Clean<T> {
 
 /// A whole document (text, JSON, XML, HTML, Markdown) whose lines are its own.
 #[must_use]
-pub fn document(text: &str) -> String {
-    escaped(text, true).into_owned()
+pub fn document(text: impl AsRef<str> + Into<String>) -> String {
+    match escaped(text.as_ref(), true) {
+        Cow::Owned(text) => text,
+        // What is harmless is not copied either.
+        Cow::Borrowed(_) => text.into(),
+    }
 }
 
 /// A value in Markdown, where it is nothing but text.
@@ -69,7 +73,8 @@ pub fn code(value: &str) -> String {
 pub(crate) fn escaped(text: &str, has_layout: bool) -> Cow<'_, str> {
     let text = secret::redact(text);
     let is_harmless = |c: char| !is_hidden(c) || (has_layout && (c == '\n' || c == '\t'));
-    if text.chars().all(is_harmless) && !text.contains("::") && !text.contains("##") {
+    let is_shown = is_plain(text.as_bytes(), has_layout) || text.chars().all(is_harmless);
+    if is_shown && !text.contains("::") && !text.contains("##") {
         return text;
     }
     let mut out = String::with_capacity(text.len() + 16);
@@ -91,6 +96,13 @@ pub(crate) fn escaped(text: &str, has_layout: bool) -> Cow<'_, str> {
         before = c;
     }
     Cow::Owned(out)
+}
+
+/// Whether there are only bytes that ASCII shows as themselves, and the writer's own line ends and tabs. Answers of a
+/// query are many megabytes of these: blocks of bytes are looked at without a branch in between.
+fn is_plain(bytes: &[u8], has_layout: bool) -> bool {
+    let is_odd = |b: u8| !(b' '..=b'~').contains(&b) & !(has_layout & ((b == b'\n') | (b == b'\t')));
+    bytes.chunks(256).all(|block| !block.iter().fold(false, |odd, &b| odd | is_odd(b)))
 }
 
 fn is_bracketed(text: &str) -> bool {

@@ -3,9 +3,16 @@
 //! Invariant: a client that does not shake hands, does not ask or does not read costs a bounded amount of memory for a
 //! bounded time, and holds up nobody; there are at most [`MOST`] of them.
 
-use std::{convert::Infallible, future::Future, io, pin::pin, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    io,
+    pin::pin,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
 use axum::{Router, body::Body, extract::Request};
+use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
@@ -16,7 +23,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
     sync::watch,
     task::JoinSet,
-    time::{sleep, timeout},
+    time::{sleep, sleep_until, timeout},
 };
 use tokio_rustls::TlsAcceptor;
 use tower_service::Service as _;
@@ -33,10 +40,6 @@ const FEW: usize = 8;
 /// How long a client may take to shake hands.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 
-/// How long a request's head may take, from the last answer on. No interval at which people scrape is so long, so that no
-/// scrape meets a connection that is just being closed.
-const IDLE: Duration = Duration::from_secs(25);
-
 /// How long the kernel keeps what a client does not read.
 #[cfg(target_os = "linux")]
 const UNREAD_MS: u32 = 30_000;
@@ -49,12 +52,13 @@ pub(super) async fn serve(
     listener: TcpListener,
     router: Router,
     web: Option<Arc<WebConfig>>,
+    idle: Duration,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
     let mut shutdown = pin!(shutdown);
     let mut connections = JoinSet::new();
     let (closing, closed) = watch::channel(false);
-    let is_http2 = web.as_ref().is_some_and(|web| web.has_http2());
+    let protocol = Protocol { is_http2: web.as_ref().is_some_and(|web| web.has_http2()), idle };
     let mut is_crowded = false;
     loop {
         is_crowded |= connections.len() > CROWD;
@@ -68,7 +72,7 @@ pub(super) async fn serve(
             accepted = listener.accept(), if connections.len() < MOST => match accepted {
                 Ok((stream, _)) => {
                     let web = web.clone().filter(|web| web.has_tls());
-                    connections.spawn(connect(stream, router.clone(), web, is_http2, closed.clone()));
+                    connections.spawn(connect(stream, router.clone(), web, protocol, closed.clone()));
                 }
                 Err(cause) => {
                     tracing::debug!("a connection was not accepted: {cause}");
@@ -85,21 +89,67 @@ pub(super) async fn serve(
     Ok(())
 }
 
+/// What is spoken on connections.
+#[derive(Clone, Copy)]
+struct Protocol {
+    is_http2: bool,
+    idle: Duration,
+}
+
+/// How many requests of a connection are under way, and since when that is so.
+type Pulse = Arc<Mutex<(usize, Instant)>>;
+
+/// Counts as a request until it is dropped, which its answer's body does at its end.
+struct UnderWay(Pulse);
+
+impl UnderWay {
+    fn new(pulse: &Pulse) -> Self {
+        change(pulse, 1);
+        Self(pulse.clone())
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        change(&self.0, -1);
+    }
+}
+
+fn change(pulse: &Pulse, by: isize) {
+    let mut pulse = pulse.lock().unwrap_or_else(PoisonError::into_inner);
+    *pulse = (pulse.0.saturating_add_signed(by), Instant::now());
+}
+
+/// Completes when no request was under way for so long. Before the first one a connection may not have said which
+/// version of HTTP it speaks; in HTTP/2 a client may answer pings and ask nothing.
+async fn idled(pulse: &Pulse, most: Duration) {
+    loop {
+        let (under_way, since) = *pulse.lock().unwrap_or_else(PoisonError::into_inner);
+        if under_way > 0 {
+            sleep(most).await;
+        } else if since.elapsed() < most {
+            sleep_until((since + most).into()).await;
+        } else {
+            return;
+        }
+    }
+}
+
 async fn connect(
     stream: TcpStream,
     router: Router,
     web: Option<Arc<WebConfig>>,
-    is_http2: bool,
+    protocol: Protocol,
     closed: watch::Receiver<bool>,
 ) {
     let _ = stream.set_nodelay(true);
     #[cfg(target_os = "linux")]
     let _ = rustix::net::sockopt::set_tcp_user_timeout(&stream, UNREAD_MS);
     let peer = stream.peer_addr().ok().map(|address| Peer(address.ip()));
-    let Some(web) = web else { return requests(stream, peer, router, is_http2, closed).await };
+    let Some(web) = web else { return requests(stream, peer, router, protocol, closed).await };
     let Some(config) = web.tls() else { return };
     match timeout(HANDSHAKE, TlsAcceptor::from(config).accept(stream)).await {
-        Ok(Ok(stream)) => requests(stream, peer, router, is_http2, closed).await,
+        Ok(Ok(stream)) => requests(stream, peer, router, protocol, closed).await,
         Ok(Err(cause)) => tracing::debug!("no TLS: {cause}"),
         Err(_) => tracing::debug!("no TLS within {HANDSHAKE:?}"),
     }
@@ -109,11 +159,13 @@ async fn requests(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     peer: Option<Peer>,
     router: Router,
-    is_http2: bool,
+    Protocol { is_http2, idle }: Protocol,
     mut closed: watch::Receiver<bool>,
 ) {
+    let pulse = Pulse::new(Mutex::new((0, Instant::now())));
+    let of_requests = pulse.clone();
     let service = hyper::service::service_fn(move |request: Request<Incoming>| {
-        let mut router = router.clone();
+        let (mut router, under_way) = (router.clone(), UnderWay::new(&of_requests));
         async move {
             let mut request = request.map(Body::new);
             if let Some(peer) = peer {
@@ -121,24 +173,33 @@ async fn requests(
             }
             // A router is always ready.
             let response = router.call(request).await;
-            response.map_err(|never: Infallible| match never {})
+            response.map(|response| {
+                response.map(|body| {
+                    body.map_frame(move |frame| {
+                        let _ = &under_way;
+                        frame
+                    })
+                })
+            })
         }
     });
     let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(IDLE).max_buf_size(16 * 1024);
-    builder.http2().timer(TokioTimer::new()).keep_alive_interval(Some(IDLE)).max_concurrent_streams(64);
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(idle).max_buf_size(16 * 1024);
+    builder.http2().timer(TokioTimer::new()).keep_alive_interval(Some(idle)).max_concurrent_streams(64);
     let builder = if is_http2 { builder } else { builder.http1_only() };
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
     let ended = tokio::select! {
         ended = connection.as_mut() => Some(ended),
         // An error means that the server is gone, which is the end too.
         _ = closed.wait_for(|closed| *closed) => None,
+        () = idled(&pulse, idle) => None,
     };
     let ended = match ended {
         Some(ended) => ended,
         None => {
             connection.as_mut().graceful_shutdown();
-            connection.await
+            let Ok(ended) = timeout(GRACE, connection).await else { return };
+            ended
         }
     };
     if let Err(cause) = ended {

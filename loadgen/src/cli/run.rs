@@ -265,7 +265,7 @@ fn print(summary: &Summary, kind: SummaryKind) -> Result<(), Stop> {
     let text = match kind {
         SummaryKind::Text => summary.to_text(),
         SummaryKind::Json => match serde_json::to_string_pretty(summary) {
-            Ok(json) => document(&json) + "\n",
+            Ok(json) => document(json) + "\n",
             Err(e) => return Err(Stop::failed(format!("the summary: {e}"))),
         },
         SummaryKind::None => return Ok(()),

@@ -177,7 +177,13 @@ impl Draft {
         } else if has_secret {
             let parts: Vec<_> = masked
                 .into_iter()
-                .map(|(n, v)| if v.contains("{{") { format!("{n}={v}") } else { encoded(&n, &v) })
+                .map(|(n, v)| {
+                    if v.contains("{{") {
+                        format!("{}{}", encoded(&n, ""), around(&v))
+                    } else {
+                        encoded(&n, &v)
+                    }
+                })
                 .collect();
             step.path = format!("{}?{}", step.path, parts.join("&"));
         } else if let Some(query) = url.query() {
@@ -192,6 +198,20 @@ fn is_status(text: &str) -> bool {
         Some(class) => matches!(class, "1" | "2" | "3" | "4" | "5"),
         None => text.len() == 3 && text.parse::<u16>().is_ok_and(|code| (100..=599).contains(&code)),
     }
+}
+
+/// A template with what stands around its expressions encoded for a query.
+fn around(template: &str) -> String {
+    let encode = |text: &str| url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
+    let mut out = String::new();
+    let mut rest = template;
+    while let Some((before, (inside, after))) =
+        rest.split_once("{{").and_then(|(before, rest)| Some((before, rest.split_once("}}")?)))
+    {
+        out += &format!("{}{{{{{inside}}}}}", encode(before));
+        rest = after;
+    }
+    out + &encode(rest)
 }
 
 fn encoded(name: &str, value: &str) -> String {

@@ -55,6 +55,14 @@ fn curls_options_mean_what_they_mean_to_curl() {
     check("curl -sSLXPUT http://a/b -dx=1 -d y=2", &["put: /b", "form:", "x: \"1\"", "y: \"2\""]);
     check("curl -G http://a/b?c=d --data-urlencode 'q=a b'", &["get: \"/b?c=d&q=a+b\""]);
     check("curl -I http://a/b", &["head: /b"]);
+    check(
+        "curl 'http://a/b?{{=1&{{=2&token=t%20k{{'",
+        &[r#"get: "/b?%7B%7B=1&%7B%7B=2&token={{ env.TOKEN | default('unset') }}""#],
+    );
+    check(
+        "curl 'http://a/b?x=1&x=2&c=a%20b%26Bearer%20eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.abcdefghijklmnop'",
+        &[r#"get: "/b?x=1&x=2&c=a+b%26Bearer+{{ env.AUTHORIZATION | default('unset') }}""#],
+    );
     check("curl --json '[1, 2.50]' http://a/", &["accept: \"application/json\"", "json: [1, 2.5]"]);
     check(
         "curl -u me:pw http://a/",

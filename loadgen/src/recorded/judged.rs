@@ -44,8 +44,7 @@ pub struct Judged {
 /// # Errors
 /// If the run cannot be read or evaluated, or a file cannot be written.
 pub fn judge(run: &Path) -> Result<Judged, JudgeError> {
-    let half = usable_memory_bytes().unwrap_or(0) / 2;
-    Memory::of_process().set_max(usize::try_from(half).unwrap_or(usize::MAX));
+    bound_queries(usable_memory_bytes().unwrap_or(0) / 2);
     let mut options = EvalOptions::new(run);
     options.charts = true;
     options.command = format!("ruleseval eval {}", run.display());
@@ -54,6 +53,17 @@ pub fn judge(run: &Path) -> Result<Judged, JudgeError> {
     let report = html::render(&evaluation.verdict, &evaluation.charts)?;
     write(run.join("report.html"), &report)?;
     Ok(Judged { evaluation, report })
+}
+
+/// Queries while a load runs, of rules that may abort it and of its page, may hold a quarter of the machine's memory,
+/// 384 MiB at most: as those of `ruleseval serve`.
+pub(super) fn bound_queries_of_load() {
+    bound_queries((usable_memory_bytes().unwrap_or(0) / 4).min(384 << 20));
+}
+
+/// No limit at 0: without knowing the whole there is no share.
+fn bound_queries(bytes: u64) {
+    Memory::of_process().set_max(usize::try_from(bytes).unwrap_or(usize::MAX));
 }
 
 fn write(path: PathBuf, text: &str) -> Result<(), JudgeError> {

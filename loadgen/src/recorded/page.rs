@@ -276,5 +276,5 @@ fn events(stream: &TcpStream, shared: &Shared) -> io::Result<()> {
 
 /// JSON on one line, as an event's data.
 fn json(value: &(impl serde::Serialize + ?Sized)) -> String {
-    document(&serde_json::to_string(value).unwrap_or_default())
+    document(serde_json::to_string(value).unwrap_or_default())
 }

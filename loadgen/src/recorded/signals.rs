@@ -9,8 +9,7 @@ use crate::{control::Control, view::terminal};
 pub const INTERRUPTED: u8 = 130;
 
 /// Ctrl-C, SIGTERM and SIGHUP end the run cleanly; a second one ends the program. The handlers are in place on return. A
-/// SIGHUP that the program was started to ignore, as by `nohup`, stays ignored. A file that may not grow
-/// (SIGXFSZ) is an error of its write from now on, and does not end the program.
+/// SIGHUP that the program was started to ignore, as by `nohup`, stays ignored.
 ///
 /// # Errors
 /// Where the system takes no handlers.
@@ -19,8 +18,6 @@ pub fn stop_on_signals(control: Control) -> io::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let mut hangup = if ignores_hangup() { None } else { Some(signal(SignalKind::hangup())?) };
-    // A handler is enough: the write then fails with the reason, which the run's end says.
-    let _ = signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?;
     tokio::spawn(async move {
         for _ in 0..2 {
             let hung_up = async {

@@ -125,6 +125,6 @@ impl<W: Write + Send> View for JsonLines<W> {
             "dropped_iterations": p.dropped,
             "error_types": p.error_classes,
         });
-        let _ = writeln!(self.out, "{}", document(&line.to_string()));
+        let _ = writeln!(self.out, "{}", document(line.to_string()));
     }
 }

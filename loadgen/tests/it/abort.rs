@@ -33,6 +33,9 @@ groups:
   - alert: Users
     expr: load_users{load_phase="main"} >= 0
     labels: {severity: info}
+  - alert: Huge
+    expr: max_over_time(vector(1)[30d:1ms]) > 0
+    labels: {severity: critical}
   - alert: InWarmUp
     expr: load_users{load_phase="warm"} > 0
     labels: {severity: warning}
@@ -70,6 +73,8 @@ fn a_critical_alert_ends_the_run_and_the_record_says_why() {
         err.contains("aborted: the alert ManyFail fires with load_step=\"get\", severity=\"critical\""),
         "{err}"
     );
+    // A rule that would need 60 GB is refused, and the others go on.
+    assert!(err.contains("query processing would need more than"), "{err}");
     let summary: serde_json::Value = serde_json::from_str(&out).expect("JSON");
     assert_eq!(
         (&summary["outcome"], &summary["aborted_by"]["name"]),

@@ -47,7 +47,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<u8> {
     }
     if let Some(path) = &args.json {
         let value = serde_json::json!({"run": found.run, "alerts": found.alerts, "errors": found.errors});
-        output::write(path, &(document(&serde_json::to_string_pretty(&value)?) + "\n"))?;
+        output::write(path, &(document(serde_json::to_string_pretty(&value)?) + "\n"))?;
     }
     if let Some(dir) = &args.block {
         let (series, samples) = write_block(&found.series, dir)?;

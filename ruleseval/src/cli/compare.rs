@@ -61,7 +61,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<u8> {
         force: args.force,
     })?;
     if let Some(path) = &args.json {
-        output::write(path, &(document(&serde_json::to_string_pretty(&found)?) + "\n"))?;
+        output::write(path, &(document(serde_json::to_string_pretty(&found)?) + "\n"))?;
     }
     if let Some(path) = &args.markdown {
         output::write(path, &comparison::markdown(&found))?;

@@ -54,8 +54,7 @@ impl Login {
 
     fn headers(&self) -> anyhow::Result<Vec<(String, String)>> {
         let read = |text: &String| {
-            let (name, value) =
-                text.split_once(':').with_context(|| format!("--header {text:?}: write NAME: VALUE"))?;
+            let (name, value) = text.split_once(':').context("--header: no colon; write NAME: VALUE")?;
             let value = value.trim();
             let value = match value.strip_prefix('$') {
                 Some(variable) => from_env(variable)?,

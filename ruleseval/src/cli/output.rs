@@ -23,7 +23,7 @@ pub(super) fn write(path: &Path, text: &str) -> anyhow::Result<()> {
         return print(text);
     }
     let is_summary =
-        std::env::var_os("GITHUB_STEP_SUMMARY").is_some_and(|summary| path == Path::new(&summary));
+        std::env::var_os("GITHUB_STEP_SUMMARY").is_some_and(|summary| is_same(path, Path::new(&summary)));
     let is_replaced = match std::fs::symlink_metadata(path) {
         Ok(found) => found.is_file(),
         Err(e) => e.kind() == ErrorKind::NotFound,
@@ -33,6 +33,8 @@ pub(super) fn write(path: &Path, text: &str) -> anyhow::Result<()> {
         (false, true) => replace(path, text),
         (false, false) => std::fs::OpenOptions::new()
             .write(true)
+            // What a link points to may not exist yet.
+            .create(true)
             .truncate(true)
             .open(path)
             .and_then(|mut file| file.write_all(text.as_bytes())),
@@ -42,6 +44,12 @@ pub(super) fn write(path: &Path, text: &str) -> anyhow::Result<()> {
         Some(folder) => format!("{}: the folder {} does not exist", path.display(), folder.display()),
         None => format!("{}: cannot be written", path.display()),
     })
+}
+
+/// Whether two paths are of one file, however they are written.
+fn is_same(a: &Path, b: &Path) -> bool {
+    let real = |path: &Path| std::fs::canonicalize(path).ok();
+    a == b || real(a).is_some_and(|a| real(b) == Some(a))
 }
 
 fn append(path: &Path, text: &str) -> std::io::Result<()> {
@@ -106,6 +114,18 @@ mod tests {
         assert_eq!(std::fs::read_dir(dir.path()).expect("lists").count(), 1);
     }
 
+    #[cfg(unix)]
+    #[test]
+    fn a_file_is_known_by_any_path() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let (file, link) = (dir.path().join("summary.md"), dir.path().join("link.md"));
+        assert!(is_same(&file, &file), "where there is none yet");
+        std::fs::write(&file, "").expect("writes");
+        std::os::unix::fs::symlink(&file, &link).expect("links");
+        assert!(is_same(&file, &link) && is_same(&dir.path().join("./summary.md"), &file));
+        assert!(!is_same(&file, dir.path()));
+    }
+
     #[test]
     fn no_folder_is_made_that_nobody_named() {
         let dir = tempfile::tempdir().expect("a directory");
@@ -132,6 +152,9 @@ mod tests {
         write(&link, "{}").expect("writes");
         assert!(std::fs::symlink_metadata(&link).expect("is there").is_symlink());
         assert_eq!(std::fs::read_to_string(&target).expect("reads"), "{}");
+        std::fs::remove_file(&target).expect("removes");
+        write(&link, "[]").expect("writes what the link points to");
+        assert_eq!(std::fs::read_to_string(&target).expect("reads"), "[]");
         // A FIFO hands the report to its reader.
         let fifo = dir.path().join("fifo");
         assert!(std::process::Command::new("mkfifo").arg(&fifo).status().expect("runs").success());

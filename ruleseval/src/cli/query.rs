@@ -73,7 +73,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<u8> {
     };
     tell(&found.annotations, &args.expr);
     output::print(&match args.format {
-        Format::Json => document(&json::data_text(&found.value)) + "\n",
+        Format::Json => document(json::data_text(&found.value)) + "\n",
         Format::Csv => result::render(&found.value, Layout::Csv),
         Format::Table => {
             result::render(&found.value, Layout::Table { width: TerminalOptions::of_stdout().width })

@@ -57,7 +57,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<u8> {
     if taken {
         console::say_lines(text.trim_end());
     } else {
-        output::print(&document(&text))?;
+        output::print(&document(text))?;
     }
     // What could not be read was not tested.
     let is_bad_input = report.files.iter().any(|f| f.aborted.is_some());

@@ -165,8 +165,7 @@ pub(super) fn router(folder: Arc<Folder>) -> Router {
 
 async fn index(State(folder): State<Arc<Folder>>) -> Response {
     let settings = folder.settings.clone();
-    let _permit = settings.plain_gate.acquire().await;
-    let page = tokio::task::spawn_blocking(move || {
+    let page = settings.compute(move || {
         let (runs, older) = folder.list();
         page::render(&runs, older).map_err(|e| e.to_string())
     });
@@ -186,8 +185,7 @@ struct Pair {
 /// Two runs against each other, by the SLA of the newer one.
 async fn compared(State(folder): State<Arc<Folder>>, Query(pair): Query<Pair>) -> Response {
     let settings = folder.settings.clone();
-    let _permit = settings.plain_gate.acquire().await;
-    let page = tokio::task::spawn_blocking(move || comparison_of(&folder, &pair));
+    let page = settings.compute(move || comparison_of(&folder, &pair));
     match page.await {
         Ok(Ok(page)) => ([(header::CONTENT_SECURITY_POLICY, POLICY)], Html(page)).into_response(),
         Ok(Err((status, text))) => plain(status, text),
@@ -234,8 +232,7 @@ async fn file(
     kind: &'static str,
 ) -> Response {
     let settings = folder.settings.clone();
-    let _permit = settings.plain_gate.acquire().await;
-    let read = tokio::task::spawn_blocking(move || Some(std::fs::read(folder.run(&name)?.join(file))));
+    let read = settings.compute(move || Some(std::fs::read(folder.run(&name)?.join(file))));
     match read.await {
         Ok(Some(Ok(bytes))) => {
             let mut response = Response::new(Body::from(bytes));

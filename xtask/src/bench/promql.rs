@@ -54,7 +54,7 @@ pub(super) fn run(size: &Size) -> Result<()> {
         for (name, query) in QUERIES {
             let mut times = [Vec::new(), Vec::new(), Vec::new()];
             for run in 0..=size.runs {
-                let ours = range_query(&bed, &blocks, query, (start, end), step)?;
+                let ours = range_query(&bed.ruleseval, &blocks, query, (start, end), step)?;
                 our_peak = our_peak.max(ours.peak_mib);
                 let p = prometheus.0.range_query_s(query, start, end, step)?;
                 let v = victoria.0.range_query_s(query, start, end, step)?;
@@ -85,7 +85,7 @@ pub(super) fn run(size: &Size) -> Result<()> {
 
 /// What one `ruleseval query` takes over a range, from start to printed result. Times and step are in seconds.
 pub(super) fn range_query(
-    bed: &Bed,
+    program: &Path,
     data: &Path,
     query: &str,
     (start, end): (i64, i64),
@@ -94,7 +94,7 @@ pub(super) fn range_query(
     let (data, start, end, step) =
         (data.to_string_lossy(), start.to_string(), end.to_string(), format!("{step}s"));
     let range = ["--start", &start, "--end", &end, "--step", &step, "--format", "json"];
-    usage(&bed.ruleseval, &[&["query", &data, query][..], &range[..]].concat())
+    usage(program, &[&["query", &data, query][..], &range[..]].concat())
 }
 
 /// A Prometheus on the blocks.

@@ -82,7 +82,7 @@ fn vmalert(server: &str, rules: &str, size: &Size) -> Result<Vec<String>> {
     ])
 }
 
-fn generated_rules() -> String {
+pub(super) fn generated_rules() -> String {
     let mut out = "groups:\n".to_owned();
     for g in 0..GROUPS {
         // Writing to a string cannot fail.

@@ -20,6 +20,11 @@ pub(super) fn run(rig: &Rig, options: &Options, table: &mut Table) -> Result<()>
     table.add("run directories with changed bytes", &limit, mutated(rig, options));
     table.add("hostile YAML as scenario, rules, SLA and unit test", &limit, hostile_yaml(rig));
     table.add("hostile run.json", &limit, hostile_manifests(rig));
+    table.add(
+        "twelve rules, each of 8.6 million evaluations, with `--max-memory 200MB`",
+        "exit 3 with the limit's name, 400 MiB",
+        long_replay(rig),
+    );
     Ok(())
 }
 
@@ -191,4 +196,27 @@ fn hostile_manifests(rig: &Rig) -> Result<(String, bool)> {
         }
     }
     Ok(worst.outcome())
+}
+
+/// A run that says that it lasted for a hundred days, and rules that write each second of it.
+fn long_replay(rig: &Rig) -> Result<(String, bool)> {
+    let (place, rules) = (rig.dir.join("long"), rig.dir.join("each-second.yml"));
+    copy(&rig.run, &place)?;
+    let described =
+        r#"{"version":1,"scenario":"s","start":"2026-01-01T00:00:00Z","end":"2026-04-11T00:00:00Z"}"#;
+    write(&place.join("run.json"), described.as_bytes())?;
+    let each: String = (0..12).map(|n| format!("  - {{record: r{n}, expr: vector({n})}}\n")).collect();
+    write(&rules, format!("groups:\n- name: g\n  interval: 1s\n  rules:\n{each}").as_bytes())?;
+    let mut eval = Command::new(&rig.ruleseval);
+    eval.arg("eval").arg(&place).arg("--rules").arg(&rules).args(["--max-memory", "200MB"]);
+    let tried = rig.try_it(&eval)?;
+    let is_named = tried.said.contains("more than 190 MiB of memory");
+    let measured = format!(
+        "exit {:?}, {:.0} MiB, {:.0} s{}",
+        tried.code,
+        tried.peak_mib,
+        tried.wall_s,
+        if is_named { "" } else { ", the limit is not named" }
+    );
+    Ok((measured, tried.code == Some(3) && is_named && tried.peak_mib < 400.0))
 }

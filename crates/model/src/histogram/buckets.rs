@@ -40,6 +40,14 @@ impl Bucket {
 }
 
 impl FloatHistogram {
+    /// The bytes that it takes, as Prometheus counts them (`promql/value.go` v3.13, `HPoint.size`).
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let buckets = self.positive_buckets.len() + self.negative_buckets.len() + self.custom_values.len();
+        let spans = self.positive_spans.len() + self.negative_spans.len();
+        176 + 8 * (buckets + spans)
+    }
+
     /// The positive buckets, ascending; for custom schemas, all buckets.
     #[must_use]
     pub fn positive(&self) -> Vec<Bucket> {

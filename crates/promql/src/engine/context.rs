@@ -88,9 +88,11 @@ impl Pace<'_> {
     #[inline]
     pub(crate) fn spend(&mut self, work: usize) -> Result<(), EvalError> {
         self.spent = self.spent.saturating_add(work);
-        if self.spent < PART {
-            return Ok(());
-        }
+        if self.spent < PART { Ok(()) } else { self.look() }
+    }
+
+    #[cold]
+    fn look(&mut self) -> Result<(), EvalError> {
         self.spent = 0;
         self.ctx.check()
     }

@@ -117,6 +117,50 @@ impl Memory {
     }
 }
 
+/// Bytes of a [`Memory`] that something other than a query holds, such as what rules wrote; given back when it is dropped.
+#[derive(Debug)]
+pub struct Reserved {
+    memory: Memory,
+    bytes: usize,
+}
+
+impl Reserved {
+    /// Nothing yet.
+    #[must_use]
+    pub fn nothing(memory: &Memory) -> Self {
+        Self { memory: memory.clone(), bytes: 0 }
+    }
+
+    /// Holds this many bytes, in place of those that it held.
+    ///
+    /// # Errors
+    /// Where more is held in all than allowed; they are held even so.
+    pub fn set(&mut self, bytes: usize) -> Result<(), EvalError> {
+        let used = &self.memory.0.used_bytes;
+        match bytes.checked_sub(self.bytes) {
+            Some(more) => used.fetch_add(more, Ordering::Relaxed),
+            None => used.fetch_sub(self.bytes - bytes, Ordering::Relaxed),
+        };
+        self.bytes = bytes;
+        self.memory.check()
+    }
+}
+
+impl Clone for Reserved {
+    fn clone(&self) -> Self {
+        let mut copy = Self::nothing(&self.memory);
+        // A copy exists whether it fits or not.
+        let _ = copy.set(self.bytes);
+        copy
+    }
+}
+
+impl Drop for Reserved {
+    fn drop(&mut self) {
+        self.memory.0.used_bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
 /// What one query holds.
 #[derive(Debug)]
 pub(crate) struct Budget {
@@ -193,11 +237,9 @@ impl Size {
     }
 }
 
-/// How many floats a histogram counts for: its bytes, in samples of 16 (`promql/value.go` v3.13, `HPoint.size`).
+/// How many floats a histogram counts for: its bytes, in samples of 16.
 fn of_histogram(h: &FloatHistogram) -> usize {
-    let buckets = h.positive_buckets.len() + h.negative_buckets.len() + h.custom_values.len();
-    let spans = h.positive_spans.len() + h.negative_spans.len();
-    (176 + 8 * (buckets + spans)) / 16
+    h.bytes() / 16
 }
 
 /// Holds a part of a query's budget until it is dropped.
@@ -275,7 +317,11 @@ mod tests {
         // Another query has samples of its own, and the same memory.
         assert!(Budget::new(&limits).hold(Size { samples: 60, bytes: 1 }).is_ok());
         assert!(Budget::new(&limits).hold(Size::bytes(501)).is_err());
-        drop(held);
+        let mut reserved = Reserved::nothing(&memory);
+        assert!(reserved.set(500).is_ok() && reserved.clone().set(501).is_err(), "shared with the query");
+        assert!(reserved.set(100).is_ok());
+        assert_eq!(memory.used(), 600);
+        drop((held, reserved));
         assert_eq!(memory.used(), 0);
         assert!(budget.spare(Size::bytes(1)).is_some());
     }

@@ -98,26 +98,23 @@ impl Job<'_> {
         };
         let (times, histogram_times) = (self.samples.times, self.samples.histogram_times);
         let (mut floats, mut histograms) = (0..0, 0..0);
-        let mut pace = self.ctx.pace();
-        let mut steps = 0..grid.steps;
-        std::iter::from_fn(move || {
-            loop {
-                let step = steps.next()?;
-                let t_ms = grid.time(step);
-                let end_ms = shift.apply(t_ms);
-                let start_ms = end_ms.saturating_sub(range_ms);
-                let (from, to) = (start_ms.saturating_sub(before), end_ms.saturating_add(after));
-                advance(&mut floats, times, from, to);
-                advance(&mut histograms, histogram_times, from, to);
-                let empty = floats.is_empty() && histograms.is_empty();
-                // A query that is over gets no more windows; who asked for them finds out why.
-                let samples = floats.len() / SAMPLES_AT_ONCE + HISTOGRAM_COST * histograms.len();
-                pace.spend(WINDOW_COST + samples).ok()?;
-                if !empty {
-                    let (floats, histograms) = (floats.clone(), histograms.clone());
-                    return Some(WindowAt { step, t_ms, start_ms, end_ms, floats, histograms });
-                }
+        let (mut pace, mut is_over) = (self.ctx.pace(), false);
+        (0..grid.steps).filter_map(move |step| {
+            // A query that is over gets no more windows; who asked for them finds out why.
+            if is_over {
+                return None;
             }
+            let t_ms = grid.time(step);
+            let end_ms = shift.apply(t_ms);
+            let start_ms = end_ms.saturating_sub(range_ms);
+            let (from, to) = (start_ms.saturating_sub(before), end_ms.saturating_add(after));
+            advance(&mut floats, times, from, to);
+            advance(&mut histograms, histogram_times, from, to);
+            let samples = floats.len() / SAMPLES_AT_ONCE + HISTOGRAM_COST * histograms.len();
+            is_over = pace.spend(WINDOW_COST + samples).is_err();
+            let empty = floats.is_empty() && histograms.is_empty();
+            let (floats, histograms) = (floats.clone(), histograms.clone());
+            (!empty && !is_over).then_some(WindowAt { step, t_ms, start_ms, end_ms, floats, histograms })
         })
     }
 

@@ -25,7 +25,7 @@ pub fn render(comparison: &Comparison, base: &str, new: &str) -> Result<String, 
         rows => compared(comparison).map(|row| cells(row).to_vec()).collect::<Vec<_>>(),
         reasons => reasons(comparison).collect::<Vec<_>>(),
     })?;
-    Ok(document(&page))
+    Ok(document(page))
 }
 
 #[cfg(test)]

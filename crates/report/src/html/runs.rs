@@ -39,7 +39,7 @@ pub struct Entry {
 /// If the template is broken, which a test rules out.
 pub fn render(runs: &[Entry], older: usize) -> Result<String, HtmlError> {
     let env = environment("runs", TEMPLATE)?;
-    Ok(document(&env.get_template("runs")?.render(context! { runs => Serde(runs), older })?))
+    Ok(document(env.get_template("runs")?.render(context! { runs => Serde(runs), older })?))
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use hashbrown::HashMap;
 
 use assay_model::{Column, Labels, Value, stale_nan};
-use assay_promql::{Expr, InstantSample, QueryValue, RangeQuery, RangeSeries};
+use assay_promql::{EvalError, Expr, InstantSample, QueryValue, RangeQuery, RangeSeries};
 
 use super::{
     Environment, RuleRun, State,
@@ -75,17 +75,35 @@ fn batch(state: &mut State<'_>, slots: Slots, offset_ms: i64, rules: &[RuleId]) 
             Err(_) => return rules.to_vec(),
         }
     };
-    let mut failed = Vec::new();
+    let (mut failed, mut alone) = (Vec::new(), Vec::new());
     for (id, result) in rules.iter().zip(results) {
-        let Ok(result) = result else {
-            failed.push(*id);
-            continue;
+        let result = match result {
+            // It may fit where the others' results are not there.
+            Err(EvalError::OutOfMemory { .. }) if rules.len() > 1 => {
+                alone.push(*id);
+                continue;
+            }
+            Err(e @ EvalError::OutOfMemory { .. }) => {
+                state.run_mut(*id).fail_at(slots.iter(), &e.to_string());
+                continue;
+            }
+            Err(_) => {
+                failed.push(*id);
+                continue;
+            }
+            Ok(result) => result,
         };
         let QueryValue::Matrix(matrix) = result.value else {
             failed.push(*id);
             continue;
         };
         state.run_mut(*id).note(result.annotations);
+        // What is written is a copy; a number for each slot comes on top.
+        let more = matrix.iter().map(RangeSeries::bytes).sum::<usize>() + slots.len() * size_of::<usize>();
+        if let Err(message) = state.hold(more) {
+            state.run_mut(*id).fail_at(slots.iter(), &message);
+            continue;
+        }
         match state.run(*id).rule.kind {
             RuleKind::Recording => {
                 let run = &mut state.runs[id.group][id.rule];
@@ -94,6 +112,7 @@ fn batch(state: &mut State<'_>, slots: Slots, offset_ms: i64, rules: &[RuleId]) 
             RuleKind::Alerting(_) => alert(state, *id, slots, matrix),
         }
     }
+    failed.extend(alone.iter().flat_map(|id| batch(state, slots, offset_ms, &[*id])));
     failed
 }
 
@@ -109,21 +128,22 @@ fn record(run: &mut RuleRun<'_>, slots: Slots, matrix: &[RangeSeries], overlay: 
         }
         by_labels.entry(run.recorded_labels(&series.labels)).or_default().push(i);
     }
-    let mut errors: Vec<Option<String>> = per_slot.iter().map(|n| run.check_limit(*n).err()).collect();
+    let limit = |(slot, n): (usize, &usize)| Some((slot, run.check_limit(*n).err()?));
+    let mut errors: HashMap<usize, String> = per_slot.iter().enumerate().filter_map(limit).collect();
     // Series that get the same labels clash at the slots where several of them are.
     for group in by_labels.values().filter(|g| g.len() > 1) {
         let mut seen = vec![false; count];
         for t_ms in group.iter().flat_map(|i| times(&matrix[*i].samples)) {
             let slot = slots.index(t_ms + offset_ms);
             if std::mem::replace(&mut seen[slot], true) {
-                errors[slot] = Some(DUPLICATE_SERIES.to_owned());
+                errors.insert(slot, DUPLICATE_SERIES.to_owned());
             }
         }
     }
     for (slot, t_ms) in slots.iter().enumerate() {
         run.summary.evaluations += 1;
         run.summary.with_result += usize::from(per_slot[slot] > 0);
-        if let Some(cause) = errors[slot].take() {
+        if let Some(cause) = errors.remove(&slot) {
             run.last_error = None;
             run.fail(t_ms, cause);
             per_slot[slot] = usize::MAX;
@@ -197,14 +217,15 @@ fn floats(
 /// Takes an alerting rule through all slots.
 fn alert(state: &mut State<'_>, id: RuleId, slots: Slots, matrix: Vec<RangeSeries>) {
     let offset_ms = state.run(id).offset_ms;
-    let mut by_slot: Vec<Vec<InstantSample>> = vec![Vec::new(); slots.len()];
+    let mut by_slot: HashMap<usize, Vec<InstantSample>> = HashMap::new();
     for series in matrix {
         for (t_ms, value) in samples(&series.samples) {
             let sample = InstantSample { labels: series.labels.clone(), t_ms, value };
-            by_slot[slots.index(t_ms + offset_ms)].push(sample);
+            by_slot.entry(slots.index(t_ms + offset_ms)).or_default().push(sample);
         }
     }
-    for (t_ms, vector) in slots.iter().zip(by_slot) {
+    for (slot, t_ms) in slots.iter().enumerate() {
+        let vector = by_slot.remove(&slot).unwrap_or_default();
         let run = &mut state.runs[id.group][id.rule];
         if vector.is_empty() && run.is_idle() {
             run.summary.evaluations += 1;

@@ -160,6 +160,15 @@ impl<'a> RuleRun<'a> {
         }
     }
 
+    /// Counts evaluations that could not be.
+    pub(crate) fn fail_at(&mut self, slots: impl IntoIterator<Item = i64>, message: &str) {
+        for t_ms in slots {
+            self.summary.evaluations += 1;
+            self.last_error = None;
+            self.fail(t_ms, message.to_owned());
+        }
+    }
+
     /// The labels under which a recording rule writes an element.
     pub(crate) fn recorded_labels(&mut self, labels: &Labels) -> Labels {
         if let Some(done) = self.renamed.get(labels) {

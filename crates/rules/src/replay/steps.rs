@@ -26,8 +26,14 @@ pub(super) fn run(state: &mut State<'_>, chosen: &dyn Fn(RuleId) -> bool) {
 
 /// Evaluates the rules of one group at one slot.
 fn group(state: &mut State<'_>, g: usize, t_ms: i64, chosen: &dyn Fn(RuleId) -> bool) {
-    for (r, run) in state.runs[g].iter_mut().enumerate() {
+    for r in 0..state.runs[g].len() {
         if !chosen(RuleId { group: g, rule: r }) {
+            continue;
+        }
+        let room = state.hold(0);
+        let run = &mut state.runs[g][r];
+        if let Err(message) = room {
+            run.fail_at([t_ms], &message);
             continue;
         }
         let view = View { source: state.source, overlay: &state.overlay, hidden: &state.hidden };

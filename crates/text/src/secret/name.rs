@@ -69,7 +69,7 @@ const HARMLESS: [&str; 14] = [
     "sessionstorage",
 ];
 /// Words before `key` that make it a secret.
-const KEYS: [&str; 22] = [
+const KEYS: [&str; 24] = [
     "api",
     "access",
     "private",
@@ -92,6 +92,8 @@ const KEYS: [&str; 22] = [
     "root",
     "host",
     "app",
+    "user",
+    "session",
 ];
 /// What a call of OAuth or OpenID Connect carries.
 const OAUTH: [&str; 8] = [
@@ -111,7 +113,8 @@ const OAUTH_PATHS: [&str; 5] = ["oauth", "callback", "authorize", "oidc", "openi
 #[must_use]
 pub fn is_secret_name(name: &str) -> bool {
     let words = words(name);
-    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    // `pin1`, `otp2` are what `pin` and `otp` are.
+    let words: Vec<&str> = words.iter().map(|w| w.trim_end_matches(|c: char| c.is_ascii_digit())).collect();
     let is_secret = |w: &&str| {
         WORDS.contains(w)
             || ENDS.iter().any(|end| w.ends_with(end))
@@ -185,6 +188,9 @@ mod tests {
             "key",
             "session_id",
             "sessionToken",
+            "PIN1",
+            "otp2",
+            "user_key",
             "PHPSESSID",
             "JSESSIONID",
             "ASPSESSIONIDABC",

@@ -12,7 +12,7 @@ use super::{
     rig::{Client, Rig},
     tools,
 };
-use crate::bench::median;
+use crate::bench::{measure::median_interval, median};
 
 /// How the loop is run.
 #[derive(Debug, clap::Args)]
@@ -93,7 +93,7 @@ impl Runs {
 
 fn print(options: &Options, names: &[&str], all: &mut [Runs]) {
     println!(
-        "\n{} connections, {} rounds of {} s each, medians; the ratio is of the same round\n",
+        "\n{} connections, {} rounds of {} s each, medians; the ratio is of the same round, in brackets the median's interval of 95 % (all rounds' where there are fewer than 6)\n",
         options.connections, options.rounds, options.seconds
     );
     println!(
@@ -101,13 +101,13 @@ fn print(options: &Options, names: &[&str], all: &mut [Runs]) {
     );
     let ours = all[0].per_cpu_s.clone();
     for (name, runs) in names.iter().zip(all) {
-        let mut ratios: Vec<f64> = ours.iter().zip(&runs.per_cpu_s).map(|(o, t)| o / t).collect();
+        let ratios = ours.iter().zip(&runs.per_cpu_s).map(|(o, t)| o / t).collect();
+        let [low, ratio, high] = median_interval(ratios);
         let per_cpu_s = median(&mut runs.per_cpu_s);
         println!(
-            "| {name} | {per_cpu_s:.0} | {:.2} | {:.0} | {:.2} | {:.1} |",
+            "| {name} | {per_cpu_s:.0} | {:.2} | {:.0} | {ratio:.3} ({low:.3} to {high:.3}) | {:.1} |",
             1e6 / per_cpu_s,
             median(&mut runs.per_s),
-            median(&mut ratios),
             runs.peak_mib
         );
     }
