@@ -138,8 +138,9 @@ impl Recorder {
         if fs::read_dir(dir).map_err(io("list", dir))?.next().is_some() {
             return Err(RecordError::Exists { path: dir.to_owned() });
         }
-        manifest.write(dir)?;
         let owner = Owner::create(&dir.join(crate::open::DATA), manifest.start_ms, options.clock)?;
+        // What has a description can be read, so it comes once there is something to read.
+        manifest.write(dir)?;
         let (queue, commands) = sync_channel(options.queue);
         let failure = Arc::new(OnceLock::new());
         let sink = Sink { queue, failure: failure.clone(), clock: options.clock };

@@ -71,10 +71,12 @@ pub fn code(value: &str) -> String {
 /// The text without secrets in URLs, and with all that is hidden or a command escaped; `has_layout` is whether its
 /// line ends and tabs are the writer's own.
 pub(crate) fn escaped(text: &str, has_layout: bool) -> Cow<'_, str> {
+    if is_plain(text.as_bytes(), has_layout) {
+        return Cow::Borrowed(text);
+    }
     let text = secret::redact(text);
     let is_harmless = |c: char| !is_hidden(c) || (has_layout && (c == '\n' || c == '\t'));
-    let is_shown = is_plain(text.as_bytes(), has_layout) || text.chars().all(is_harmless);
-    if is_shown && !text.contains("::") && !text.contains("##") {
+    if text.chars().all(is_harmless) && !text.contains("::") && !text.contains("##") {
         return text;
     }
     let mut out = String::with_capacity(text.len() + 16);
@@ -98,11 +100,18 @@ pub(crate) fn escaped(text: &str, has_layout: bool) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// Whether there are only bytes that ASCII shows as themselves, and the writer's own line ends and tabs. Answers of a
-/// query are many megabytes of these: blocks of bytes are looked at without a branch in between.
+/// Whether there are only bytes that ASCII shows as themselves, and the writer's own line ends and tabs, and no URL and no
+/// command among them. Answers of a query are many megabytes of these: blocks of bytes are looked at without a branch in
+/// between.
 fn is_plain(bytes: &[u8], has_layout: bool) -> bool {
     let is_odd = |b: u8| !(b' '..=b'~').contains(&b) & !(has_layout & ((b == b'\n') | (b == b'\t')));
+    let is_pair = |a: u8, b: u8| ((a == b':') & ((b == b':') | (b == b'/'))) | ((a == b'#') & (b == b'#'));
+    let next = bytes.get(1..).unwrap_or_default();
     bytes.chunks(256).all(|block| !block.iter().fold(false, |odd, &b| odd | is_odd(b)))
+        && bytes
+            .chunks(256)
+            .zip(next.chunks(256))
+            .all(|(a, b)| !a.iter().zip(b).fold(false, |odd, (&a, &b)| odd | is_pair(a, b)))
 }
 
 fn is_bracketed(text: &str) -> bool {
@@ -137,6 +146,19 @@ mod tests {
         check("###[x", "##\\u0023[x");
         check("http://me:pw@h/?token=abc", "http://xxxxx@h/?token=xxxxx");
         assert_eq!(format!("{:>4}|{:<4}|", Clean("ab"), Clean("cd")), "  ab|cd  |");
+    }
+
+    #[test]
+    fn a_long_text_is_looked_at_to_its_end() {
+        for at in [0, 1, 254, 255, 256, 257, 511, 998] {
+            for odd in ["::", "##[", "\u{1b}", "http://a:b@c"] {
+                let mut text = "x".repeat(1_000);
+                text.insert_str(at, if odd == "::" { "\n::" } else { odd });
+                assert_ne!(document(text.clone()), text, "{odd} at {at}");
+            }
+        }
+        let plain = "{\"a\": [1, 2]}\n".repeat(100);
+        assert_eq!(document(plain.clone()), plain);
     }
 
     #[test]

@@ -208,9 +208,10 @@ fn long_replay(rig: &Rig) -> Result<(String, bool)> {
     let each: String = (0..12).map(|n| format!("  - {{record: r{n}, expr: vector({n})}}\n")).collect();
     write(&rules, format!("groups:\n- name: g\n  interval: 1s\n  rules:\n{each}").as_bytes())?;
     let mut eval = Command::new(&rig.ruleseval);
+    let verdict = rig.dir.join("long.json");
     eval.arg("eval").arg(&place).arg("--rules").arg(&rules).args(["--max-memory", "200MB"]);
-    let tried = rig.try_it(&eval)?;
-    let is_named = tried.said.contains("more than 190 MiB of memory");
+    let tried = rig.try_it(eval.arg("--json").arg(&verdict))?;
+    let is_named = fs::read_to_string(&verdict)?.contains("more than 190 MiB of memory");
     let measured = format!(
         "exit {:?}, {:.0} MiB, {:.0} s{}",
         tried.code,

@@ -82,7 +82,11 @@ fn full_from(rig: &Rig, library: &Path, promtool: Option<&Path>, at: u64, found:
     }
     found.tried += 1;
     if tried.code.is_none_or(|code| code != 1 && code != 2) || !tried.said.contains("No space left") {
-        found.wrong.push(format!("call {at}: exit {:?}, {}", tried.code, tried.said.trim()));
+        found.wrong.push(format!(
+            "call {at}: exit {:?}, {}",
+            tried.code,
+            tried.said.lines().last().unwrap_or_default()
+        ));
     }
     // The folder of runs, or the run, may not have been made.
     let run = parent.is_dir().then(|| only_entry(&parent).ok()).flatten();
