@@ -76,6 +76,35 @@ fn an_index_that_is_gone_is_an_error() {
     }
 }
 
+/// Other bytes in the place of those that were mapped: chunks have checksums, which are checked as they are read. What
+/// the index says is checked once; after that a wrong byte in it is a wrong or missing series, and still no end.
+#[cfg(unix)]
+#[test]
+fn overwritten_files_are_errors_or_read_and_end_nothing() {
+    use std::os::unix::fs::FileExt as _;
+    for name in ["chunks/000001", "index"] {
+        let dir = tempfile::tempdir().expect("a directory");
+        block(dir.path());
+        let database = Database::open(dir.path(), DatabaseOptions::default()).expect("opens");
+        assert_eq!(read_all(&database).expect("is whole"), 400 * 120);
+        let path = file(dir.path(), name);
+        let whole = std::fs::read(&path).expect("reads");
+        let writer = OpenOptions::new().write(true).open(&path).expect("opens");
+        let mut refused = 0;
+        for n in 0..40 {
+            let at = whole.len() * n / 40;
+            let other: Vec<u8> = whole[at..whole.len().min(at + 64)].iter().map(|b| !b).collect();
+            writer.write_all_at(&other, at as u64).expect("writes");
+            refused += usize::from(read_all(&database).is_err());
+            writer.write_all_at(&whole[at..at + other.len()], at as u64).expect("writes");
+        }
+        if name != "index" {
+            assert_eq!(refused, 40);
+        }
+        assert_eq!(read_all(&database).expect("is whole again"), 400 * 120);
+    }
+}
+
 /// A fault that is not in a mapping of ours still ends the process: it is not ours to hide.
 #[cfg(target_os = "linux")]
 #[test]
