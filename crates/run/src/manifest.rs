@@ -349,12 +349,7 @@ impl Manifest {
             .map_err(|source| ManifestError::Malformed { path: path.clone(), source })?;
         // Runs are attached to tickets: no secret of a URL is in them.
         let json = assay_text::document(json) + "\n";
-        let mut options = fs::OpenOptions::new();
-        options.write(true).create(true).truncate(true);
-        // Names of machines and what somebody typed are nobody else's business.
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let mut file = options.open(&draft).map_err(io("create", &draft))?;
+        let mut file = create_private(&draft).map_err(io("create", &draft))?;
         io::Write::write_all(&mut file, json.as_bytes()).map_err(io("write", &draft))?;
         file.sync_all().map_err(io("sync", &draft))?;
         fs::rename(&draft, &path).map_err(io("rename", &path))?;
@@ -367,6 +362,19 @@ impl Manifest {
     pub fn phase(&self, name: &str) -> Option<&Phase> {
         self.phases.iter().rev().find(|p| p.name == name)
     }
+}
+
+/// Creates a file, or empties it, for its owner alone: names of machines and what somebody typed are nobody else's
+/// business.
+///
+/// # Errors
+/// Where the system refuses.
+pub fn create_private(path: &Path) -> io::Result<fs::File> {
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
 }
 
 #[cfg(test)]

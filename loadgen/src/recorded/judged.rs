@@ -2,13 +2,13 @@
 //! is written into it.
 
 use std::{
-    io,
+    io::{self, Write as _},
     path::{Path, PathBuf},
 };
 
 use assay_promql::Memory;
 use assay_report::{html, json};
-use assay_run::host::usable_memory_bytes;
+use assay_run::{host::usable_memory_bytes, manifest::create_private};
 use assay_verdict::eval::{EvalError, EvalOptions, Evaluation, eval};
 
 /// Why a run has no verdict.
@@ -67,5 +67,7 @@ fn bound_queries(bytes: u64) {
 }
 
 fn write(path: PathBuf, text: &str) -> Result<(), JudgeError> {
-    std::fs::write(&path, text).map_err(|cause| JudgeError::Write { path, cause })
+    // A report names machines, targets and the command, as the run's description does.
+    let written = create_private(&path).and_then(|mut file| file.write_all(text.as_bytes()));
+    written.map_err(|cause| JudgeError::Write { path, cause })
 }

@@ -54,6 +54,12 @@ fn a_run_ends_with_its_verdict_and_brings_along_what_judged_it() {
         let verdict: serde_json::Value = serde_json::from_str(&verdict).expect("JSON");
         assert_eq!(verdict["status"], serde_json::json!(status));
         assert!(std::fs::read_to_string(run.join("report.html")).expect("is written").contains("Errors"));
+        #[cfg(unix)]
+        for name in ["run.json", "verdict.json", "report.html"] {
+            use std::os::unix::fs::PermissionsExt as _;
+            let mode = std::fs::metadata(run.join(name)).expect("is there").permissions().mode();
+            assert_eq!(mode & 0o777, 0o600, "{name} is its owner's alone");
+        }
         let again = assay_verdict::eval::eval(&EvalOptions::new(&run)).expect("is judged by its own files");
         assert_eq!(again.verdict.status, status, "{}", again.verdict.summary);
         assert!(again.verdict.alerts.len() > 40, "the shipped rules were put into the run");
