@@ -30,10 +30,12 @@ mod comparison;
 mod judge;
 mod limits;
 mod openslo;
+mod shape;
 
 pub use comparison::{Comparison, holds};
 pub use judge::{AlertSet, FailOnAlerts, Judge};
 pub use limits::{Limit, Relative};
+pub use shape::{reference, schema};
 
 /// A file of objectives.
 #[derive(Clone, Debug)]
@@ -125,7 +127,7 @@ pub fn parse(file: &str, text: &str) -> Result<Sla, Diagnostics> {
 }
 
 fn read(cx: &mut Cx<'_>, root: &Node) -> Option<Sla> {
-    let mut map = cx.map(root, "an SLA")?;
+    let mut map = cx.read(root, &shape::SLA)?;
     let name = map.require(cx, "sla").and_then(|n| cx.string(n));
     let judge = map.get("judge").map_or_else(|| Some(Judge::default()), |n| judge::read(cx, n));
     let objectives = map.require(cx, "objectives").and_then(|n| read_objectives(cx, n));
@@ -156,7 +158,7 @@ fn read_objectives(cx: &mut Cx<'_>, node: &Node) -> Option<Vec<Objective>> {
 }
 
 fn read_objective(cx: &mut Cx<'_>, node: &Node) -> Option<Objective> {
-    let mut map = cx.map(node, "an objective")?;
+    let mut map = cx.read(node, &shape::OBJECTIVE)?;
     let name = map.require(cx, "name").and_then(|n| cx.string(n));
     let require = map.require(cx, "require").and_then(|n| Comparison::read(cx, n));
     let mut text = |cx: &mut Cx<'_>, key| map.get(key).map_or(Some(String::new()), |n| cx.string(n));
@@ -259,7 +261,7 @@ mod tests {
             "sla: a\njudge: {phase: [x]}\nobjectives:\n  - name: One\n    requires: a < 1\n  - name: Two\n    \
              require: a + 1\n    on_missing: skipp\n",
             &[
-                "a.yml:2:9: unknown key \"phase\" in judge; did you mean \"phases\"?",
+                "a.yml:2:9: unknown key \"phase\" in judge; did you mean \"phases\"? Without it: the whole run but its warm-up",
                 "a.yml:4:5: an objective lacks the key \"require\"",
                 "a.yml:5:5: unknown key \"requires\" in an objective; did you mean \"require\"?",
                 "a.yml:7:14: the top of the expression must be a comparison such as `a + 1 < 5`",

@@ -5,7 +5,10 @@ use std::{fmt, str::FromStr};
 
 use assay_model::duration;
 
-use crate::{Diagnostic, Diagnostics, Document, Node, Position};
+use crate::{
+    Diagnostic, Diagnostics, Document, Node, Position,
+    shape::{Fallback, Key, Kind, Shape},
+};
 
 /// A reading of one document.
 #[derive(Debug)]
@@ -70,7 +73,14 @@ impl<'d> Cx<'d> {
             self.error(node, format!("expected {what} as a map of keys, found {}", node.describe()));
             return None;
         }
-        Some(MapReader { node, what, known: Vec::new() })
+        Some(MapReader { node, what, known: Vec::new(), table: Vec::new() })
+    }
+
+    /// A map of a known shape, all of whose keys are known from the start.
+    pub fn read<'n>(&mut self, node: &'n Node, shape: &'static Shape) -> Option<MapReader<'n>> {
+        let mut map = self.map(node, shape.what)?;
+        map.also(shape.keys);
+        Some(map)
     }
 
     /// A list.
@@ -156,6 +166,8 @@ pub struct MapReader<'n> {
     node: &'n Node,
     what: &'static str,
     known: Vec<&'static str>,
+    /// Where the map is of a known shape, its keys; a reader must not ask for others.
+    table: Vec<&'static Key>,
 }
 
 impl<'n> MapReader<'n> {
@@ -165,9 +177,35 @@ impl<'n> MapReader<'n> {
         self.node
     }
 
+    /// Makes more keys known: those that the value of another key adds.
+    pub fn also(&mut self, keys: &'static [Key]) {
+        self.table.extend(keys);
+        self.known.extend(keys.iter().map(|key| key.name));
+    }
+
+    /// Makes keys known that the map could have in another place, so that a slip in one of them is seen.
+    pub fn could_be(&mut self, keys: impl IntoIterator<Item = &'static str>) {
+        self.known.extend(keys);
+    }
+
+    /// The least that a whole number may be, where the map's shape says so.
+    #[must_use]
+    pub fn least(&self, key: &str) -> u32 {
+        self.table
+            .iter()
+            .find_map(|known| match known.kind {
+                Kind::Whole(least) if known.name == key => Some(least),
+                _ => None,
+            })
+            .unwrap_or(0)
+    }
+
     /// The value of a key, or `None` where the key is absent or null.
     pub fn get(&mut self, key: &'static str) -> Option<&'n Node> {
-        self.known.push(key);
+        if self.table.is_empty() {
+            self.known.push(key);
+        }
+        debug_assert!(self.known.contains(&key), "{key:?} is not in the table of {}", self.what);
         self.node.get(key).filter(|n| !n.is_null())
     }
 
@@ -188,10 +226,22 @@ impl<'n> MapReader<'n> {
                 continue;
             }
             let hint = match nearest(name, self.known.iter().copied()) {
-                Some(k) => format!("did you mean {k:?}?"),
+                Some(k) => format!("did you mean {k:?}?{}", self.consequence(k)),
                 None => format!("known keys: {}", self.known.join(", ")),
             };
             cx.error(key, format!("unknown key {} in {}; {hint}", key.describe(), self.what));
+        }
+    }
+}
+
+impl MapReader<'_> {
+    /// What would apply instead of a key whose name has a slip in it.
+    fn consequence(&self, name: &str) -> String {
+        let is_there = self.node.get(name).is_some();
+        match self.table.iter().find(|key| key.name == name).map(|key| key.default) {
+            Some(Fallback::Is(value)) if !is_there => format!(" Without it the default is {value}"),
+            Some(Fallback::Words(words)) if !is_there => format!(" Without it: {words}"),
+            _ => String::new(),
         }
     }
 }

@@ -30,6 +30,7 @@ mod diagnostics;
 mod node;
 mod parse;
 mod scalar_map;
+pub mod shape;
 
 pub use cx::{Cx, MapReader, nearest};
 pub use diagnostics::{Diagnostic, Diagnostics, Position};

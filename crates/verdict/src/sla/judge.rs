@@ -2,6 +2,8 @@
 
 use assay_yaml::{Cx, Node, Position, nearest};
 
+use super::shape;
+
 /// What of a run is judged.
 #[derive(Clone, Debug)]
 pub struct Judge {
@@ -132,7 +134,7 @@ impl FailOnAlerts {
 
 /// Reads the key `judge`.
 pub(super) fn read(cx: &mut Cx<'_>, node: &Node) -> Option<Judge> {
-    let mut map = cx.map(node, "judge")?;
+    let mut map = cx.read(node, &shape::JUDGE)?;
     let mut judge = Judge::default();
     if let Some(n) = map.get("phases") {
         judge.phases = cx.strings(n)?;
@@ -170,7 +172,7 @@ fn alert_set(cx: &mut Cx<'_>, node: &Node) -> Option<AlertSet> {
     if node.as_map().is_none() {
         return cx.strings(node).map(AlertSet::of_severities);
     }
-    let mut map = cx.map(node, "a set of alerts")?;
+    let mut map = cx.read(node, &shape::ALERT_SET)?;
     let severities = map.get("severities").map_or(Some(Vec::new()), |n| cx.strings(n));
     let names = map.get("names");
     let names_at = names.map(|n| n.position);

@@ -2,7 +2,7 @@
 
 use assay_yaml::{Cx, Node, Position, nearest};
 
-use super::Objective;
+use super::{Objective, shape};
 
 /// The right side of an objective's comparison in one phase.
 #[derive(Clone, Debug, PartialEq)]
@@ -58,7 +58,7 @@ pub(super) fn check(cx: &mut Cx<'_>, objective: &Objective, phases: &[String]) {
 
 /// Reads the key `relative`.
 pub(super) fn read_relative(cx: &mut Cx<'_>, node: &Node) -> Option<Relative> {
-    let mut map = cx.map(node, "relative")?;
+    let mut map = cx.read(node, &shape::RELATIVE)?;
     let max = map.get("max").map(|n| percent(cx, n));
     let min = map.get("min").map(|n| percent(cx, n));
     map.finish(cx);
