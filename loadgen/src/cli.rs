@@ -7,7 +7,10 @@ mod import;
 mod init;
 mod list;
 mod merge;
+mod once;
 mod run;
+mod schedule;
+mod schema;
 mod targets;
 mod telemetry;
 
@@ -76,6 +79,12 @@ enum Command {
         /// The new run directory
         #[arg(long, value_name = "DIR")]
         out: PathBuf,
+    },
+    /// Print a JSON Schema of scenario or SLA files, for editors that check and complete YAML
+    Schema {
+        /// Whose schema
+        #[arg(value_enum, default_value_t = schema::Of::Scenario)]
+        of: schema::Of,
     },
     /// List the packs that come with the program, their modes and phases
     List,
@@ -152,6 +161,15 @@ pub(crate) struct RunArguments {
     /// Worker threads; half the processors by default
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     workers: Option<u16>,
+    /// Do one iteration of one user without load, record nothing, and say what failed; think times are not waited for
+    #[arg(long, conflicts_with_all = ["record", "judge", "dry_run"])]
+    once: bool,
+    /// Show each request and response of --once, with captures and checks; secrets are hidden
+    #[arg(long, short, requires = "once")]
+    verbose: bool,
+    /// Print the schedule and what each phase would do; nothing is sent
+    #[arg(long, conflicts_with_all = ["record", "judge"])]
+    dry_run: bool,
     /// Show nothing while the load runs
     #[arg(long, short)]
     quiet: bool,
@@ -254,6 +272,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Import { source } => import::import(&source),
         Command::Init { folder } => init::init(&folder),
         Command::Merge { runs, out } => merge::merge(&runs, &out),
+        Command::Schema { of } => schema::schema(of),
         Command::List => list::list(),
     })
 }

@@ -7,7 +7,9 @@
 pub(crate) mod check;
 pub(crate) mod closed;
 pub(crate) mod error;
+pub(crate) mod exchange;
 pub(crate) mod iteration;
+pub(crate) mod once;
 pub(crate) mod open;
 pub(crate) mod options;
 pub(crate) mod phase_state;

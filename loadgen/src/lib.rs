@@ -40,12 +40,14 @@ pub use control::Control;
 pub use engine::{
     check::Checked,
     error::{OptionsError, RunError},
+    exchange::Exchange,
     options::{Outputs, RunOptions},
     shard::{Shard, ShardError},
 };
 pub use scenario::{
     Arrivals, ConstantArrivalRate, ConstantVus, Executor, Mode, PACKS, Pack, PerVuIterations, Phase,
-    RampingArrivalRate, RampingVus, Scenario, SharedIterations, Stage, UnknownName, UserKind, pack,
+    RampingArrivalRate, RampingVus, Scenario, SharedIterations, Stage, UnknownName, UserKind, keys, pack,
+    reference, schema,
 };
 pub use summary::Summary;
 pub use trace::Tracer;

@@ -3,6 +3,7 @@
 //! Invariant: a [`Scenario`] that exists is complete: its templates compile, its data files are read, its
 //! names resolve. Whatever is wrong with a file is said before the first request, all of it at once.
 
+mod api;
 pub(crate) mod capacity;
 mod capture;
 mod check;
@@ -13,8 +14,9 @@ pub(crate) mod jsonpath;
 pub(crate) mod multipart;
 mod pack;
 mod parse;
+mod shape;
 mod stream;
-mod template;
+pub(crate) mod template;
 mod think;
 
 use std::{ops::Range, path::Path, sync::Arc, time::Duration};
@@ -29,11 +31,34 @@ pub use executor::{
     Arrivals, ConstantArrivalRate, ConstantVus, Executor, PerVuIterations, RampingArrivalRate, RampingVus,
     SharedIterations, Stage,
 };
-pub(crate) use flow::{Alternative, Body, Item, Objectives, OnFailure, Resend, Step};
+pub(crate) use flow::{Alternative, Body, Item, Objectives, OnFailure, Repeat, Resend, Step, Times};
 pub use pack::{PACKS, Pack, pack};
-pub(crate) use stream::{StreamEvent, StreamSpec, read_document};
+pub(crate) use stream::{StreamEvent, StreamSpec, content, read_document};
 pub(crate) use template::{RenderError, Text, environment_names};
 pub(crate) use think::Think;
+
+/// The keys of scenario files.
+#[must_use]
+pub fn keys() -> &'static assay_yaml::shape::Shape {
+    &shape::SCENARIO
+}
+
+/// The JSON Schema of scenario files.
+#[must_use]
+pub fn schema() -> serde_json::Value {
+    assay_yaml::shape::schema(&shape::SCENARIO)
+}
+
+/// The parts of the reference of scenario files that come from the parser's tables, each by its name, in Markdown.
+#[must_use]
+pub fn reference() -> Vec<(&'static str, String)> {
+    vec![
+        ("keys", assay_yaml::shape::reference(&shape::SCENARIO)),
+        ("functions", template::lexicon::functions_table()),
+        ("filters", template::lexicon::table(template::lexicon::FILTERS)),
+        ("tests", template::lexicon::table(template::lexicon::TESTS)),
+    ]
+}
 
 /// A scenario, ready to run.
 #[derive(Debug)]
@@ -52,6 +77,10 @@ pub struct Scenario {
     /// The modes, in the order of the file.
     pub modes: Vec<Mode>,
     pub(crate) data: Vec<Arc<DataSet>>,
+    /// What is done once, before the first phase.
+    pub(crate) before_run: Vec<Item>,
+    /// What is done once, after the last phase.
+    pub(crate) after_run: Vec<Item>,
     pub(crate) setup: Vec<Item>,
     /// What an iteration does: first the scenario's `flow`, then the named ones of `flows`.
     pub(crate) flows: Vec<Flow>,
@@ -91,6 +120,8 @@ pub struct Phase {
     pub graceful_stop: Duration,
     /// What think times are multiplied by.
     pub think: f64,
+    /// The least time between the starts of two iterations of a user.
+    pub(crate) pacing: Option<Think>,
     /// The place of its flow in the scenario's list.
     pub(crate) flow: usize,
 }
@@ -110,13 +141,21 @@ pub(crate) struct Flow {
 pub(crate) struct IterationShape {
     /// What think times are multiplied by.
     pub(crate) think: f64,
+    /// The least time from the start of an iteration to the start of the next.
+    pub(crate) pacing: Option<Think>,
     /// The place of the flow in the scenario's list.
     pub(crate) flow: usize,
 }
 
 impl Phase {
+    /// The name of its flow; empty for the scenario's own.
+    #[must_use]
+    pub fn flow_name<'s>(&self, scenario: &'s Scenario) -> &'s str {
+        scenario.flows.get(self.flow).map_or("", |flow| flow.name.as_str())
+    }
+
     pub(crate) fn iteration(&self) -> IterationShape {
-        IterationShape { think: self.think, flow: self.flow }
+        IterationShape { think: self.think, pacing: self.pacing, flow: self.flow }
     }
 }
 
@@ -222,6 +261,12 @@ impl Scenario {
     pub fn default_phases(&self) -> Vec<Phase> {
         let mode = self.modes.iter().find(|m| m.name == "default");
         mode.map_or_else(|| self.phases.clone(), |m| m.phases.clone())
+    }
+
+    /// The names of the steps that an iteration of the phase may come to, in order.
+    pub fn steps_of(&self, phase: &Phase) -> impl Iterator<Item = &str> {
+        let steps = self.steps.get(self.flow_steps(phase)).unwrap_or_default();
+        steps.iter().map(|step| step.name.as_str())
     }
 
     /// The ids of the steps that every iteration of the phase is there for, those of the setup left out.

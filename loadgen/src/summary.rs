@@ -338,7 +338,7 @@ fn unreached(phases: &[PhaseSummary]) -> Vec<String> {
         .filter(|name| requests_of(phases, name) == 0)
         .map(|name| {
             format!(
-                "{name}: no iteration came to this step; a failed step ends its iteration, unless on_failure: continue is set"
+                "{name}: no iteration came to this step; its condition was never true, or a failed step ended each iteration before it (on_failure: continue)"
             )
         })
         .collect()

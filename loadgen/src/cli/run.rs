@@ -40,7 +40,10 @@ impl From<RunError> for Stop {
         let code = match e {
             RunError::Options(_) => exit::BAD_INPUT,
             RunError::Unhealthy(_) => exit::UNHEALTHY,
-            RunError::Sink(_) | RunError::PercentileFile(_) | RunError::System(_) => exit::FAILED,
+            RunError::BeforeRun(_)
+            | RunError::Sink(_)
+            | RunError::PercentileFile(_)
+            | RunError::System(_) => exit::FAILED,
         };
         // One line, whatever a server said.
         Self { code, message: Clean(e).to_string() }
@@ -70,7 +73,14 @@ async fn drive(arguments: &RunArguments, command: &[String]) -> Result<u8, Stop>
     let abort = super::abort::rules(arguments).map_err(Stop::bad_input)?;
     let standards = standards(arguments)?;
     // What can be known to be wrong is said before a record is begun.
-    let mut checked = options(&scenario, arguments)?.check().await?;
+    let options = options(&scenario, arguments)?;
+    if arguments.dry_run {
+        return Ok(super::print(&super::schedule::schedule(&options), exit::DONE));
+    }
+    let mut checked = options.check().await?;
+    if arguments.once {
+        return super::once::once(checked, arguments.verbose).await.map_err(Stop::from);
+    }
     stop_on_signals(checked.control()).map_err(|e| Stop::failed(format!("cannot watch for signals: {e}")))?;
     let instance =
         arguments.instance.clone().unwrap_or_else(|| shard_instance(arguments.shard.unwrap_or_default()));

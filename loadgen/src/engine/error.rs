@@ -17,6 +17,9 @@ pub enum RunError {
     /// The target did not pass its health check.
     #[error(transparent)]
     Unhealthy(#[from] ProbeError),
+    /// What is done once before the run failed.
+    #[error("before_run: {0}")]
+    BeforeRun(String),
     /// A sink could not take the measurements.
     #[error(transparent)]
     Sink(#[from] SinkError),

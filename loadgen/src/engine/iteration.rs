@@ -3,16 +3,20 @@
 //! Invariant: a failed step ends the iteration unless it says otherwise; what the iteration measured until then is
 //! kept.
 
-use std::time::{Duration, Instant};
+mod repeat;
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use minijinja::Value;
 use rand::RngExt;
-use std::sync::Arc;
 
 use super::{request::WorkerCx, user::User};
 use crate::{
     client::ErrorClass,
-    scenario::{Alternative, Item, IterationShape, OnFailure, Scenario, Think},
+    scenario::{Alternative, Item, IterationShape, OnFailure, RenderError, Scenario, Text, Think},
 };
 
 /// How long a user waits after a failed setup, or where nobody answers, before it tries again: a person would
@@ -29,10 +33,10 @@ pub(crate) struct Done {
 }
 
 /// Why a list of items ended early.
-struct Failed {
+pub(super) struct Failed {
     at: Instant,
     /// The class of the step that failed.
-    class: ErrorClass,
+    pub(super) class: ErrorClass,
     least_pause: Duration,
 }
 
@@ -59,6 +63,10 @@ pub(crate) async fn iterate(cx: &WorkerCx, user: &mut User, due: Instant, shape:
         t.iteration_duration.record(at.saturating_duration_since(due).as_secs_f64());
     });
     let pause = closing.map_or(Duration::ZERO, |t| t.draw(&mut user.rng).mul_f64(think));
+    let pause = match shape.pacing {
+        Some(pacing) => pause.max((due + pacing.draw(&mut user.rng)).saturating_duration_since(at)),
+        None => pause,
+    };
     Done { at, pause: pause.max(least_pause) }
 }
 
@@ -87,7 +95,7 @@ async fn set_up(
 }
 
 /// Runs items in order, the first due at `due`; gives when the last was done.
-async fn items(
+pub(super) async fn items(
     cx: &WorkerCx,
     user: &mut User,
     items: &[Item],
@@ -122,16 +130,18 @@ async fn items(
                 let context = Value::from_dyn_object(Arc::clone(&user.context));
                 match value.value(&context) {
                     Ok(value) => user.context.set(name, value),
-                    Err(e) => {
-                        tracing::error!("set {name}: {e}");
-                        return Err(Failed {
-                            at: due,
-                            class: ErrorClass::Template,
-                            least_pause: UNREACHABLE_PAUSE,
-                        });
-                    }
+                    Err(e) => return Err(unrendered(&format!("set {name}"), &e, due)),
                 }
             }
+            Item::If { condition, then, otherwise } => {
+                let chosen = match holds(condition, user) {
+                    Ok(true) => then,
+                    Ok(false) => otherwise,
+                    Err(e) => return Err(unrendered("if", &e, due)),
+                };
+                due = Box::pin(self::items(cx, user, chosen, due, think)).await?;
+            }
+            Item::Repeat(repeat) => due = Box::pin(repeat::repeat(cx, user, repeat, due, think)).await?,
             Item::OneOf(alternatives) => {
                 if let Some(chosen) = choose(alternatives, user) {
                     due = Box::pin(self::items(cx, user, &chosen.items, due, think)).await?;
@@ -140,6 +150,17 @@ async fn items(
         }
     }
     Ok(due)
+}
+
+/// Whether a condition is true for a user.
+fn holds(condition: &Text, user: &User) -> Result<bool, RenderError> {
+    condition.holds(&Value::from_dyn_object(Arc::clone(&user.context)))
+}
+
+/// An iteration that ends because an expression could not be computed.
+fn unrendered(what: &str, error: &RenderError, at: Instant) -> Failed {
+    tracing::error!("{what}: {error}");
+    Failed { at, class: ErrorClass::Template, least_pause: UNREACHABLE_PAUSE }
 }
 
 fn choose<'a>(alternatives: &'a [Alternative], user: &mut User) -> Option<&'a Alternative> {

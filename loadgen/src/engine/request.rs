@@ -9,6 +9,7 @@ mod judge;
 mod render;
 mod stream;
 mod traced;
+mod watched;
 
 use std::{
     borrow::Cow,
@@ -26,7 +27,10 @@ use self::{
     render::Rendered,
     stream::Stream,
 };
-use super::user::{SharedData, User};
+use super::{
+    exchange::{Exchange, Watcher},
+    user::{SharedData, User},
+};
 use crate::{
     client::{
         ErrorClass, Failure,
@@ -36,7 +40,7 @@ use crate::{
         reply::{Reply, Want, fetch_reply},
     },
     measure::tally::{Generation, Measured, Outcome, Parts, Tally},
-    scenario::{Scenario, Step, read_document},
+    scenario::{Scenario, Step, content, read_document},
     timer::Timer,
     trace::{RequestSpan, WorkerTracer},
 };
@@ -52,6 +56,8 @@ pub(crate) struct WorkerCx {
     pub(crate) fixed: Fixed,
     /// Whether a person's stop or an alert ends the run, so that what is cut off is nobody's failure.
     pub(crate) is_stopping: Cell<bool>,
+    /// Who looks at each exchange; nobody in a run.
+    pub(crate) watcher: Option<Watcher>,
     /// Makes spans, where the run was asked for traces.
     pub(crate) tracer: Option<Rc<WorkerTracer>>,
 }
@@ -112,6 +118,7 @@ impl WorkerCx {
         let result = match render::render(step, &self.target, user, &self.fixed) {
             Ok(rendered) => {
                 attempt.trace_sends(&rendered);
+                attempt.watch_request(&rendered);
                 user.slot.set(Some(attempt.started + step.timeout));
                 let result = attempt.follow(user, rendered).await;
                 user.slot.set(None);
@@ -140,12 +147,15 @@ struct Attempt<'c> {
     /// The tokens that a plain answer counts.
     usage: Usage,
     judge: Judge<'c>,
+    exchange: Option<Box<Exchange>>,
     span: Option<RequestSpan>,
     is_recorded: bool,
 }
 
 impl<'c> Attempt<'c> {
     fn new(cx: &'c WorkerCx, step: &'c Step, due: Instant) -> Self {
+        let judge = Judge::new(step);
+        let wants_text = judge.needs_text();
         Self {
             cx,
             step,
@@ -157,9 +167,10 @@ impl<'c> Attempt<'c> {
             received: 0,
             written: 0,
             stamps: None,
-            stream: step.stream.as_ref().map(|spec| Stream::new(spec, step.id)),
+            stream: step.stream.as_ref().map(|spec| Stream::new(spec, step.id, wants_text)),
             usage: Usage::default(),
-            judge: Judge::new(step),
+            judge,
+            exchange: cx.watcher.as_ref().map(|_| Box::default()),
             span: None,
             is_recorded: false,
         }
@@ -250,7 +261,7 @@ impl<'c> Attempt<'c> {
         self.stamps = Some(Rc::clone(connection.stamps()));
         let want = if self.step.stream.is_some() {
             Want::Events
-        } else if self.judge.needs_body() || self.step.is_generation {
+        } else if self.judge.needs_body() || self.step.is_generation || self.exchange.is_some() {
             Want::Body
         } else if self.judge.needs_headers() {
             Want::Headers
@@ -259,6 +270,7 @@ impl<'c> Attempt<'c> {
         };
         let (cx, context, needs_json) = (self.cx, &user.context, self.judge.needs_json());
         let (stream, judge, status) = (&mut self.stream, &mut self.judge, &mut self.status);
+        let (exchange, stamps) = (&mut self.exchange, Rc::clone(connection.stamps()));
         let result = fetch_reply(
             connection,
             &request,
@@ -267,6 +279,10 @@ impl<'c> Attempt<'c> {
             &user.slot,
             &mut |code| *status = Some(code),
             &mut |event, at| {
+                if let Some(exchange) = exchange {
+                    let sent = stamps.first_write().unwrap_or(at);
+                    exchange.event(at.saturating_duration_since(sent), event.name, event.data);
+                }
                 if let Some(stream) = stream {
                     let json = stream.event(&event, at, cx, needs_json);
                     if needs_json {
@@ -314,11 +330,13 @@ impl<'c> Attempt<'c> {
                 Some(failure.class)
             }
         };
+        self.watch_end(result, error, end);
         self.record(end, error);
         Ended { status: self.status, error, at: Instant::now() }
     }
 
     fn judge_reply(&mut self, user: &User, reply: &Reply, took: Duration) -> Option<ErrorClass> {
+        self.watch_head(reply, took);
         let is_status_right = self.step.expect.holds(reply.status);
         if let Some(check) = self.step.expect.check {
             self.cx.tally(|t| t.check(check, is_status_right));
@@ -335,7 +353,14 @@ impl<'c> Attempt<'c> {
             tracing::debug!(step = self.name(), "status {} with an error: {class}", reply.status);
             return Some(class);
         }
+        if self.judge.needs_text() {
+            let streamed = self.stream.as_ref().filter(|s| s.has_events()).and_then(|s| s.text.as_deref());
+            let whole = || serde_json::from_str(&body).map(|json| content(&json)).unwrap_or_default();
+            let text = streamed.map_or_else(|| Cow::Owned(whole()), Cow::Borrowed);
+            self.judge.text(&text, &user.context);
+        }
         let verdict = self.judge.reply(&reply.headers, &body, took, &user.context);
+        self.watch_reply(user, reply, &body, &verdict);
         self.cx.tally(|t| verdict.checks.iter().for_each(|(check, passed)| t.check(*check, *passed)));
         match &verdict.problem {
             Some(Problem::Check(id)) => {
@@ -375,10 +400,13 @@ impl<'c> Attempt<'c> {
             limit.is_none_or(|limit| took.is_some_and(|t| t <= limit))
         };
         let first_chunk = generation.as_ref().and_then(|g| g.first_chunk);
+        let per_token = generation.as_ref().and_then(|g| g.per_token);
         let is_good = error.is_none()
             && within(objectives.duration, Some(duration))
             && within(objectives.latency, Some(latency))
-            && within(objectives.first_chunk, first_chunk);
+            && within(objectives.first_chunk, first_chunk)
+            // One token alone has no time per token.
+            && within(objectives.per_token, first_chunk.map(|_| per_token.unwrap_or_default()));
         let measured = Measured {
             step: self.step.id,
             outcome: Outcome { status: self.status, error },
@@ -400,14 +428,16 @@ impl<'c> Attempt<'c> {
             Some(s) => Some(Generation {
                 duration: s.last.map_or(duration, &since_sent),
                 first_chunk: s.first.map(&since_sent),
+                per_token: s.per_token(),
                 input_tokens: s.input_tokens,
-                output_tokens: s.output_tokens.or((s.chunks > 0).then_some(s.chunks)),
+                output_tokens: s.tokens(),
                 is_counted: s.output_tokens.is_some(),
                 is_stream: true,
             }),
             None if self.step.is_generation || self.step.stream.is_some() => Some(Generation {
                 duration,
                 first_chunk: None,
+                per_token: None,
                 input_tokens,
                 output_tokens,
                 is_counted: output_tokens.is_some(),

@@ -3,6 +3,7 @@
 //! Invariant: what is reported at a phase's end has everything in it that the phase's requests measured, for
 //! a phase ends when the last of its iterations has.
 
+mod around;
 mod pulse;
 mod windows;
 
@@ -21,12 +22,13 @@ use self::pulse::Pulse;
 use super::{
     check::Checked,
     error::RunError,
+    exchange::Secrets,
+    once::Once,
     options::Outputs,
     publisher::Publisher,
     request::Target,
     second::SecondTally,
     shard::Shard,
-    user::SharedData,
     worker::{Command, Order, Worker, WorkerSetup},
 };
 use crate::{
@@ -52,6 +54,8 @@ const HISTORY: usize = 120;
 /// A run that has its workers.
 pub(super) struct Run {
     scenario: Arc<Scenario>,
+    /// Who does what comes once before and after the run.
+    once: Once,
     target: Target,
     facts: RunFacts,
     seed: u64,
@@ -95,11 +99,11 @@ struct Window {
 impl Run {
     /// Starts the workers and the publisher.
     pub(super) fn prepare(checked: Checked) -> Result<Self, RunError> {
+        let once = checked.solo(Secrets::default());
         let Checked { scenario, target, settings, phases, shard, .. } = checked;
         let Outputs { sinks, tracer, hgrm, view } = checked.outputs;
         let (done_sender, done) = unbounded_channel();
         let count = checked.workers;
-        let data = SharedData::new(&scenario, &checked.environment, checked.seed, shard);
         let workers = (0..count as u32)
             .map(|index| {
                 Worker::start(WorkerSetup {
@@ -109,7 +113,7 @@ impl Run {
                     scenario: Arc::clone(&scenario),
                     target: target.clone(),
                     settings: settings.clone(),
-                    data: Arc::clone(&data),
+                    data: Arc::clone(&once.data),
                     tracer: tracer.clone(),
                     done: done_sender.clone(),
                 })
@@ -130,6 +134,7 @@ impl Run {
                 shard: shard.to_string(),
                 outcome: RunOutcome::Running,
             },
+            once,
             totals: phases.iter().map(|p| PhaseTotals::new(&scenario, p.clone(), now_ms)).collect(),
             campaign: checked.capacity.map(Campaign::new),
             times: Vec::new(),
@@ -163,7 +168,21 @@ impl Run {
 
     /// Runs the phases and gives the summary, also if the run was stopped early.
     pub(super) async fn drive(mut self) -> Result<Summary, RunError> {
-        let outcome = self.all_phases().await;
+        // The plan is on record from before the start.
+        self.publish(false);
+        let (mut failed, mut left_undone) = (None, None);
+        let outcome = match self.before().await {
+            Ok(None) => {
+                let outcome = self.all_phases().await;
+                left_undone = self.after().await;
+                outcome
+            }
+            Ok(Some(stopped)) => Ok(stopped),
+            Err(e) => {
+                failed = Some(e);
+                Ok(Outcome::Aborted)
+            }
+        };
         self.facts.outcome = match outcome {
             Ok(Outcome::Completed) => RunOutcome::Finished,
             Ok(Outcome::Interrupted) => RunOutcome::Interrupted,
@@ -188,6 +207,9 @@ impl Run {
         } = self;
         let published = publisher.finish().await;
         published.result?;
+        if let Some(e) = failed {
+            return Err(e);
+        }
         // What failed is what the publisher has just said.
         let outcome = outcome.unwrap_or(Outcome::Aborted);
         if let Some(directory) = hgrm {
@@ -197,6 +219,7 @@ impl Run {
         let mut summary = summary::summarise(&scenario, &facts, &totals, &lengths, outcome, busiest);
         summary.thresholds = thresholds.iter().map(|t| t.summary(&scenario, &totals, &lengths)).collect();
         summary.warnings.extend(pulse.warnings());
+        summary.warnings.extend(left_undone.map(|failure| format!("after_run: {failure}")));
         summary.notes = published.notes;
         summary.capacity = campaign.as_ref().map(Campaign::summary);
         view.finish(&summary);
@@ -204,8 +227,6 @@ impl Run {
     }
 
     async fn all_phases(&mut self) -> Result<Outcome, SinkFailed> {
-        // The plan is on record from before the start.
-        self.publish(false);
         if let Some(stopped) = self.wait_for_the_start().await {
             return Ok(stopped);
         }

@@ -4,17 +4,23 @@
 //! when that task is cut short.
 
 use std::sync::{
-    Arc, Mutex, PoisonError,
+    Arc, Mutex, OnceLock, PoisonError,
     atomic::{AtomicU64, Ordering},
 };
 
-use minijinja::value::{Object, Value};
+use minijinja::{
+    Error, State,
+    value::{Object, Value},
+};
 use rand::{SeedableRng, rngs::SmallRng};
 
-use super::{request::cookies::Jar, shard::Shard};
+use super::{exchange::Secrets, request::cookies::Jar, shard::Shard};
 use crate::{
     client::{connection::Connection, origin::Origin},
-    scenario::{DataSet, RenderError, Scenario},
+    scenario::{
+        DataSet, RenderError, Scenario,
+        template::functions::{self, Chance, Function},
+    },
     seed::mix,
     timer::{Slot, Timer},
 };
@@ -38,6 +44,10 @@ pub(crate) struct SharedData {
     /// Each data set, with the row that comes next.
     sets: Vec<(Arc<DataSet>, AtomicU64)>,
     environment: Value,
+    /// Values of secret variables and captures, which are not shown.
+    secrets: Secrets,
+    /// What the steps before the run captured or set.
+    run_names: OnceLock<Vec<(String, Value)>>,
     seed: u64,
     shard: Shard,
 }
@@ -48,10 +58,22 @@ impl SharedData {
         environment: &[(String, String)],
         seed: u64,
         shard: Shard,
+        secrets: Secrets,
     ) -> Arc<Self> {
         let sets = scenario.data.iter().map(|s| (Arc::clone(s), AtomicU64::new(0))).collect();
-        let own = Value::from_object(EnvironmentVariables { own: environment.to_vec() });
-        Arc::new(Self { sets, environment: own, seed, shard })
+        let variables = EnvironmentVariables { own: environment.to_vec(), secrets: secrets.clone() };
+        let own = Value::from_object(variables);
+        Arc::new(Self { sets, environment: own, secrets, run_names: OnceLock::new(), seed, shard })
+    }
+
+    /// The values that are not shown.
+    pub(crate) fn secrets(&self) -> &Secrets {
+        &self.secrets
+    }
+
+    /// Makes what the steps before the run captured or set known to all users; the first time counts.
+    pub(crate) fn publish(&self, names: Vec<(String, Value)>) {
+        let _ = self.run_names.set(names);
     }
 }
 
@@ -139,14 +161,37 @@ impl Context {
         }
     }
 
+    /// What was captured or set so far.
+    pub(crate) fn names(&self) -> Vec<(String, Value)> {
+        self.names.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Counts an iteration.
     pub(crate) fn next_iteration(&self) {
         self.iteration.fetch_add(1, Ordering::Relaxed);
     }
 
     fn draw(&self, below: usize) -> usize {
-        let x = mix(self.random.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed));
-        ((u128::from(x) * below as u128) >> 64) as usize
+        ((u128::from(self.next()) * below as u128) >> 64) as usize
+    }
+}
+
+impl Chance for Context {
+    fn next(&self) -> u64 {
+        mix(self.random.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed))
+    }
+}
+
+/// A function of templates, with the user that calls it.
+#[derive(Debug)]
+struct Call {
+    context: Arc<Context>,
+    function: &'static Function,
+}
+
+impl Object for Call {
+    fn call(self: &Arc<Self>, _: &mut State<'_, '_>, arguments: &[Value]) -> Result<Value, Error> {
+        self.function.call(&*self.context, arguments)
     }
 }
 
@@ -166,6 +211,12 @@ impl Object for Context {
             "vu" => return Some(Value::from(self.number)),
             "iteration" => return Some(Value::from(self.iteration.load(Ordering::Relaxed))),
             _ => {}
+        }
+        if let Some((_, value)) = self.shared.run_names.get().into_iter().flatten().find(|(n, _)| n == key) {
+            return Some(value.clone());
+        }
+        if let Some(function) = functions::find(key) {
+            return Some(Value::from_object(Call { context: Arc::clone(self), function }));
         }
         let set = self.shared.sets.iter().position(|(s, _)| s.name == key)?;
         Some(Value::from_object(DataView { context: Arc::clone(self), set }))
@@ -201,12 +252,15 @@ impl Object for DataView {
 #[derive(Debug)]
 struct EnvironmentVariables {
     own: Vec<(String, String)>,
+    secrets: Secrets,
 }
 
 impl Object for EnvironmentVariables {
     fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
         let name = key.as_str()?;
         let own = self.own.iter().find(|(n, _)| n == name).map(|(_, v)| v.clone());
-        own.or_else(|| std::env::var(name).ok()).map(Value::from)
+        let value = own.or_else(|| std::env::var(name).ok())?;
+        self.secrets.note(name, &value);
+        Some(Value::from(value))
     }
 }

@@ -176,6 +176,7 @@ fn run(setup: WorkerSetup, mut commands: UnboundedReceiver<Command>, shared: Sha
             timer,
             fixed: Fixed::default(),
             is_stopping: Cell::new(false),
+            watcher: None,
         });
         let pool = Pool::new(active);
         while let Some(command) = commands.recv().await {

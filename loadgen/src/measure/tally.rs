@@ -75,6 +75,8 @@ pub(crate) struct Generation {
     /// From the first byte sent to the last content; to the end where there was none.
     pub(crate) duration: Duration,
     pub(crate) first_chunk: Option<Duration>,
+    /// From the first content to the last, for each output token after the first.
+    pub(crate) per_token: Option<Duration>,
     pub(crate) input_tokens: Option<u64>,
     /// As the server counts them, else the chunks; unknown if there was neither.
     pub(crate) output_tokens: Option<u64>,

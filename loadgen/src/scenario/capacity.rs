@@ -75,6 +75,7 @@ impl Capacity {
             warmup: false,
             graceful_stop: self.shape.graceful_stop,
             think: self.shape.think,
+            pacing: None,
             flow: 0,
         }
     }

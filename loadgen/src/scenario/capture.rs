@@ -23,6 +23,8 @@ pub(crate) enum Source {
     Header(HeaderName),
     /// The first group of a match in the body, or the match where there is no group.
     Regex(Regex),
+    /// The pieces of content of a stream, joined.
+    Content,
 }
 
 impl Capture {
@@ -37,7 +39,7 @@ impl Capture {
     /// The value in a header or in the body's text.
     pub(crate) fn in_reply(&self, headers: &HeaderMap, body: &str) -> Option<Value> {
         match &self.source {
-            Source::Json(_) => None,
+            Source::Json(_) | Source::Content => None,
             Source::Header(name) => headers.get(name).and_then(|v| v.to_str().ok()).map(Value::from),
             Source::Regex(regex) => {
                 let found = regex.captures(body)?;

@@ -86,6 +86,26 @@ impl Condition {
         }
     }
 
+    /// What a response has where the condition looks, for a person.
+    pub(crate) fn found(&self, headers: &HeaderMap, body: &str, took: Duration) -> String {
+        match self {
+            Self::Json(path, _) => match serde_json::from_str::<Value>(body) {
+                Ok(json) => path.find(&json).map_or_else(|| "nothing there".to_owned(), Value::to_string),
+                Err(_) if body.is_empty() => "no event that has it".to_owned(),
+                Err(_) => "a body that is not JSON".to_owned(),
+            },
+            Self::Contains(_) | Self::Matches(_) => {
+                let start: String = body.chars().take(80).collect();
+                if start.len() < body.len() { format!("{start:?}…") } else { format!("{start:?}") }
+            }
+            Self::Header(name, _) => match headers.get(name) {
+                Some(value) => format!("{:?}", String::from_utf8_lossy(value.as_bytes())),
+                None => "no such header".to_owned(),
+            },
+            Self::Latency(_) => format!("{} ms", took.as_millis()),
+        }
+    }
+
     /// Whether a response meets a condition that is not about JSON.
     pub(crate) fn in_reply(&self, headers: &HeaderMap, body: &str, took: Duration) -> bool {
         match self {

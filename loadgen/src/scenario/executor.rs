@@ -8,7 +8,10 @@ mod schedule;
 
 use std::{fmt, ops::Range, time::Duration};
 
-use assay_yaml::MapReader;
+use assay_yaml::{
+    MapReader,
+    shape::{Case, Key},
+};
 
 pub(crate) use self::schedule::Schedule;
 pub use self::{line::Stage, schedule::Arrivals};
@@ -18,6 +21,10 @@ use super::parse::Parser;
 pub(in crate::scenario) trait Executes: Clone + fmt::Debug + PartialEq {
     /// k6's name.
     const NAME: &'static str;
+    /// What it does, in a sentence of Markdown.
+    const ABOUT: &'static str;
+    /// Its options.
+    const KEYS: &'static [Key];
 
     /// Reads its options from a phase; what is wrong with them is reported to the parser.
     fn read(parser: &mut Parser<'_>, options: &mut MapReader<'_>) -> Option<Self>;
@@ -81,6 +88,10 @@ macro_rules! executors {
 
         /// The names of all executors.
         pub(crate) const NAMES: &[&str] = &[$($name::NAME),+];
+
+        /// What each executor adds to the keys of a phase.
+        pub(in crate::scenario) const CASES: &[Case] =
+            &[$(Case { name: $name::NAME, about: $name::ABOUT, keys: $name::KEYS }),+];
 
         impl Executor {
             /// Reads the options of the executor with this name; `None` if there is none, or if they are wrong.
@@ -150,6 +161,24 @@ impl Executor {
         match self.plan() {
             Plan::Schedule(schedule) => Some(schedule.rate_at(at)),
             Plan::Users { .. } => None,
+        }
+    }
+}
+
+impl Executor {
+    /// The load that is asked for `at` into the phase, in words: users, or iterations each second.
+    #[must_use]
+    pub fn load_at(&self, at: Duration) -> String {
+        match self.plan() {
+            Plan::Schedule(schedule) => {
+                format!("{:.3}", schedule.rate_at(at)).trim_end_matches('0').trim_end_matches('.').to_owned()
+                    + "/s"
+            }
+            Plan::Users { active, .. } => {
+                let present =
+                    (0..self.max_users()).filter(|user| active(*user).iter().any(|r| r.contains(&at)));
+                users(u32::try_from(present.count()).unwrap_or(u32::MAX))
+            }
         }
     }
 }

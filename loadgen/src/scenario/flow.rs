@@ -19,6 +19,44 @@ pub(crate) enum Item {
     Set { name: String, value: Text },
     /// One of several flows, chosen by weight.
     OneOf(Vec<Alternative>),
+    /// One flow if an expression is true, another if not.
+    If { condition: Text, then: Vec<Item>, otherwise: Vec<Item> },
+    /// Items that are done several times.
+    Repeat(Box<Repeat>),
+}
+
+/// Items that are done several times.
+#[derive(Debug)]
+pub(crate) struct Repeat {
+    pub(crate) items: Vec<Item>,
+    /// How often at most.
+    pub(crate) times: Option<Times>,
+    pub(crate) condition: Option<RepeatCondition>,
+    /// How long rounds are begun where there is a condition.
+    pub(crate) timeout: Duration,
+    /// The pause between rounds.
+    pub(crate) every: Option<Think>,
+    /// The name for the number of the round.
+    pub(crate) counter: Option<String>,
+    /// What happens to the iteration when the condition is not met in time.
+    pub(crate) on_failure: OnFailure,
+}
+
+/// How often items are done.
+#[derive(Debug)]
+pub(crate) enum Times {
+    Fixed(u32),
+    Computed(Text),
+}
+
+/// What a repeat waits for.
+#[derive(Debug)]
+pub(crate) struct RepeatCondition {
+    /// Whether it ends when the expression is true after a round, and not when it is false before one.
+    pub(crate) is_until: bool,
+    pub(crate) holds: Text,
+    /// The check that counts whether it was met.
+    pub(crate) check: usize,
 }
 
 /// One of several flows.
@@ -39,7 +77,7 @@ pub(crate) struct Step {
     pub(crate) headers: Vec<(HeaderName, Text)>,
     pub(crate) body: Body,
     pub(crate) stream: Option<StreamSpec>,
-    /// Whether it speaks OpenAI's protocol, so that a plain answer may carry an error and token counts.
+    /// Whether it speaks a known protocol of generation, so that a plain answer may carry an error and token counts.
     pub(crate) is_generation: bool,
     pub(crate) expect: Expectation,
     pub(crate) checks: Vec<Check>,
@@ -106,6 +144,8 @@ pub(crate) struct Objectives {
     pub(crate) latency: Option<Duration>,
     /// From the first byte sent to the first content of a stream.
     pub(crate) first_chunk: Option<Duration>,
+    /// From the first content to the last, for each output token after the first.
+    pub(crate) per_token: Option<Duration>,
 }
 
 /// A request's body.

@@ -3,6 +3,7 @@
 
 mod body;
 mod capacity;
+mod flow;
 mod multipart;
 mod names;
 mod phase;
@@ -16,7 +17,7 @@ use assay_yaml::{Cx, Diagnostics, Document, MapReader, Node};
 use self::names::Names;
 use crate::client::{protocol::Version, proxy::Proxy, tls::TlsFiles};
 
-use super::{CheckName, DataSet, Flow, Mode, OnFailure, Phase, Scenario, StepName, Text, UserKind};
+use super::{CheckName, DataSet, Flow, Mode, OnFailure, Phase, Scenario, StepName, Text, UserKind, shape};
 
 /// How long a request may take where the scenario does not say.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -55,7 +56,7 @@ pub(super) fn scenario<'d>(
         headers: Vec::new(),
         read,
     };
-    let Some(map) = p.cx.map(document.root(), "a scenario") else {
+    let Some(map) = p.cx.read(document.root(), &shape::SCENARIO) else {
         return Err(p.cx.finish().err().unwrap_or_default());
     };
     let scenario = p.scenario(map, folder);
@@ -84,14 +85,17 @@ impl<'d> Parser<'d> {
         let tls = map.get("tls").map(|n| self.tls(n, folder)).unwrap_or_default();
         let proxy = map.get("proxy").and_then(|n| self.proxy(n));
         let version = map.get("http").map(|n| self.version(n)).unwrap_or_default();
+        let before_run = map.get("before_run").map(|n| self.items(n, "before_run")).unwrap_or_default();
+        let after_run = map.get("after_run").map(|n| self.items(n, "after_run")).unwrap_or_default();
+        let first = self.steps.len();
         let setup = map.get("setup").map(|n| self.items(n, "setup")).unwrap_or_default();
-        let setup_steps = 0..self.steps.len();
+        let setup_steps = first..self.steps.len();
         let flow_node = map.require(&mut self.cx, "flow");
         let mut flows = Vec::new();
         flows.extend(flow_node.map(|n| self.flow(String::new(), n)));
         if let Some(node) = flow_node
             && !self.cx.failed()
-            && self.steps.is_empty()
+            && flows.iter().all(|flow| flow.steps.is_empty())
         {
             self.cx.error(node, "the flow has no request; add for example - get: /");
         }
@@ -114,6 +118,8 @@ impl<'d> Parser<'d> {
             phases,
             modes,
             data,
+            before_run,
+            after_run,
             setup,
             flows,
             setup_steps,
@@ -143,6 +149,9 @@ impl<'d> Parser<'d> {
     fn data(&mut self, node: &'d Node) -> Vec<Arc<DataSet>> {
         let mut sets = Vec::new();
         for (name, file_node) in self.pairs(node, "the data files") {
+            if let Some(taken) = self.names.taken(&name) {
+                self.cx.error(file_node, format!("the name {name:?} is {taken}; choose another"));
+            }
             let Some(file) = self.cx.string(file_node) else { continue };
             let text = (self.read)(&file).and_then(|b| String::from_utf8(b).map_err(|e| e.to_string()));
             let parsed = match text {
@@ -170,7 +179,7 @@ impl<'d> Parser<'d> {
     }
 
     fn user(&mut self, node: &'d Node) -> Option<UserKind> {
-        let mut map = self.cx.map(node, "a kind of users")?;
+        let mut map = self.cx.read(node, &shape::USER)?;
         let name = map.require(&mut self.cx, "name").and_then(|n| self.cx.string(n));
         let weight = map.get("weight").and_then(|n| {
             let weight = self.cx.integer::<u32>(n);
@@ -184,7 +193,7 @@ impl<'d> Parser<'d> {
             None => Vec::new(),
         };
         for (var, _) in &vars {
-            self.names.define(var);
+            self.define(node, var);
         }
         map.finish(&mut self.cx);
         Some(UserKind { name: name?, weight: weight.unwrap_or(1), vars })
@@ -210,7 +219,7 @@ impl<'d> Parser<'d> {
     }
 
     fn tls(&mut self, node: &'d Node, folder: &Path) -> TlsFiles {
-        let Some(mut map) = self.cx.map(node, "the TLS files") else { return TlsFiles::default() };
+        let Some(mut map) = self.cx.read(node, &shape::TLS) else { return TlsFiles::default() };
         let mut path = |p: &mut Self, key| {
             let node: Option<&Node> = map.get(key);
             node.and_then(|n| p.cx.string(n)).map(|f| folder.join(f))
@@ -257,7 +266,7 @@ impl<'d> Parser<'d> {
         let source = self.cx.string(node)?;
         match Text::parse(&source) {
             Ok(text) => {
-                self.names.used_in(&self.cx, node, &text);
+                self.names.used_in(&mut self.cx, node, &text);
                 Some(text)
             }
             Err((at, message)) => {
@@ -265,6 +274,14 @@ impl<'d> Parser<'d> {
                 None
             }
         }
+    }
+
+    /// A name that the scenario gives something; one that is taken already would hide it.
+    fn define(&mut self, node: &Node, name: &str) {
+        if let Some(taken) = self.names.taken(name) {
+            self.cx.error(node, format!("the name {name:?} is {taken}; choose another"));
+        }
+        self.names.define(name);
     }
 
     fn duration(&mut self, node: &Node) -> Option<Duration> {

@@ -3,10 +3,12 @@
 //! Invariant: an event is content exactly if it carries a non-empty piece of the answer, reasoning and tool calls among
 //! it; the terminator, keep-alives and bare metadata are not.
 
+mod content;
 mod known;
 
 use serde_json::Value;
 
+pub(crate) use content::content;
 pub(crate) use known::read as read_document;
 
 use super::jsonpath::JsonPath;
@@ -107,6 +109,21 @@ impl StreamSpec {
         }
         event.is_content &= is_named_content && !event.is_error;
         event
+    }
+
+    /// The text of an event that is content.
+    pub(crate) fn text(&self, data: &str, json: Option<&Value>) -> String {
+        let parsed = if json.is_none() { serde_json::from_str(data).ok() } else { None };
+        let Some(json) = json.or(parsed.as_ref()) else { return data.to_owned() };
+        match self.content.as_slice() {
+            [] => content(json),
+            places => places
+                .iter()
+                .filter_map(|p| p.find(json)?.as_str())
+                .find(|t| !t.is_empty())
+                .unwrap_or_default()
+                .to_owned(),
+        }
     }
 
     /// Looks where the scenario says.

@@ -2,6 +2,10 @@
 //!
 //! Invariant: an expression whose value is undefined is an error, never an empty text in a request.
 
+pub(crate) mod filters;
+pub(crate) mod functions;
+pub(crate) mod lexicon;
+
 use std::{borrow::Cow, fmt, sync::LazyLock};
 
 use minijinja::{Environment, Expression, UndefinedBehavior, Value};
@@ -10,6 +14,7 @@ use minijinja::{Environment, Expression, UndefinedBehavior, Value};
 static ENGINE: LazyLock<Environment<'static>> = LazyLock::new(|| {
     let mut engine = Environment::new();
     engine.set_undefined_behavior(UndefinedBehavior::Strict);
+    filters::add(&mut engine);
     engine
 });
 
@@ -39,25 +44,42 @@ impl Text {
             let close = closing(&text[start..])
                 .map(|i| start + i)
                 .ok_or_else(|| (open, "the {{ has no matching }}".to_owned()))?;
-            let source = text[start..close].trim();
-            if source.is_empty() {
+            if text[start..close].trim().is_empty() {
                 return Err((open, "there is no expression between {{ and }}".to_owned()));
             }
-            let offset = start + (text[start..close].len() - text[start..close].trim_start().len());
-            let expression = ENGINE
-                .compile_expression_owned(source.to_owned())
-                .map_err(|e| (offset, format!("{source:?} is not a valid expression: {}", detail(&e))))?;
-            parts.push(Part::Computed {
-                source: source.to_owned(),
-                offset,
-                expression: Box::new(expression),
-            });
+            parts.push(computed(text, start..close)?);
             at = close + 2;
         }
         if at < text.len() || parts.is_empty() {
             parts.push(Part::Literal(text[at..].to_owned()));
         }
         Ok(Self { parts })
+    }
+
+    /// Compiles an expression that has no braces around it.
+    pub(crate) fn expression(text: &str) -> Result<Self, TemplateError> {
+        Ok(Self { parts: vec![computed(text, 0..text.len())?] })
+    }
+
+    /// Whether it is one expression and nothing else.
+    pub(crate) fn is_expression(&self) -> bool {
+        matches!(self.parts.as_slice(), [Part::Computed { .. }])
+    }
+
+    /// Whether an expression alone is true.
+    pub(crate) fn holds(&self, context: &Value) -> Result<bool, RenderError> {
+        self.value(context).map(|value| value.is_true())
+    }
+
+    /// The filters and tests that expressions use, each with the byte where it is.
+    pub(crate) fn words(&self) -> Vec<(lexicon::Word<'_>, usize)> {
+        let words = self.parts.iter().flat_map(|part| match part {
+            Part::Computed { source, offset, .. } => {
+                lexicon::words(source).into_iter().map(|(word, at)| (word, offset + at)).collect()
+            }
+            Part::Literal(_) => Vec::new(),
+        });
+        words.collect()
     }
 
     /// The text itself, where nothing in it is computed.
@@ -86,10 +108,15 @@ impl Text {
         names
     }
 
-    /// Whether an expression gives `name` a default, so that it need not be there.
+    /// Whether an expression gives `name` a default, or asks for it, so that it need not be there.
     pub(crate) fn has_default_for(&self, name: &str) -> bool {
         self.parts.iter().any(|p| match p {
-            Part::Computed { source, .. } => source.contains(name) && source.contains("default"),
+            Part::Computed { source, .. } => {
+                source.contains(name)
+                    && ["default", "is defined", "is not defined", "is undefined"]
+                        .iter()
+                        .any(|w| source.contains(w))
+            }
             Part::Literal(_) => false,
         })
     }
@@ -122,6 +149,17 @@ impl Text {
             _ => self.render(context).map(|text| Value::from(text.into_owned())),
         }
     }
+}
+
+/// The expression in these bytes of a text.
+fn computed(text: &str, range: std::ops::Range<usize>) -> Result<Part, TemplateError> {
+    let inside = &text[range.clone()];
+    let source = inside.trim();
+    let offset = range.start + (inside.len() - inside.trim_start().len());
+    let expression = ENGINE
+        .compile_expression_owned(source.to_owned())
+        .map_err(|e| (offset, format!("{source:?} is not a valid expression: {}", detail(&e))))?;
+    Ok(Part::Computed { source: source.to_owned(), offset, expression: Box::new(expression) })
 }
 
 impl fmt::Debug for Text {

@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use http::HeaderMap;
-use serde_json::Value;
+use minijinja::Value;
+use serde_json::Value as Json;
 
 use crate::{
     engine::user::Context,
@@ -52,6 +53,11 @@ impl<'s> Judge<'s> {
             || self.step.captures.iter().any(|c| matches!(c.source, Source::Header(_)))
     }
 
+    /// Whether the text of an answer is wanted.
+    pub(super) fn needs_text(&self) -> bool {
+        self.step.captures.iter().any(|c| matches!(c.source, Source::Content))
+    }
+
     /// Whether JSON documents are looked into.
     pub(super) fn needs_json(&self) -> bool {
         self.step.checks.iter().any(|c| matches!(c.condition, Condition::Json(..)))
@@ -59,7 +65,7 @@ impl<'s> Judge<'s> {
     }
 
     /// Takes a JSON document: an event's data, or the body.
-    pub(super) fn json(&mut self, json: Option<&Value>, context: &Context) {
+    pub(super) fn json(&mut self, json: Option<&Json>, context: &Context) {
         for (met, check) in self.met.iter_mut().zip(&self.step.checks) {
             if let Some(holds) = check.condition.in_json(json) {
                 let is_absence = check.condition.in_json(None) == Some(true);
@@ -74,6 +80,16 @@ impl<'s> Judge<'s> {
         for (found, capture) in self.found.iter_mut().zip(&self.step.captures) {
             if let Some(value) = capture.in_json(json) {
                 context.set(&capture.name, value);
+                *found = true;
+            }
+        }
+    }
+
+    /// Takes the text of the answer.
+    pub(super) fn text(&mut self, text: &str, context: &Context) {
+        for (found, capture) in self.found.iter_mut().zip(&self.step.captures) {
+            if matches!(capture.source, Source::Content) && !text.is_empty() {
+                context.set(&capture.name, Value::from(text));
                 *found = true;
             }
         }

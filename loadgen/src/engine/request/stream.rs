@@ -1,11 +1,11 @@
 //! The measures of one stream while it runs. Invariant: a gap is between the stamps of two consecutive
 //! pieces of content, whatever else the stream says between them.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::WorkerCx;
 use crate::{
-    client::{ErrorClass, sse::Event},
+    client::{ErrorClass, reply::MAX_KEPT_BYTES, sse::Event},
     scenario::{StreamEvent, StreamSpec},
 };
 
@@ -17,6 +17,8 @@ pub(super) struct Stream<'s> {
     pub(super) chunks: u64,
     pub(super) input_tokens: Option<u64>,
     pub(super) output_tokens: Option<u64>,
+    /// The pieces of content, joined, where they are wanted.
+    pub(super) text: Option<String>,
     has_events: bool,
     /// Whether an event reported an error.
     has_error: bool,
@@ -24,7 +26,7 @@ pub(super) struct Stream<'s> {
 }
 
 impl<'s> Stream<'s> {
-    pub(super) fn new(spec: &'s StreamSpec, step: usize) -> Self {
+    pub(super) fn new(spec: &'s StreamSpec, step: usize, wants_text: bool) -> Self {
         Self {
             spec,
             step,
@@ -33,6 +35,7 @@ impl<'s> Stream<'s> {
             chunks: 0,
             input_tokens: None,
             output_tokens: None,
+            text: wants_text.then(String::new),
             has_events: false,
             has_error: false,
             has_ended: false,
@@ -55,6 +58,17 @@ impl<'s> Stream<'s> {
         }
     }
 
+    /// The output tokens that the server counted, else the pieces of content.
+    pub(super) fn tokens(&self) -> Option<u64> {
+        self.output_tokens.or((self.chunks > 0).then_some(self.chunks))
+    }
+
+    /// The time from the first content to the last, for each output token after the first.
+    pub(super) fn per_token(&self) -> Option<Duration> {
+        let gaps = u32::try_from(self.tokens()?.checked_sub(1)?).ok().filter(|gaps| *gaps > 0)?;
+        Some(self.last?.saturating_duration_since(self.first?) / gaps)
+    }
+
     /// Takes an event whose last byte was read `at`; gives its data where that is JSON
     /// and needed.
     pub(super) fn event(
@@ -72,6 +86,9 @@ impl<'s> Stream<'s> {
         self.input_tokens = input_tokens.or(self.input_tokens);
         self.output_tokens = output_tokens.or(self.output_tokens);
         if is_content {
+            if let Some(text) = self.text.as_mut().filter(|t| t.len() < MAX_KEPT_BYTES) {
+                text.push_str(&self.spec.text(event.data, json.as_ref()));
+            }
             self.chunks += 1;
             self.first = self.first.or(Some(at));
             if let Some(last) = self.last.replace(at) {

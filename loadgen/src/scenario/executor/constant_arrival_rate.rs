@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use assay_yaml::MapReader;
+use assay_yaml::{MapReader, shape::Key};
 
 use super::{Arrivals, Executes, Plan, Schedule, Stage, length};
-use crate::scenario::parse::Parser;
+use crate::scenario::{parse::Parser, shape};
 
 /// Iterations that start at a fixed rate.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,6 +24,8 @@ pub struct ConstantArrivalRate {
 
 impl Executes for ConstantArrivalRate {
     const NAME: &'static str = "constant-arrival-rate";
+    const ABOUT: &'static str = "Iterations that start at a fixed rate, whether earlier ones have ended or not. k6: `constant-arrival-rate`.";
+    const KEYS: &'static [Key] = &[shape::RATE.required(), shape::TIME_UNIT.or("1s"), shape::DURATION.required(), shape::ALLOCATION[0], shape::ALLOCATION[1], shape::ALLOCATION[2]];
 
     fn read(p: &mut Parser<'_>, options: &mut MapReader<'_>) -> Option<Self> {
         let rate = options.require(&mut p.cx, "rate").and_then(|n| p.rate(n));

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use assay_yaml::MapReader;
+use assay_yaml::{MapReader, shape::Key};
 
 use super::{Budget, Executes, Plan, length, users};
-use crate::scenario::parse::Parser;
+use crate::scenario::{parse::Parser, shape};
 
 /// A fixed number of users.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,12 +20,21 @@ pub struct ConstantVus {
 
 impl Executes for ConstantVus {
     const NAME: &'static str = "constant-vus";
+    const ABOUT: &'static str = "A fixed number of users, each of which starts its next iteration when the last has ended. k6: `constant-vus`.";
+    const KEYS: &'static [Key] = &[shape::VUS.required(), shape::DURATION.required(), shape::RAMP.otherwise("all at once")];
 
     fn read(p: &mut Parser<'_>, options: &mut MapReader<'_>) -> Option<Self> {
         let vus = p.count(options, "vus", None);
         let duration = p.length(options, "duration");
         let ramp_per_s = options.get("ramp").and_then(|n| p.rate(n));
-        Some(Self { vus: vus?, duration: duration?, ramp_per_s })
+        let (vus, duration) = (vus?, duration?);
+        if let (Some(ramp), Some(n)) = (ramp_per_s, options.get("ramp"))
+            && f64::from(vus.saturating_sub(1)) / ramp >= duration.as_secs_f64()
+        {
+            let message = format!("{vus} users at {ramp} per second are not all there when the phase ends after {}", length(duration));
+            p.cx.error(n, message);
+        }
+        Some(Self { vus, duration, ramp_per_s })
     }
 
     fn describe(&self) -> String {

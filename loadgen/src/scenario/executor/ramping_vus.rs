@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use assay_yaml::MapReader;
+use assay_yaml::{MapReader, shape::Key};
 
 use super::{
     Budget, Executes, Plan, Stage, length,
     line::{self, stretched},
     users,
 };
-use crate::scenario::parse::Parser;
+use crate::scenario::{parse::Parser, shape};
 
 /// A number of users that follows stages.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,6 +22,8 @@ pub struct RampingVus {
 
 impl Executes for RampingVus {
     const NAME: &'static str = "ramping-vus";
+    const ABOUT: &'static str = "A number of users that follows stages; or, short, `vus` that come at `ramp` and stay until `duration` is over. k6: `ramping-vus`.";
+    const KEYS: &'static [Key] = &[shape::START_VUS.or("0"), shape::STAGES, shape::VUS, shape::DURATION, shape::RAMP];
 
     /// k6's stages, or the short form: `vus`, `duration` and a `ramp` in users per second.
     fn read(p: &mut Parser<'_>, options: &mut MapReader<'_>) -> Option<Self> {

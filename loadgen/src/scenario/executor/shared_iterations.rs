@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use assay_yaml::MapReader;
+use assay_yaml::{MapReader, shape::Key};
 
 use super::{Budget, Executes, Plan, length, users};
-use crate::scenario::parse::Parser;
+use crate::scenario::{parse::Parser, shape};
 
 /// All users together do a number of iterations.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,6 +20,8 @@ pub struct SharedIterations {
 
 impl Executes for SharedIterations {
     const NAME: &'static str = "shared-iterations";
+    const ABOUT: &'static str = "All users together do a number of iterations. k6: `shared-iterations`.";
+    const KEYS: &'static [Key] = &[shape::COUNTED[0], shape::COUNTED[1], shape::COUNTED[2]];
 
     fn read(p: &mut Parser<'_>, options: &mut MapReader<'_>) -> Option<Self> {
         let vus = p.count(options, "vus", Some(1));

@@ -9,6 +9,7 @@ use super::{Parser, phase::GRACEFUL_STOP};
 use crate::scenario::{
     Mode, Phase,
     capacity::{Capacity, Limits, Measure, PERCENTILES, PercentileLimit, Plan, SearchPlan, Shape},
+    shape,
 };
 
 /// How long a rate is held where the mode does not say.
@@ -27,7 +28,7 @@ impl<'d> Parser<'d> {
         phases_node: Option<&'d Node>,
         phases: &[Phase],
     ) -> Option<Mode> {
-        let mut map = self.cx.map(node, "a mode")?;
+        let mut map = self.cx.read(node, &shape::MODE)?;
         let first = map.get("phases").and_then(|n| self.cx.seq(n, "phases")).unwrap_or_default();
         let first = first.iter().filter_map(|n| self.mode_phase(n, phases_node, phases)).collect();
         let (search, sweep) = (map.get("search"), map.get("sweep"));
@@ -45,7 +46,7 @@ impl<'d> Parser<'d> {
     }
 
     fn search(&mut self, node: &'d Node) -> Option<Capacity> {
-        let mut map = self.cx.map(node, "a search")?;
+        let mut map = self.cx.read(node, &shape::SEARCH)?;
         let range = map.require(&mut self.cx, "rate").and_then(|n| self.range(n));
         let factor = self.number_above(&mut map, "factor", 1.0, 2.0);
         let precision = self.share_of(&mut map, "precision").unwrap_or(0.05);
@@ -72,7 +73,7 @@ impl<'d> Parser<'d> {
     }
 
     fn range(&mut self, node: &'d Node) -> Option<(f64, f64)> {
-        let mut map = self.cx.map(node, "a range of rates")?;
+        let mut map = self.cx.read(node, &shape::RANGE)?;
         let from = map.require(&mut self.cx, "from").and_then(|n| self.rate(n));
         let to = map.require(&mut self.cx, "to").and_then(|n| self.rate(n));
         map.finish(&mut self.cx);
@@ -84,7 +85,7 @@ impl<'d> Parser<'d> {
     }
 
     fn sweep(&mut self, node: &'d Node) -> Option<Capacity> {
-        let mut map = self.cx.map(node, "a sweep")?;
+        let mut map = self.cx.read(node, &shape::SWEEP)?;
         let rates = map.require(&mut self.cx, "rates").and_then(|n| {
             let items = self.cx.seq(n, "rates")?;
             if items.is_empty() || items.len() > MOST_WINDOWS as usize {
@@ -100,14 +101,14 @@ impl<'d> Parser<'d> {
     fn limits(&mut self, map: &mut MapReader<'d>) -> Option<Limits> {
         let mut limits = Limits::default();
         let Some(node) = map.get("objectives") else { return Some(limits) };
-        let mut map = self.cx.map(node, "the objectives of a window")?;
+        let mut map = self.cx.read(node, &shape::WINDOW_OBJECTIVES)?;
         limits.good = self.share_of(&mut map, "good").unwrap_or(limits.good);
         limits.errors = self.share_of(&mut map, "errors");
         limits.dropped = self.share_of(&mut map, "dropped").unwrap_or(limits.dropped);
         limits.throughput = self.share_of(&mut map, "throughput").unwrap_or(limits.throughput);
         for measure in [Measure::Duration, Measure::Latency, Measure::FirstChunk] {
             let Some(node) = map.get(measure.name()) else { continue };
-            let Some(mut inner) = self.cx.map(node, "the percentiles of a time") else { continue };
+            let Some(mut inner) = self.cx.read(node, &shape::PERCENTILES) else { continue };
             for percentile in PERCENTILES {
                 let at_most = inner.get(percentile).and_then(|n| self.duration(n));
                 let limit = at_most.map(|at_most| PercentileLimit { measure, percentile, at_most });

@@ -8,6 +8,7 @@ use super::Parser;
 use crate::scenario::{
     Body,
     multipart::{self, Content, Part},
+    shape,
 };
 
 impl<'d> Parser<'d> {
@@ -28,7 +29,7 @@ impl<'d> Parser<'d> {
             let content = Content::Text(self.text(node)?);
             return Some(Part { name, content, file_name: None, content_type: None });
         }
-        let mut map = self.cx.map(node, "a part of a form")?;
+        let mut map = self.cx.read(node, &shape::PART)?;
         let (file, value) = (map.get("file"), map.get("value"));
         let given_name = map.get("filename").and_then(|n| self.text(n));
         let kind_node = map.get("type");

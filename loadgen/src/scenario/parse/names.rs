@@ -5,11 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use assay_yaml::{Cx, Node, Position};
 
-use crate::scenario::{Text, environment_names};
+use crate::scenario::{
+    Text, environment_names,
+    template::{functions, lexicon},
+};
 
 /// What a data set offers in a template.
 const DATA_MEMBERS: [&str; 3] = ["random", "next", "unique"];
-/// What is always there.
+/// What is always there, apart from functions.
 const BUILT_IN: [&str; 3] = ["env", "vu", "iteration"];
 
 /// Names used and names defined.
@@ -36,7 +39,26 @@ impl Names {
         self.data.insert(name.to_owned(), columns.to_vec());
     }
 
-    pub(super) fn used_in(&mut self, cx: &Cx<'_>, node: &Node, text: &Text) {
+    /// Why a name is not free: what is found first would hide the other.
+    pub(super) fn taken(&self, name: &str) -> Option<&'static str> {
+        if self.data.contains_key(name) {
+            Some("that of a data file")
+        } else if BUILT_IN.contains(&name) {
+            Some("always there in templates")
+        } else if functions::find(name).is_some() || lexicon::GLOBALS.contains(&name) {
+            Some("that of a function")
+        } else {
+            None
+        }
+    }
+
+    /// Notes the names that a text uses; reports filters and tests that there are not.
+    pub(super) fn used_in(&mut self, cx: &mut Cx<'_>, node: &Node, text: &Text) {
+        for (word, offset) in text.words() {
+            if let Some(problem) = lexicon::problem(word) {
+                cx.error_in(node, offset, problem);
+            }
+        }
         for (name, offset) in text.names() {
             let at = node.position_of(cx.document().text(), offset);
             let root = name.split('.').next().unwrap_or_default();
@@ -73,11 +95,13 @@ impl Names {
             let is_unknown = !known.is_empty() && !known.contains(&column);
             return is_unknown.then(|| unknown(&format!("column of {root:?}"), column, &known));
         }
-        if self.plain.contains(root) || BUILT_IN.contains(&root) || used.has_default {
+        let is_function = functions::find(root).is_some() || lexicon::GLOBALS.contains(&root);
+        if self.plain.contains(root) || BUILT_IN.contains(&root) || is_function || used.has_default {
             return None;
         }
-        let known: Vec<&str> =
-            self.plain.iter().chain(self.data.keys()).map(String::as_str).chain(BUILT_IN).collect();
+        let mut known: Vec<&str> = self.plain.iter().chain(self.data.keys()).map(String::as_str).collect();
+        known.extend(BUILT_IN);
+        known.extend(functions::FUNCTIONS.iter().map(|f| f.name));
         Some(unknown("name in a template", root, &known))
     }
 }

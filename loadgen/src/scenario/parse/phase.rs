@@ -6,7 +6,11 @@ use std::time::Duration;
 use assay_yaml::{Kind, MapReader, Node};
 
 use super::Parser;
-use crate::scenario::{Arrivals, Executor, Phase, Stage, UnknownName, executor::NAMES};
+use crate::scenario::{
+    Arrivals, Executor, Phase, Stage, UnknownName,
+    executor::{CASES, NAMES, Plan},
+    shape,
+};
 
 /// k6's default.
 pub(super) const GRACEFUL_STOP: Duration = Duration::from_secs(30);
@@ -69,7 +73,7 @@ impl<'d> Parser<'d> {
     }
 
     fn phase(&mut self, name: String, node: &Node) -> Option<Phase> {
-        let mut map = self.cx.map(node, "a phase")?;
+        let mut map = self.cx.read(node, shape::PHASE.common)?;
         let executor = map.require(&mut self.cx, "executor").and_then(|n| {
             let text = self.cx.string(n)?;
             if NAMES.contains(&text.as_str()) {
@@ -82,15 +86,35 @@ impl<'d> Parser<'d> {
         let graceful_stop = map.get("graceful_stop").and_then(|n| self.duration(n)).unwrap_or(GRACEFUL_STOP);
         let flow = map.get("flow").and_then(|n| self.flow_named(n)).unwrap_or(0);
         let think = map.get("think").and_then(|n| self.share(n)).unwrap_or(1.0);
-        let executor = Executor::read(&executor?, self, &mut map);
+        let pacing_node = map.get("pacing");
+        let pacing = pacing_node.and_then(|n| self.pause(n));
+        let executor = executor?;
+        map.also(CASES.iter().find(|case| case.name == executor).map_or(&[], |case| case.keys));
+        let executor = Executor::read(&executor, self, &mut map);
         map.finish(&mut self.cx);
-        Some(Phase { name, executor: executor?, warmup, graceful_stop, think, flow })
+        let executor = executor?;
+        if let Some(n) = pacing_node
+            && matches!(executor.plan(), Plan::Schedule(_))
+        {
+            let message = format!(
+                "{} starts iterations by a schedule, so that pacing has no effect; leave it out",
+                executor.name()
+            );
+            self.cx.error(n, message);
+        }
+        Some(Phase { name, executor, warmup, graceful_stop, think, pacing, flow })
     }
 
     /// Iterations, one where the phase does not say.
     pub(in crate::scenario) fn iterations(&mut self, map: &mut MapReader<'_>) -> Option<u64> {
         match map.get("iterations") {
-            Some(n) => self.cx.integer::<u64>(n),
+            Some(n) => {
+                let iterations = self.cx.integer::<u64>(n);
+                if iterations == Some(0) {
+                    self.cx.error(n, "expected 1 iteration or more; a phase without any does nothing");
+                }
+                iterations
+            }
             None => Some(1),
         }
     }
@@ -106,6 +130,11 @@ impl<'d> Parser<'d> {
     pub(in crate::scenario) fn allocation(&mut self, map: &mut MapReader<'_>) -> (Option<u32>, Option<u32>) {
         let vus = self.count(map, "pre_allocated_vus", Some(10));
         let most = self.count(map, "max_vus", Some(vus.unwrap_or(10).max(1000)));
+        if let (Some(first), Some(last), Some(n)) = (vus, most, map.get("max_vus"))
+            && last < first
+        {
+            self.cx.error(n, format!("at most {last} users are fewer than the {first} that are there from the start; raise max_vus or lower pre_allocated_vus"));
+        }
         (vus, most)
     }
 
@@ -119,11 +148,14 @@ impl<'d> Parser<'d> {
         match node.as_str() {
             Some("constant") => Arrivals::Constant,
             Some("poisson") => Arrivals::Poisson,
-            _ => {
-                let shape = node.get("gamma").and_then(|n| self.positive(n));
-                if shape.is_none() {
-                    self.cx.error(node, "arrivals are constant, poisson, or {gamma: SHAPE}");
-                }
+            Some(_) => {
+                self.cx.error(node, "arrivals are constant, poisson, or {gamma: SHAPE}");
+                Arrivals::Constant
+            }
+            None => {
+                let Some(mut map) = self.cx.read(node, &shape::ARRIVALS) else { return Arrivals::Constant };
+                let shape = map.require(&mut self.cx, "gamma").and_then(|n| self.positive(n));
+                map.finish(&mut self.cx);
                 Arrivals::Gamma { shape: shape.unwrap_or(1.0) }
             }
         }
@@ -135,8 +167,8 @@ impl<'d> Parser<'d> {
         let stages: Vec<_> = items
             .iter()
             .filter_map(|n| {
-                let mut map = self.cx.map(n, "a stage")?;
-                let duration = self.length(&mut map, "duration");
+                let mut map = self.cx.read(n, &shape::STAGE)?;
+                let duration = map.require(&mut self.cx, "duration").and_then(|n| self.duration(n));
                 let target = map.require(&mut self.cx, "target").and_then(|t| self.rate_or_zero(t));
                 map.finish(&mut self.cx);
                 Some(Stage { duration: duration?, target: target? })
@@ -158,18 +190,27 @@ impl<'d> Parser<'d> {
             Some(_) => map.get(key),
             None => map.require(&mut self.cx, key),
         };
-        match node {
-            Some(n) => self.cx.integer(n),
-            None => default,
+        let Some(node) = node else { return default };
+        let count = self.cx.integer::<u32>(node)?;
+        let least = map.least(key);
+        if count < least {
+            self.cx.error(node, format!("expected {least} or more, found {count}"));
         }
+        Some(count)
     }
 
+    /// A duration above 0.
     pub(in crate::scenario) fn length(
         &mut self,
         map: &mut MapReader<'_>,
         key: &'static str,
     ) -> Option<Duration> {
-        map.require(&mut self.cx, key).and_then(|n| self.duration(n))
+        let node = map.require(&mut self.cx, key)?;
+        let length = self.duration(node)?;
+        if length.is_zero() {
+            self.cx.error(node, "expected a duration above 0, such as 30s");
+        }
+        Some(length)
     }
 
     /// `10`, `10/s` or `600/m`: a rate above 0, as a number per second.

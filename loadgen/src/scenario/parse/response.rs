@@ -9,14 +9,14 @@ use regex::Regex;
 
 use super::Parser;
 use crate::scenario::{
-    Capture, Check, CheckName, Condition, Expectation, Objectives, Source, check::JsonTest,
+    Capture, Check, CheckName, Condition, Expectation, Objectives, Source, check::JsonTest, shape,
 };
 
 impl<'d> Parser<'d> {
     pub(super) fn checks(&mut self, node: Option<&'d Node>, step: usize) -> (Expectation, Vec<Check>) {
         let mut expect = Expectation { statuses: vec![100..=399], check: None };
         let mut checks = Vec::new();
-        let Some(mut map) = node.and_then(|n| self.cx.map(n, "the checks of a step")) else {
+        let Some(mut map) = node.and_then(|n| self.cx.read(n, &shape::CHECKS)) else {
             return (expect, checks);
         };
         if let Some(n) = map.get("status") {
@@ -106,7 +106,7 @@ impl<'d> Parser<'d> {
         checks.push(Check { id, condition: Condition::Header(header, want) });
     }
 
-    fn check_name(&mut self, step: usize, name: String) -> usize {
+    pub(super) fn check_name(&mut self, step: usize, name: String) -> usize {
         self.checks.push(CheckName { step, name });
         self.checks.len() - 1
     }
@@ -132,7 +132,7 @@ impl<'d> Parser<'d> {
     pub(super) fn captures(&mut self, node: &'d Node) -> Vec<Capture> {
         let mut captures = Vec::new();
         for (name, value) in self.pairs(node, "the captures of a step") {
-            self.names.define(&name);
+            self.define(value, &name);
             if let Some(source) = self.capture_source(value) {
                 captures.push(Capture { name, source });
             }
@@ -144,11 +144,18 @@ impl<'d> Parser<'d> {
         if node.as_str().is_some() {
             return self.json_path(node).map(Source::Json);
         }
-        let mut map = self.cx.map(node, "a capture")?;
+        let mut map = self.cx.read(node, &shape::CAPTURE)?;
         let (header, regex, json) = (map.get("header"), map.get("regex"), map.get("json"));
+        let content = map.get("content");
         map.finish(&mut self.cx);
+        if let (Some(n), None, None, None) = (content, header, regex, json) {
+            if n.as_str() != Some("all") {
+                self.cx.error(n, "expected all, for the whole answer of a stream");
+            }
+            return Some(Source::Content);
+        }
         match (header, regex, json) {
-            (Some(n), None, None) => {
+            (Some(n), None, None) if content.is_none() => {
                 let name = self.cx.string(n)?;
                 let parsed = HeaderName::from_str(&name);
                 parsed
@@ -156,12 +163,12 @@ impl<'d> Parser<'d> {
                     .map_err(|_| self.cx.error(n, format!("{name:?} cannot be the name of a header")))
                     .ok()
             }
-            (None, Some(n), None) => self.regex(n).map(Source::Regex),
-            (None, None, Some(n)) => self.json_path(n).map(Source::Json),
+            (None, Some(n), None) if content.is_none() => self.regex(n).map(Source::Regex),
+            (None, None, Some(n)) if content.is_none() => self.json_path(n).map(Source::Json),
             _ => {
                 self.cx.error(
                     node,
-                    "a capture is a JSONPath such as $.token, {header: NAME} or {regex: PATTERN}",
+                    "a capture is a JSONPath such as $.token, {header: NAME}, {regex: PATTERN} or {content: all}",
                 );
                 None
             }
@@ -174,7 +181,7 @@ impl<'d> Parser<'d> {
     }
 
     pub(super) fn objectives(&mut self, node: &'d Node) -> Objectives {
-        let Some(mut map) = self.cx.map(node, "the objectives of a request") else {
+        let Some(mut map) = self.cx.read(node, &shape::OBJECTIVES) else {
             return Objectives::default();
         };
         let mut read = |p: &mut Self, key| {
@@ -185,6 +192,7 @@ impl<'d> Parser<'d> {
             duration: read(self, "duration"),
             latency: read(self, "latency"),
             first_chunk: read(self, "first_chunk"),
+            per_token: read(self, "per_token"),
         };
         map.finish(&mut self.cx);
         objectives

@@ -1,5 +1,4 @@
-//! Flows and their items. Invariant: a step's name is unique in its scenario, for its series are distinguished
-//! by it.
+//! Requests. Invariant: a step's name is unique in its scenario, for its series are distinguished by it.
 
 use std::str::FromStr;
 
@@ -8,8 +7,10 @@ use assay_yaml::{MapReader, Node};
 use http::{HeaderName, HeaderValue, Method};
 
 use super::Parser;
+use super::flow::ITEMS;
 use crate::scenario::{
-    Alternative, Body, Item, OnFailure, Resend, Step, StepName, StreamSpec, Text, Think, jsonpath::JsonPath,
+    Body, Capture, Objectives, OnFailure, Resend, Source, Step, StepName, StreamSpec, Text, api,
+    jsonpath::JsonPath, shape,
 };
 
 /// The keys that make an item a request, and their methods.
@@ -23,135 +24,27 @@ const METHODS: [(&str, Method); 7] = [
     ("options", Method::OPTIONS),
 ];
 
-/// The steps that speak OpenAI's protocol: the operation, its path, its name in `gen_ai` metrics.
-const OPENAI: [(&str, &str, &str); 3] = [
-    ("chat", "/v1/chat/completions", "chat"),
-    ("completions", "/v1/completions", "text_completion"),
-    ("embeddings", "/v1/embeddings", "embeddings"),
-];
-
 impl<'d> Parser<'d> {
-    pub(super) fn items(&mut self, node: &'d Node, what: &str) -> Vec<Item> {
-        let Some(items) = self.cx.seq(node, &format!("steps of {what}")) else { return Vec::new() };
-        items.iter().filter_map(|n| self.item(n)).collect()
-    }
-
-    fn item(&mut self, node: &'d Node) -> Option<Item> {
-        let mut map = self.cx.map(node, "a step")?;
-        if node.get("think").is_some() {
-            let think = map.get("think").and_then(|n| self.think(n));
-            map.finish(&mut self.cx);
-            return think.map(Item::Think);
-        }
-        if node.get("one_of").is_some() {
-            let alternatives = map.get("one_of").map(|n| self.alternatives(n));
-            map.finish(&mut self.cx);
-            return alternatives.map(Item::OneOf);
-        }
-        if node.get("set").is_some() {
-            let pairs = map.get("set").map(|n| self.texts(n, "the names to set")).unwrap_or_default();
-            map.finish(&mut self.cx);
-            if pairs.len() != 1 {
-                self.cx.error(node, "set takes one name; use one step for each");
-            }
-            let (name, value) = pairs.into_iter().next()?;
-            self.names.define(&name);
-            return Some(Item::Set { name, value });
-        }
-        self.request(node, map).map(|s| Item::Request(Box::new(s)))
-    }
-
-    fn alternatives(&mut self, node: &'d Node) -> Vec<Alternative> {
-        let Some(items) = self.cx.seq(node, "alternatives") else { return Vec::new() };
-        let found: Vec<_> = items
-            .iter()
-            .filter_map(|n| {
-                let mut map = self.cx.map(n, "an alternative")?;
-                let weight = map.get("weight").and_then(|w| self.positive(w)).unwrap_or(1.0);
-                let flow = map.require(&mut self.cx, "flow").map(|f| self.items(f, "an alternative"));
-                map.finish(&mut self.cx);
-                Some(Alternative { weight, items: flow? })
-            })
-            .collect();
-        if found.is_empty() {
-            self.cx.error(node, "one_of needs at least one alternative");
-        }
-        found
-    }
-
-    pub(super) fn positive(&mut self, node: &Node) -> Option<f64> {
-        let value = self.cx.number(node)?;
-        if value <= 0.0 {
-            self.cx.error(node, "expected a number above 0");
-            return None;
-        }
-        Some(value)
-    }
-
-    fn think(&mut self, node: &'d Node) -> Option<Think> {
-        if node.as_map().is_none() {
-            return self.duration(node).map(Think::Fixed);
-        }
-        let mut map = self.cx.map(node, "a think time")?;
-        let uniform = map.get("uniform");
-        let normal = map.get("normal");
-        let exponential = map.get("exponential");
-        map.finish(&mut self.cx);
-        match (uniform, normal, exponential) {
-            (Some(n), None, None) => {
-                let (low, high) = self.two_durations(n, "the shortest and the longest think time")?;
-                if high < low {
-                    self.cx.error(n, "the longest think time is below the shortest");
-                }
-                Some(Think::Uniform(low, high))
-            }
-            (None, Some(n), None) => {
-                let (mean, deviation) = self.two_durations(n, "the mean and the standard deviation")?;
-                Some(Think::Normal { mean, deviation })
-            }
-            (None, None, Some(n)) => self.duration(n).map(Think::Exponential),
-            _ => {
-                self.cx.error(
-                    node,
-                    "a think time is a duration, {uniform: [1s, 5s]}, {normal: [3s, 1s]} or {exponential: 2s}",
-                );
-                None
-            }
-        }
-    }
-
-    fn two_durations(
-        &mut self,
-        node: &'d Node,
-        what: &str,
-    ) -> Option<(std::time::Duration, std::time::Duration)> {
-        match node.as_seq() {
-            Some([a, b]) => Some((self.duration(a)?, self.duration(b)?)),
-            _ => {
-                self.cx.error(node, format!("expected [a, b]: {what}"));
-                None
-            }
-        }
-    }
-
-    fn request(&mut self, node: &'d Node, mut map: MapReader<'d>) -> Option<Step> {
+    pub(super) fn request(&mut self, node: &'d Node, mut map: MapReader<'d>) -> Option<Step> {
         let name = map.get("name").and_then(|n| self.cx.string(n));
         let methods: Vec<_> =
             METHODS.iter().filter_map(|(key, method)| map.get(key).map(|n| (method.clone(), n))).collect();
-        let openai = map.get("openai");
-        let (method, url, operation) = match (methods.as_slice(), openai) {
-            ([(method, url_node)], None) => (method.clone(), self.url(url_node), None),
-            ([], Some(n)) => {
-                let (path, operation) = self.openai(n)?;
-                (Method::POST, Text::parse(path).ok(), Some(operation))
+        let apis: Vec<_> = api::KEYS.iter().filter_map(|key| map.get(key).map(|n| (*key, n))).collect();
+        let (method, url, api) = match (methods.as_slice(), apis.as_slice()) {
+            ([(method, url_node)], []) => (method.clone(), self.url(url_node), None),
+            ([], [(key, n)]) => {
+                let api = self.api(key, n)?;
+                (Method::POST, Text::parse(api.path).ok(), Some(api))
             }
             _ => {
-                self.cx.error(node, "a step has one of get, post, put, patch, delete, head, options, openai, think, set, one_of");
-                map.known_request_keys();
+                let known = shape::REQUEST.one_of.join(", ");
+                self.cx.error(node, format!("a step has one of {known}, {}", ITEMS.join(", ")));
+                map.could_be(ITEMS);
                 map.finish(&mut self.cx);
                 return None;
             }
         };
+        let operation = api.map(|api| api.metric);
         let shown = url.as_ref().map(|u| format!("{u:?}").trim_matches('"').to_owned()).unwrap_or_default();
         // The name is in every series of the step.
         let name = name.unwrap_or_else(|| format!("{method} {}", redact_url(&shown, REDACTED)));
@@ -161,7 +54,7 @@ impl<'d> Parser<'d> {
                 .error(node, format!("a step is already called {name:?}; give this one a name of its own"));
         }
         let mut stream = map.get("stream").and_then(|n| self.stream(n));
-        if stream.is_none() && operation.is_some_and(|o| o != "embeddings") && asks_for_stream(node) {
+        if stream.is_none() && api.is_some_and(|api| api.streams(asks_for_stream(node))) {
             stream = Some(StreamSpec::default());
         }
         self.steps.push(StepName {
@@ -176,6 +69,9 @@ impl<'d> Parser<'d> {
         let query = map.get("query").map(|n| self.texts(n, "the query parameters")).unwrap_or_default();
         let (body, content_type) = self.body(node, &mut map);
         add_default(&mut headers, "content-type", content_type);
+        for (name, value) in api.map_or(&[][..], |api| api.headers) {
+            add_default(&mut headers, name, Some(value));
+        }
         add_default(&mut headers, "accept", stream.as_ref().map(|_| "text/event-stream"));
         let timeout = map.get("timeout").and_then(|n| self.duration(n)).unwrap_or(self.timeout);
         let resend = match map.get("retry").and_then(|n| self.cx.boolean(n)) {
@@ -192,6 +88,12 @@ impl<'d> Parser<'d> {
             name.has_checks = !checks.is_empty() || !captures.is_empty();
         }
         let objectives = map.get("objectives").map(|n| self.objectives(n)).unwrap_or_default();
+        self.check_combination(
+            map.node(),
+            stream.is_some() || api.is_some(),
+            &method,
+            (&objectives, &captures),
+        );
         map.finish(&mut self.cx);
         Some(Step {
             id,
@@ -212,6 +114,34 @@ impl<'d> Parser<'d> {
             retries,
             redirects,
         })
+    }
+
+    /// Reports keys that cannot have an effect together.
+    fn check_combination(
+        &mut self,
+        node: &'d Node,
+        may_stream: bool,
+        method: &Method,
+        (objectives, captures): (&Objectives, &[Capture]),
+    ) {
+        let streams_only = [
+            ("first_chunk", objectives.first_chunk.is_some()),
+            ("per_token", objectives.per_token.is_some()),
+        ];
+        for (key, _) in streams_only.iter().filter(|(_, is_there)| *is_there && !may_stream) {
+            let at = node.get("objectives").and_then(|n| n.get(key)).unwrap_or(node);
+            self.cx.error(at, format!("the objective {key} is about streams, so that no request could be good; add stream: sse, or leave it out"));
+        }
+        if !may_stream && captures.iter().any(|c| matches!(c.source, Source::Content)) {
+            let at = node.get("capture").unwrap_or(node);
+            self.cx
+                .error(at, "content: all is the answer of a stream; add stream: sse, or capture a JSONPath");
+        }
+        if *method == Method::HEAD
+            && let Some(n) = node.get("stream").or_else(|| node.get("check").and_then(|c| c.get("body")))
+        {
+            self.cx.error(n, "the response to HEAD has no body; use get");
+        }
     }
 
     pub(super) fn on_failure(&mut self, node: &Node) -> Option<OnFailure> {
@@ -236,13 +166,14 @@ impl<'d> Parser<'d> {
         Some(text)
     }
 
-    fn openai(&mut self, node: &Node) -> Option<(&'static str, &'static str)> {
+    fn api(&mut self, key: &str, node: &Node) -> Option<&'static api::Api> {
         let text = self.cx.string(node)?;
-        let found = OPENAI.iter().find(|(name, _, _)| *name == text);
+        let found = api::find(key, &text);
         if found.is_none() {
-            self.cx.error(node, format!("unknown operation {text:?}; known: chat, completions, embeddings"));
+            let known: Vec<&str> = api::operations(key).collect();
+            self.cx.error(node, super::names::unknown("operation", &text, &known));
         }
-        found.map(|(_, path, operation)| (*path, *operation))
+        found
     }
 
     fn headers(&mut self, node: Option<&'d Node>) -> Vec<(HeaderName, Text)> {
@@ -267,7 +198,7 @@ impl<'d> Parser<'d> {
         if matches!(node.as_str(), Some("sse" | "ndjson")) {
             return Some(StreamSpec::default());
         }
-        let Some(mut outer) = node.as_map().and_then(|_| self.cx.map(node, "a stream")) else {
+        let Some(mut outer) = node.as_map().and_then(|_| self.cx.read(node, &shape::STREAM)) else {
             self.cx.error(node, "the known kinds of streams are sse and ndjson: write stream: sse");
             return None;
         };
@@ -277,7 +208,7 @@ impl<'d> Parser<'d> {
             self.cx.error(node, "a stream is sse or ndjson: write stream: {sse: {content: $.text}}");
             return None;
         };
-        let mut map = self.cx.map(inner, "how to read the events")?;
+        let mut map = self.cx.read(inner, &shape::EVENTS)?;
         let mut spec = StreamSpec {
             content: map.get("content").map(|n| self.one_or_more(n, Self::json_path)).unwrap_or_default(),
             output_tokens: map.get("output_tokens").and_then(|n| self.json_path(n)),
@@ -305,40 +236,9 @@ impl<'d> Parser<'d> {
     }
 }
 
-/// Makes the keys of a request known to a reader that will not come to read them.
-trait KnownKeys {
-    fn known_request_keys(&mut self);
-}
-
-impl KnownKeys for MapReader<'_> {
-    fn known_request_keys(&mut self) {
-        for key in [
-            "headers",
-            "query",
-            "json",
-            "form",
-            "multipart",
-            "body",
-            "stream",
-            "check",
-            "capture",
-            "timeout",
-            "retry",
-            "retries",
-            "on_failure",
-            "redirects",
-            "objectives",
-            "think",
-            "set",
-            "one_of",
-        ] {
-            let _ = self.get(key);
-        }
-    }
-}
-
-fn asks_for_stream(node: &Node) -> bool {
-    node.get("json").and_then(|j| j.get("stream")).and_then(Node::as_bool) == Some(true)
+/// What the body says about streaming, if it does.
+fn asks_for_stream(node: &Node) -> Option<bool> {
+    node.get("json").and_then(|j| j.get("stream")).and_then(Node::as_bool)
 }
 
 fn add_default(headers: &mut Vec<(HeaderName, Text)>, name: &'static str, value: Option<&str>) {

@@ -71,6 +71,57 @@ fn problems_have_a_place_and_a_way_out() {
 }
 
 #[test]
+fn what_cannot_have_an_effect_is_refused() {
+    let phase = |options: &str| format!("phases: {{p: {{{options}}}}}");
+    check(&phase("executor: constant-vus, vus: 0, duration: 1s"), "expected 1 or more, found 0");
+    check(&phase("executor: constant-vus, vus: 1, duration: 0"), "expected a duration above 0");
+    check(&phase("executor: shared-iterations, iterations: 0"), "expected 1 iteration or more");
+    check(
+        &phase("executor: constant-vus, vus: 100, duration: 10s, ramp: 1/s"),
+        "100 users at 1 per second are not all there when the phase ends after 10s",
+    );
+    check(
+        &phase("executor: constant-arrival-rate, rate: 1, duration: 1s, pre_allocated_vus: 9, max_vus: 3"),
+        "at most 3 users are fewer than the 9 that are there from the start",
+    );
+    check(
+        &phase("executor: constant-arrival-rate, rate: 1, duration: 1s, pacing: 1s"),
+        "starts iterations by a schedule, so that pacing has no effect",
+    );
+    check("flow: [{get: /, objectives: {first_chunk: 1s}}]", "the objective first_chunk is about streams");
+    check("flow: [{get: /, capture: {a: {content: all}}}]", "content: all is the answer of a stream");
+    check("flow: [{head: /, check: {body: {contains: a}}}]", "the response to HEAD has no body");
+    check("flow: [{openai: chats, json: {}}]", r#"unknown operation: "chats"; did you mean "chat"?"#);
+    check("flow: [{repeat: [{get: /}]}]", "a repeat says how often");
+    check(
+        "flow: [{repeat: [{get: /}], times: 2, timeout: 1s}]",
+        "a timeout is for a repeat with while or until",
+    );
+    check("flow: [{get: /}, {repeat: [{think: 1s}], until: vu}]", "the repeat has no request");
+    check("flow: [{get: /}, {repeat: [{get: /b}], until: vu, while: vu}]", "one condition: while or until");
+    check("data: {vu: rows.csv}", r#"the name "vu" is always there in templates; choose another"#);
+    check("flow: [{get: /, capture: {uuid: $.a}}]", r#"the name "uuid" is that of a function"#);
+}
+
+#[test]
+fn a_slip_is_shown_with_what_would_apply() {
+    check("flow: [{get: /, retreis: 3}]", r#"did you mean "retries"? Without it the default is 0"#);
+    check(
+        "phases: {p: {executor: shared-iterations, max_duratoin: 1h}}",
+        r#"did you mean "max_duration"? Without it the default is 10m"#,
+    );
+    check("flow: [{thnik: 1s}, {get: /}]", r#"did you mean "think"?"#);
+}
+
+#[test]
+fn filters_tests_and_functions_are_known_before_the_run() {
+    check("flow: [{get: '/{{ vu | uper }}'}]", r#"s.yml:1:24: unknown filter "uper"; did you mean "upper"?"#);
+    check("flow: [{get: /}, {if: vu is evn, then: []}]", r#"unknown test "evn"; did you mean "even"?"#);
+    check("flow: [{get: '/{{ uiid() }}'}]", r#"unknown name in a template: "uiid"; did you mean "uuid"?"#);
+    check("flow: [{get: /}, {if: 1 +, then: []}]", "is not a valid expression");
+}
+
+#[test]
 fn names_in_templates_are_known_before_the_run() {
     let data = "data: {rows: rows.csv}\n";
     check(

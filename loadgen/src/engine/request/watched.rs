@@ -1,0 +1,93 @@
+//! What a person sees of an attempt. Invariant: without a watcher nothing here does anything.
+
+use std::time::Instant;
+
+use super::{Attempt, Rendered, judge::Verdict};
+use crate::{
+    client::{Failure, reply::Reply},
+    engine::user::User,
+    scenario::Source,
+};
+
+impl Attempt<'_> {
+    /// Notes what is to be sent.
+    pub(super) fn watch_request(&mut self, rendered: &Rendered) {
+        let Some(exchange) = &mut self.exchange else { return };
+        let secrets = self.cx.data.secrets();
+        let url = secrets.url(&format!("{}{}", rendered.origin, rendered.path));
+        exchange.request = format!("{} {url}", rendered.method);
+        exchange.request_headers = secrets.headers(&rendered.headers);
+        exchange.request_body = secrets.body(&rendered.body);
+    }
+
+    /// Notes the response as a whole, and what was found in it.
+    pub(super) fn watch_reply(&mut self, user: &User, reply: &Reply, body: &str, verdict: &Verdict<'_>) {
+        let Some(exchange) = &mut self.exchange else { return };
+        let secrets = self.cx.data.secrets();
+        let took = exchange.duration;
+        for (check, (id, passed)) in self.step.checks.iter().zip(&verdict.checks) {
+            let name = self.cx.scenario.checks.get(*id).map_or("", |c| c.name.as_str());
+            let found = check.condition.found(&reply.headers, body, took);
+            exchange.checks.push((name.to_owned(), *passed, secrets.hide(&found)));
+        }
+        let names = self.step.captures.iter().map(|c| c.name.as_str());
+        exchange.note_captures(names, &user.context, secrets);
+        // Values that became secrets just now are hidden in what is shown of the answer.
+        for (name, value) in &mut exchange.captures {
+            *value = value.take().map(|v| secrets.hide_named(name, &v));
+        }
+    }
+
+    /// Notes the head and the body, before they are judged.
+    pub(super) fn watch_head(&mut self, reply: &Reply, took: std::time::Duration) {
+        let Some(exchange) = &mut self.exchange else { return };
+        exchange.duration = took;
+        let Some(check) = self.step.expect.check else { return };
+        let passed = self.step.expect.holds(reply.status);
+        let name = self.cx.scenario.checks.get(check).map_or("", |c| c.name.as_str());
+        exchange.checks.push((name.to_owned(), passed, reply.status.to_string()));
+    }
+
+    /// Shows the exchange.
+    pub(super) fn watch_end(
+        &mut self,
+        result: &Result<Reply, Failure>,
+        error: Option<crate::client::ErrorClass>,
+        end: Instant,
+    ) {
+        let (Some(mut exchange), Some(watcher)) = (self.exchange.take(), &self.cx.watcher) else { return };
+        let secrets = self.cx.data.secrets();
+        exchange.step = self.name().to_owned();
+        exchange.status = self.status;
+        exchange.duration = end.saturating_duration_since(self.sent.unwrap_or(self.started));
+        if let Ok(reply) = result {
+            exchange.headers = secrets.headers(&reply.headers);
+            let body = super::decode::decode(&reply.headers, &reply.body);
+            exchange.body = body.map(|body| secrets.body(body.as_bytes())).unwrap_or_default();
+        }
+        for (_, data) in &mut exchange.events {
+            *data = secrets.body(data.as_bytes());
+        }
+        exchange.error = error.map(|class| match result {
+            Err(failure) => format!("{class}: {}", secrets.hide(&failure.to_string())),
+            Ok(_) => self.problem(&exchange).unwrap_or_else(|| format!("{class}")),
+        });
+        watcher(&exchange);
+    }
+
+    /// The check that failed or the capture that found nothing, in words.
+    fn problem(&self, exchange: &super::Exchange) -> Option<String> {
+        if let Some((name, _, found)) = exchange.checks.iter().find(|(_, passed, _)| !passed) {
+            return Some(format!("failed check: {name}; found {found}"));
+        }
+        let (name, _) = exchange.captures.iter().find(|(_, value)| value.is_none())?;
+        let capture = self.step.captures.iter().find(|c| c.name == *name)?;
+        let place = match &capture.source {
+            Source::Json(path) => format!("at {path}"),
+            Source::Header(header) => format!("in the header {header}"),
+            Source::Regex(regex) => format!("that matches {regex}"),
+            Source::Content => "in the stream".to_owned(),
+        };
+        Some(format!("nothing to capture as {name:?} {place}"))
+    }
+}

@@ -1,0 +1,213 @@
+//! The functions of templates. Invariant: what is drawn follows from the user's seed alone.
+
+use std::fmt::Write as _;
+
+use minijinja::{Error, ErrorKind, Value};
+
+/// Where a user's random numbers come from.
+pub(crate) trait Chance {
+    /// The next 64 random bits.
+    fn next(&self) -> u64;
+}
+
+/// A function.
+#[derive(Debug)]
+pub(crate) struct Function {
+    /// Its name.
+    pub(crate) name: &'static str,
+    /// How it is called, in each way.
+    pub(crate) calls: &'static [&'static str],
+    /// What it gives, without a full stop.
+    pub(crate) about: &'static str,
+    /// What it may give.
+    pub(crate) gives: &'static str,
+    call: fn(&dyn Chance, &[Value]) -> Result<Value, Error>,
+}
+
+/// All of them.
+pub(crate) static FUNCTIONS: [Function; 5] = [
+    Function {
+        name: "uuid",
+        calls: &["uuid()"],
+        about: "A random UUID, version 4",
+        gives: "0b5c0f54-53a4-4f2b-8f6e-7d3d0f6a2c11",
+        call: |chance, arguments| no_more(arguments, 0).map(|()| Value::from(uuid(chance))),
+    },
+    Function {
+        name: "now",
+        calls: &["now()", "now('unix')", "now('unix_ms')"],
+        about: "The time: RFC 3339 in UTC with milliseconds, or whole seconds or milliseconds since 1970",
+        gives: "2026-01-31T12:00:00.000Z",
+        call: |_, arguments| now(arguments),
+    },
+    Function {
+        name: "random",
+        calls: &["random()", "random(1, 6)"],
+        about: "A number from 0 up to, and without, 1; or a whole number between two, both among them",
+        gives: "4",
+        call: random,
+    },
+    Function {
+        name: "random_text",
+        calls: &["random_text(12)"],
+        about: "So many random letters and digits",
+        gives: "k3vQ0aZx9LmB",
+        call: random_text,
+    },
+    Function {
+        name: "choice",
+        calls: &["choice('a', 'b', 'c')", "choice(['a', 'b'])"],
+        about: "One of its arguments, or of a list",
+        gives: "b",
+        call: choice,
+    },
+];
+
+/// The function of this name.
+pub(crate) fn find(name: &str) -> Option<&'static Function> {
+    FUNCTIONS.iter().find(|function| function.name == name)
+}
+
+impl Function {
+    /// Calls it.
+    pub(crate) fn call(&self, chance: &dyn Chance, arguments: &[Value]) -> Result<Value, Error> {
+        (self.call)(chance, arguments)
+    }
+}
+
+fn wrong(message: String) -> Error {
+    Error::new(ErrorKind::InvalidOperation, message)
+}
+
+fn no_more(arguments: &[Value], most: usize) -> Result<(), Error> {
+    match arguments.len() > most {
+        true => Err(wrong(format!("takes at most {most} arguments, found {}", arguments.len()))),
+        false => Ok(()),
+    }
+}
+
+fn uuid(chance: &dyn Chance) -> String {
+    let bits = (u128::from(chance.next()) << 64) | u128::from(chance.next());
+    // Version 4, variant 1 (RFC 9562, 5.4).
+    let bits = (bits & !(0xf << 76) & !(0x3 << 62)) | (0x4 << 76) | (0x2 << 62);
+    let hex = format!("{bits:032x}");
+    [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
+}
+
+fn now(arguments: &[Value]) -> Result<Value, Error> {
+    no_more(arguments, 1)?;
+    let ms = assay_run::time::now_ms();
+    match arguments.first().map(|form| form.as_str()) {
+        None => Ok(Value::from(assay_run::time::to_rfc3339(ms))),
+        Some(Some("unix")) => Ok(Value::from(ms.div_euclid(1000))),
+        Some(Some("unix_ms")) => Ok(Value::from(ms)),
+        Some(_) => Err(wrong("expected now(), now('unix') or now('unix_ms')".to_owned())),
+    }
+}
+
+fn random(chance: &dyn Chance, arguments: &[Value]) -> Result<Value, Error> {
+    let bounds: Vec<Option<i64>> = arguments.iter().map(|v| i64::try_from(v.clone()).ok()).collect();
+    match bounds.as_slice() {
+        [] => Ok(Value::from((chance.next() >> 11) as f64 / (1u64 << 53) as f64)),
+        [Some(low), Some(high)] if low <= high => {
+            let count = u128::from(high.abs_diff(*low)) + 1;
+            let offset = (u128::from(chance.next()) * count) >> 64;
+            // The sum lies between the bounds.
+            Ok(Value::from((i128::from(*low) + offset as i128) as i64))
+        }
+        [Some(low), Some(high)] => {
+            Err(wrong(format!("random({low}, {high}): the first is above the second")))
+        }
+        _ => Err(wrong("expected random() or two whole numbers, such as random(1, 6)".to_owned())),
+    }
+}
+
+fn random_text(chance: &dyn Chance, arguments: &[Value]) -> Result<Value, Error> {
+    const LETTERS: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+    const MOST: usize = 1 << 20;
+    let length = match arguments {
+        [n] => usize::try_from(n.clone()).ok().filter(|n| *n <= MOST),
+        _ => None,
+    };
+    let length =
+        length.ok_or_else(|| wrong(format!("expected a length up to {MOST}, such as random_text(12)")))?;
+    let mut out = String::with_capacity(length);
+    for _ in 0..length {
+        let at = ((u128::from(chance.next()) * LETTERS.len() as u128) >> 64) as usize;
+        let _ = out.write_char(char::from(LETTERS[at]));
+    }
+    Ok(Value::from(out))
+}
+
+fn choice(chance: &dyn Chance, arguments: &[Value]) -> Result<Value, Error> {
+    let of_list: Option<Vec<Value>> = match arguments {
+        [list] if list.as_str().is_none() => list.try_iter().ok().map(Iterator::collect),
+        _ => None,
+    };
+    let all = of_list.as_deref().unwrap_or(arguments);
+    if all.is_empty() {
+        return Err(wrong("choice has nothing to choose from".to_owned()));
+    }
+    let at = ((u128::from(chance.next()) * all.len() as u128) >> 64) as usize;
+    Ok(all[at].clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+    use crate::seed::mix;
+
+    struct Seeded(Cell<u64>);
+
+    impl Chance for Seeded {
+        fn next(&self) -> u64 {
+            self.0.set(self.0.get() + 1);
+            mix(self.0.get())
+        }
+    }
+
+    fn call(name: &str, arguments: &[Value]) -> Result<Value, Error> {
+        find(name).expect(name).call(&Seeded(Cell::new(1)), arguments)
+    }
+
+    #[test]
+    fn what_is_drawn_is_where_it_should_be() {
+        let chance = Seeded(Cell::new(7));
+        let random = find("random").expect("random");
+        let mut seen = [0; 6];
+        for _ in 0..6_000 {
+            let n = random.call(&chance, &[Value::from(1), Value::from(6)]).expect("a number");
+            seen[usize::try_from(n).expect("small") - 1] += 1;
+            let share = f64::try_from(random.call(&chance, &[]).expect("a share")).expect("a number");
+            assert!((0.0..1.0).contains(&share));
+        }
+        assert!(seen.iter().all(|n| (800..1200).contains(n)), "{seen:?}");
+        let all = random.call(&chance, &[Value::from(i64::MIN), Value::from(i64::MAX)]);
+        assert!(all.is_ok());
+        assert!(call("random", &[Value::from(2), Value::from(1)]).is_err());
+        assert!(call("random", &[Value::from("a")]).is_err());
+        assert_eq!(call("random_text", &[Value::from(12)]).expect("a text").as_str().map(str::len), Some(12));
+        assert!(call("random_text", &[Value::from(-1)]).is_err());
+        assert_eq!(call("choice", &[Value::from("only")]).expect("one").as_str(), Some("only"));
+        assert_eq!(call("choice", &[Value::from(vec!["x"])]).expect("one").as_str(), Some("x"));
+        assert!(call("choice", &[]).is_err());
+    }
+
+    #[test]
+    fn a_uuid_has_its_version_and_times_read_back() {
+        let uuid = call("uuid", &[]).expect("a uuid");
+        let uuid = uuid.as_str().expect("a text");
+        let lengths: Vec<usize> = uuid.split('-').map(str::len).collect();
+        assert_eq!(lengths, [8, 4, 4, 4, 12]);
+        assert!(uuid[14..].starts_with('4') && "89ab".contains(&uuid[19..20]), "{uuid}");
+        assert!(call("uuid", &[Value::from(1)]).is_err());
+        let text = call("now", &[]).expect("a time");
+        assert!(assay_run::time::parse(text.as_str().expect("a text")).is_some());
+        assert!(
+            i64::try_from(call("now", &[Value::from("unix")]).expect("seconds")).expect("a number") > 1 << 30
+        );
+        assert!(call("now", &[Value::from("local")]).is_err());
+    }
+}
