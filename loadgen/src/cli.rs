@@ -145,6 +145,9 @@ pub(crate) struct RunArguments {
     /// Write percentile files (HdrHistogram's .hgrm) of each phase and step into DIR
     #[arg(long, value_name = "DIR")]
     hgrm: Option<PathBuf>,
+    /// Write a line for each request to FILE.csv or FILE.jsonl: when, phase, step, user, status, error, times, tokens, bytes
+    #[arg(long, value_name = "FILE")]
+    requests: Option<PathBuf>,
     /// Serve the metrics for scraping at ADDRESS/metrics
     #[arg(long, value_name = "ADDRESS")]
     metrics_listen: Option<std::net::SocketAddr>,

@@ -4,6 +4,7 @@
 pub mod exposition;
 pub mod otlp;
 pub mod recorder;
+pub mod requests;
 
 use std::time::Duration;
 

@@ -146,6 +146,8 @@ pub struct GenerationSummary {
     pub time_to_first_chunk: Option<Percentiles>,
     /// Between consecutive pieces of content; unknown if there was none.
     pub time_per_output_chunk: Option<Percentiles>,
+    /// From the first content of a generation to its last, for each output token after the first; unknown if none had two.
+    pub time_per_output_token: Option<Percentiles>,
     /// Input tokens that servers counted.
     pub input_tokens: u64,
     /// Output tokens, or pieces of content where the server counts none.
@@ -269,6 +271,7 @@ fn step(name: &str, tally: &StepTally, seconds: f64) -> StepSummary {
     let generation = tally.stream.as_ref().map(|s| GenerationSummary {
         time_to_first_chunk: known(&s.first_chunk),
         time_per_output_chunk: known(&s.per_chunk),
+        time_per_output_token: known(&s.per_token),
         input_tokens: s.input_tokens.sum() as u64,
         output_tokens: s.output_tokens.sum() as u64,
         output_tokens_per_s: per_second(s.output_tokens.sum(), seconds),

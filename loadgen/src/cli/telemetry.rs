@@ -3,7 +3,10 @@
 
 use loadgen::{
     Outputs, Tracer,
-    sink::otlp::{Given, OtlpSink, Settings, Signal, SpanSink},
+    sink::{
+        otlp::{Given, OtlpSink, Settings, Signal, SpanSink},
+        requests::RequestsFile,
+    },
     summary,
 };
 
@@ -29,6 +32,10 @@ pub(super) fn start(arguments: &RunArguments, instance: &str, outputs: &mut Outp
         let sink = SpanSink::start(&settings, tracer.clone(), instance).map_err(|e| e.to_string())?;
         outputs.sinks.push(Box::new(sink));
         outputs.tracer = Some(tracer);
+    }
+    if let Some(path) = &arguments.requests {
+        let file = RequestsFile::create(path).map_err(|e| format!("--requests {e}"))?;
+        outputs.requests = Some(file);
     }
     if let Some(directory) = &arguments.hgrm {
         summary::prepare_hgrm(directory).map_err(|e| format!("--hgrm {}: {e}", directory.display()))?;

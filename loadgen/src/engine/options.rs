@@ -8,7 +8,7 @@ use crate::{
     control::{Control, Signals},
     progress::{Quiet, View},
     scenario::{Capacity, Phase, Scenario},
-    sink::MetricsSink,
+    sink::{MetricsSink, requests::RequestsFile},
     summary::Threshold,
     trace::Tracer,
 };
@@ -53,6 +53,8 @@ pub struct Outputs {
     pub sinks: Vec<Box<dyn MetricsSink>>,
     /// Makes spans of iterations and requests; `None` for none, which costs nothing.
     pub tracer: Option<Tracer>,
+    /// A file with a line for each request.
+    pub requests: Option<RequestsFile>,
     /// A directory for the percentile files of each phase and step, written at the end.
     pub hgrm: Option<PathBuf>,
     /// What a person sees.
@@ -61,7 +63,7 @@ pub struct Outputs {
 
 impl Default for Outputs {
     fn default() -> Self {
-        Self { sinks: Vec::new(), tracer: None, hgrm: None, view: Box::new(Quiet) }
+        Self { sinks: Vec::new(), tracer: None, requests: None, hgrm: None, view: Box::new(Quiet) }
     }
 }
 

@@ -113,7 +113,7 @@ impl WorkerCx {
     }
 
     async fn attempt(&self, user: &mut User, step: &Step, due: Instant, resent: u32) -> Ended {
-        let mut attempt = Attempt::new(self, step, due);
+        let mut attempt = Attempt::new(self, step, user.index, due);
         attempt.span = self.trace_attempt(user, step, resent, attempt.started);
         let result = match render::render(step, &self.target, user, &self.fixed) {
             Ok(rendered) => {
@@ -135,6 +135,8 @@ impl WorkerCx {
 struct Attempt<'c> {
     cx: &'c WorkerCx,
     step: &'c Step,
+    /// The user's number, from 0.
+    user: u32,
     due: Instant,
     started: Instant,
     sent: Option<Instant>,
@@ -153,12 +155,13 @@ struct Attempt<'c> {
 }
 
 impl<'c> Attempt<'c> {
-    fn new(cx: &'c WorkerCx, step: &'c Step, due: Instant) -> Self {
+    fn new(cx: &'c WorkerCx, step: &'c Step, user: u32, due: Instant) -> Self {
         let judge = Judge::new(step);
         let wants_text = judge.needs_text();
         Self {
             cx,
             step,
+            user,
             due,
             started: Instant::now(),
             sent: None,
@@ -409,6 +412,8 @@ impl<'c> Attempt<'c> {
             && within(objectives.per_token, first_chunk.map(|_| per_token.unwrap_or_default()));
         let measured = Measured {
             step: self.step.id,
+            user: self.user,
+            sent_at: sent,
             outcome: Outcome { status: self.status, error },
             duration,
             latency,

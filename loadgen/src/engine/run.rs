@@ -45,6 +45,7 @@ use crate::{
         executor::{Budget, Plan},
     },
     seed::mix,
+    sink::requests::Recording,
     summary::{self, Outcome, Summary, Threshold},
 };
 
@@ -79,6 +80,8 @@ pub(super) struct Run {
     started: Instant,
     last_ms: i64,
     spare: Tally,
+    /// The file of each request.
+    recording: Option<Recording>,
     window: Window,
     pulse: Pulse,
     is_paused: bool,
@@ -101,7 +104,7 @@ impl Run {
     pub(super) fn prepare(checked: Checked) -> Result<Self, RunError> {
         let once = checked.solo(Secrets::default());
         let Checked { scenario, target, settings, phases, shard, .. } = checked;
-        let Outputs { sinks, tracer, hgrm, view } = checked.outputs;
+        let Outputs { sinks, tracer, requests, hgrm, view } = checked.outputs;
         let (done_sender, done) = unbounded_channel();
         let count = checked.workers;
         let workers = (0..count as u32)
@@ -115,12 +118,19 @@ impl Run {
                     settings: settings.clone(),
                     data: Arc::clone(&once.data),
                     tracer: tracer.clone(),
+                    keeps_requests: requests.is_some(),
                     done: done_sender.clone(),
                 })
             })
             .collect::<Result<Vec<_>, _>>()?;
-        let now_ms = unix_ms();
+        let (started, now_ms) = (Instant::now(), unix_ms());
         let streams: Vec<bool> = scenario.steps.iter().map(|s| s.is_stream).collect();
+        let mut spare = Tally::new(&streams, scenario.checks.len());
+        if requests.is_some() {
+            spare.keep_requests();
+        }
+        let recording =
+            requests.map(|file| file.start(Arc::clone(&scenario), started, now_ms)).transpose()?;
         Ok(Self {
             facts: RunFacts {
                 address: target.origin.host.clone(),
@@ -156,9 +166,10 @@ impl Run {
             hgrm,
             thresholds: checked.thresholds,
             view,
-            started: Instant::now(),
+            started,
             last_ms: now_ms - 1,
-            spare: Tally::new(&streams, scenario.checks.len()),
+            spare,
+            recording,
             pulse: Pulse::new(),
             is_paused: false,
             busiest: 0.0,
@@ -203,6 +214,7 @@ impl Run {
             thresholds,
             mut view,
             pulse,
+            recording,
             ..
         } = self;
         let published = publisher.finish().await;
@@ -218,6 +230,7 @@ impl Run {
         facts.export_failures = published.export_failures;
         let mut summary = summary::summarise(&scenario, &facts, &totals, &lengths, outcome, busiest);
         summary.thresholds = thresholds.iter().map(|t| t.summary(&scenario, &totals, &lengths)).collect();
+        summary.warnings.extend(recording.map(Recording::finish).unwrap_or_default());
         summary.warnings.extend(pulse.warnings());
         summary.warnings.extend(left_undone.map(|failure| format!("after_run: {failure}")));
         summary.notes = published.notes;
@@ -345,6 +358,9 @@ impl Run {
                 std::mem::swap(&mut *tally, &mut self.spare);
             }
             second.add(&self.spare);
+            if let Some(recording) = &mut self.recording {
+                recording.take(&totals.phase.name, self.spare.take_requests());
+            }
             totals.tally.merge(&self.spare, born_ms);
             self.spare.clear();
         }

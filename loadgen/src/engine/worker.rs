@@ -87,6 +87,8 @@ pub(crate) struct WorkerSetup {
     pub(crate) settings: Settings,
     pub(crate) data: Arc<SharedData>,
     pub(crate) tracer: Option<Tracer>,
+    /// Whether each request is kept by itself.
+    pub(crate) keeps_requests: bool,
     /// Told when a phase is over on this worker.
     pub(crate) done: UnboundedSender<u32>,
 }
@@ -108,7 +110,11 @@ impl Worker {
     pub(crate) fn start(setup: WorkerSetup) -> io::Result<Self> {
         let (commands, receiver) = unbounded_channel();
         let streams: Vec<bool> = setup.scenario.steps.iter().map(|s| s.is_stream).collect();
-        let tally = Arc::new(Mutex::new(Tally::new(&streams, setup.scenario.checks.len())));
+        let mut tally = Tally::new(&streams, setup.scenario.checks.len());
+        if setup.keeps_requests {
+            tally.keep_requests();
+        }
+        let tally = Arc::new(Mutex::new(tally));
         let (active, cpu_ns) = (Arc::new(AtomicI64::new(0)), Arc::new(AtomicU64::new(0)));
         let shared = (Arc::clone(&tally), Arc::clone(&active), Arc::clone(&cpu_ns));
         let thread = thread::Builder::new().name(format!("load-{}", setup.index)).spawn(move || {

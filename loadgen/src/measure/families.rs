@@ -202,6 +202,7 @@ impl Output {
         }
         self.histogram(&names::GEN_AI_FIRST_CHUNK, base.build(), &stream.first_chunk, start_ms);
         self.histogram(&names::GEN_AI_PER_CHUNK, base.build(), &stream.per_chunk, start_ms);
+        self.histogram(&names::GEN_AI_PER_TOKEN, base.build(), &stream.per_token, start_ms);
         for (kind, tokens) in [("input", &stream.input_tokens), ("output", &stream.output_tokens)] {
             self.histogram(
                 &names::GEN_AI_TOKENS,

@@ -91,6 +91,9 @@ instruments! {
     GEN_AI_PER_CHUNK = "gen_ai.client.operation.time_per_output_chunk", "s",
         "gen_ai_client_operation_time_per_output_chunk_seconds", Histogram,
         "Time between consecutive pieces of content of a generation.";
+    GEN_AI_PER_TOKEN = "gen_ai.client.operation.time_per_output_token", "s",
+        "gen_ai_client_operation_time_per_output_token_seconds", Histogram,
+        "Time from the first content to the last of a generation, for each output token after the first.";
     GEN_AI_TOKENS = "gen_ai.client.token.usage", "{token}", "gen_ai_client_token_usage", Histogram,
         "Tokens of a generation, by type: input and output.";
 }

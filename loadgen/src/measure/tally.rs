@@ -2,7 +2,7 @@
 //!
 //! Invariant: merging tallies gives what one tally of everything would hold.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use assay_model::histogram::ExponentialHistogram;
 
@@ -57,6 +57,10 @@ impl Parts {
 #[derive(Clone, Debug)]
 pub(crate) struct Measured {
     pub(crate) step: usize,
+    /// The user, from 0.
+    pub(crate) user: u32,
+    /// When the first byte was sent; when it began, if none was.
+    pub(crate) sent_at: Instant,
     pub(crate) outcome: Outcome,
     /// From the first byte sent to the end.
     pub(crate) duration: Duration,
@@ -101,6 +105,8 @@ pub(crate) struct Tally {
     pub(crate) dropped: u64,
     pub(crate) iteration_duration: ExponentialHistogram,
     pub(crate) lag: ExponentialHistogram,
+    /// Each request by itself, where they are kept.
+    requests: Option<Vec<Measured>>,
 }
 
 /// What was tallied of one step.
@@ -133,6 +139,7 @@ pub(crate) struct StreamTally {
     pub(crate) durations: Vec<(Option<ErrorClass>, ExponentialHistogram, i64)>,
     pub(crate) first_chunk: ExponentialHistogram,
     pub(crate) per_chunk: ExponentialHistogram,
+    pub(crate) per_token: ExponentialHistogram,
     pub(crate) input_tokens: ExponentialHistogram,
     pub(crate) output_tokens: ExponentialHistogram,
     /// Generations whose output tokens are chunks that were counted here.
@@ -151,11 +158,25 @@ impl Tally {
             dropped: 0,
             iteration_duration: histogram(),
             lag: histogram(),
+            requests: None,
         }
+    }
+
+    /// Keeps each request by itself too, until they are taken.
+    pub(crate) fn keep_requests(&mut self) {
+        self.requests = Some(Vec::new());
+    }
+
+    /// The requests that were kept since the last time.
+    pub(crate) fn take_requests(&mut self) -> Vec<Measured> {
+        self.requests.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
     /// Counts a request.
     pub(crate) fn request(&mut self, m: &Measured) {
+        if let Some(requests) = &mut self.requests {
+            requests.push(m.clone());
+        }
         let Some(step) = self.steps.get_mut(m.step) else { return };
         let tally = step.outcome(m.outcome, 0);
         tally.duration.record(m.duration.as_secs_f64());
@@ -309,6 +330,7 @@ impl StreamTally {
             durations: Vec::new(),
             first_chunk: histogram(),
             per_chunk: histogram(),
+            per_token: histogram(),
             input_tokens: histogram(),
             output_tokens: histogram(),
             uncounted: 0,
@@ -320,6 +342,9 @@ impl StreamTally {
         self.duration(error, 0).record(generation.duration.as_secs_f64());
         if let Some(first) = generation.first_chunk {
             self.first_chunk.record(first.as_secs_f64());
+        }
+        if let Some(time) = generation.per_token {
+            self.per_token.record(time.as_secs_f64());
         }
         if let Some(tokens) = generation.input_tokens {
             self.input_tokens.record(tokens as f64);
@@ -350,6 +375,7 @@ impl StreamTally {
         }
         self.first_chunk.merge(&other.first_chunk);
         self.per_chunk.merge(&other.per_chunk);
+        self.per_token.merge(&other.per_token);
         self.input_tokens.merge(&other.input_tokens);
         self.output_tokens.merge(&other.output_tokens);
         self.uncounted += other.uncounted;
@@ -360,6 +386,7 @@ impl StreamTally {
         self.durations.iter_mut().for_each(|(_, h, _)| h.clear());
         self.first_chunk.clear();
         self.per_chunk.clear();
+        self.per_token.clear();
         self.input_tokens.clear();
         self.output_tokens.clear();
         (self.uncounted, self.without_content) = (0, 0);
@@ -374,6 +401,8 @@ mod tests {
         let duration = Duration::from_millis(ms);
         Measured {
             step: 0,
+            user: 0,
+            sent_at: Instant::now(),
             outcome: Outcome { status: Some(200), error },
             duration,
             latency: duration * 2,

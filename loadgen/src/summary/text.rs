@@ -65,6 +65,7 @@ impl Summary {
                     let times = |p: &Option<Percentiles>| p.unwrap_or_default();
                     write_times(out, "", width, None, &times(&g.time_to_first_chunk), "sent to first chunk");
                     write_times(out, "", width, None, &times(&g.time_per_output_chunk), "chunk to chunk");
+                    write_times(out, "", width, None, &times(&g.time_per_output_token), "per output token");
                     let counted = if g.is_counted_by_server { "" } else { " (chunks counted as tokens)" };
                     out.line(format_args!(
                         "  {:width$} {} tokens in, {} out, {:.1} out/s{counted}",

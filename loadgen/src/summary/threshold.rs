@@ -74,6 +74,7 @@ enum Metric {
     Part(&'static str),
     FirstChunk,
     PerChunk,
+    PerToken,
     IterationDuration,
     Failed,
     Checks,
@@ -91,7 +92,7 @@ enum Kind {
     Counter,
 }
 
-const METRICS: [(&str, Metric); 18] = [
+const METRICS: [(&str, Metric); 19] = [
     ("http_req_duration", Metric::Duration),
     ("http_req_latency", Metric::Latency),
     ("http_req_looking_up", Metric::Part("lookup")),
@@ -102,6 +103,7 @@ const METRICS: [(&str, Metric); 18] = [
     ("http_req_receiving", Metric::Part("receiving")),
     ("time_to_first_chunk", Metric::FirstChunk),
     ("time_per_output_chunk", Metric::PerChunk),
+    ("time_per_output_token", Metric::PerToken),
     ("iteration_duration", Metric::IterationDuration),
     ("http_req_failed", Metric::Failed),
     ("checks", Metric::Checks),
@@ -151,6 +153,7 @@ impl Metric {
             | Self::Part(_)
             | Self::FirstChunk
             | Self::PerChunk
+            | Self::PerToken
             | Self::IterationDuration => Kind::Trend,
             Self::Failed | Self::Checks => Kind::Rate,
             Self::Requests | Self::Iterations | Self::Dropped | Self::Received | Self::Sent => Kind::Counter,
@@ -315,6 +318,7 @@ impl Threshold {
             }
             Metric::FirstChunk => step.stream.iter().for_each(|s| all.merge(&s.first_chunk)),
             Metric::PerChunk => step.stream.iter().for_each(|s| all.merge(&s.per_chunk)),
+            Metric::PerToken => step.stream.iter().for_each(|s| all.merge(&s.per_token)),
             Metric::IterationDuration
             | Metric::Failed
             | Metric::Checks

@@ -142,6 +142,7 @@ fn a_stream_without_content_has_no_time_to_it() {
     let summary = run(&server, &iterations("  - {name: q, post: /q, json: {}, stream: sse}", 2));
     let g = summary.phases[0].steps[0].generation.as_ref().expect("a generation");
     assert_eq!((summary.errors, g.time_to_first_chunk, g.time_per_output_chunk), (0, None, None));
+    assert_eq!(g.time_per_output_token, None);
     assert!(summary.warnings.iter().any(|w| w.contains("stream: {sse: {content")), "{:?}", summary.warnings);
     assert!(!summary.to_text().contains(" 0 µs"), "{}", summary.to_text());
     let json = serde_json::to_value(&summary).expect("JSON");
@@ -208,4 +209,53 @@ fn a_failed_step_ends_the_iteration_or_not_and_what_was_never_reached_is_listed(
     let steps: Vec<_> = summary.phases[0].steps.iter().map(|s| (s.name.as_str(), s.requests)).collect();
     assert_eq!(steps, [("bad", 2), ("after", 2)]);
     assert!(!summary.warnings.iter().any(|w| w.contains("no iteration came")), "{:?}", summary.warnings);
+}
+
+#[test]
+fn every_request_has_a_line_of_its_own() {
+    use loadgen::sink::requests::RequestsFile;
+    let server = Server::start(|seen| match seen.line() {
+        "POST /stream" => respond(
+            200,
+            "content-type: text/event-stream\r\n",
+            "data: {\"token\":\"a\"}\n\ndata: {\"token\":\"b\"}\n\ndata: {\"usage\":{\"prompt_tokens\":4,\"completion_tokens\":3}}\n\n",
+        ),
+        "GET /bad" => respond(500, "", ""),
+        _ => ok(),
+    });
+    let folder = tempfile::tempdir().expect("a folder");
+    let scenario = "scenario: t\non_failure: continue\nflow: [{name: s, post: /stream, stream: sse}, {name: bad, get: /bad}]\n\
+                    phases: {p: {executor: per-vu-iterations, vus: 2, iterations: 5}}\n";
+    for name in ["requests.csv", "requests.jsonl"] {
+        let path = folder.path().join(name);
+        let file = RequestsFile::create(&path).expect("a file");
+        let summary = run_with(&server, scenario, |options| options.outputs.requests = Some(file));
+        let text = std::fs::read_to_string(&path).expect("was written");
+        let lines: Vec<&str> = text.lines().collect();
+        let header = usize::from(name.ends_with("csv"));
+        assert_eq!((summary.requests, lines.len()), (20, 20 + header), "{text}");
+        if header == 1 {
+            assert!(lines[0].starts_with("sent_at,phase,step,user,status,error,duration_s"), "{}", lines[0]);
+            let bad = lines.iter().filter(|l| l.contains(",p,bad,") && l.contains(",500,500,")).count();
+            assert_eq!(bad, 10);
+            continue;
+        }
+        let rows: Vec<serde_json::Value> =
+            lines.iter().map(|l| serde_json::from_str(l).expect("json")).collect();
+        let streams: Vec<_> = rows.iter().filter(|r| r["step"] == "s").collect();
+        assert_eq!(streams.len(), 10);
+        for row in streams {
+            assert_eq!((&row["input_tokens"], &row["output_tokens"]), (&4.into(), &3.into()));
+            assert!(
+                row["time_per_output_token_s"].is_f64() && row["error"].is_null() && row["good"] == true,
+                "{row}"
+            );
+            assert!(row["sent_at"].as_f64().is_some_and(|at| at > 1.6e9), "{row}");
+        }
+        let users: std::collections::BTreeSet<_> = rows.iter().map(|r| r["user"].as_u64()).collect();
+        assert_eq!(users.into_iter().collect::<Vec<_>>(), [Some(1), Some(2)]);
+    }
+    let wrong =
+        RequestsFile::create(&folder.path().join("requests.txt")).expect_err("no such format").to_string();
+    assert!(wrong.contains("ends in .csv or .jsonl"), "{wrong}");
 }

@@ -243,6 +243,9 @@ fn a_stream_has_its_first_chunk_gaps_and_tokens() {
     near(g.time_to_first_chunk.expect("content").min, 0.06);
     near(step.duration.min, 0.14);
     let gap = g.time_per_output_chunk.expect("gaps");
+    // 80 ms and more between the first content and the last, and 29 tokens after the first.
+    let per_token = g.time_per_output_token.expect("tokens").min;
+    assert!((0.0025..0.3).contains(&per_token), "{per_token}");
     assert!((0.02..0.3).contains(&gap.p50), "{gap:?}");
     assert_eq!(server.seen()[0].header("accept"), Some("text/event-stream"));
 }
@@ -302,4 +305,35 @@ fn a_url_that_goes_wrong_is_told_without_what_the_environment_put_into_it() {
     assert!(text.contains("1 failed"), "{text}");
     assert!(err.contains("{{ env.ASSAY_TEST_HOST }}:99999"), "{err}");
     assert!(!text.contains("s3cret") && !err.contains("s3cret"), "{err}");
+}
+
+#[test]
+fn a_conversation_grows_by_what_was_answered() {
+    let server = Server::start(|seen| match seen.line() {
+        "POST /v1/chat/completions" => {
+            let turn = seen.body.matches("\"role\":\"user\"").count();
+            let event =
+                format!("data: {{\"choices\":[{{\"index\":0,\"delta\":{{\"content\":\"a{turn}\"}}}}]}}\n\n");
+            respond(200, "content-type: text/event-stream\r\n", event + "data: [DONE]\n\n")
+        }
+        _ => ok(),
+    });
+    let flow = r#"
+  - set: {messages: "{{ [] }}"}
+  - repeat:
+      - set: {messages: "{{ messages + [{'role': 'user', 'content': 'q' ~ turn}] }}"}
+      - {name: turn, openai: chat, json: {messages: "{{ messages }}", stream: true}, capture: {answer: {content: all}}}
+      - set: {messages: "{{ messages + [{'role': 'assistant', 'content': answer}] }}"}
+    as: turn
+    times: 3"#;
+    let summary = run(&server, &iterations(flow, 2));
+    assert_eq!((summary.requests, summary.errors), (6, 0));
+    let bodies: Vec<String> = server.seen().into_iter().map(|s| s.body).filter(|b| !b.is_empty()).collect();
+    let message = |role: &str, content: &str| format!(r#"{{"content":"{content}","role":"{role}"}}"#);
+    let said = [("user", "q1"), ("assistant", "a1"), ("user", "q2"), ("assistant", "a2"), ("user", "q3")];
+    let whole: Vec<String> = said.iter().map(|(role, content)| message(role, content)).collect();
+    for (i, body) in bodies.iter().enumerate() {
+        let so_far = whole[..(i % 3) * 2 + 1].join(",");
+        assert_eq!(*body, format!(r#"{{"messages":[{so_far}],"stream":true}}"#));
+    }
 }
