@@ -26,7 +26,7 @@ use assay_yaml::{Diagnostics, Document};
 pub(crate) use capacity::Capacity;
 pub(crate) use capture::{Capture, Source};
 pub(crate) use check::{Check, Condition, Expectation};
-pub(crate) use data::DataSet;
+pub(crate) use data::{Ahead, DataSet, Rows};
 pub use executor::{
     Arrivals, ConstantArrivalRate, ConstantVus, Executor, PerVuIterations, RampingArrivalRate, RampingVus,
     SharedIterations, Stage,
@@ -205,11 +205,13 @@ impl Scenario {
         let path = if path.is_dir() { path.join("scenario.yml") } else { path.to_owned() };
         let document = Document::read(&path).map_err(|e| pack::with_known_packs(e, path_or_pack))?;
         let folder = path.parent().unwrap_or(Path::new("")).to_owned();
-        parse::scenario(
-            &document,
-            &|name| std::fs::read(folder.join(name)).map_err(|e| e.to_string()),
-            &folder,
-        )
+        let read = |name: &str| std::fs::read(folder.join(name)).map_err(|e| e.to_string());
+        let large = |name: &str| {
+            let path = folder.join(name);
+            let length = std::fs::metadata(&path).map_or(0, |file| file.len());
+            (length >= data::LARGE).then_some(path)
+        };
+        parse::scenario(&document, &parse::Files { read: &read, large: &large, folder: &folder })
     }
 
     /// Reads a scenario from texts: its file's and, by name, its data files'.
@@ -222,7 +224,7 @@ impl Scenario {
             Some((_, text)) => Ok(text.as_bytes().to_vec()),
             None => Err("there is no such file".to_owned()),
         };
-        parse::scenario(&document, &read, Path::new(""))
+        parse::scenario(&document, &parse::Files::in_memory(&read))
     }
 
     /// The phases of a mode; a phase's name stands for itself.

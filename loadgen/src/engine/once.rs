@@ -184,7 +184,7 @@ impl Checked {
             Some(Box::new(move |exchange: &Exchange| on_exchange(exchange)))
         };
         let flow = self.phases.first().map_or(0, |phase| phase.flow);
-        let once = self.solo(Secrets::noted());
+        let once = self.solo(Secrets::noted())?;
         match once.before_run(watch()).await {
             Ok(()) => {}
             Err(RunError::BeforeRun(failure)) => return Ok(Some(format!("before_run: {failure}"))),
@@ -195,12 +195,12 @@ impl Checked {
         Ok(iteration.or(after))
     }
 
-    pub(super) fn solo(&self, secrets: Secrets) -> Once {
-        Once {
+    pub(super) fn solo(&self, secrets: Secrets) -> std::io::Result<Once> {
+        Ok(Once {
             scenario: Arc::clone(&self.scenario),
             target: self.target.clone(),
             settings: self.settings.clone(),
-            data: SharedData::new(&self.scenario, &self.environment, self.seed, self.shard, secrets),
-        }
+            data: SharedData::new(&self.scenario, &self.environment, self.seed, self.shard, secrets)?,
+        })
     }
 }

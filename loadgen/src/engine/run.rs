@@ -102,7 +102,7 @@ struct Window {
 impl Run {
     /// Starts the workers and the publisher.
     pub(super) fn prepare(checked: Checked) -> Result<Self, RunError> {
-        let once = checked.solo(Secrets::default());
+        let once = checked.solo(Secrets::default())?;
         let Checked { scenario, target, settings, phases, shard, .. } = checked;
         let Outputs { sinks, tracer, requests, hgrm, view } = checked.outputs;
         let (done_sender, done) = unbounded_channel();

@@ -3,9 +3,12 @@
 //! Invariant: a user lives as long as the run; it is lent to the task that drives it and comes back even
 //! when that task is cut short.
 
-use std::sync::{
-    Arc, Mutex, OnceLock, PoisonError,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    io,
+    sync::{
+        Arc, Mutex, OnceLock, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use minijinja::{
@@ -18,7 +21,7 @@ use super::{exchange::Secrets, request::cookies::Jar, shard::Shard};
 use crate::{
     client::{connection::Connection, origin::Origin},
     scenario::{
-        DataSet, RenderError, Scenario,
+        Ahead, DataSet, RenderError, Rows, Scenario,
         template::functions::{self, Chance, Function},
     },
     seed::mix,
@@ -38,11 +41,31 @@ pub(crate) struct User {
     pub(crate) trace: Option<crate::trace::Context>,
 }
 
+/// Where the users of a run are in a data file.
+#[derive(Debug)]
+enum Cursor {
+    /// The row that comes next.
+    Memory(AtomicU64),
+    File(Ahead),
+}
+
+impl Cursor {
+    fn of(set: &DataSet, shard: Shard) -> io::Result<Self> {
+        match &set.rows {
+            Rows::Memory(_) => Ok(Self::Memory(AtomicU64::new(0))),
+            Rows::File { path, format } => {
+                let (first, step) = (u64::from(shard.index()), u64::from(shard.count()));
+                Ahead::start(path, *format, first, step).map(Self::File)
+            }
+        }
+    }
+}
+
 /// What all users of a run share for their templates.
 #[derive(Debug)]
 pub(crate) struct SharedData {
     /// Each data set, with the row that comes next.
-    sets: Vec<(Arc<DataSet>, AtomicU64)>,
+    sets: Vec<(Arc<DataSet>, Cursor)>,
     environment: Value,
     /// Values of secret variables and captures, which are not shown.
     secrets: Secrets,
@@ -59,11 +82,12 @@ impl SharedData {
         seed: u64,
         shard: Shard,
         secrets: Secrets,
-    ) -> Arc<Self> {
-        let sets = scenario.data.iter().map(|s| (Arc::clone(s), AtomicU64::new(0))).collect();
+    ) -> io::Result<Arc<Self>> {
+        let sets = scenario.data.iter().map(|s| Ok((Arc::clone(s), Cursor::of(s, shard)?)));
+        let sets = sets.collect::<io::Result<Vec<_>>>()?;
         let variables = EnvironmentVariables { own: environment.to_vec(), secrets: secrets.clone() };
         let own = Value::from_object(variables);
-        Arc::new(Self { sets, environment: own, secrets, run_names: OnceLock::new(), seed, shard })
+        Ok(Arc::new(Self { sets, environment: own, secrets, run_names: OnceLock::new(), seed, shard }))
     }
 
     /// The values that are not shown.
@@ -232,10 +256,23 @@ struct DataView {
 
 impl Object for DataView {
     fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
-        let (set, next) = &self.context.shared.sets[self.set];
-        let n = set.rows.len();
+        let (set, cursor) = &self.context.shared.sets[self.set];
+        let key = key.as_str()?;
+        let (rows, next) = match (&set.rows, cursor) {
+            (Rows::Memory(rows), Cursor::Memory(next)) => (rows, next),
+            (_, Cursor::File(ahead)) => {
+                return match key {
+                    "random" => ahead.random(|n| self.context.draw(n)),
+                    "next" => ahead.next(),
+                    "unique" => ahead.unique(),
+                    _ => None,
+                };
+            }
+            (Rows::File { .. }, Cursor::Memory(_)) => return None,
+        };
+        let n = rows.len();
         let take = || self.context.shared.shard.of_rows(next.fetch_add(1, Ordering::Relaxed));
-        let row = match key.as_str()? {
+        let row = match key {
             "random" => self.context.draw(n),
             // Rows in order, over all users together, from the start again after the last.
             "next" => (take() % n as u64) as usize,
@@ -243,7 +280,7 @@ impl Object for DataView {
             "unique" => usize::try_from(take()).ok().filter(|i| *i < n)?,
             _ => return None,
         };
-        set.rows.get(row).cloned()
+        rows.get(row).cloned()
     }
 }
 

@@ -1,21 +1,41 @@
-//! Data files: CSV with a header, JSON lines, or plain lines. Invariant: a set that was read has a row.
+//! Data files: CSV with a header, JSON lines, a JSON array, or plain lines; small ones in memory, large ones read while the
+//! load runs.
+//!
+//! Invariant: a set that was read has a row, and what a large file takes does not depend on its length.
 
-use std::collections::BTreeMap;
+mod ahead;
+mod rows;
 
-use minijinja::value::{Serde, Value};
+use std::{fs::File, io::BufReader};
+
+use minijinja::value::Value;
+
+pub(crate) use self::ahead::Ahead;
+use self::rows::Format;
 
 /// The line, where there is one, and what is wrong with it.
-pub(crate) type DataError = (Option<usize>, String);
+pub(crate) type DataError = (Option<u64>, String);
 
-/// The rows of a data file.
+/// A file from which on rows are read while the load runs, in bytes.
+pub(crate) const LARGE: u64 = 32 * 1024 * 1024;
+
+/// A data file.
 #[derive(Debug)]
 pub(crate) struct DataSet {
     /// Its name in templates.
     pub(crate) name: String,
     /// The columns of a CSV file; empty for other files.
     pub(crate) columns: Vec<String>,
+    pub(crate) rows: Rows,
+}
+
+/// The rows of a data file.
+#[derive(Debug)]
+pub(crate) enum Rows {
     /// A text for each line of a plain file, a map for each row of the others.
-    pub(crate) rows: Vec<Value>,
+    Memory(Vec<Value>),
+    /// To be read from this file.
+    File { path: std::path::PathBuf, format: Format },
 }
 
 impl DataSet {
@@ -23,56 +43,36 @@ impl DataSet {
     ///
     /// # Errors
     /// The line, where there is one, and what is wrong with it.
-    pub(crate) fn parse(name: &str, file: &str, text: &str) -> Result<Self, DataError> {
-        let extension = file.rsplit_once('.').map_or("", |(_, e)| e);
-        let (columns, rows) = match extension {
-            "csv" => csv_rows(text)?,
-            "jsonl" | "ndjson" => (Vec::new(), json_rows(text)?),
-            "txt" => (Vec::new(), plain_rows(text)),
-            other => {
-                return Err((
-                    None,
-                    format!("unknown kind of data file {other:?}; known: .csv, .jsonl, .txt"),
-                ));
-            }
-        };
+    pub(crate) fn parse(name: &str, file: &str, text: &[u8]) -> Result<Self, DataError> {
+        let format = Format::of(file)?;
+        let mut rows = Vec::new();
+        let columns = format.read(text, &mut |row| {
+            rows.push(row);
+            true
+        })?;
         if rows.is_empty() {
             return Err((None, "the data file has no rows".to_owned()));
         }
-        Ok(Self { name: name.to_owned(), columns, rows })
+        Ok(Self { name: name.to_owned(), columns, rows: Rows::Memory(rows) })
     }
-}
 
-fn plain_rows(text: &str) -> Vec<Value> {
-    text.lines().map(str::trim_end).filter(|l| !l.is_empty()).map(Value::from).collect()
-}
-
-fn json_rows(text: &str) -> Result<Vec<Value>, DataError> {
-    let mut rows = Vec::new();
-    for (i, line) in text.lines().enumerate() {
-        if line.trim().is_empty() {
-            continue;
+    /// A set whose file is read while the load runs; its first row is read now.
+    ///
+    /// # Errors
+    /// As [`DataSet::parse`], of the beginning of the file.
+    pub(crate) fn large(name: &str, path: std::path::PathBuf) -> Result<Self, DataError> {
+        let format = Format::of(&path.to_string_lossy())?;
+        let file = File::open(&path).map_err(|e| (None, format!("cannot be read: {e}")))?;
+        let mut has_row = false;
+        let columns = format.read(BufReader::new(file), &mut |_| {
+            has_row = true;
+            false
+        })?;
+        if !has_row {
+            return Err((None, "the data file has no rows".to_owned()));
         }
-        let row: serde_json::Value =
-            serde_json::from_str(line).map_err(|e| (Some(i + 1), format!("not a line of JSON: {e}")))?;
-        rows.push(Value::from(Serde(row)));
+        Ok(Self { name: name.to_owned(), columns, rows: Rows::File { path, format } })
     }
-    Ok(rows)
-}
-
-fn csv_rows(text: &str) -> Result<(Vec<String>, Vec<Value>), DataError> {
-    let line_of = |e: &csv::Error| e.position().and_then(|p| usize::try_from(p.line()).ok());
-    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(text.as_bytes());
-    let columns: Vec<String> =
-        reader.headers().map_err(|e| (line_of(&e), e.to_string()))?.iter().map(str::to_owned).collect();
-    let mut rows = Vec::new();
-    for record in reader.records() {
-        let record = record.map_err(|e| (line_of(&e), e.to_string()))?;
-        let row: BTreeMap<String, String> =
-            columns.iter().cloned().zip(record.iter().map(str::to_owned)).collect();
-        rows.push(Value::from(Serde(row)));
-    }
-    Ok((columns, rows))
 }
 
 #[cfg(test)]
@@ -81,21 +81,25 @@ mod tests {
 
     #[test]
     fn reads_each_format() {
-        let check = |file: &str, text: &str, rows: &[&str]| {
-            let set = DataSet::parse("d", file, text).expect(file);
-            let got: Vec<_> = set.rows.iter().map(|r| serde_json::to_string(r).expect("json")).collect();
-            assert_eq!(got, rows, "{file}");
+        let check = |file: &str, text: &str, want: &[&str]| {
+            let set = DataSet::parse("d", file, text.as_bytes()).expect(file);
+            let Rows::Memory(rows) = &set.rows else { panic!("it is small") };
+            let got: Vec<_> = rows.iter().map(|r| serde_json::to_string(r).expect("json")).collect();
+            assert_eq!(got, want, "{file}");
         };
         check("a.txt", "one\r\n\ntwo\n", &[r#""one""#, r#""two""#]);
         check("a.csv", "id, name\n1,\"A, B\"\n", &[r#"{"id":"1","name":"A, B"}"#]);
         check("a.jsonl", "{\"id\":1}\n\n{\"id\":2}", &[r#"{"id":1}"#, r#"{"id":2}"#]);
+        check("a.json", "[{\"id\":1},\n {\"id\":2}]\n", &[r#"{"id":1}"#, r#"{"id":2}"#]);
     }
 
     #[test]
     fn says_which_line_is_wrong() {
-        let line = |file: &str, text: &str| DataSet::parse("d", file, text).expect_err(file).0;
+        let line = |file: &str, text: &str| DataSet::parse("d", file, text.as_bytes()).expect_err(file).0;
         assert_eq!(line("a.csv", "id,name\n1,A\n2\n"), Some(3));
         assert_eq!(line("a.jsonl", "{}\n{"), Some(2));
+        assert_eq!(line("a.json", "[{},\n{]"), Some(2));
+        assert_eq!(line("a.json", "{}"), Some(1));
         assert_eq!(line("a.txt", "\n"), None);
         assert_eq!(line("a.xls", "x"), None);
     }

@@ -56,7 +56,7 @@ impl Pack {
             Some((_, text)) => Ok(text.as_bytes().to_vec()),
             None => Err("the pack has no such file".to_owned()),
         };
-        parse::scenario(&document, &read, Path::new(""))
+        parse::scenario(&document, &parse::Files::in_memory(&read))
     }
 }
 

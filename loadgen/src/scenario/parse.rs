@@ -10,7 +10,11 @@ mod phase;
 mod response;
 mod step;
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use assay_yaml::{Cx, Diagnostics, Document, MapReader, Node};
 
@@ -22,8 +26,22 @@ use super::{CheckName, DataSet, Flow, Mode, OnFailure, Phase, Scenario, StepName
 /// How long a request may take where the scenario does not say.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Reads a file that the scenario names.
-pub(super) type ReadFile<'f> = &'f dyn Fn(&str) -> Result<Vec<u8>, String>;
+/// The files that a scenario names.
+pub(super) struct Files<'f> {
+    /// Reads one.
+    pub(super) read: &'f dyn Fn(&str) -> Result<Vec<u8>, String>,
+    /// Where one is that is too large to be held.
+    pub(super) large: &'f dyn Fn(&str) -> Option<PathBuf>,
+    /// What their names are relative to.
+    pub(super) folder: &'f Path,
+}
+
+impl<'f> Files<'f> {
+    /// Files that are in memory.
+    pub(super) fn in_memory(read: &'f dyn Fn(&str) -> Result<Vec<u8>, String>) -> Self {
+        Self { read, large: &|_| None, folder: Path::new("") }
+    }
+}
 
 /// What parsing gathers on the way.
 pub(super) struct Parser<'d> {
@@ -36,15 +54,11 @@ pub(super) struct Parser<'d> {
     timeout: Duration,
     on_failure: OnFailure,
     headers: Vec<(String, &'d Node)>,
-    read: ReadFile<'d>,
+    files: &'d Files<'d>,
 }
 
-/// Reads a scenario; files it names are relative to `folder` and read through `read`.
-pub(super) fn scenario<'d>(
-    document: &'d Document,
-    read: ReadFile<'d>,
-    folder: &Path,
-) -> Result<Scenario, Diagnostics> {
+/// Reads a scenario, and the files that it names.
+pub(super) fn scenario<'d>(document: &'d Document, files: &'d Files<'d>) -> Result<Scenario, Diagnostics> {
     let mut p = Parser {
         cx: Cx::new(document),
         names: Names::default(),
@@ -54,19 +68,19 @@ pub(super) fn scenario<'d>(
         timeout: DEFAULT_TIMEOUT,
         on_failure: OnFailure::EndIteration,
         headers: Vec::new(),
-        read,
+        files,
     };
     let Some(map) = p.cx.read(document.root(), &shape::SCENARIO) else {
         return Err(p.cx.finish().err().unwrap_or_default());
     };
-    let scenario = p.scenario(map, folder);
+    let scenario = p.scenario(map);
     p.names.resolve(&mut p.cx);
     p.cx.finish()?;
     scenario.ok_or_else(|| Diagnostics::file(document.file(), "the scenario is incomplete"))
 }
 
 impl<'d> Parser<'d> {
-    fn scenario(&mut self, mut map: MapReader<'d>, folder: &Path) -> Option<Scenario> {
+    fn scenario(&mut self, mut map: MapReader<'d>) -> Option<Scenario> {
         let name = map.require(&mut self.cx, "scenario").and_then(|n| self.cx.string(n));
         let target = map.get("target").and_then(|n| self.target(n));
         let health = map.get("health").and_then(|n| self.cx.string(n));
@@ -82,7 +96,7 @@ impl<'d> Parser<'d> {
         let data = map.get("data").map(|n| self.data(n)).unwrap_or_default();
         let users = map.get("users").map(|n| self.users(n)).unwrap_or_default();
         let renew_on = map.get("renew_on").map_or_else(|| vec![401], |n| self.statuses_list(n));
-        let tls = map.get("tls").map(|n| self.tls(n, folder)).unwrap_or_default();
+        let tls = map.get("tls").map(|n| self.tls(n)).unwrap_or_default();
         let proxy = map.get("proxy").and_then(|n| self.proxy(n));
         let version = map.get("http").map(|n| self.version(n)).unwrap_or_default();
         let before_run = map.get("before_run").map(|n| self.items(n, "before_run")).unwrap_or_default();
@@ -153,10 +167,12 @@ impl<'d> Parser<'d> {
                 self.cx.error(file_node, format!("the name {name:?} is {taken}; choose another"));
             }
             let Some(file) = self.cx.string(file_node) else { continue };
-            let text = (self.read)(&file).and_then(|b| String::from_utf8(b).map_err(|e| e.to_string()));
-            let parsed = match text {
-                Ok(text) => DataSet::parse(&name, &file, &text),
-                Err(e) => Err((None, format!("cannot be read: {e}"))),
+            let parsed = match (self.files.large)(&file) {
+                Some(path) => DataSet::large(&name, path),
+                None => match (self.files.read)(&file) {
+                    Ok(text) => DataSet::parse(&name, &file, &text),
+                    Err(e) => Err((None, format!("cannot be read: {e}"))),
+                },
             };
             match parsed {
                 Ok(set) => {
@@ -218,7 +234,8 @@ impl<'d> Parser<'d> {
         }
     }
 
-    fn tls(&mut self, node: &'d Node, folder: &Path) -> TlsFiles {
+    fn tls(&mut self, node: &'d Node) -> TlsFiles {
+        let folder = self.files.folder;
         let Some(mut map) = self.cx.read(node, &shape::TLS) else { return TlsFiles::default() };
         let mut path = |p: &mut Self, key| {
             let node: Option<&Node> = map.get(key);

@@ -337,3 +337,35 @@ fn a_conversation_grows_by_what_was_answered() {
         assert_eq!(*body, format!(r#"{{"messages":[{so_far}],"stream":true}}"#));
     }
 }
+
+#[test]
+fn a_large_file_is_read_while_the_load_runs() {
+    use std::io::Write as _;
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut file =
+        std::io::BufWriter::new(std::fs::File::create(folder.path().join("rows.json")).expect("a file"));
+    let padding = "x".repeat(1 << 14);
+    write!(file, "[").expect("is written");
+    for n in 0..2200 {
+        let comma = if n > 0 { ",\n" } else { "" };
+        write!(file, "{comma}{{\"n\": {n}, \"padding\": \"{padding}\"}}").expect("is written");
+    }
+    write!(file, "]").expect("is written");
+    drop(file);
+    let path = folder.path().join("scenario.yml");
+    let text = "scenario: t\ndata: {rows: rows.json}\nflow: [{post: /a, body: \"{{ rows.next.n }}\"}]\n\
+                phases: {p: {executor: per-vu-iterations, iterations: 2500}}\n";
+    std::fs::write(&path, text).expect("is written");
+    let server = Server::start(|_| ok());
+    let scenario = loadgen::Scenario::load(&path.to_string_lossy()).unwrap_or_else(|e| panic!("{e}"));
+    let mut options = loadgen::RunOptions::new(std::sync::Arc::new(scenario));
+    options.target = Some(server.url());
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    let summary =
+        runtime.expect("a runtime").block_on(loadgen::run(options)).unwrap_or_else(|e| panic!("{e}"));
+    assert_eq!((summary.requests, summary.errors), (2500, 0));
+    let bodies = server.seen().into_iter().map(|s| s.body).filter(|b| !b.is_empty());
+    for (i, body) in bodies.enumerate() {
+        assert_eq!(body, (i % 2200).to_string());
+    }
+}

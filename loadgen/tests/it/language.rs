@@ -13,7 +13,11 @@ use serde_json::Value;
 use crate::server::{Do, Seen, Server, raw, respond};
 
 /// The data files of the examples.
-pub(crate) const FILES: [(&str, &str); 8] = [
+pub(crate) const FILES: [(&str, &str); 9] = [
+    (
+        "chats.json",
+        r#"[{"conversations": [{"from": "human", "value": "Hi"}, {"from": "gpt", "value": "Hello"}, {"from": "human", "value": "Bye"}]}]"#,
+    ),
     ("rows.csv", "id,name\n1,a\n2,b\n"),
     ("people.csv", "id,name\n1,Ada\n2,Bob\n"),
     ("orders.jsonl", "{\"total\": 3}\n{\"total\": 4}\n"),

@@ -61,7 +61,7 @@ impl<'d> Parser<'d> {
     }
 
     fn file(&mut self, node: &Node, path: &str) -> Option<Bytes> {
-        match (self.read)(path) {
+        match (self.files.read)(path) {
             Ok(bytes) if multipart::holds_boundary(&bytes) => {
                 self.cx.error(node, format!("{path}: holds the boundary that stands between parts"));
                 None

@@ -25,7 +25,7 @@ pub(crate) struct Function {
 }
 
 /// All of them.
-pub(crate) static FUNCTIONS: [Function; 5] = [
+pub(crate) static FUNCTIONS: [Function; 8] = [
     Function {
         name: "uuid",
         calls: &["uuid()"],
@@ -60,6 +60,33 @@ pub(crate) static FUNCTIONS: [Function; 5] = [
         about: "One of its arguments, or of a list",
         gives: "b",
         call: choice,
+    },
+    Function {
+        name: "normal",
+        calls: &["normal(200, 50)"],
+        about: "A number of a normal distribution, by mean and standard deviation; 0 if it would be less",
+        gives: "187.4",
+        call: |chance, arguments| {
+            let [mean, deviation] = two_numbers(arguments, "normal(200, 50)")?;
+            Ok(Value::from((mean + deviation * gaussian(chance)).max(0.0)))
+        },
+    },
+    Function {
+        name: "lognormal",
+        calls: &["lognormal(200, 0.5)"],
+        about: "A number of a log-normal distribution, by its median and the standard deviation of its logarithm",
+        gives: "263.1",
+        call: |chance, arguments| {
+            let [median, sigma] = two_numbers(arguments, "lognormal(200, 0.5)")?;
+            Ok(Value::from(median * (sigma * gaussian(chance)).exp()))
+        },
+    },
+    Function {
+        name: "prompt",
+        calls: &["prompt(200)"],
+        about: "A text of about so many tokens",
+        gives: "water under which a long name …",
+        call: prompt,
     },
 ];
 
@@ -152,6 +179,48 @@ fn choice(chance: &dyn Chance, arguments: &[Value]) -> Result<Value, Error> {
     Ok(all[at].clone())
 }
 
+fn two_numbers(arguments: &[Value], example: &str) -> Result<[f64; 2], Error> {
+    let number = |value: &Value| f64::try_from(value.clone()).ok().filter(|n| n.is_finite());
+    match arguments {
+        [a, b] => number(a).zip(number(b)).map(|(a, b)| [a, b]),
+        _ => None,
+    }
+    .ok_or_else(|| wrong(format!("expected two numbers, such as {example}")))
+}
+
+/// A number of the standard normal distribution (Box and Muller's method).
+fn gaussian(chance: &dyn Chance) -> f64 {
+    let unit = || ((chance.next() >> 11) as f64 + 1.0) / (1u64 << 53) as f64;
+    (-2.0 * unit().ln()).sqrt() * (std::f64::consts::TAU * unit()).cos()
+}
+
+/// Short common words, each of which is one token behind a space in the vocabularies of the usual models.
+const WORDS: [&str; 64] = [
+    "the", "of", "and", "to", "in", "is", "that", "for", "it", "as", "was", "with", "be", "by", "on", "not",
+    "he", "his", "but", "at", "are", "this", "have", "from", "or", "had", "an", "they", "which", "one",
+    "you", "were", "all", "her", "she", "there", "would", "their", "we", "him", "been", "has", "when", "who",
+    "will", "no", "more", "if", "out", "so", "up", "said", "what", "its", "about", "than", "into", "them",
+    "can", "only", "other", "time", "new", "some",
+];
+
+fn prompt(chance: &dyn Chance, arguments: &[Value]) -> Result<Value, Error> {
+    const MOST: f64 = (1 << 20) as f64;
+    let tokens = match arguments {
+        [n] => f64::try_from(n.clone()).ok().filter(|n| (0.0..=MOST).contains(n)),
+        _ => None,
+    };
+    let tokens = tokens
+        .ok_or_else(|| wrong(format!("expected a number of tokens up to {MOST}, such as prompt(200)")))?;
+    let mut out = String::new();
+    for _ in 0..tokens.round().max(1.0) as usize {
+        if !out.is_empty() {
+            out.push(' ');
+        }
+        out.push_str(WORDS[(chance.next() >> 58) as usize]);
+    }
+    Ok(Value::from(out))
+}
+
 #[cfg(test)]
 mod tests {
     use std::cell::Cell;
@@ -193,6 +262,36 @@ mod tests {
         assert_eq!(call("choice", &[Value::from("only")]).expect("one").as_str(), Some("only"));
         assert_eq!(call("choice", &[Value::from(vec!["x"])]).expect("one").as_str(), Some("x"));
         assert!(call("choice", &[]).is_err());
+    }
+
+    #[test]
+    fn lengths_have_the_distribution_they_should() {
+        let chance = Seeded(Cell::new(3));
+        let draw = |name: &str, a: f64, b: f64| {
+            let function = find(name).expect(name);
+            let mut all: Vec<f64> = (0..20_000)
+                .map(|_| {
+                    f64::try_from(function.call(&chance, &[Value::from(a), Value::from(b)]).expect(name))
+                        .expect("a number")
+                })
+                .collect();
+            all.sort_by(f64::total_cmp);
+            let mean = all.iter().sum::<f64>() / all.len() as f64;
+            (mean, all[all.len() / 2], all[all.len() * 84 / 100])
+        };
+        let near = |got: f64, want: f64| assert!((got / want - 1.0).abs() < 0.03, "{got} is not near {want}");
+        let (mean, median, above) = draw("normal", 200.0, 50.0);
+        near(mean, 200.0);
+        near(median, 200.0);
+        // One standard deviation above the mean.
+        near(above, 250.0);
+        let (mean, median, _) = draw("lognormal", 100.0, 0.5);
+        near(median, 100.0);
+        near(mean, 100.0 * (0.125f64).exp());
+        assert!(call("normal", &[Value::from(1)]).is_err());
+        let text = call("prompt", &[Value::from(200)]).expect("a text");
+        assert_eq!(text.as_str().expect("a text").split(' ').count(), 200);
+        assert!(call("prompt", &[Value::from("many")]).is_err());
     }
 
     #[test]
