@@ -1,6 +1,6 @@
 //! What the maps of a file look like, as data: which keys there are, of what type, with which default.
 //!
-//! The reader of a file, its reference ([`reference`]) and its schema for editors ([`schema`]) come from the same tables.
+//! The reader of a file, its reference ([`reference()`]) and its schema for editors ([`schema()`]) come from the same tables.
 //! Invariant: a reader that was made of a shape ([`crate::Cx::read`]) knows exactly the keys of the shape.
 
 mod json_schema;
