@@ -51,7 +51,7 @@ pub(crate) struct LoopOptions {
 pub(crate) fn run(runtime: &Runtime, options: &LoopOptions) -> Result<u8> {
     let Driven { dir, summary, page } = runtime.block_on(drive(options))?;
     console::print(&summary.to_text())?;
-    let Judged { evaluation, report } = judge(&dir)?;
+    let Judged { evaluation, report } = judge(&dir, None)?;
     if let Some(page) = page {
         page.end(report);
     }

@@ -200,6 +200,9 @@ pub(crate) struct RunArguments {
     /// Serve the page of the run at ADDRESS while it is in progress, such as 127.0.0.1:5665; when the run ends it becomes the report
     #[arg(long, value_name = "ADDRESS", requires = "judge")]
     web: Option<std::net::SocketAddr>,
+    /// What the SLA's relative limits are relative to: a run, a baseline file (ruleseval baseline), or the JSON of a verdict
+    #[arg(long, value_name = "RUN", requires = "judge")]
+    baseline: Option<PathBuf>,
     /// SLA files, or patterns of them, that the run is judged by; by default the pack's own. They are put into the run's sla/
     #[arg(long, value_name = "FILE", num_args = 1..)]
     sla: Vec<PathBuf>,

@@ -7,10 +7,12 @@ use assay_text::console;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 mod backtest;
+mod baseline;
 mod check;
 mod compare;
 mod eval;
 mod export;
+mod history;
 mod import;
 mod login;
 mod memory;
@@ -35,6 +37,8 @@ enum Command {
     Check(check::Args),
     Backtest(backtest::Args),
     Compare(compare::Args),
+    Baseline(baseline::Args),
+    History(history::Args),
     Query(query::Args),
     Serve(serve::Args),
     Test(test::Args),
@@ -66,6 +70,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Check(args) => check::run(args),
         Command::Backtest(args) => backtest::run(args),
         Command::Compare(args) => compare::run(args),
+        Command::Baseline(args) => baseline::run(args),
+        Command::History(args) => history::run(args),
         Command::Query(args) => query::run(args),
         Command::Serve(args) => serve::run(args, cli.memory.of_server()),
         Command::Test(args) => test::run(args),

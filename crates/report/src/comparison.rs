@@ -1,38 +1,54 @@
-//! A comparison for a terminal. Invariant: every row shows how sure it is.
+//! A comparison for a terminal, a pull request, and what collects JUnit XML. Invariant: every row shows how sure it is, and only
+//! what decides is a test case.
 
 use assay_text::{Clean, Page};
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 
 use assay_verdict::{
     compare::{Change, CompareRow, Comparison},
+    measure::Part,
     units,
-    verdict::titled,
+    verdict::Status,
 };
 
-/// A table with both values, the change with its confidence interval, and the outcome last.
+use crate::junit::{self, Case};
+
+/// A table of what decides, with both values, the change with its confidence interval, and the outcome last; then what changed of
+/// steps and stages.
 #[must_use]
 pub fn render(comparison: &Comparison, width: u16) -> String {
+    let mut out = Page::new();
+    for warning in &comparison.warnings {
+        out.line(format_args!("warning: {warning}"));
+    }
+    for section in sections(comparison) {
+        if !section.title.is_empty() {
+            out.line(&section.title);
+        }
+        if !section.rows.is_empty() {
+            out.lines(table(comparison, &section.rows, width));
+        }
+    }
+    for line in reasons(comparison) {
+        out.line(line);
+    }
+    out.line(summary(comparison));
+    out.into_text()
+}
+
+fn table(comparison: &Comparison, rows: &[&CompareRow], width: u16) -> Table {
     let mut table = Table::new();
     table.load_style(presets::UTF8_BORDERS_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
     table.set_width(width);
-    table.set_header(heads(comparison));
-    for row in compared(comparison) {
+    table.set_header(heads(comparison, rows));
+    for row in rows {
         let [name, phase, rest @ .., outcome] = cells(row);
         let mut cells = vec![Cell::new(Clean(name)), Cell::new(Clean(phase))];
         cells.extend(rest.map(|text| Cell::new(Clean(text)).set_alignment(CellAlignment::Right)));
         cells.push(Cell::new(outcome));
         table.add_row(cells);
     }
-    let mut out = Page::new();
-    for warning in &comparison.warnings {
-        out.line(format_args!("warning: {warning}"));
-    }
-    out.lines(table);
-    for line in reasons(comparison) {
-        out.line(line);
-    }
-    out.line(summary(comparison));
-    out.into_text()
+    table
 }
 
 /// The same for a pull request.
@@ -46,9 +62,18 @@ pub fn markdown(comparison: &Comparison) -> String {
     for warning in &comparison.warnings {
         out.push_str(&format!("- warning: {}\n", markdown(warning)));
     }
-    out.push_str(&format!("\n{}{}", line(&heads(comparison)), "|---|---|---:|---:|---:|---:|---:|---|\n"));
-    for row in compared(comparison) {
-        out.push_str(&line(&cells(row)));
+    for section in sections(comparison) {
+        if !section.title.is_empty() {
+            out.push_str(&format!("\n{}\n", markdown(&section.title)));
+        }
+        if section.rows.is_empty() {
+            continue;
+        }
+        let heads = heads(comparison, &section.rows);
+        out.push_str(&format!("\n{}{}", line(&heads), "|---|---|---:|---:|---:|---:|---:|---|\n"));
+        for row in section.rows {
+            out.push_str(&line(&cells(row)));
+        }
     }
     out.push('\n');
     for reason in reasons(comparison) {
@@ -57,13 +82,76 @@ pub fn markdown(comparison: &Comparison) -> String {
     out
 }
 
-pub(crate) fn compared(comparison: &Comparison) -> impl Iterator<Item = &CompareRow> {
-    comparison.rows.iter().filter(|r| r.change != Change::Skipped)
+/// A case for each row that decides: a regression is a failure, what cannot be decided an error.
+///
+/// # Errors
+/// Never in practice: writing to memory does not fail.
+pub fn junit(comparison: &Comparison) -> std::io::Result<String> {
+    let decides = comparison.of(comparison.decided_by);
+    let cases: Vec<Case> = decides.map(|row| case(comparison, row)).collect();
+    junit::document(&cases)
 }
 
-pub(crate) fn heads(comparison: &Comparison) -> [String; 8] {
+fn case(comparison: &Comparison, row: &CompareRow) -> Case {
+    let [_, phase, base, new, change, interval, matters, outcome] = cells(row);
+    let status = match row.change {
+        Change::Regression => Status::Fail,
+        Change::Improvement | Change::Same => Status::Pass,
+        Change::Inconclusive => Status::Inconclusive,
+        Change::Skipped => Status::Skipped,
+    };
+    let message = if row.reason.is_empty() {
+        format!("{outcome}: {base} to {new} ({change})")
+    } else {
+        row.reason.clone()
+    };
+    let detail = [
+        format!("{base} to {new}: {change}, {interval}; {matters} matters"),
+        format!("{} against {}", comparison.new.join(", "), comparison.base.join(", ")),
+    ];
+    Case {
+        suite: "comparison".to_owned(),
+        name: format!("{} [{phase}]", row.title()),
+        class: format!("comparison.{}", row.part.as_str()),
+        status,
+        message,
+        detail: junit::clean_lines(&detail),
+        run: None,
+    }
+}
+
+/// Rows under a title; what decides has none.
+struct Section<'a> {
+    title: String,
+    rows: Vec<&'a CompareRow>,
+}
+
+/// What decides, with all its rows, and of the others what changed.
+fn sections(comparison: &Comparison) -> Vec<Section<'_>> {
+    let others = Part::ALL.into_iter().filter(|p| *p != comparison.decided_by);
+    let decides = compared(comparison, comparison.decided_by).collect();
+    let mut all = vec![Section { title: String::new(), rows: decides }];
+    for part in others {
+        let rows: Vec<&CompareRow> = compared(comparison, part).collect();
+        let is_changed = |r: &&&CompareRow| matches!(r.change, Change::Regression | Change::Improvement);
+        let changed: Vec<&CompareRow> = rows.iter().filter(is_changed).copied().collect();
+        if rows.is_empty() {
+            continue;
+        }
+        let title = format!("{}s: {} of {} figures changed", part.as_str(), changed.len(), rows.len());
+        all.push(Section { title, rows: changed });
+    }
+    all
+}
+
+pub(crate) fn compared(comparison: &Comparison, part: Part) -> impl Iterator<Item = &CompareRow> {
+    comparison.of(part).filter(|r| r.change != Change::Skipped)
+}
+
+pub(crate) fn heads(comparison: &Comparison, rows: &[&CompareRow]) -> [String; 8] {
     let interval = format!("{} interval", units::quantity(comparison.confidence, "ratio"));
-    ["objective", "phase", "base", "new", "change", &interval, "matters", ""].map(str::to_owned)
+    let about = rows.first().map_or("objective", |r| r.part.as_str());
+    [about, "phase", "base", "new", "change", &interval, "matters", ""].map(str::to_owned)
 }
 
 pub(crate) fn cells(row: &CompareRow) -> [String; 8] {
@@ -74,7 +162,7 @@ pub(crate) fn cells(row: &CompareRow) -> [String; 8] {
         .map_or_else(String::new, |(low, high)| format!("{} … {}", relative(low, row), relative(high, row)));
     let matters = row.matters.map_or_else(String::new, |m| relative(m, row));
     [
-        titled(&row.name, &row.labels),
+        row.title(),
         row.phase.as_deref().unwrap_or("whole run").to_owned(),
         value(row.base),
         value(row.new),
@@ -85,12 +173,12 @@ pub(crate) fn cells(row: &CompareRow) -> [String; 8] {
     ]
 }
 
-/// Every reason once, with the rows that it is of.
+/// Every reason once, with the rows of what decides that it is of.
 pub(crate) fn reasons(comparison: &Comparison) -> impl Iterator<Item = String> {
     let mut by_reason: Vec<(&str, Vec<String>)> = Vec::new();
-    for row in compared(comparison).filter(|r| !r.reason.is_empty()) {
+    for row in compared(comparison, comparison.decided_by).filter(|r| !r.reason.is_empty()) {
         let phase = row.phase.as_ref().map_or_else(String::new, |p| format!(" in {p}"));
-        let name = format!("{}{phase}", titled(&row.name, &row.labels));
+        let name = format!("{}{phase}", row.title());
         match by_reason.iter_mut().find(|(reason, _)| *reason == row.reason) {
             Some((_, rows)) => rows.push(name),
             None => by_reason.push((&row.reason, vec![name])),
@@ -100,12 +188,17 @@ pub(crate) fn reasons(comparison: &Comparison) -> impl Iterator<Item = String> {
 }
 
 pub(crate) fn summary(comparison: &Comparison) -> String {
-    let count = |change| comparison.rows.iter().filter(|r| r.change == change).count();
+    let count = |change| comparison.of(comparison.decided_by).filter(|r| r.change == change).count();
+    let many = |count: usize, one: &str| format!("{count} {one}{}", if count == 1 { "" } else { "s" });
+    let runs = match (comparison.base.len(), comparison.new.len()) {
+        (1, 1) => String::new(),
+        (base, new) => format!(" ({} against {})", many(new, "run"), many(base, "run")),
+    };
     format!(
-        "{}  {} regressions, {} improvements, {} the same, {} inconclusive",
-        comparison.status().as_str().to_uppercase(),
-        count(Change::Regression),
-        count(Change::Improvement),
+        "{}  {}, {}, {} the same, {} inconclusive{runs}",
+        comparison.status.as_str().to_uppercase(),
+        many(count(Change::Regression), "regression"),
+        many(count(Change::Improvement), "improvement"),
         count(Change::Same),
         count(Change::Inconclusive)
     )

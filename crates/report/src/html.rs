@@ -14,6 +14,7 @@ use assay_verdict::{
 
 pub mod compare;
 mod heat;
+pub mod history;
 mod plot;
 pub mod runs;
 mod strip;

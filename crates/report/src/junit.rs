@@ -12,15 +12,15 @@ use assay_text::Clean;
 use assay_verdict::verdict::{AlertRow, Counts, ObjectiveRow, RunInfo, Status, Verdict};
 
 /// One test case, whatever it came from.
-struct Case {
-    suite: String,
-    name: String,
-    class: String,
-    status: Status,
-    message: String,
+pub(crate) struct Case {
+    pub(crate) suite: String,
+    pub(crate) name: String,
+    pub(crate) class: String,
+    pub(crate) status: Status,
+    pub(crate) message: String,
     /// Lines that are clean.
-    detail: String,
-    run: Option<RunInfo>,
+    pub(crate) detail: String,
+    pub(crate) run: Option<RunInfo>,
 }
 
 /// Verdicts as an XML document; of several, each suite is named for its run.
@@ -41,6 +41,14 @@ pub fn render(verdicts: &[&Verdict]) -> std::io::Result<String> {
             }
         }
     }
+    document(&cases)
+}
+
+/// Cases as an XML document, by suite in the order in which suites first appear.
+///
+/// # Errors
+/// Never in practice: writing to memory does not fail.
+pub(crate) fn document(cases: &[Case]) -> std::io::Result<String> {
     let mut writer = Writer::new_with_indent(Vec::new(), b' ', 2);
     writer.write_event(Event::Decl(quick_xml::events::BytesDecl::new("1.0", Some("UTF-8"), None)))?;
     let counts = Counts::of(cases.iter().map(|c| c.status));
@@ -49,13 +57,13 @@ pub fn render(verdicts: &[&Verdict]) -> std::io::Result<String> {
     push_counts(&mut root, counts);
     writer.write_event(Event::Start(root))?;
     let mut suites: Vec<&str> = Vec::new();
-    for case in &cases {
+    for case in cases {
         if !suites.contains(&case.suite.as_str()) {
             suites.push(&case.suite);
         }
     }
     for suite in suites {
-        write_suite(&mut writer, suite, &cases)?;
+        write_suite(&mut writer, suite, cases)?;
     }
     writer.write_event(Event::End(BytesEnd::new("testsuites")))?;
     let mut text = String::from_utf8_lossy(&writer.into_inner()).into_owned();
@@ -125,7 +133,7 @@ pub(super) fn clean(text: &str) -> String {
 }
 
 /// Values a line each.
-pub(super) fn clean_lines<T: AsRef<str>>(lines: &[T]) -> String {
+pub(crate) fn clean_lines<T: AsRef<str>>(lines: &[T]) -> String {
     lines.iter().map(|line| clean(line.as_ref())).collect::<Vec<_>>().join("\n")
 }
 

@@ -8,6 +8,7 @@ use assay_verdict::{
 
 pub mod comparison;
 pub mod github;
+pub mod history;
 pub mod html;
 pub mod json;
 pub mod junit;

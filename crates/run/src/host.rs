@@ -2,7 +2,11 @@
 //!
 //! Invariant: nothing here fails. What cannot be found out is empty, zero or `None`.
 
-use std::{fs, path::Path, process::Command};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -27,6 +31,35 @@ pub struct Host {
     /// The GPUs by model.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub gpus: Vec<String>,
+    /// The disks, by name.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub disks: Vec<Disk>,
+    /// The network interfaces that are up, without the loopback, by name.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub networks: Vec<Network>,
+}
+
+/// A disk.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Disk {
+    /// The device, such as `nvme0n1`.
+    pub name: String,
+    /// The model, or empty.
+    pub model: String,
+    /// The size in bytes.
+    pub bytes: u64,
+}
+
+/// A network interface.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Network {
+    /// The interface, such as `eth0`.
+    pub name: String,
+    /// The speed in bits per second, if the kernel knows it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bits_per_second: Option<u64>,
 }
 
 /// The state of a git working tree.
@@ -57,6 +90,8 @@ impl Host {
             os: field(&proc("/etc/os-release"), "PRETTY_NAME", '=').unwrap_or_default(),
             arch: std::env::consts::ARCH.to_owned(),
             gpus: gpus(Path::new("/proc/driver/nvidia/gpus")),
+            disks: disks(Path::new("/sys/block")),
+            networks: networks(Path::new("/sys/class/net")),
         }
     }
 }
@@ -113,9 +148,70 @@ fn gpus(dir: &Path) -> Vec<String> {
     found.into_iter().map(|(_, model)| model).collect()
 }
 
+/// The subdirectories of a directory, by name.
+fn entries(dir: &Path) -> Vec<(String, PathBuf)> {
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+    let mut all: Vec<_> = entries.map(|e| (e.file_name().to_string_lossy().into_owned(), e.path())).collect();
+    all.sort();
+    all
+}
+
+fn first_line(path: &Path) -> Option<String> {
+    Some(fs::read_to_string(path).ok()?.trim().to_owned())
+}
+
+/// What has a size and is not made of other devices or of memory.
+fn disks(dir: &Path) -> Vec<Disk> {
+    let is_made =
+        |name: &str| ["loop", "ram", "zram", "dm-", "md", "sr", "nbd"].iter().any(|p| name.starts_with(p));
+    let disk = |(name, path): (String, PathBuf)| {
+        let sectors: u64 = first_line(&path.join("size"))?.parse().ok().filter(|n| *n > 0)?;
+        let model = first_line(&path.join("device/model")).unwrap_or_default();
+        // The kernel counts sectors of 512 bytes, whatever the disk's are.
+        Some(Disk { name, model, bytes: sectors * 512 })
+    };
+    entries(dir).into_iter().filter(|(name, _)| !is_made(name)).filter_map(disk).collect()
+}
+
+fn networks(dir: &Path) -> Vec<Network> {
+    let network = |(name, path): (String, PathBuf)| {
+        first_line(&path.join("operstate")).filter(|state| state != "down")?;
+        // Of virtual interfaces it is unknown, or said to be -1.
+        let megabits = first_line(&path.join("speed")).and_then(|text| text.parse::<u64>().ok());
+        Some(Network { name, bits_per_second: megabits.map(|m| m * 1_000_000) })
+    };
+    entries(dir).into_iter().filter(|(name, _)| name != "lo").filter_map(network).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn disks_and_networks_are_what_the_kernel_lists() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let write = |path: &str, text: &str| {
+            let path = dir.path().join(path);
+            fs::create_dir_all(path.parent().expect("has one")).expect("made");
+            fs::write(path, text).expect("written");
+        };
+        write("block/nvme0n1/size", "2000\n");
+        write("block/nvme0n1/device/model", "Fast Disk \n");
+        write("block/loop0/size", "8\n");
+        write("block/sda/size", "0\n");
+        write("net/eth0/operstate", "up\n");
+        write("net/eth0/speed", "10000\n");
+        write("net/veth1/operstate", "unknown\n");
+        write("net/veth1/speed", "-1\n");
+        write("net/eth1/operstate", "down\n");
+        write("net/lo/operstate", "unknown\n");
+        let found = disks(&dir.path().join("block"));
+        assert_eq!(found, [Disk { name: "nvme0n1".into(), model: "Fast Disk".into(), bytes: 1_024_000 }]);
+        let found = networks(&dir.path().join("net"));
+        let eth0 = Network { name: "eth0".into(), bits_per_second: Some(10_000_000_000) };
+        assert_eq!(found, [eth0, Network { name: "veth1".into(), bits_per_second: None }]);
+        assert!(disks(Path::new("/nowhere")).is_empty());
+    }
 
     #[test]
     fn fields_are_read_from_what_the_kernel_writes() {

@@ -12,7 +12,7 @@
 //! | `phases` | in order, each with `name`, `start`, `end`, `warmup`; `outcome` is `cut_short` for one that was stopped |
 //! | `scrape` | the targets scraped: `job`, `instance`, `url`, `interval_ms` |
 //! | `git` | `revision` of the working directory, `dirty` |
-//! | `host` | `name`, `cpu_model`, `cpus`, `memory_bytes`, `kernel`, `os`, `arch`, `gpus` |
+//! | `host` | `name`, `cpu_model`, `cpus`, `memory_bytes`, `kernel`, `os`, `arch`, `gpus`, `disks`, `networks` |
 //! | `versions` | name to version, the tools' own among them |
 //! | `shard` | `index` (from 0) and `count`, where the run is one shard of a load |
 //! | `parts` | the runs that a merged run is the sum of: `name`, `shard`, `host`, `start`, `end`, `outcome` |

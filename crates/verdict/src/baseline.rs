@@ -1,46 +1,162 @@
-//! What relative limits are relative to. Invariant: a value is compared with that of the same objective, phase and
-//! labels.
+//! Baselines: what was measured once, for runs to be held against. As a file (`ruleseval baseline`) it is kept with the sources; an
+//! SLA's relative limits take their base from one. Invariant: a value is compared with that of the same objective, phase and labels.
 
-use std::path::Path;
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
-use crate::verdict::{ObjectiveRow, Verdict};
+use assay_run::Run;
+
+use crate::{
+    compare::alike,
+    eval::{EvalError, run_info},
+    measure::{
+        Batching, Figure, Measure, Measured, MeasuredRun, Pairs, Part, matched, measure, of_objectives,
+    },
+    sla::Sla,
+    verdict::{ObjectiveRow, RunInfo, Verdict},
+};
+
+mod card;
+mod describe;
+mod fields;
+mod file;
+mod read;
+
+pub use card::{BaselineOptions, Made, is_baseline_name, make};
+pub use file::BaselineFile;
 
 /// The measured values of a baseline.
 #[derive(Clone, Debug)]
 pub struct Baseline {
     /// The run or file, as messages show it.
     pub name: String,
-    rows: Vec<ObjectiveRow>,
+    /// What it was measured of.
+    infos: Vec<RunInfo>,
+    values: Vec<Value>,
+}
+
+#[derive(Clone, Debug)]
+struct Value {
+    sla: String,
+    objective: String,
+    phase: Option<String>,
+    labels: Pairs,
+    value: f64,
 }
 
 impl Baseline {
-    /// The values of a verdict.
-    #[must_use]
-    pub fn of(name: impl Into<String>, verdict: Verdict) -> Self {
-        Self { name: name.into(), rows: verdict.objectives }
-    }
-
-    /// The values of a verdict's JSON, if `path` is one: `ruleseval eval --json` writes it.
+    /// What a path holds: a run, measured by the SLAs that are judged by; a baseline file; or the JSON of a verdict.
     ///
     /// # Errors
-    /// If it is a file that cannot be read, or is not a verdict.
-    pub fn from_json(path: &Path) -> Result<Option<Self>, String> {
-        if !path.is_file() {
-            return Ok(None);
-        }
+    /// If it cannot be read, or is none of these.
+    pub fn read(path: &Path, slas: &[Sla]) -> Result<Self, EvalError> {
         let name = path.display().to_string();
-        let text = std::fs::read_to_string(path).map_err(|e| format!("{name}: cannot be read: {e}"))?;
-        let verdict =
-            serde_json::from_str(&text).map_err(|e| format!("{name}: not a verdict's JSON: {e}"))?;
-        Ok(Some(Self::of(name, verdict)))
+        if !path.is_file() {
+            let run = Run::open(path)?;
+            let info = run_info(&run, &[], None)?;
+            let measured = measure(&run, info, &of_objectives(slas), Batching::Whole)?;
+            return Ok(Self::of_runs(name, vec![measured]));
+        }
+        let text = std::fs::read_to_string(path)
+            .map_err(|e| EvalError::Baseline(format!("{name}: cannot be read: {e}")))?;
+        if text.trim_start().starts_with('{') {
+            let verdict = serde_json::from_str(&text)
+                .map_err(|e| EvalError::Baseline(format!("{name}: not a verdict's JSON: {e}")))?;
+            return Ok(Self::of_verdict(name, verdict));
+        }
+        Ok(Self::of_runs(name, BaselineFile::parse(path.display().to_string(), text)?.runs))
     }
 
-    /// The value for a row.
-    #[must_use]
-    pub fn value(&self, row: &ObjectiveRow) -> Option<f64> {
-        let same = |b: &&ObjectiveRow| {
-            b.name == row.name && b.phase == row.phase && b.labels == row.labels && b.sla == row.sla
-        };
-        self.rows.iter().find(same).and_then(|b| b.value)
+    fn of_verdict(name: String, verdict: Verdict) -> Self {
+        let mut series: BTreeMap<_, Vec<(Pairs, f64)>> = BTreeMap::new();
+        for row in verdict.objectives {
+            let Some(value) = row.value else { continue };
+            series.entry((row.sla, row.name, row.phase)).or_default().push((row.labels, value));
+        }
+        let values = series.into_iter().flat_map(|((sla, objective, phase), list)| {
+            let value = move |(labels, value)| {
+                let (sla, objective, phase) = (sla.clone(), objective.clone(), phase.clone());
+                Value { sla, objective, phase, labels, value }
+            };
+            matched(list.into_iter()).into_iter().map(value)
+        });
+        Self { name, values: values.collect(), infos: vec![verdict.run] }
     }
+
+    /// Of several runs the mean.
+    fn of_runs(name: String, runs: Vec<MeasuredRun>) -> Self {
+        let mut values: Vec<(Value, f64)> = Vec::new();
+        for (measure, figure) in runs.iter().flat_map(|r| &r.measured).flat_map(objective_figures) {
+            let Some(value) = figure.value else { continue };
+            let known = values.iter_mut().find(|(v, _)| {
+                (&v.sla, &v.objective, &v.phase, &v.labels)
+                    == (&measure.sla, &measure.name, &figure.phase, &figure.labels)
+            });
+            match known {
+                Some((known, count)) => {
+                    *count += 1.0;
+                    known.value += (value - known.value) / *count;
+                }
+                None => {
+                    let (phase, labels) = (figure.phase.clone(), figure.labels.clone());
+                    let (sla, objective) = (measure.sla.clone(), measure.name.clone());
+                    values.push((Value { sla, objective, phase, labels, value }, 1.0));
+                }
+            }
+        }
+        let values = values.into_iter().map(|(value, _)| value).collect();
+        Self { name, values, infos: runs.into_iter().map(|r| r.info).collect() }
+    }
+
+    /// In what a run differs from it that may explain a change.
+    ///
+    /// # Errors
+    /// If it is not of the same scenario, mode or plan: its values say nothing about the run.
+    pub fn check(&self, run: &RunInfo) -> Result<Vec<String>, EvalError> {
+        let mut warnings = Vec::new();
+        for info in &self.infos {
+            alike::check(info, run).map_err(|e| EvalError::Baseline(format!("{}: {e}", self.name)))?;
+            for warning in alike::warnings(info, run) {
+                let text = format!("against {}: {warning}", self.name);
+                if !warnings.contains(&text) {
+                    warnings.push(text);
+                }
+            }
+        }
+        Ok(warnings)
+    }
+
+    /// The value for a row; `key` is its series among those of the objective in its phase, as [`matched`] has it.
+    #[must_use]
+    pub(crate) fn value(&self, row: &ObjectiveRow, key: &Pairs) -> Option<f64> {
+        let same = |v: &&Value| {
+            (&v.sla, &v.objective, &v.phase, &v.labels) == (&row.sla, &row.name, &row.phase, key)
+        };
+        self.values.iter().find(same).map(|v| v.value)
+    }
+}
+
+fn objective_figures(measured: &Measured) -> impl Iterator<Item = (&Measure, &Figure)> {
+    let is_objective = measured.measure.part == Part::Objective;
+    measured.figures.iter().filter(move |_| is_objective).map(|f| (&measured.measure, f))
+}
+
+/// The directories' names, each once: a second one of the same name has a number.
+fn names(paths: &[PathBuf]) -> Vec<String> {
+    let mut out: Vec<String> = Vec::new();
+    for path in paths {
+        let name = path.canonicalize().unwrap_or_else(|_| path.clone());
+        let name = name.file_name().map_or_else(|| "run".to_owned(), |n| n.to_string_lossy().into_owned());
+        let mut free = name.clone();
+        for number in 2.. {
+            if !out.contains(&free) {
+                break;
+            }
+            free = format!("{name}-{number}");
+        }
+        out.push(free);
+    }
+    out
 }

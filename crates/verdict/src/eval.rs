@@ -57,7 +57,7 @@ pub struct EvalOptions {
     pub allow_incomplete: bool,
     /// What is not looked for.
     pub no_findings: Vec<Kind>,
-    /// What relative limits are relative to: a run, or the JSON of a verdict.
+    /// What relative limits are relative to: a run, a baseline file, or the JSON of a verdict.
     pub baseline: Option<PathBuf>,
     /// Whether the series that the HTML report draws are fetched.
     pub charts: bool,
@@ -147,10 +147,36 @@ impl From<QueryError> for EvalError {
 pub fn eval(options: &EvalOptions) -> Result<Evaluation, EvalError> {
     let (rules, slas) = own_files(options);
     let (files, slas) = read_files(&rules, &slas)?;
-    let baseline = options.baseline.as_deref().map(|path| baseline(path, options, &slas)).transpose()?;
+    let baseline = options.baseline.as_deref().map(|path| Baseline::read(path, &slas)).transpose()?;
     let run = Run::open(&options.run)?;
     let info = run_info(&run, &options.phases, options.range_ms)?;
     judge_run(&Record::of(&run), &info, &files, &slas, baseline.as_ref(), options)
+}
+
+/// What to judge by: the files that were given, else those that the run brings along; nothing if it brings nothing.
+///
+/// # Errors
+/// All problems of all files.
+pub(crate) fn standards_for(options: &EvalOptions) -> Result<(RuleFiles, Vec<Sla>), EvalError> {
+    let (rules, slas) = own_files(options);
+    if rules.is_empty() && slas.is_empty() {
+        return Ok(Default::default());
+    }
+    read_files(&rules, &slas)
+}
+
+/// The verdict on a run that is open already.
+///
+/// # Errors
+/// As [`eval`].
+pub(crate) fn judge_opened(
+    run: &Run,
+    info: &RunInfo,
+    files: &RuleFiles,
+    slas: &[Sla],
+    options: &EvalOptions,
+) -> Result<Verdict, EvalError> {
+    Ok(judge_run(&Record::of(run), info, files, slas, None, options)?.verdict)
 }
 
 /// What there is to judge: series, and what its keepers remark on.
@@ -175,11 +201,7 @@ impl<'a> Record<'a> {
 /// # Errors
 /// All problems of all of its files.
 pub fn standards_of(run: &Path) -> Result<(RuleFiles, Vec<Sla>), EvalError> {
-    let (rules, slas) = own_files(&EvalOptions::new(run));
-    if rules.is_empty() && slas.is_empty() {
-        return Ok(Default::default());
-    }
-    read_files(&rules, &slas)
+    standards_for(&EvalOptions::new(run))
 }
 
 /// The files to judge by: those that were given, else those that the run brings along.
@@ -208,6 +230,9 @@ fn judge_run(
     check_alerts(files, slas)?;
     let data = RunData::new(record.data, info);
     let mut verdict = blank_verdict(info, slas);
+    if let Some(baseline) = baseline {
+        verdict.notes.extend(baseline.check(info)?);
+    }
     verdict.notes.extend(files.warnings.iter().cloned());
     verdict.notes.extend(files.ignored_keys());
     let terms = Terms {
@@ -275,26 +300,6 @@ fn check_alerts(files: &RuleFiles, slas: &[Sla]) -> Result<(), Diagnostics> {
         }
     }
     if problems.is_empty() { Ok(()) } else { Err(problems) }
-}
-
-fn baseline(path: &Path, options: &EvalOptions, slas: &[Sla]) -> Result<Baseline, EvalError> {
-    if let Some(read) = Baseline::from_json(path).map_err(EvalError::Baseline)? {
-        return Ok(read);
-    }
-    let run = Run::open(path)?;
-    let info = run_info(&run, &[], None)?;
-    let options = EvalOptions { charts: false, allow_incomplete: true, ..options.clone() };
-    let judged =
-        judge_run(&Record::of(&run), &info, &RuleFiles::default(), &without_alerts(slas), None, &options)?;
-    Ok(Baseline::of(path.display().to_string(), judged.verdict))
-}
-
-fn without_alerts(slas: &[Sla]) -> Vec<Sla> {
-    let mut slas = slas.to_vec();
-    for sla in &mut slas {
-        sla.judge = Judge { phases: std::mem::take(&mut sla.judge.phases), ..Judge::without_alerts() };
-    }
-    slas
 }
 
 /// Reads all rule and SLA files.

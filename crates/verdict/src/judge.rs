@@ -10,6 +10,7 @@ use assay_yaml::{Diagnostic, Diagnostics};
 use crate::{
     baseline::Baseline,
     data::{RunData, complete},
+    measure::{Pairs, matched},
     sla::{Objective, OnMissing, Relative, Sla, holds},
     source::{RecordedSource, RemoteSource, Source, SourceError, samples},
     units,
@@ -31,6 +32,9 @@ pub enum Subject<'a> {
     /// What a server answers, as it answers it.
     Server(&'a RemoteSource),
 }
+
+/// What is added to the name of an objective's row that a relative limit has.
+pub(crate) const AGAINST: &str = " against the baseline";
 
 /// By what it is judged in addition to the SLA.
 pub struct Terms<'a> {
@@ -225,7 +229,9 @@ impl Shared<'_> {
         let limits = self.limits(window, source)?;
         let raw = samples(raw.instant(&measure, window.end_ms)?);
         let mut rows = Vec::new();
-        for sample in &samples(measured) {
+        let measured = samples(measured);
+        for (key, at) in matched(measured.iter().enumerate().map(|(at, s)| (s.labels.to_pairs(), at))) {
+            let sample = &measured[at];
             let mut row = self.blank(Some(window));
             row.labels = sample.labels.to_pairs();
             row.value = float(&sample.value).filter(|v| !v.is_nan());
@@ -246,7 +252,7 @@ impl Shared<'_> {
                 row.budget = budget::of(&row, objective, window, source)?;
             }
             undecide(&mut row, &warnings, objective);
-            let relative = objective.relative.map(|r| self.relative(&row, r));
+            let relative = objective.relative.map(|r| self.relative(&row, &key, r));
             rows.push(row);
             rows.extend(relative);
         }
@@ -281,15 +287,16 @@ impl Shared<'_> {
     }
 
     /// The row of a value against the baseline's.
-    fn relative(&self, row: &ObjectiveRow, relative: Relative) -> ObjectiveRow {
-        let mut out = ObjectiveRow { name: format!("{} against the baseline", row.name), ..row.clone() };
+    fn relative(&self, row: &ObjectiveRow, key: &Pairs, relative: Relative) -> ObjectiveRow {
+        let mut out = ObjectiveRow { name: format!("{}{AGAINST}", row.name), ..row.clone() };
         (out.reason, out.budget, out.advice) = (String::new(), None, Vec::new());
         (out.status, out.limit) = (Status::Inconclusive, None);
         let Some(baseline) = self.terms.baseline else {
-            out.reason = "no baseline is given: give a run with --baseline".to_owned();
+            out.reason =
+                "not judged: no baseline is given; give a run or a baseline file with --baseline".to_owned();
             return out;
         };
-        let Some(base) = baseline.value(row) else {
+        let Some(base) = baseline.value(row, key) else {
             out.reason = format!("{} has no value for it", baseline.name);
             return out;
         };

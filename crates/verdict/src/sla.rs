@@ -33,6 +33,7 @@ mod openslo;
 mod shape;
 
 pub use comparison::{Comparison, holds};
+pub(crate) use comparison::{check_measure, fill};
 pub use judge::{AlertSet, FailOnAlerts, Judge};
 pub use limits::{Limit, Relative};
 pub use shape::{reference, schema};

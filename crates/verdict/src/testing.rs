@@ -4,6 +4,7 @@ use assay_run::PhaseOutcome;
 
 use crate::charts::{Chart, Charts, Heat, Line, Trend};
 use crate::findings::{Action, Confidence, Evidence, Finding, Severity};
+use crate::history::{ChangePoint, Direction, Group, GroupRun, History, Point, Series};
 use crate::tables::{EnergyRow, ErrorCount, Spread, StageRow, StepRow, Tables};
 use crate::verdict::{
     AlertInstance, AlertRow, FORMAT_VERSION, ObjectiveRow, PhaseInfo, PhaseSource, RunInfo, SlaInfo, Status,
@@ -264,5 +265,45 @@ pub fn charts() -> Charts {
                 .collect(),
             phases: vec![("steady".to_owned(), vec![2.0, 40.0, 80.0, 30.0, 12.0, 8.0, 5.0, 3.0])],
         }),
+    }
+}
+
+/// A history of forty runs, of which one objective got worse with the thirtieth.
+pub fn history() -> History {
+    let runs = (0..40).map(|i| GroupRun {
+        name: format!("run-{i}"),
+        start_ms: T0_MS + i * 86_400_000,
+        status: Some(Status::Pass),
+        revision: Some("0123abcd".to_owned()),
+        file: None,
+        differs: if i == 30 { vec!["the runs are of other processors".to_owned()] } else { Vec::new() },
+    });
+    let series = |name: &str, step: f64, changes: Vec<ChangePoint>| Series {
+        sla: "clinical-rag".to_owned(),
+        name: name.to_owned(),
+        unit: "s".to_owned(),
+        phase: Some("steady".to_owned()),
+        labels: Vec::new(),
+        comparison: "<".to_owned(),
+        limit: Some(1.1),
+        points: (0..40_usize)
+            .map(|run| Point {
+                run,
+                value: 1.0 + if run >= 30 { step } else { 0.0 } + 0.01 * (run % 3) as f64,
+            })
+            .collect(),
+        changes,
+        note: String::new(),
+    };
+    let worse = ChangePoint { run: 30, before: 1.0, after: 1.1, p: 0.002, direction: Direction::Worse };
+    History {
+        source: "runs".to_owned(),
+        groups: vec![Group {
+            scenario: "clinical-rag".to_owned(),
+            mode: "all".to_owned(),
+            runs: runs.collect(),
+            series: vec![series("<b>p99", 0.1, vec![worse]), series("p50", 0.0, Vec::new())],
+        }],
+        notes: vec!["a note".to_owned()],
     }
 }

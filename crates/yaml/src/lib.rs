@@ -25,6 +25,7 @@
 //! );
 //! ```
 
+pub mod block;
 mod cx;
 mod diagnostics;
 mod node;

@@ -4,7 +4,7 @@ use std::{fmt::Display, io::IsTerminal as _, path::Path, sync::Arc, time::Durati
 
 use assay_report::terminal::{self, TerminalOptions};
 use assay_text::{Clean, console, document};
-use assay_verdict::standards::Standards;
+use assay_verdict::{baseline::Baseline, standards::Standards};
 use loadgen::{
     Control, Phase, RunError, RunOptions, Scenario, Shard, Summary, UnknownName,
     recorded::{BeginError, Ended, Judged, Page, RecordOptions, RecordedRun, judge, stop_on_signals},
@@ -72,6 +72,9 @@ async fn drive(arguments: &RunArguments, command: &[String]) -> Result<u8, Stop>
     let scenario = Arc::new(Scenario::load(&arguments.scenario).map_err(Stop::bad_input)?);
     let abort = super::abort::rules(arguments).map_err(Stop::bad_input)?;
     let standards = standards(arguments)?;
+    if let Some(baseline) = &arguments.baseline {
+        Baseline::read(baseline, &[]).map_err(Stop::bad_input)?;
+    }
     // What can be known to be wrong is said before a record is begun.
     let options = options(&scenario, arguments)?;
     if arguments.dry_run {
@@ -227,7 +230,7 @@ fn cannot_record(parent: &Path, error: BeginError) -> Stop {
 
 /// Judges the run, prints the verdict, and gives its exit code, or that of a load which ended badly.
 fn verdict(dir: &Path, load: u8, page: Option<Page>, arguments: &RunArguments) -> Result<u8, Stop> {
-    let Judged { evaluation, report } = judge(dir).map_err(Stop::failed)?;
+    let Judged { evaluation, report } = judge(dir, arguments.baseline.as_deref()).map_err(Stop::failed)?;
     if let Some(page) = page {
         page.end(report);
     }

@@ -38,16 +38,20 @@ pub struct Judged {
     pub report: String,
 }
 
-/// Judges a run by the rules and SLAs that are in its directory, and writes `verdict.json` and `report.html` there.
-/// Queries may hold half of the machine's memory.
+/// Judges a run by the rules and SLAs that are in its directory, relative limits by a baseline, and writes `verdict.json` and
+/// `report.html` there. Queries may hold half of the machine's memory.
 ///
 /// # Errors
 /// If the run cannot be read or evaluated, or a file cannot be written.
-pub fn judge(run: &Path) -> Result<Judged, JudgeError> {
+pub fn judge(run: &Path, baseline: Option<&Path>) -> Result<Judged, JudgeError> {
     bound_queries(usable_memory_bytes().unwrap_or(0) / 2);
     let mut options = EvalOptions::new(run);
     options.charts = true;
+    options.baseline = baseline.map(Path::to_owned);
     options.command = format!("ruleseval eval {}", run.display());
+    if let Some(baseline) = baseline {
+        options.command.push_str(&format!(" --baseline {}", baseline.display()));
+    }
     let evaluation = eval(&options)?;
     write(run.join("verdict.json"), &json::render(&evaluation.verdict))?;
     let report = html::render(&evaluation.verdict, &evaluation.charts)?;

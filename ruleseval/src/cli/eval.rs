@@ -66,8 +66,8 @@ pub(super) struct Args {
     /// Do not look for this finding (docs/findings.md), by its id or its name
     #[arg(long, value_name = "ID", value_parser = findings::kind)]
     no_finding: Vec<Kind>,
-    /// What relative limits are relative to: a run, or the JSON of a verdict
-    #[arg(long, value_name = "RUN")]
+    /// What relative limits are relative to: a run, a baseline file, or the JSON of a verdict
+    #[arg(long, value_name = "RUN", conflicts_with = "trust_server_alerts")]
     baseline: Option<PathBuf>,
     /// Refuse runs that began before this time
     #[arg(long, value_name = "TIME", value_parser = parse_time_ms)]

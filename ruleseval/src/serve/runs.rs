@@ -10,7 +10,7 @@ use std::{
 };
 
 use assay_report::html::{
-    compare as comparison,
+    compare as comparison, history as trends,
     runs::{self as page, Entry},
 };
 use assay_run::{Manifest, Run, manifest};
@@ -18,6 +18,7 @@ use assay_text::Clean;
 use assay_verdict::{
     compare::{CompareOptions, compare},
     eval::EvalError,
+    history::{History, HistoryOptions, history},
     units,
 };
 use axum::{
@@ -48,7 +49,11 @@ pub(crate) struct Folder {
     path: PathBuf,
     settings: Arc<Settings>,
     open: Mutex<Vec<Open>>,
+    history: Mutex<Option<(Judged, Arc<History>)>>,
 }
+
+/// The runs that have a verdict, and when each was written.
+type Judged = Vec<(PathBuf, Option<SystemTime>)>;
 
 struct Open {
     name: String,
@@ -61,7 +66,7 @@ struct Open {
 
 impl Folder {
     pub(crate) fn new(path: PathBuf, settings: Arc<Settings>) -> Self {
-        Self { path, settings, open: Mutex::default() }
+        Self { path, settings, open: Mutex::default(), history: Mutex::default() }
     }
 
     /// The directory of a run, if this is the name of one.
@@ -98,6 +103,30 @@ impl Folder {
         let unfinished = (!ended).then(Instant::now);
         open.push(Open { name: name.to_owned(), written, unfinished, router: router.clone() });
         Ok(router)
+    }
+
+    /// How each objective went over the newest runs that have a verdict; read again when there is another verdict.
+    fn history(&self) -> Result<Arc<History>, EvalError> {
+        let verdicts = std::fs::read_dir(&self.path).into_iter().flatten().flatten();
+        let mut judged: Judged = verdicts
+            .map(|entry| entry.path().join("verdict.json"))
+            .filter_map(|path| Some((path.metadata().ok()?.modified().ok(), path)))
+            .map(|(written, path)| (path, written))
+            .collect();
+        judged.sort();
+        // Others that ask meanwhile wait, and get the same.
+        let mut known = self.history.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, history)) = known.as_ref().filter(|(of, _)| *of == judged) {
+            return Ok(Arc::clone(history));
+        }
+        let found = Arc::new(history(&HistoryOptions {
+            folder: self.path.clone(),
+            judged_only: true,
+            newest: Some(LISTED),
+            ..HistoryOptions::default()
+        })?);
+        *known = Some((judged, Arc::clone(&found)));
+        Ok(found)
     }
 
     /// The runs, the newest first, and how many are not listed.
@@ -154,6 +183,7 @@ pub(super) fn router(folder: Arc<Folder>) -> Router {
     respond_to_probes(Router::new())
         .route("/", get(index))
         .route("/compare", get(compared))
+        .route("/history", get(history_page))
         .route("/runs/{name}/report.html", get(report))
         .route("/runs/{name}/verdict.json", get(verdict))
         .route("/runs/{name}/{*path}", any(of_run))
@@ -164,14 +194,38 @@ pub(super) fn router(folder: Arc<Folder>) -> Router {
 }
 
 async fn index(State(folder): State<Arc<Folder>>) -> Response {
-    let settings = folder.settings.clone();
-    let page = settings.compute(move || {
+    shown(folder, |folder| {
         let (runs, older) = folder.list();
-        page::render(&runs, older).map_err(|e| e.to_string())
-    });
-    match page.await.map_err(|e| e.to_string()) {
-        Ok(Ok(page)) => ([(header::CONTENT_SECURITY_POLICY, POLICY)], Html(page)).into_response(),
-        Ok(Err(e)) | Err(e) => plain(StatusCode::INTERNAL_SERVER_ERROR, e),
+        // A baseline file in the folder that is wrong is what /history says.
+        let history = folder.history().unwrap_or_default();
+        page::render(&runs, older, &history).map_err(internal)
+    })
+    .await
+}
+
+/// How objectives went over the runs.
+async fn history_page(State(folder): State<Arc<Folder>>) -> Response {
+    shown(folder, |folder| {
+        let history =
+            folder.history().map_err(|e| (StatusCode::UNPROCESSABLE_ENTITY, Clean(e).to_string()))?;
+        trends::render(&history, Some("./")).map_err(internal)
+    })
+    .await
+}
+
+/// A page, or why there is none.
+type Page = Result<String, (StatusCode, String)>;
+
+fn internal(cause: impl std::fmt::Display) -> (StatusCode, String) {
+    (StatusCode::INTERNAL_SERVER_ERROR, cause.to_string())
+}
+
+/// A page that is made from files, in its turn.
+async fn shown(folder: Arc<Folder>, make: impl FnOnce(&Folder) -> Page + Send + 'static) -> Response {
+    let settings = folder.settings.clone();
+    match settings.compute(move || make(&folder)).await.unwrap_or_else(|e| Err(internal(e))) {
+        Ok(page) => ([(header::CONTENT_SECURITY_POLICY, POLICY)], Html(page)).into_response(),
+        Err((status, text)) => plain(status, text),
     }
 }
 
@@ -184,36 +238,20 @@ struct Pair {
 
 /// Two runs against each other, by the SLA of the newer one.
 async fn compared(State(folder): State<Arc<Folder>>, Query(pair): Query<Pair>) -> Response {
-    let settings = folder.settings.clone();
-    let page = settings.compute(move || comparison_of(&folder, &pair));
-    match page.await {
-        Ok(Ok(page)) => ([(header::CONTENT_SECURITY_POLICY, POLICY)], Html(page)).into_response(),
-        Ok(Err((status, text))) => plain(status, text),
-        Err(e) => plain(StatusCode::INTERNAL_SERVER_ERROR, e.to_string()),
-    }
+    shown(folder, move |folder| comparison_of(folder, &pair)).await
 }
 
-fn comparison_of(folder: &Folder, pair: &Pair) -> Result<String, (StatusCode, String)> {
+fn comparison_of(folder: &Folder, pair: &Pair) -> Page {
     let run = |name: &str| {
         folder.run(name).ok_or_else(|| (StatusCode::NOT_FOUND, format!("there is no run {}", Clean(name))))
     };
     let (base, new) = (run(&pair.base)?, run(&pair.new)?);
-    let options = CompareOptions {
-        base,
-        new,
-        slas: Vec::new(),
-        batch_ms: None,
-        confidence: 0.95,
-        effects: Vec::new(),
-        force: false,
-    };
     let status = |e: &EvalError| match e {
         EvalError::Compare(_) => StatusCode::BAD_REQUEST,
         _ => StatusCode::UNPROCESSABLE_ENTITY,
     };
-    let found = compare(&options).map_err(|e| (status(&e), Clean(e).to_string()))?;
-    comparison::render(&found, &pair.base, &pair.new)
-        .map_err(|e| (StatusCode::INTERNAL_SERVER_ERROR, e.to_string()))
+    let found = compare(&CompareOptions::new(base, new)).map_err(|e| (status(&e), Clean(e).to_string()))?;
+    comparison::render(&found, &pair.base, &pair.new, Some("./")).map_err(internal)
 }
 
 async fn report(state: State<Arc<Folder>>, name: Segments<String>) -> Response {

@@ -14,16 +14,8 @@ use crate::recording::{Recording, T0_MS, Trouble, rules, sla};
 
 fn compared(base: Trouble, new: Trouble) -> Comparison {
     let (base, new) = (Recording::new(base), Recording::new(new));
-    compare(&CompareOptions {
-        base: base.path(),
-        new: new.path(),
-        slas: vec![sla()],
-        batch_ms: None,
-        confidence: 0.95,
-        effects: Vec::new(),
-        force: true,
-    })
-    .expect("compares")
+    let options = CompareOptions::new(base.path(), new.path());
+    compare(&CompareOptions { slas: vec![sla()], force: true, ..options }).expect("compares")
 }
 
 fn change(comparison: &Comparison, name: &str, phase: &str) -> Change {
@@ -35,7 +27,7 @@ fn change(comparison: &Comparison, name: &str, phase: &str) -> Change {
 fn a_slower_peak_is_a_regression_and_a_faster_one_an_improvement() {
     let (well, slow) = (Trouble::default(), Trouble { slow_peak: true, seed: 3, ..Trouble::default() });
     let worse = compared(well, slow);
-    assert_eq!(worse.status(), Status::Fail);
+    assert_eq!(worse.status, Status::Fail);
     assert_eq!(change(&worse, "Query latency p99", "peak"), Change::Regression);
     assert_eq!(change(&worse, "Host CPU", "peak"), Change::Same);
     assert_eq!(change(&worse, "GPU memory", "peak"), Change::Skipped);
@@ -62,7 +54,7 @@ fn two_runs_of_the_same_service_do_not_regress() {
 fn too_little_data_is_inconclusive() {
     let short = Trouble { killed_after_s: Some(20), ..Trouble::default() };
     let comparison = compared(Trouble::default(), short);
-    assert_eq!(comparison.status(), Status::Inconclusive);
+    assert_eq!(comparison.status, Status::Inconclusive);
     let row = comparison.rows.iter().find(|r| r.name == "Query latency p99").expect("is there");
     assert!(row.reason.contains("it takes 6") || row.reason.contains("no data"), "{row:?}");
 }

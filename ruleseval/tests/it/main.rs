@@ -1,9 +1,11 @@
 //! Runs recorded by the real recorder, judged by the library and by the program, and held to Prometheus.
 
+mod baselines;
 mod cli;
 mod clients;
 mod comparisons;
 mod files;
+mod histories;
 mod hostile;
 mod inhibition;
 mod junit_schema;

@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path, process::Command};
 
-use assay_testkit::{Program, http};
+use assay_testkit::{Program, files::copy, http};
 
 use crate::recording::{Recording, T0_MS, Trouble, rules, sla};
 
@@ -49,13 +49,21 @@ fn runs_are_listed_with_their_verdicts_reports_and_apis() {
     assert_eq!(get("/runs/killed/report.html").status, 404);
     // Any two are compared, by the SLA that the newer one brings along.
     let pair = "/compare?base=killed&new=a%20%22run%22";
-    assert_eq!(get(pair).status, 400);
+    // Without one, its steps are what is compared.
+    assert!(get(pair).text().contains("Steps <span class=\"soft\">(decide)"), "{}", get(pair).text());
     fs::create_dir(folder.path().join("a \"run\"/sla")).expect("makes");
     fs::copy(sla(), folder.path().join("a \"run\"/sla/sla.yml")).expect("copies");
     let compared = get(pair);
     assert_eq!(compared.status, 200, "{}", compared.text());
     assert!(compared.text().contains("Query latency p99") && compared.text().contains("all runs"));
     assert_eq!(get("/compare?base=none&new=killed").status, 404);
+    let history = get("/history").text();
+    assert!(history.contains("clinical-rag: 1 run") && history.contains("all runs"), "{history}");
+    // A second verdict makes it a trend, which the list shows.
+    copy(&folder.path().join("a \"run\""), &folder.path().join("again")).expect("copies");
+    let page = get("/").text();
+    assert!(page.contains("Trends") && page.contains("class=\"spark\""), "{page}");
+    assert!(get("/history").text().contains("clinical-rag: 2 runs"));
     // The API of each run, more runs than are open at a time, and the killed one's as far as it went.
     for (name, users) in [("a%20%22run%22", "24"), ("killed", "5")] {
         let at = T0_MS / 1000 + if name == "killed" { 40 } else { 130 };

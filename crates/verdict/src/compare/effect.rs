@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use crate::sla::{Objective, Sla};
+use crate::measure::Measure;
 
 /// What a baseline must change by, if nothing else is given.
 const RELATIVE: f64 = 0.05;
@@ -18,20 +18,19 @@ pub enum Effect {
     Absolute(f64),
 }
 
-/// A least change, of one objective or of all: `5%`, `0.2`, `Query latency p99=10%`.
+/// A least change, of one measure or of all: `5%`, `0.2`, `Query latency p99=10%`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EffectOf {
-    /// The objective; `None` for all.
+    /// The objective, or the figure of steps and stages; `None` for all.
     pub name: Option<String>,
     /// How much.
     pub effect: Effect,
 }
 
 impl EffectOf {
-    /// Whether it is about an objective that no SLA has.
-    pub(super) fn names_none(&self, slas: &[Sla]) -> bool {
-        let is_there = |name: &String| slas.iter().flat_map(|s| &s.objectives).any(|o| o.name == *name);
-        self.name.as_ref().is_some_and(|name| !is_there(name))
+    /// Whether it is about something that is not measured.
+    pub(crate) fn names_none(&self, measures: &[Measure]) -> bool {
+        self.name.as_ref().is_some_and(|name| !measures.iter().any(|m| m.name == *name))
     }
 }
 
@@ -66,9 +65,9 @@ impl fmt::Display for EffectOf {
     }
 }
 
-/// The least change of an objective's value that matters, in its unit.
-pub(super) fn least(objective: &Objective, base: f64, given: &[EffectOf]) -> f64 {
-    let own = given.iter().rev().find(|e| e.name.as_ref() == Some(&objective.name));
+/// The least change of a measure's value that matters, in its unit.
+pub(crate) fn least(measure: &Measure, base: f64, given: &[EffectOf]) -> f64 {
+    let own = given.iter().rev().find(|e| e.name.as_ref() == Some(&measure.name));
     let of_all = || given.iter().rev().find(|e| e.name.is_none());
     if let Some(one) = own {
         return match one.effect {
@@ -81,11 +80,10 @@ pub(super) fn least(objective: &Objective, base: f64, given: &[EffectOf]) -> f64
         Some(Effect::Relative(part)) => part,
         None => RELATIVE,
     };
-    let limit = objective.require.limit(1).parse::<f64>().ok();
-    match (objective.unit.as_str(), limit) {
+    match (measure.unit.as_str(), measure.limit) {
         // Of an error rate below 1 % a twentieth is nothing that anyone notices, and of 99 % availability it is all.
         ("percent" | "%", Some(limit)) => {
-            let best = if objective.require.op.as_str().starts_with('>') { 100.0 } else { 0.0 };
+            let best = if measure.more_is_better() { 100.0 } else { 0.0 };
             (OF_ALLOWANCE * (limit - best).abs()).max(relative * (base - best).abs())
         }
         // From nothing, a part of nothing would be nothing.

@@ -5,15 +5,19 @@
 //! Modeling and Analysis, 9.5.3). Correlation of neighbouring batches widens it by (1 + r) / (1 - r), r the lag-one
 //! autocorrelation (Bartlett 1946), whose bias in short samples is taken off (Marriott and Pope 1954). The difference is held
 //! against Student's t with Welch's degrees of freedom (Welch 1947), counted in batches that are worth as much as independent ones.
+//!
+//! Of several runs a side, what differs from run to run counts, which no phase shows of itself: the variance of the runs' values
+//! about their side's mean, pooled over both sides, as in Student's test of two means. A side with one run borrows it from the
+//! other. It never comes out surer than the phases' own batches allow.
 
 use statrs::distribution::{ContinuousCDF as _, StudentsT};
+
+use crate::measure::FEWEST;
 
 /// What a change must surely be below to be called none, in least changes that matter.
 const MARGIN: f64 = 2.0;
 /// How often a phase as long as is proposed would decide, if nothing has changed.
 const POWER: f64 = 0.8;
-/// The fewest batches that a spread is taken from.
-pub(super) const FEWEST: usize = 6;
 /// Neighbouring batches that are more alike than this are too short.
 pub(super) const MOST_ALIKE: f64 = 0.3;
 
@@ -22,7 +26,7 @@ pub(super) const MOST_ALIKE: f64 = 0.3;
 pub(super) struct Sample {
     /// Over all of it.
     pub(super) value: f64,
-    /// Over batches of equal length, in order; at least [`FEWEST`].
+    /// Over batches of equal length, in order.
     pub(super) batches: Vec<f64>,
 }
 
@@ -49,6 +53,24 @@ pub(super) enum Decision {
 }
 
 impl Difference {
+    /// Of runs a side; `None` if they do not show how far their values may be off: one on either side with fewer than
+    /// [`FEWEST`] batches, or no run at all.
+    pub(super) fn of_runs(base: &[Sample], new: &[Sample]) -> Option<Self> {
+        let has_batches = base.iter().chain(new).all(|s| s.batches.len() >= FEWEST);
+        match (base, new) {
+            ([], _) | (_, []) => None,
+            ([base], [new]) => has_batches.then(|| Self::of(base, new)),
+            _ => {
+                let (b, n) = (Side::of(base), Side::of(new));
+                let freedom = (base.len() + new.len() - 2) as f64;
+                let pooled = (b.squares + n.squares) / freedom;
+                let between = pooled / base.len() as f64 + pooled / new.len() as f64;
+                let within = if has_batches { b.within() + n.within() } else { 0.0 };
+                Some(Self { shift: n.mean - b.mean, error: between.max(within).sqrt(), freedom })
+            }
+        }
+    }
+
     pub(super) fn of(base: &Sample, new: &Sample) -> Self {
         let r = f64::midpoint(likeness(&base.batches), likeness(&new.batches));
         let [b, n] = [base, new].map(|sample| spread(&sample.batches, r));
@@ -104,6 +126,28 @@ impl Difference {
     /// `None` only for degrees of freedom that are no number.
     fn student(&self) -> Option<StudentsT> {
         StudentsT::new(0.0, 1.0, self.freedom).ok()
+    }
+}
+
+/// Several runs of a side.
+struct Side<'a> {
+    runs: &'a [Sample],
+    mean: f64,
+    /// The sum of squares about the mean.
+    squares: f64,
+}
+
+impl<'a> Side<'a> {
+    fn of(runs: &'a [Sample]) -> Self {
+        let mean = runs.iter().map(|s| s.value).sum::<f64>() / runs.len() as f64;
+        let squares = runs.iter().map(|s| (s.value - mean).powi(2)).sum();
+        Self { runs, mean, squares }
+    }
+
+    /// The variance of the mean as far as the runs' batches show it.
+    fn within(&self) -> f64 {
+        let sum: f64 = self.runs.iter().map(|s| spread(&s.batches, likeness(&s.batches)).0).sum();
+        sum / (self.runs.len() as f64).powi(2)
     }
 }
 
@@ -178,6 +222,46 @@ mod tests {
         -0.046_087_706_929_369_12,
         0.308_587_706_929_368_9,
     );
+
+    /// scipy 1.17.1's `ttest_ind(new, base, equal_var=True, alternative="greater")` on the runs' values, and its two-sided
+    /// `confidence_interval(0.95)`.
+    #[test]
+    fn several_runs_agree_with_scipy() {
+        let runs = |values: &[f64]| -> Vec<Sample> {
+            values.iter().map(|v| Sample { value: *v, batches: Vec::new() }).collect()
+        };
+        let d = Difference::of_runs(&runs(&[1.02, 0.97, 1.05, 0.99]), &runs(&[1.12, 1.03, 1.16]))
+            .expect("several runs");
+        near(d.shift, SCIPY_RUNS.0, 1e-12);
+        near(d.freedom, 5.0, 0.0);
+        near(d.p_above(), SCIPY_RUNS.1, 1e-9);
+        let (low, high) = d.interval(0.95);
+        near(low, SCIPY_RUNS.2, 1e-8);
+        near(high, SCIPY_RUNS.3, 1e-8);
+        // One new run against several is a prediction: the base's spread is borrowed.
+        let one =
+            Difference::of_runs(&runs(&[1.02, 0.97, 1.05, 0.99]), &runs(&[1.12])).expect("several runs");
+        near(one.p_above(), SCIPY_RUNS.4, 1e-9);
+        assert!(Difference::of_runs(&runs(&[1.0]), &runs(&[1.1])).is_none(), "nothing shows the spread");
+        assert!(Difference::of_runs(&[], &runs(&[1.1, 1.2])).is_none());
+    }
+
+    /// Shift, p, the interval, and p of the one new run.
+    const SCIPY_RUNS: (f64, f64, f64, f64, f64) = (
+        0.095_833_333_333_333_44,
+        0.027_067_929_490_140_2,
+        -0.002_495_855_426_756_262_5,
+        0.194_162_522_093_423_13,
+        0.031_895_948_743_887_535,
+    );
+
+    #[test]
+    fn runs_that_agree_by_chance_are_no_surer_than_their_batches() {
+        let noisy = |value: f64| Sample { value, batches: vec![0.7, 1.3, 0.8, 1.2, 0.9, 1.1, 0.7, 1.3] };
+        let d =
+            Difference::of_runs(&[noisy(1.0), noisy(1.0)], &[noisy(1.001), noisy(1.001)]).expect("decides");
+        assert!(d.error > 0.05, "{d:?}");
+    }
 
     #[test]
     fn equal_samples_do_not_differ() {

@@ -14,10 +14,8 @@ use assay_run::{
     pull::{PullError, PullOptions, pull},
 };
 
-use super::{
-    EvalError, EvalOptions, Evaluation, Record, baseline, judge_run, own_files, read_files, run_info,
-};
-use crate::{findings, sla::Sla, tables};
+use super::{EvalError, EvalOptions, Evaluation, Record, judge_run, own_files, read_files, run_info};
+use crate::{baseline::Baseline, findings, sla::Sla, tables};
 
 /// How much before what is judged is fetched: what instant selectors look back over.
 const BEFORE_MS: i64 = 6 * 60_000;
@@ -43,7 +41,7 @@ pub struct FetchOptions {
 pub fn eval_fetched(fetch: &FetchOptions, options: &EvalOptions) -> Result<Evaluation, EvalError> {
     let (rules, slas) = own_files(options);
     let (files, slas) = read_files(&rules, &slas)?;
-    let baseline = options.baseline.as_deref().map(|path| baseline(path, options, &slas)).transpose()?;
+    let baseline = options.baseline.as_deref().map(|path| Baseline::read(path, &slas)).transpose()?;
     let mut pulled = PullOptions::new(String::new(), fetch.start_ms - BEFORE_MS, fetch.end_ms + AFTER_MS);
     pulled.server = fetch.server.clone();
     pulled.selectors = selectors(&files, &slas);

@@ -83,6 +83,12 @@ impl Comparison {
         fill(&self.text, range_ms)
     }
 
+    /// The left side as written.
+    #[must_use]
+    pub fn measure_text(&self) -> &str {
+        &self.measure
+    }
+
     /// The left side for a window of `range_ms`.
     #[must_use]
     pub fn measure(&self, range_ms: i64) -> String {
@@ -124,10 +130,23 @@ pub fn holds(op: BinaryOp, value: f64, limit: f64) -> bool {
     }
 }
 
-fn fill(text: &str, range_ms: i64) -> String {
+/// An expression for a window of `range_ms`: its variables filled in.
+pub(crate) fn fill(text: &str, range_ms: i64) -> String {
     text.replace("$__range_ms", &range_ms.to_string())
         .replace("$__range_s", &assay_model::number::format_f(range_ms as f64 / 1e3))
         .replace("$__range", &duration::format_ms(range_ms))
+}
+
+/// Whether an expression with variables is PromQL.
+///
+/// # Errors
+/// Each problem with the byte of the text that it is about.
+pub(crate) fn check_measure(text: &str) -> Result<(), Vec<(usize, String)>> {
+    let filled = with_placeholders(text)?;
+    match assay_promql::parse(&filled) {
+        Ok(_) => Ok(()),
+        Err(e) => Err(e.list().iter().map(|p| (p.span.start, p.message.clone())).collect()),
+    }
 }
 
 fn with_placeholders(text: &str) -> Result<String, Vec<(usize, String)>> {

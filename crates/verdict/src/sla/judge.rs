@@ -33,12 +33,6 @@ impl Default for Judge {
 }
 
 impl Judge {
-    /// Nothing but objectives.
-    #[must_use]
-    pub fn without_alerts() -> Self {
-        Self { fail_on_alerts: FailOnAlerts::none(), ..Self::default() }
-    }
-
     /// The alerts that are named, and not only meant by their severity, each once, with where it is named first.
     #[must_use]
     pub fn named_alerts(&self) -> Vec<(&str, Option<Position>)> {
@@ -95,12 +89,6 @@ impl AlertSet {
 }
 
 impl FailOnAlerts {
-    /// No alert at all.
-    #[must_use]
-    pub fn none() -> Self {
-        Self::Everywhere(AlertSet::default())
-    }
-
     /// Whether an alert fails the run when it fires in this phase.
     #[must_use]
     pub fn fails(&self, phase: &str, name: &str, severity: &str) -> bool {

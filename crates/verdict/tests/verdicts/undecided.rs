@@ -197,7 +197,7 @@ fn missing() -> Vec<Case> {
             .recorded(),
         case("a relative limit, and no baseline", world())
             .sla("sla: l\njudge: {phases: [steady]}\nobjectives:\n- {name: Queue, require: 'max(app_queue_depth) < 5', relative: {max: +10%}}\n")
-            .says(Says::Inconclusive, "no baseline is given: give a run with --baseline"),
+            .says(Says::Inconclusive, "not judged: no baseline is given; give a run or a baseline file with --baseline"),
     ]
 }
 
