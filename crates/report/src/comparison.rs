@@ -173,10 +173,10 @@ pub(crate) fn cells(row: &CompareRow) -> [String; 8] {
     ]
 }
 
-/// Every reason once, with the rows of what decides that it is of.
+/// Every reason once, with the rows of what decides that it is of; those without data, which no table has, too.
 pub(crate) fn reasons(comparison: &Comparison) -> impl Iterator<Item = String> {
     let mut by_reason: Vec<(&str, Vec<String>)> = Vec::new();
-    for row in compared(comparison, comparison.decided_by).filter(|r| !r.reason.is_empty()) {
+    for row in comparison.of(comparison.decided_by).filter(|r| !r.reason.is_empty()) {
         let phase = row.phase.as_ref().map_or_else(String::new, |p| format!(" in {p}"));
         let name = format!("{}{phase}", row.title());
         match by_reason.iter_mut().find(|(reason, _)| *reason == row.reason) {
@@ -184,7 +184,10 @@ pub(crate) fn reasons(comparison: &Comparison) -> impl Iterator<Item = String> {
             None => by_reason.push((&row.reason, vec![name])),
         }
     }
-    by_reason.into_iter().map(|(reason, rows)| format!("{}: {reason}", rows.join(", ")))
+    let is_empty = comparison.of(comparison.decided_by).next().is_none();
+    let nothing = is_empty
+        .then(|| "nothing to compare: no objective, and no step in a phase that both sides have".to_owned());
+    by_reason.into_iter().map(|(reason, rows)| format!("{}: {reason}", rows.join(", "))).chain(nothing)
 }
 
 pub(crate) fn summary(comparison: &Comparison) -> String {

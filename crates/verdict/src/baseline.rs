@@ -118,7 +118,8 @@ impl Baseline {
         let mut warnings = Vec::new();
         for info in &self.infos {
             alike::check(info, run).map_err(|e| EvalError::Baseline(format!("{}: {e}", self.name)))?;
-            for warning in alike::warnings(info, run) {
+            let short = (!info.is_whole()).then(|| format!("{} did not run to its end", info.source));
+            for warning in alike::warnings(info, run).into_iter().chain(short) {
                 let text = format!("against {}: {warning}", self.name);
                 if !warnings.contains(&text) {
                     warnings.push(text);

@@ -176,6 +176,48 @@ fn a_relative_limit_is_judged_by_a_baseline_file_and_never_without() {
     check(&same, &["--baseline", &other], 3, "has no value for it");
 }
 
+#[test]
+fn a_value_that_is_no_number_decides_nothing() {
+    let base = Recording::new(Trouble::default());
+    let limits = text(&base.place("no-number.yml"));
+    fs::write(
+        &limits,
+        "sla: clinical-rag\njudge: {phases: [peak], fail_on_alerts: []}\nobjectives:\n  - name: Broken\n    unit: s\n    \
+         require: 0 / (0 * sum(load_users)) < 50\n    relative: {max: +10%}\n",
+    )
+    .expect("writes");
+    let (run, file) = (text(&base.path()), text(&base.place("no-number.yaml")));
+    let check = |arguments: &[&str], code: i32, says: &str| {
+        let out = ruleseval(&[arguments, &["--sla", &limits]].concat());
+        let all = String::from_utf8_lossy(&out.stdout).into_owned() + &errors(&out);
+        assert_eq!(out.status.code(), Some(code), "{all}");
+        assert!(all.contains(says), "{says:?} is not in {all}");
+    };
+    check(&["baseline", &run, "--output", &file], 0, "");
+    assert!(fs::read_to_string(&file).expect("reads").contains("name: Broken"));
+    check(&["eval", &run, "--baseline", &file, "--json", "-"], 3, "no-number.yaml has no value for it");
+    check(&["compare", &file, &run], 3, "neither side has data");
+}
+
+#[test]
+fn a_run_with_one_sample_is_measured_and_decides_nothing() {
+    let base = Recording::new(Trouble::default());
+    let one = Recording::new(Trouble { killed_after_s: Some(0), ..Trouble::default() });
+    let (whole, file) = (baseline(&[&base]), baseline(&[&one]));
+    for (base, new) in [(&whole, &one.path()), (&whole, &file), (&file, &base.path())] {
+        let found = compare(&CompareOptions { force: true, ..CompareOptions::new(base, new) });
+        let found = found.expect("compares");
+        assert_eq!(found.status, Status::Inconclusive, "{} and {}", base.display(), new.display());
+        assert!(found.rows.iter().all(|r| r.p.is_none()), "{:?}", found.rows);
+        assert!(found.warnings.iter().any(|w| w.contains("did not run to its end")), "{:?}", found.warnings);
+    }
+    let (run, sla, rules, file) = (text(&base.path()), text(&sla()), rules(), text(&file));
+    let arguments = ["eval", &run, "--sla", &sla, "--rules", &rules, "--baseline", &file, "--json", "-"];
+    let out = ruleseval(&arguments);
+    let all = String::from_utf8_lossy(&out.stdout).into_owned() + &errors(&out);
+    assert!(all.contains("yaml: run did not run to its end"), "{:?}: {all}", out.status.code());
+}
+
 /// A copy of a run whose manifest is changed.
 fn changed(run: &Recording, name: &str, change: impl FnOnce(&mut Manifest)) -> PathBuf {
     let path = run.place(name);

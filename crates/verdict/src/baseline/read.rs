@@ -27,12 +27,14 @@ const FOR_PEOPLE: [&str; 8] = [
 
 /// The runs of a document.
 pub(super) fn runs(document: &Document) -> Result<BaselineFile, Diagnostics> {
+    let empty = || Diagnostics::file(document.file(), "is empty; `ruleseval baseline RUN` writes a baseline");
+    if document.root().is_null() {
+        return Err(empty());
+    }
     let mut cx = Cx::new(document);
     let file = read(&mut cx, document.root());
     cx.finish()?;
-    file.ok_or_else(|| {
-        Diagnostics::file(document.file(), "is empty; `ruleseval baseline RUN` writes a baseline")
-    })
+    file.ok_or_else(empty)
 }
 
 fn read(cx: &mut Cx<'_>, root: &Node) -> Option<BaselineFile> {
@@ -54,10 +56,13 @@ fn read(cx: &mut Cx<'_>, root: &Node) -> Option<BaselineFile> {
     let infos = map.require(cx, "runs").and_then(|n| read_runs(cx, n, &manifest));
     let measures = map.require(cx, "measures");
     map.finish(cx);
+    let read: Vec<_> = cx.seq(measures?, "measures")?.iter().map(|n| (n, read_measure(cx, n))).collect();
     let mut runs: Vec<MeasuredRun> =
         infos?.into_iter().map(|info| MeasuredRun { info, measured: Vec::new() }).collect();
-    for node in cx.seq(measures?, "measures")? {
-        read_measure(cx, node, &mut runs);
+    for (node, found) in read {
+        if let Some((measure, figures)) = found {
+            place(cx, node, &measure, figures, &mut runs);
+        }
     }
     Some(BaselineFile { runs })
 }
@@ -172,7 +177,10 @@ fn read_span(cx: &mut Cx<'_>, map: &mut MapReader<'_>) -> Option<(i64, i64)> {
     Some((start_ms, end_ms))
 }
 
-fn read_measure(cx: &mut Cx<'_>, node: &Node, runs: &mut [MeasuredRun]) -> Option<()> {
+/// A figure with the name of its run, and where it stands.
+type Placed<'a> = (&'a Node, String, Figure);
+
+fn read_measure<'a>(cx: &mut Cx<'_>, node: &'a Node) -> Option<(Measure, Vec<Placed<'a>>)> {
     let mut map = cx.map(node, "a measure")?;
     let part = map.require(cx, "part").and_then(|n| read_part(cx, n));
     let name = map.require(cx, "name").and_then(|n| cx.string(n));
@@ -183,7 +191,11 @@ fn read_measure(cx: &mut Cx<'_>, node: &Node, runs: &mut [MeasuredRun]) -> Optio
     let comparison = map.require(cx, "comparison").and_then(|n| read_comparison(cx, n));
     let limit = map.get("limit").map(|n| cx.number(n));
     let phases = map.get("phases").map_or(Some(Vec::new()), |n| cx.strings(n));
-    let figures = map.require(cx, "figures");
+    let figures = map.require(cx, "figures").and_then(|n| {
+        let list = cx.seq(n, "figures")?;
+        let read = |n: &'a Node| read_figure(cx, n).map(|(run, figure)| (n, run, figure));
+        Some(list.iter().filter_map(read).collect())
+    });
     map.finish(cx);
     let measure = Measure {
         part: part?,
@@ -195,22 +207,31 @@ fn read_measure(cx: &mut Cx<'_>, node: &Node, runs: &mut [MeasuredRun]) -> Optio
         limit: limit.flatten(),
         phases: phases?,
     };
+    Some((measure, figures?))
+}
+
+/// Gives each figure to its run.
+fn place(
+    cx: &mut Cx<'_>,
+    node: &Node,
+    measure: &Measure,
+    figures: Vec<Placed<'_>>,
+    runs: &mut [MeasuredRun],
+) {
+    if runs.iter().any(|r| r.of(measure).is_some()) {
+        cx.error(node, format!("duplicate {} {:?}", measure.part.as_str(), measure.name));
+        return;
+    }
     for run in runs.iter_mut() {
-        if run.of(&measure).is_some() {
-            cx.error(node, format!("duplicate {} {:?}", measure.part.as_str(), measure.name));
-            return None;
-        }
         run.measured.push(Measured { measure: measure.clone(), figures: Vec::new() });
     }
-    for node in cx.seq(figures?, "figures")? {
-        let Some((name, figure)) = read_figure(cx, node) else { continue };
+    for (node, name, figure) in figures {
         let known = runs.iter_mut().find(|r| r.info.source == name).and_then(|r| r.measured.last_mut());
         match known {
             Some(measured) => measured.figures.push(figure),
             None => cx.error(node, format!("no run is named {name:?}")),
         }
     }
-    Some(())
 }
 
 fn read_part(cx: &mut Cx<'_>, node: &Node) -> Option<Part> {
@@ -349,6 +370,8 @@ measures:
         let several =
             problems(&right.replace("value: 1", "value: x").replace("comparison: <", "comparison: ~"));
         assert_eq!(several.lines().count(), 2, "{several}");
+        let both = problems(&right.replace("13:00:00Z", "noon").replace("value: 1", "value: x"));
+        assert!(both.contains(":4:22: expected a time") && both.contains(":11:38: "), "{both}");
         assert!(problems("").contains("is empty"), "{}", problems(""));
         assert!(problems("[1]").contains("b.yaml:1:1: expected a baseline"), "{}", problems("[1]"));
     }
