@@ -108,6 +108,7 @@ async fn drive(options: &LoopOptions) -> Result<Driven> {
         scrape: vec![Target::new("demo", &service_url)?, Target::new("exporter", &exporter_url)?],
         abort: None,
         standards: Standards::shipped(PACK).with_rules(&options.rules)?.with_slas(&options.slas)?,
+        keep_bodies: false,
     };
     let mut run = RecordedRun::begin(run.check().await?, record)?;
     let page = match options.web {

@@ -113,6 +113,10 @@ pub(crate) struct RunArguments {
     /// Record the run into a new directory under DIR
     #[arg(long, value_name = "DIR")]
     record: Option<PathBuf>,
+    /// Keep more of the answers that failed in the record's failures.jsonl, and of answers with an expected status that a check
+    /// refused, too; secrets and values of data files are taken out
+    #[arg(long)]
+    keep_bodies: bool,
     /// Scrape into the record: URL, or job=URL such as exporter=http://127.0.0.1:9100/metrics
     #[arg(long, value_name = "[JOB=]URL", num_args = 1..)]
     scrape: Vec<String>,

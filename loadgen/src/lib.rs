@@ -16,6 +16,7 @@ pub mod capacity;
 mod client;
 mod control;
 mod engine;
+pub mod examples;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;

@@ -33,6 +33,7 @@ pub use self::{
 use crate::{
     control::Control,
     engine::{check::Checked, error::RunError},
+    examples::Examples,
     guard::{Guard, GuardOptions},
     progress::View,
     sink::{MetricsSink, recorder::RecorderSink},
@@ -53,6 +54,8 @@ pub struct RecordOptions {
     pub abort: Option<AbortRules>,
     /// What the run is to be judged by; the files are put into its directory.
     pub standards: Standards,
+    /// Whether examples of failures have more of the answers, and of those with an expected status, too.
+    pub keep_bodies: bool,
 }
 
 /// Rules that are evaluated over a record while it grows, and the alerts among them that end the run.
@@ -74,6 +77,9 @@ pub enum BeginError {
     /// The rules cannot be evaluated.
     #[error("cannot evaluate rules: {0}")]
     Rules(io::Error),
+    /// Examples of failures cannot be kept.
+    #[error("cannot keep examples of failures: {0}")]
+    Examples(io::Error),
     /// The files that the run is judged by cannot be put into its directory.
     #[error("{}: rules and SLA cannot be written: {cause}", dir.display())]
     Standards {
@@ -132,6 +138,8 @@ impl RecordedRun {
             .is_shared()
             .then(|| assay_run::manifest::Shard { index: shard.index(), count: shard.count() });
         let recorder = Arc::new(Recorder::create(&dir, manifest, &recording)?);
+        run.outputs.examples =
+            Some(Examples::start(&dir, &run.scenario, options.keep_bodies).map_err(BeginError::Examples)?);
         options.standards.write(&dir).map_err(|cause| BeginError::Standards { dir: dir.clone(), cause })?;
         for target in options.scrape {
             recorder.scrape(target)?;

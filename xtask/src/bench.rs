@@ -9,6 +9,7 @@ mod linearity;
 mod loadgen;
 pub(crate) mod machine;
 mod measure;
+mod page;
 mod promql;
 mod reference;
 mod rules;
@@ -40,6 +41,8 @@ pub(crate) enum Bench {
     Loadgen(loadgen::Loadgen),
     /// The exporter against node_exporter: time, processor time and memory of a scrape.
     Exporter(exporter::Scrapes),
+    /// An hour judged and rendered, its page in Chromium, and the generator with and without the page of its run.
+    Page(page::Pages),
     /// The expected times of the demo service under the profile reference: draws, and with --live whole phases.
     Reference(reference::Reference),
     /// Healthy runs of the demo, in which no alert may fire, and planted faults, in which the right ones must.
@@ -92,6 +95,7 @@ pub(crate) fn run(bench: &Bench) -> Result<()> {
         Bench::Before(before) => before::run(before),
         Bench::Loadgen(options) => loadgen::run(options),
         Bench::Exporter(options) => exporter::run(options),
+        Bench::Page(options) => page::run(options),
         Bench::Reference(options) => reference::run(options),
         Bench::Soundness(options) => soundness::run(options),
     }

@@ -15,7 +15,7 @@ use std::{path::Path, process::Command, time::Instant};
 
 use anyhow::{Result, bail};
 
-use crate::{fuzz, generate, parts, peers, rooms, shell, stack};
+use crate::{fuzz, generate, page, parts, peers, rooms, shell, stack};
 
 /// A part of the gate, the cheapest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -36,6 +36,8 @@ pub(crate) enum Step {
     Loop,
     /// The README's section on CI and the guide's quick start, as pasted; the guide's commands
     Readme,
+    /// The pages in Chromium: a run from beginning to end, barriers (axe), validity, sizes and schemes
+    Page,
     /// The stack without containers, every dashboard expression asked of Prometheus
     Stack,
     /// The manifests for Kubernetes: built, and their Jobs run as processes
@@ -151,6 +153,7 @@ fn run_step(step: Step, options: &Options) -> Result<Option<String>> {
         Step::Configuration => with_peers(&configuration::run),
         Step::Loop => with_peers(&the_loop::run),
         Step::Readme => with_peers(&readme::run),
+        Step::Page => page::check(),
         Step::Stack => with_peers(&|_| stack::run(&stack::Options::check("dev"))),
         Step::Kubernetes => kubernetes::run().map(|()| None),
         Step::Engine => engine::run(),

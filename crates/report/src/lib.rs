@@ -3,6 +3,7 @@
 
 use assay_verdict::{
     findings::{Evidence, Finding},
+    scaling::{Carried, Scaling},
     verdict::{AddedSample, AddedWhy, AlertRow, ObjectiveRow, Status, Verdict},
 };
 
@@ -40,7 +41,8 @@ fn measured(row: &ObjectiveRow) -> String {
 
 /// The comparison with its limit, `< 5 s`.
 fn required(row: &ObjectiveRow) -> String {
-    let limit = row.limit.map_or_else(|| "—".to_owned(), |v| assay_verdict::units::quantity(v, &row.unit));
+    let Some(limit) = row.limit else { return "no limit".to_owned() };
+    let limit = assay_verdict::units::quantity(limit, &row.unit);
     let comparison = match row.comparison.as_str() {
         "<=" => "≤",
         ">=" => "≥",
@@ -134,6 +136,87 @@ fn finding_action(finding: &Finding) -> Option<String> {
         return Some(action.text.clone());
     }
     Some(format!("{} Expected: {} ({}).", action.text, action.gain, action.how))
+}
+
+/// How much load is carried, where the knee is, and what two instances would carry, a sentence each.
+fn scaling_lines(scaling: &Scaling) -> Vec<String> {
+    let load = |v: f64| assay_verdict::units::quantity(v, scaling.axis.unit());
+    let mut lines = Vec::new();
+    if let Some(carried) = &scaling.carried {
+        lines.push(carried_line(scaling, carried));
+        lines.extend(instances_line(scaling, carried));
+    }
+    if let Some(knee) = &scaling.knee {
+        lines.push(format!(
+            "Beyond about {} ({} to {} if any one level of load is left out) requests take longer the more of them there are; confidence {}.",
+            load(knee.load),
+            assay_verdict::units::digits(knee.interval.0),
+            assay_verdict::units::digits(knee.interval.1),
+            knee.confidence.as_str()
+        ));
+    }
+    lines.extend(scaling.unknown.iter().map(|why| format!("Not known: {why}.")));
+    lines
+}
+
+fn carried_line(scaling: &Scaling, carried: &Carried) -> String {
+    let load = |v: f64| assay_verdict::units::quantity(v, scaling.axis.unit());
+    let requests = carried
+        .held_requests_per_s
+        .map_or_else(String::new, |r| format!(" ({} requests/s)", assay_verdict::units::digits(r)));
+    let confirmed = match carried.levels {
+        (held, all) if all > 1 => format!(", where {held} of {all} levels kept them"),
+        _ => String::new(),
+    };
+    let by = match carried.limited_by.as_str() {
+        "" => String::new(),
+        name if carried.missed.is_some() => format!(" {name} breaks first."),
+        name => format!(" {name} is nearest to its limit."),
+    };
+    let estimate = carried
+        .estimate
+        .map_or_else(String::new, |e| format!("; by estimate the limit is reached at about {}", load(e)));
+    let what = match (carried.held, carried.missed) {
+        (Some(held), Some(missed)) => format!(
+            "The objectives are kept up to {}{requests}{confirmed} and missed at {}{estimate}",
+            load(held),
+            load(missed)
+        ),
+        (Some(held), None) => {
+            format!(
+                "The objectives are kept at the highest load of this run, {}{requests}: it carries at least that",
+                load(held)
+            )
+        }
+        (None, Some(missed)) => {
+            format!("The objectives are missed at the lowest load of this run, {}", load(missed))
+        }
+        (None, None) => "No level of load was decided".to_owned(),
+    };
+    format!("{what}; confidence {}.{by}", carried.confidence.as_str())
+}
+
+/// What one instance carries, and what two would.
+fn instances_line(scaling: &Scaling, carried: &Carried) -> Option<String> {
+    let load = |v: f64| assay_verdict::units::quantity(v, scaling.axis.unit());
+    let held = carried.held?;
+    let count = scaling.instances.unwrap_or(1.0).max(1.0);
+    let (one, upto) = (held / count, carried.estimate.map(|e| e / count));
+    let between = |factor: f64| match upto {
+        Some(upto) => format!("{} to {}", assay_verdict::units::digits(one * factor), load(upto * factor)),
+        None => load(one * factor),
+    };
+    let known = match scaling.instances {
+        Some(n) if n > 1.0 => format!(" ({} instances shared the load)", assay_verdict::units::digits(n)),
+        Some(_) => String::new(),
+        None => " (the run does not say how many there were; taken as one)".to_owned(),
+    };
+    Some(format!(
+        "One instance carries {}{known}; two would carry {} if nothing that they share, such as a model server, a database or the \
+         generator's network, is what limits them.",
+        between(1.0),
+        between(2.0)
+    ))
 }
 
 /// What is left of an error budget, in a few words.

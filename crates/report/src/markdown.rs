@@ -25,6 +25,11 @@ pub fn render(verdict: &Verdict) -> String {
     findings(&mut out, verdict);
     objectives(&mut out, verdict);
     explanations(&mut out, verdict);
+    if verdict.scaling.levels.len() > 1 && verdict.scaling.carried.is_some() {
+        for line in super::scaling_lines(&verdict.scaling).iter().take(2) {
+            let _ = writeln!(out, "{}\n", markdown(line));
+        }
+    }
     alerts(&mut out, verdict);
     remarks(&mut out, verdict);
     let _ = writeln!(
@@ -84,7 +89,7 @@ fn explanations(out: &mut String, verdict: &Verdict) {
             markdown(&row.reason)
         );
         for advice in &row.advice {
-            let _ = writeln!(out, "- {}", markdown(advice));
+            let _ = writeln!(out, "- the SLA's author: {}", markdown(advice));
         }
         if let Some(text) = super::budget_text(row) {
             let _ = writeln!(out, "- {}", markdown(&text));

@@ -50,6 +50,13 @@ pub fn render(verdict: &Verdict, options: TerminalOptions) -> String {
             out.line(format_args!("    → {action}"));
         }
     }
+    if verdict.scaling.levels.len() > 1 && verdict.scaling.carried.is_some() {
+        for line in super::scaling_lines(&verdict.scaling).iter().take(2) {
+            for (i, part) in wrapped(line, 110).iter().enumerate() {
+                out.line(format_args!("{}{part}", if i == 0 { "scaling: " } else { "    " }));
+            }
+        }
+    }
     for alert in &verdict.alerts {
         describe_alert(&mut out, alert, options);
     }
@@ -117,7 +124,7 @@ fn explain(out: &mut Page, row: &ObjectiveRow, options: TerminalOptions) {
     let mark = paint(super::mark(row.status), row.status, options);
     out.marked(&mark, format_args!(" {} in {}: {}", row.title(), super::phase(row), row.reason));
     for advice in &row.advice {
-        out.line(format_args!("    {advice}"));
+        out.line(format_args!("    the SLA's author: {advice}"));
     }
     if let Some(text) = super::budget_text(row) {
         out.line(format_args!("    {text}"));
@@ -142,6 +149,21 @@ fn describe_alert(out: &mut Page, alert: &AlertRow, options: TerminalOptions) {
             ),
         );
     }
+}
+
+/// A text in lines of so many characters at most, where its words allow it.
+fn wrapped(text: &str, most: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= most => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
 }
 
 fn paint(text: &str, status: Status, options: TerminalOptions) -> String {

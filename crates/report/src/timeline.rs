@@ -62,7 +62,8 @@ fn describe(out: &mut Page, run: &RunInfo, instance: &AlertInstance, indent: usi
     let labels: Vec<_> =
         instance.labels.iter().filter(|(n, _)| n != "alertname").map(|(n, v)| format!("{n}={v:?}")).collect();
     let value = units::digits(instance.value);
-    out.line(format_args!("{:indent$}  {when}, last value {value} {{{}}}", "", labels.join(", ")));
+    let at = instance.worst_at_ms.map_or_else(String::new, |t| format!(" at {}", clock(t)));
+    out.line(format_args!("{:indent$}  {when}, worst value {value}{at} {{{}}}", "", labels.join(", ")));
     for (name, text) in &instance.annotations {
         if name != "runbook_url" {
             out.line(format_args!("{:indent$}  {name}: {text}", ""));

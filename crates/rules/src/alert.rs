@@ -33,11 +33,20 @@ pub struct AlertInstance {
     pub fired_value: Option<f64>,
     /// The last value.
     pub last_value: f64,
-    /// The smallest value.
-    pub min_value: f64,
-    /// The largest value.
-    pub max_value: f64,
     /// The annotations as they read when the alert fired; where it did not, when it became active.
+    pub annotations: Vec<(String, String)>,
+    /// The evaluation at which it was worst, the first of several.
+    pub worst: Worst,
+}
+
+/// The evaluation at which an alert was furthest beyond its threshold.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Worst {
+    /// When, in milliseconds since the Unix epoch.
+    pub at_ms: i64,
+    /// The value: the largest, or the smallest of an expression that asks for less than a threshold.
+    pub value: f64,
+    /// The annotations as they read then.
     pub annotations: Vec<(String, String)>,
 }
 
@@ -94,8 +103,16 @@ pub(crate) struct Terms<'a> {
     pub(crate) for_ms: i64,
     pub(crate) keep_firing_for_ms: i64,
     pub(crate) limit: i64,
-    /// Whether annotations are expanded at every evaluation, and not only when an alert begins or fires.
+    /// Whether annotations are expanded at every evaluation, and not only when an alert begins, fires or gets worse.
     pub(crate) annotate_always: bool,
+    /// Whether a smaller value is a worse one.
+    pub(crate) less_is_worse: bool,
+}
+
+impl Terms<'_> {
+    fn is_worse(self, value: f64, than: f64) -> bool {
+        if self.less_is_worse { value < than } else { value > than }
+    }
 }
 
 /// The alerts of a rule.
@@ -215,8 +232,9 @@ impl Alerts {
             }
             let instance = &mut self.timeline[alert.instance];
             instance.last_value = value;
-            instance.min_value = instance.min_value.min(value);
-            instance.max_value = instance.max_value.max(value);
+            if terms.is_worse(value, instance.worst.value) {
+                instance.worst = Worst { at_ms: t_ms, value, annotations: annotate(index) };
+            }
             return;
         }
         let annotations = annotate(index);
@@ -240,8 +258,7 @@ impl Alerts {
             first_value: value,
             fired_value: None,
             last_value: value,
-            min_value: value,
-            max_value: value,
+            worst: Worst { at_ms: t_ms, value, annotations: annotations.clone() },
             annotations,
         });
         self.active.insert(labels.clone(), alert);
@@ -317,6 +334,7 @@ mod tests {
             keep_firing_for_ms: keep_s * 1000,
             limit,
             annotate_always: false,
+            less_is_worse: false,
         };
         let mut got = Vec::new();
         for (i, slot) in slots.iter().enumerate() {
@@ -372,6 +390,33 @@ mod tests {
         assert_eq!(timeline.len(), 2);
         assert_eq!(timeline[0].fired_at_ms, None);
         assert_eq!(timeline[1].fired_value, Some(4.0));
+    }
+
+    #[test]
+    fn the_worst_evaluation_is_remembered_with_its_text() {
+        let worst = |less_is_worse: bool, values: &[f64]| {
+            let mut alerts = Alerts::default();
+            let terms = Terms {
+                id: RuleId::default(),
+                name: "A",
+                labels: &[],
+                for_ms: 0,
+                keep_firing_for_ms: 0,
+                limit: 0,
+                annotate_always: false,
+                less_is_worse,
+            };
+            for (i, value) in values.iter().enumerate() {
+                let element = Element { labels: Labels::empty(), value: *value, index: 0 };
+                let text = vec![("summary".to_owned(), value.to_string())];
+                let t_ms = i as i64;
+                alerts.evaluate(terms, t_ms, t_ms, vec![element], &mut |_| text.clone()).expect("evaluates");
+            }
+            let worst = alerts.timeline[0].worst.clone();
+            (worst.at_ms, worst.annotations[0].1.clone())
+        };
+        assert_eq!(worst(false, &[3.0, 9.0, 9.0, 1.0]), (1, "9".to_owned()));
+        assert_eq!(worst(true, &[3.0, 9.0, 1.0, 2.0]), (2, "1".to_owned()));
     }
 
     #[test]

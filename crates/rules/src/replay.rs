@@ -12,7 +12,7 @@ mod steps;
 use assay_model::{Labels, Queryable};
 use assay_promql::{Annotation, Engine, EngineOptions, Reserved};
 
-pub use crate::alert::{AlertInstance, AlertState};
+pub use crate::alert::{AlertInstance, AlertState, Worst};
 pub use slots::{SlotMode, slot_offset_ms};
 
 use crate::{

@@ -3,6 +3,7 @@
 //! ```text
 //! runs/clinical-rag-20261123T134500Z/
 //!   run.json     the Manifest: scenario, phases, seed, host, versions, outcome
+//!   failures.jsonl  the first examples of what failed, where anything did
 //!   data/        a Prometheus data directory: a WAL while it is recorded, one block when it is done
 //! ```
 //!
@@ -16,6 +17,7 @@
 //! through a write-ahead log, and an import becomes a run only when it is done.
 
 pub mod export;
+pub mod failures;
 pub mod folder;
 pub mod host;
 pub mod import;

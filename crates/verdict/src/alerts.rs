@@ -248,11 +248,12 @@ fn instances(
 fn instance(found: &Replayed, phases: Vec<String>) -> AlertInstance {
     AlertInstance {
         labels: found.labels.to_pairs(),
-        annotations: found.annotations.clone(),
+        annotations: found.worst.annotations.clone(),
         active_at_ms: found.active_at_ms,
         fired_at_ms: found.fired_at_ms,
         ended_at_ms: found.ended_at_ms,
-        value: found.last_value,
+        value: found.worst.value,
+        worst_at_ms: Some(found.worst.at_ms),
         phases,
     }
 }

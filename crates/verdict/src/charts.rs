@@ -1,15 +1,20 @@
 //! The series that the HTML report draws. Invariant: a chart without data is left out, so that a report of any
 //! Prometheus data shows what there is.
 
+use std::collections::BTreeMap;
+
 use assay_model::{Matcher, duration};
 use serde::Serialize;
 
 use crate::{
     histogram::{Histogram, REQUESTS},
     sla::Sla,
-    source::{Source, SourceError, one_number, samples, series},
+    source::{Source, SourceError, numbers, one_number, samples, series},
     verdict::{ObjectiveRow, RunInfo},
 };
+
+/// How many lines a chart has at most.
+const MOST_LINES: usize = 12;
 
 mod catalogue;
 mod growing;
@@ -182,7 +187,39 @@ fn chart(
             }
         }
     }
+    if plot.by_process {
+        lines = one_line_a_process(lines, &starts(source, sampling.end_ms)?);
+    }
     Ok(finished(plot, &subject, &window, slas, lines))
+}
+
+/// When the process of each job started, in seconds since the Unix epoch, of jobs with one process.
+type Starts = BTreeMap<String, f64>;
+
+fn starts(source: &dyn Source, t_ms: i64) -> Result<Starts, SourceError> {
+    let expression = "max by (job) (last_over_time(process_start_time_seconds[5m])) and count by (job) (last_over_time(process_start_time_seconds[5m])) == 1";
+    let found = numbers(source.instant(expression, t_ms)?);
+    Ok(found.map(|(labels, v)| (labels.get("job").unwrap_or_default().to_owned(), v)).collect())
+}
+
+/// Jobs that are parts of one process, which started at one instant and have the same figures, as one line.
+fn one_line_a_process(lines: Vec<Line>, starts: &Starts) -> Vec<Line> {
+    let last = |line: &Line| line.points.last().map(|p| p.1);
+    let mut out: Vec<(Line, Option<f64>)> = Vec::new();
+    for line in lines {
+        let start = starts.get(&line.name).copied();
+        let same = |(other, other_start): &&mut (Line, Option<f64>)| {
+            let near = |a: f64, b: f64| (a - b).abs() <= 0.05 * a.abs().max(b.abs()) + 1e-3;
+            start.is_some()
+                && start == *other_start
+                && last(&line).zip(last(other)).is_some_and(|(a, b)| near(a, b))
+        };
+        match out.iter_mut().find(same) {
+            Some((known, _)) => known.name = format!("{}, {}", known.name, line.name),
+            None => out.push((line, start)),
+        }
+    }
+    out.into_iter().map(|(line, _)| line).collect()
 }
 
 /// What could be and never was, such as a class of errors, is no line.
@@ -192,15 +229,28 @@ fn is_idle(legend: &str, points: &[(i64, f64)]) -> bool {
 
 /// The chart of these lines, if there is anything to see.
 fn finished(plot: &Plot, subject: &str, window: &str, slas: &[Sla], lines: Vec<Line>) -> Option<Chart> {
+    let (lines, left_out) = highest(lines);
     let has_data = lines.iter().any(|l| plot.keep_zero || l.points.iter().any(|p| p.1 != 0.0));
     has_data.then(|| Chart {
         id: plot.id.to_owned(),
         title: plot.title.replace("SUBJECT", subject),
         unit: plot.unit.to_owned(),
-        note: plot.note.replace("WINDOW", window),
+        note: plot.note.replace("WINDOW", window) + &left_out,
         limits: limits(plot, subject, slas),
         lines,
     })
+}
+
+/// The lines that a chart has room for, and what is to be said of the others.
+fn highest(mut lines: Vec<Line>) -> (Vec<Line>, String) {
+    let count = lines.len();
+    if count <= MOST_LINES {
+        return (lines, String::new());
+    }
+    let top = |line: &Line| line.points.iter().map(|p| p.1).fold(f64::NEG_INFINITY, f64::max);
+    lines.sort_by(|a, b| top(b).total_cmp(&top(a)));
+    lines.truncate(MOST_LINES);
+    (lines, format!(" The {MOST_LINES} highest of {count} are drawn."))
 }
 
 /// What a chart is about, and the matcher that selects it.
@@ -273,5 +323,44 @@ impl Trend {
     /// A trend for the tests of what draws it.
     pub(crate) fn new(row: &ObjectiveRow, points: Vec<(i64, f64)>) -> Self {
         Self { sla: row.sla.clone(), objective: row.name.clone(), labels: row.labels.clone(), points }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(name: &str, values: &[f64]) -> Line {
+        Line {
+            name: name.to_owned(),
+            points: values.iter().enumerate().map(|(i, v)| (i as i64, *v)).collect(),
+        }
+    }
+
+    #[test]
+    fn of_very_many_lines_the_highest_are_drawn() {
+        let (lines, note) = highest((0..5_000).map(|i| line(&i.to_string(), &[f64::from(i), 0.0])).collect());
+        assert_eq!((lines.len(), lines[0].name.as_str()), (MOST_LINES, "4999"));
+        assert!(note.contains("12 highest of 5000"), "{note}");
+        let (few, note) = highest(vec![line("a", &[1.0]), line("b", &[2.0])]);
+        assert_eq!((few[0].name.as_str(), note.as_str()), ("a", ""));
+    }
+
+    #[test]
+    fn parts_of_one_process_are_one_line() {
+        let starts: Starts = [("demo", 5.0), ("exporter", 5.0), ("other", 5.0), ("late", 9.0)]
+            .map(|(job, start)| (job.to_owned(), start))
+            .into();
+        let names = |lines: Vec<Line>| -> Vec<String> {
+            one_line_a_process(lines, &starts).into_iter().map(|l| l.name).collect()
+        };
+        let lines = vec![
+            line("demo", &[1.0, 2.0]),
+            line("exporter", &[1.0, 2.01]),
+            line("other", &[9.0, 9.0]),
+            line("late", &[1.0, 2.0]),
+            line("unknown", &[1.0, 2.0]),
+        ];
+        assert_eq!(names(lines), ["demo, exporter", "other", "late", "unknown"]);
     }
 }

@@ -8,7 +8,7 @@ use assay_rules::{
     file::{RuleFiles, expand},
     replay::SlotMode,
 };
-use assay_run::{OpenError, Run};
+use assay_run::{OpenError, Run, failures::Failure};
 use assay_yaml::{Diagnostic, Diagnostics};
 
 use crate::{
@@ -18,6 +18,7 @@ use crate::{
     data::RunData,
     findings::{self, Kind},
     judge::{self, JudgeError, Subject, Terms},
+    scaling::{self, Scaling},
     sla::{self, Judge, Sla},
     source::{RecordedSource, SourceError},
     tables::{self, Tables},
@@ -184,6 +185,8 @@ struct Record<'a> {
     data: &'a dyn Queryable,
     notes: Vec<String>,
     warnings: Vec<String>,
+    failures: Vec<Failure>,
+    is_in_progress: bool,
 }
 
 impl<'a> Record<'a> {
@@ -192,6 +195,8 @@ impl<'a> Record<'a> {
             data: &run.database,
             notes: run.manifest.as_ref().map(|m| m.notes.clone()).unwrap_or_default(),
             warnings: run.database.warnings().iter().map(ToString::to_string).collect(),
+            failures: assay_run::failures::read(&run.path),
+            is_in_progress: false,
         }
     }
 }
@@ -233,6 +238,8 @@ fn judge_run(
     if let Some(baseline) = baseline {
         verdict.notes.extend(baseline.check(info)?);
     }
+    verdict.baseline = baseline.map(|b| b.name.clone());
+    verdict.failures.clone_from(&record.failures);
     verdict.notes.extend(files.warnings.iter().cloned());
     verdict.notes.extend(files.ignored_keys());
     let terms = Terms {
@@ -247,6 +254,10 @@ fn judge_run(
     verdict.notes.extend(notes::of_run(record.data, info, &verdict)?);
     verdict.notes.extend(record.warnings.iter().cloned());
     verdict.settle();
+    // Levels of load are compared once all of them are over.
+    if !record.is_in_progress {
+        verdict.scaling = scaling::scaling(&data, &verdict, slas)?;
+    }
     verdict.findings = findings::find(&data, &verdict, &options.no_findings)?;
     verdict.tables = tables::tables(&data, info)?;
     verdict.tool.command.clone_from(&options.command);
@@ -337,6 +348,9 @@ fn blank_verdict(info: &RunInfo, slas: &[Sla]) -> Verdict {
         problems: Vec::new(),
         findings: Vec::new(),
         tables: Tables::default(),
+        scaling: Scaling::default(),
+        failures: Vec::new(),
+        baseline: None,
         notes: Vec::new(),
         tool: Tool {
             name: "ruleseval".to_owned(),

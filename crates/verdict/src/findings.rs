@@ -16,6 +16,7 @@ use crate::{
 mod errors;
 mod freezes;
 mod generator;
+mod knee;
 mod leaks;
 mod queues;
 mod resources;
@@ -62,6 +63,18 @@ pub enum Confidence {
     High,
 }
 
+impl Confidence {
+    /// The word that reports use.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+        }
+    }
+}
+
 /// Something that happened, and what it rests on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Finding {
@@ -105,10 +118,13 @@ pub struct Evidence {
 }
 
 /// What to do, and what it would bring.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Action {
     /// What to do.
     pub text: String,
+    /// The part of a request's time that it would save, 0 to 1, if that can be estimated.
+    #[serde(default)]
+    pub saves: Option<f64>,
     /// What it would bring, as far as the run shows; empty if it does not.
     pub gain: String,
     /// How the gain was estimated.
@@ -126,7 +142,7 @@ pub struct Kind {
 
 /// All kinds, in the order in which they explain: what is wrong with the measurement, resources, throttling, freezes and
 /// outages, a stage, a queue, the code.
-pub const KINDS: [Kind; 23] = [
+pub const KINDS: [Kind; 24] = [
     generator::LATE,
     generator::FROZEN,
     generator::BUSY,
@@ -150,6 +166,7 @@ pub const KINDS: [Kind; 23] = [
     errors::STREAMS,
     errors::FAILED,
     generator::USERS,
+    knee::KIND,
 ];
 
 /// The metrics that findings read, for those that fetch only what is needed; of histograms the base name.
@@ -248,6 +265,7 @@ pub fn find(data: &RunData<'_>, verdict: &Verdict, but: &[Kind]) -> Result<Vec<F
             }
         }
     }
+    found.extend(knee::find(verdict));
     found.retain(|f| but.iter().all(|k| k.id != f.id));
     without_consequences(&mut found);
     found.sort_by_key(|f| (std::cmp::Reverse(f.severity), rank(&f.id), f.window.start_ms, f.subject.clone()));
@@ -307,18 +325,36 @@ impl Verdict {
     pub fn key_findings(&self) -> impl Iterator<Item = &Finding> {
         self.findings.iter().filter(|f| f.severity > Severity::Info)
     }
+
+    /// The findings that say what is wrong and what to do about it: what is wrong with the measurement first, since it puts the
+    /// others in doubt, then by how much time is saved, then those whose gain is not known.
+    #[must_use]
+    pub fn recommendations(&self) -> Vec<(&Finding, &Action)> {
+        let mut list: Vec<_> = self.key_findings().filter_map(|f| Some((f, f.action.as_ref()?))).collect();
+        let key = |(finding, action): &(&Finding, &Action)| {
+            let is_measurement = finding.id.starts_with(['G', 'D']);
+            (!is_measurement, ordered(-action.saves.unwrap_or(0.0)))
+        };
+        list.sort_by_key(key);
+        list
+    }
+}
+
+/// A finite number as something to sort by.
+fn ordered(v: f64) -> i64 {
+    (v * 1e6) as i64
 }
 
 /// What an objective is about: its category where it is one of ours, else its unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Topic {
+pub(crate) enum Topic {
     Time,
     Errors,
     Throughput,
     Resources,
 }
 
-fn topic(category: &str, unit: &str) -> Topic {
+pub(crate) fn topic(category: &str, unit: &str) -> Topic {
     match category {
         "latency" | "stages" => Topic::Time,
         "errors" | "availability" => Topic::Errors,

@@ -21,6 +21,7 @@ use crate::{
 mod budget;
 mod generator;
 mod missing;
+mod naming;
 mod percentile;
 
 pub(crate) use missing::near_name;
@@ -97,6 +98,7 @@ pub fn judge(sla: &Sla, terms: &Terms<'_>) -> Result<Judged, JudgeError> {
         let shared = Shared { sla, terms, objective };
         judged.rows.extend(shared.rows(own.as_ref().unwrap_or(&common), own.is_some(), &mut faults)?);
     }
+    naming::tell_apart(&mut judged.rows);
     Ok(judged)
 }
 
@@ -195,8 +197,10 @@ impl Shared<'_> {
             unit: objective.unit.clone(),
             phase: window.and_then(|w| w.phase.clone()),
             labels: Vec::new(),
+            named_by: Vec::new(),
             status: Status::Inconclusive,
             value: None,
+            base: None,
             raw: None,
             added: Vec::new(),
             notes: Vec::new(),
@@ -235,6 +239,7 @@ impl Shared<'_> {
             let mut row = self.blank(Some(window));
             row.labels = sample.labels.to_pairs();
             row.value = float(&sample.value).filter(|v| !v.is_nan());
+            row.base = self.terms.baseline.and_then(|b| b.value(&row));
             row.raw = raw.iter().find(|r| r.labels == sample.labels).and_then(|r| float(&r.value));
             row.notes.clone_from(&infos);
             row.notes.extend(percentile::note(&row, window, source)?);

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     data::RunData,
     histogram::{Histogram, REQUESTS},
-    source::{RecordedSource, Source as _, SourceError, numbers},
+    source::{RecordedSource, Source as _, SourceError, numbers, series},
     verdict::{RunInfo, Window, number},
 };
 
@@ -18,6 +18,8 @@ const QUANTILES: [f64; 7] = [0.0, 0.5, 0.9, 0.95, 0.99, 0.999, 1.0];
 
 const LATENCY: Histogram<'static> = Histogram { metric: "load_request_latency_seconds", ..BY_STEP };
 const BY_STEP: Histogram<'static> = Histogram { by: "load_step", ..REQUESTS };
+const FAILURES: Histogram<'static> =
+    Histogram { matchers: "error_type!~\"|interrupted\"", by: "load_step, error_type", ..BY_STEP };
 const FIRST_CHUNK: Histogram<'static> = Histogram {
     metric: "gen_ai_client_operation_time_to_first_chunk_seconds",
     matchers: "",
@@ -30,6 +32,9 @@ const TOKENS: Histogram<'static> =
 const STAGES: Histogram<'static> =
     Histogram { metric: "rag_stage_duration_seconds", matchers: "", by: "stage" };
 
+/// Into how many parts a phase is cut to say when failures were.
+const PARTS: i64 = 60;
+
 /// The counters of energy that are known, with the factor to joules.
 const ENERGY: [(&str, &str, f64); 3] = [
     ("GPU", "sum(increase(DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION[RANGE]))", 1e-3),
@@ -38,8 +43,9 @@ const ENERGY: [(&str, &str, f64); 3] = [
 ];
 
 /// The metrics that tables read beyond those of findings and charts; of histograms the base name.
-pub(crate) const METRICS: [&str; 8] = [
+pub(crate) const METRICS: [&str; 9] = [
     "load_requests_good_total",
+    "load_rate_target_per_second",
     "load_request_latency_seconds",
     "load_request_latency_seconds_(bucket|count|sum)",
     "gen_ai_client_token_usage",
@@ -83,6 +89,9 @@ pub struct StepRow {
     pub per_second: f64,
     /// Failures by class, the most frequent first.
     pub errors: Vec<ErrorCount>,
+    /// What the scenario asks of the answers, in the order of its names.
+    #[serde(default)]
+    pub checks: Vec<CheckCount>,
     /// Seconds from the first byte sent.
     pub duration: Option<Spread>,
     /// Seconds from the instant that the schedule asked for.
@@ -107,6 +116,22 @@ pub struct ErrorCount {
     /// How many.
     #[serde(with = "number::plain")]
     pub requests: f64,
+    /// Between when they were counted, to a sixtieth of the phase, in milliseconds since the Unix epoch.
+    #[serde(default)]
+    pub span_ms: Option<(i64, i64)>,
+}
+
+/// How often the answers were what the scenario asks of them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CheckCount {
+    /// The check.
+    pub check: String,
+    /// How often it held.
+    #[serde(with = "number::plain")]
+    pub passed: f64,
+    /// How often it did not.
+    #[serde(with = "number::plain")]
+    pub failed: f64,
 }
 
 /// How a histogram's values are spread, in its unit. Least and greatest are bounds of its outermost buckets.
@@ -249,15 +274,7 @@ impl Asked<'_> {
 
     fn steps(&self) -> Result<Vec<StepRow>, SourceError> {
         let counts = self.by("load_step", &BY_STEP.count())?;
-        let mut errors: BTreeMap<String, Vec<ErrorCount>> = BTreeMap::new();
-        let failures =
-            Histogram { matchers: "error_type!~\"|interrupted\"", by: "load_step, error_type", ..BY_STEP };
-        for (labels, requests) in self.numbers(&failures.count())? {
-            if requests > 0.0 {
-                let one = ErrorCount { class: value(&labels, "error_type"), requests };
-                errors.entry(value(&labels, "load_step")).or_default().push(one);
-            }
-        }
+        let (mut errors, mut checks) = (self.errors()?, self.checks()?);
         let good = self.by("load_step", "sum by (load_step) (increase(load_requests_good_total[RANGE]))")?;
         let mut tokens: BTreeMap<(String, String), f64> = BTreeMap::new();
         for (labels, count) in self.numbers(&TOKENS.sum())? {
@@ -280,6 +297,7 @@ impl Asked<'_> {
                     good: good.get(&step).copied(),
                     per_second: requests * 1e3 / self.window.len_ms() as f64,
                     errors,
+                    checks: checks.remove(&step).unwrap_or_default(),
                     duration: duration.get(&step).copied(),
                     latency: latency.get(&step).copied(),
                     first_chunk: first.get(&step).copied(),
@@ -292,6 +310,57 @@ impl Asked<'_> {
             .collect();
         rows.sort_by(|a, b| b.requests.total_cmp(&a.requests).then_with(|| a.step.cmp(&b.step)));
         Ok(rows)
+    }
+
+    /// Failures by step and class, with when they were.
+    fn errors(&self) -> Result<BTreeMap<String, Vec<ErrorCount>>, SourceError> {
+        let mut errors: BTreeMap<String, Vec<ErrorCount>> = BTreeMap::new();
+        let by_class = FAILURES.count();
+        let found: Vec<_> = self.numbers(&by_class)?.into_iter().filter(|(_, n)| *n > 0.0).collect();
+        let spans = if found.is_empty() { BTreeMap::new() } else { self.spans(&by_class)? };
+        for (labels, requests) in found {
+            let key = (value(&labels, "load_step"), value(&labels, "error_type"));
+            let one = ErrorCount { class: key.1.clone(), requests, span_ms: spans.get(&key).copied() };
+            errors.entry(key.0).or_default().push(one);
+        }
+        Ok(errors)
+    }
+
+    /// From when to when each series of a count by step and class grew.
+    fn spans(&self, count: &str) -> Result<BTreeMap<(String, String), (i64, i64)>, SourceError> {
+        let part_ms = (self.window.len_ms() / PARTS).max(1_000);
+        let count = count.replace("RANGE", &duration::format_ms(part_ms));
+        let found = self.source.range(&count, self.window.start_ms + part_ms, self.window.end_ms, part_ms)?;
+        let mut spans: BTreeMap<(String, String), (i64, i64)> = BTreeMap::new();
+        for one in series(found) {
+            let key = (value(&one.labels, "load_step"), value(&one.labels, "error_type"));
+            let grew = one.samples.times.iter().zip(&one.samples.values).filter(|(_, v)| **v > 0.0);
+            for (end_ms, _) in grew {
+                let span = spans.entry(key.clone()).or_insert((end_ms - part_ms, *end_ms));
+                *span = (span.0.min(end_ms - part_ms), span.1.max(*end_ms));
+            }
+        }
+        Ok(spans)
+    }
+
+    /// What came of the scenario's checks, by step.
+    fn checks(&self) -> Result<BTreeMap<String, Vec<CheckCount>>, SourceError> {
+        let mut all: BTreeMap<(String, String), CheckCount> = BTreeMap::new();
+        let counted = "sum by (load_step, check, result) (increase(load_checks_total[RANGE]))";
+        for (labels, count) in self.numbers(counted)? {
+            let key = (value(&labels, "load_step"), value(&labels, "check"));
+            let new = CheckCount { check: key.1.clone(), passed: 0.0, failed: 0.0 };
+            let one = all.entry(key).or_insert(new);
+            match labels.get("result") {
+                Some("pass") => one.passed += count,
+                _ => one.failed += count,
+            }
+        }
+        let mut checks: BTreeMap<String, Vec<CheckCount>> = BTreeMap::new();
+        for ((step, _), one) in all {
+            checks.entry(step).or_default().push(one);
+        }
+        Ok(checks)
     }
 
     fn stages(&self) -> Result<Vec<StageRow>, SourceError> {

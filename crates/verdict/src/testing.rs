@@ -1,11 +1,12 @@
 //! A verdict for the tests of the reports: two phases, three rows, one alert.
 
-use assay_run::PhaseOutcome;
+use assay_run::{PhaseOutcome, failures::Failure};
 
 use crate::charts::{Chart, Charts, Heat, Line, Trend};
 use crate::findings::{Action, Confidence, Evidence, Finding, Severity};
 use crate::history::{ChangePoint, Direction, Group, GroupRun, History, Point, Series};
-use crate::tables::{EnergyRow, ErrorCount, Spread, StageRow, StepRow, Tables};
+use crate::scaling::{Axis, Carried, Knee, Level, Scaling};
+use crate::tables::{CheckCount, EnergyRow, ErrorCount, Spread, StageRow, StepRow, Tables};
 use crate::verdict::{
     AlertInstance, AlertRow, FORMAT_VERSION, ObjectiveRow, PhaseInfo, PhaseSource, RunInfo, SlaInfo, Status,
     Tool, Verdict, Window,
@@ -66,6 +67,9 @@ pub fn verdict(status: Status) -> Verdict {
         problems: Vec::new(),
         findings: if failed { vec![finding()] } else { Vec::new() },
         tables: tables(),
+        scaling: scaling(),
+        failures: if failed { vec![failure()] } else { Vec::new() },
+        baseline: None,
         notes: Vec::new(),
         tool: Tool {
             name: "ruleseval".to_owned(),
@@ -85,8 +89,10 @@ fn row(name: &str, category: &str, unit: &str, value: f64, comparison: &str, lim
         unit: unit.to_owned(),
         phase: Some("steady".to_owned()),
         labels: Vec::new(),
+        named_by: Vec::new(),
         status: Status::Pass,
         value: Some(value),
+        base: None,
         raw: Some(value),
         added: Vec::new(),
         notes: Vec::new(),
@@ -128,6 +134,7 @@ fn finding() -> Finding {
         against: "A stage before it that hands over more at once.".to_owned(),
         action: Some(Action {
             text: "Limit the answer's length.".to_owned(),
+            saves: Some(0.559),
             gain: "about 55.9 % of the time of a query".to_owned(),
             how: "Amdahl's law".to_owned(),
         }),
@@ -154,10 +161,15 @@ fn tables() -> Tables {
         failed,
         good: Some(requests - failed),
         per_second: requests / 60.0,
-        errors: vec![ErrorCount { class: "status_503".to_owned(), requests: failed }]
-            .into_iter()
-            .filter(|e| e.requests > 0.0)
-            .collect(),
+        errors: vec![ErrorCount {
+            class: "503".to_owned(),
+            requests: failed,
+            span_ms: Some((T0_MS + 40_000, T0_MS + 42_000)),
+        }]
+        .into_iter()
+        .filter(|e| e.requests > 0.0)
+        .collect(),
+        checks: vec![CheckCount { check: "answer".to_owned(), passed: requests - failed, failed }],
         duration: Some(spread(p50)),
         latency: Some(spread(p50)),
         first_chunk: None,
@@ -194,6 +206,58 @@ fn tables() -> Tables {
     }
 }
 
+fn failure() -> Failure {
+    Failure {
+        at_ms: T0_MS + 41_000,
+        phase: "steady".to_owned(),
+        step: "query".to_owned(),
+        class: "503".to_owned(),
+        status: Some(503),
+        message: "unexpected status 503".to_owned(),
+        body: "{\"error\": \"overloaded\"}".to_owned(),
+    }
+}
+
+fn scaling() -> Scaling {
+    let level = |load: f64, mean_s: f64, held: bool, strain: f64| Level {
+        phase: format!("at {load} users"),
+        is_part: false,
+        start_ms: T0_MS,
+        end_ms: T0_MS + 60_000,
+        load,
+        requests_per_s: load.min(20.0) * 2.0,
+        good_per_s: Some(if held { load * 2.0 } else { 10.0 }),
+        failed_ratio: 0.0,
+        mean_s,
+        p50_s: mean_s,
+        p99_s: mean_s * 4.0,
+        held: Some(held),
+        strain: Some(strain),
+        strained_by: "Query latency p99".to_owned(),
+    };
+    Scaling {
+        axis: Axis::Users,
+        instances: Some(1.0),
+        levels: vec![
+            level(5.0, 0.5, true, 0.3),
+            level(10.0, 0.5, true, 0.3),
+            level(20.0, 0.5625, true, 0.5),
+            level(40.0, 2.0, false, 1.2),
+        ],
+        knee: Some(Knee { load: 21.0, interval: (20.0, 24.0), confidence: Confidence::Medium }),
+        carried: Some(Carried {
+            held: Some(20.0),
+            held_requests_per_s: Some(40.0),
+            missed: Some(40.0),
+            estimate: Some(36.0),
+            levels: (1, 1),
+            limited_by: "Query latency p99".to_owned(),
+            confidence: Confidence::Medium,
+        }),
+        unknown: Vec::new(),
+    }
+}
+
 fn alert(fired: bool) -> AlertRow {
     let instance = AlertInstance {
         labels: vec![("alertname".to_owned(), "QueryLatencyP99High".to_owned())],
@@ -202,6 +266,7 @@ fn alert(fired: bool) -> AlertRow {
         fired_at_ms: Some(T0_MS + 30_000),
         ended_at_ms: None,
         value: 6.2,
+        worst_at_ms: Some(T0_MS + 40_000),
         phases: vec!["steady".to_owned()],
     };
     AlertRow {

@@ -1,10 +1,10 @@
 //! What was judged, and what came out. Invariant: the verdict's status follows from its rows, alerts and
 //! problems alone ([`Verdict::settle`]), so that every report says the same.
 
-use assay_run::PhaseOutcome;
+use assay_run::{PhaseOutcome, failures::Failure};
 use serde::{Deserialize, Serialize};
 
-use crate::{findings::Finding, tables::Tables};
+use crate::{findings::Finding, scaling::Scaling, tables::Tables};
 
 pub(crate) mod number;
 
@@ -75,6 +75,15 @@ pub struct Verdict {
     /// What was asked, and what it took, by phase.
     #[serde(default)]
     pub tables: Tables,
+    /// How the service does under more and less load.
+    #[serde(default)]
+    pub scaling: Scaling,
+    /// The first examples of each class of failure and step, by time.
+    #[serde(default)]
+    pub failures: Vec<Failure>,
+    /// The baseline that was given, as messages show it.
+    #[serde(default)]
+    pub baseline: Option<String>,
     /// What else a reader should know.
     pub notes: Vec<String>,
     /// Who judged.
@@ -215,11 +224,17 @@ pub struct ObjectiveRow {
     pub phase: Option<String>,
     /// The labels of the series; empty for a single number.
     pub labels: Vec<(String, String)>,
+    /// Those of them in which the objective's series differ; empty where there is one series.
+    #[serde(default)]
+    pub named_by: Vec<(String, String)>,
     /// The outcome.
     pub status: Status,
     /// The measured value, or `None` without data.
     #[serde(with = "number::optional")]
     pub value: Option<f64>,
+    /// The baseline's value of the same.
+    #[serde(with = "number::optional", default)]
+    pub base: Option<f64>,
     /// What Prometheus answers for `measure` at `at_ms` over the run as it is: without the samples in `added`, and with
     /// what lies before the window.
     #[serde(with = "number::optional", default)]
@@ -254,10 +269,10 @@ pub struct ObjectiveRow {
 }
 
 impl ObjectiveRow {
-    /// The name with the series' labels, as reports show it.
+    /// The name with the labels in which the objective's rows differ, as reports show it.
     #[must_use]
     pub fn title(&self) -> String {
-        titled(&self.name, &self.labels)
+        titled(&self.name, &self.named_by)
     }
 
     /// The judged phase, or "whole run".
@@ -390,7 +405,7 @@ pub struct AlertWindow {
 pub struct AlertInstance {
     /// The alert's labels.
     pub labels: Vec<(String, String)>,
-    /// The annotations, expanded.
+    /// The annotations as they read when it was worst.
     pub annotations: Vec<(String, String)>,
     /// When the expression first held, in milliseconds since the Unix epoch.
     pub active_at_ms: i64,
@@ -398,9 +413,12 @@ pub struct AlertInstance {
     pub fired_at_ms: Option<i64>,
     /// When it ended, or `None` where it still held at the end of the run.
     pub ended_at_ms: Option<i64>,
-    /// The value at the last evaluation.
+    /// The value when it was worst: the largest, or the smallest where the rule asks for less than a threshold.
     #[serde(with = "number::plain")]
     pub value: f64,
+    /// When that was; `None` where it is not known.
+    #[serde(default)]
+    pub worst_at_ms: Option<i64>,
     /// The judged windows in which it was firing.
     pub phases: Vec<String>,
 }
@@ -501,8 +519,10 @@ impl Verdict {
             1 => parts.push("1 alert fired".to_owned()),
             n => parts.push(format!("{n} alerts fired")),
         }
-        if alerts.inconclusive > 0 {
-            parts.push(format!("{} alerts undecided", alerts.inconclusive));
+        match alerts.inconclusive {
+            0 => {}
+            1 => parts.push("1 alert undecided".to_owned()),
+            n => parts.push(format!("{n} alerts undecided")),
         }
         if parts.is_empty() {
             parts.push("nothing was judged".to_owned());

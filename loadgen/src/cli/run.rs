@@ -107,6 +107,7 @@ async fn drive(arguments: &RunArguments, command: &[String]) -> Result<u8, Stop>
                 scrape,
                 abort,
                 standards,
+                keep_bodies: arguments.keep_bodies,
             };
             RecordedRun::begin(checked, options).map_err(|e| cannot_record(parent, e))?
         }

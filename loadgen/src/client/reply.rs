@@ -16,6 +16,9 @@ use crate::timer::Slot;
 /// The most bytes of a body that are kept for checks and captures.
 pub(crate) const MAX_KEPT_BYTES: usize = 16 * 1024 * 1024;
 
+/// How much is kept of a body that nobody asked for, where the answer reports a failure.
+const EXCERPT_BYTES: usize = 1024;
+
 /// What is wanted of a response in addition to its status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Want {
@@ -37,6 +40,8 @@ pub(crate) struct Reply {
     pub(crate) headers: HeaderMap,
     /// The body, where it was wanted.
     pub(crate) body: Bytes,
+    /// The beginning of a body that was not wanted, of an answer that reports a failure.
+    pub(crate) excerpt: Vec<u8>,
 }
 
 /// Takes a response as it comes.
@@ -67,17 +72,18 @@ pub(crate) async fn fetch_reply(
         headers: HeaderMap::new(),
         events: None,
         kept: Vec::new(),
+        excerpt: Vec::new(),
         on_head,
         on_event,
     };
     connection.transfer(request, origin, deadline, &mut receiver).await?;
-    let Receiver { status, headers, kept, events, on_event, .. } = receiver;
+    let Receiver { status, headers, kept, excerpt, events, on_event, .. } = receiver;
     if let Some(mut events) = events {
         let at = connection.stamps().last_read().unwrap_or_else(Instant::now);
         events.finish(|event| on_event(event, at));
     }
     connection.served += 1;
-    Ok(Reply { status, headers, body: Bytes::from(kept) })
+    Ok(Reply { status, headers, body: Bytes::from(kept), excerpt })
 }
 
 /// Takes what is wanted.
@@ -87,6 +93,7 @@ struct Receiver<'r, H, E> {
     headers: HeaderMap,
     events: Option<EventReader>,
     kept: Vec<u8>,
+    excerpt: Vec<u8>,
     on_head: &'r mut H,
     on_event: &'r mut E,
 }
@@ -117,6 +124,10 @@ impl<H: FnMut(u16), E: FnMut(sse::Event<'_>, Instant)> Intake for Receiver<'_, H
             return events.push(bytes, |event| on_event(event, at));
         }
         if matches!(self.want, Want::Nothing | Want::Headers) {
+            if self.status >= 400 {
+                let room = EXCERPT_BYTES.saturating_sub(self.excerpt.len());
+                self.excerpt.extend_from_slice(&bytes[..bytes.len().min(room)]);
+            }
             return Ok(());
         }
         if self.kept.len() + bytes.len() > MAX_KEPT_BYTES {

@@ -129,6 +129,8 @@ impl Once {
             timer,
             fixed: Fixed::default(),
             is_stopping: std::cell::Cell::new(false),
+            phase: std::cell::RefCell::new("".into()),
+            examples: None,
             watcher: Some(Rc::new(move |exchange: &Exchange| {
                 if let Some(on_exchange) = &on_exchange {
                     on_exchange(exchange);

@@ -6,6 +6,7 @@ use std::{path::PathBuf, sync::Arc};
 use super::shard::Shard;
 use crate::{
     control::{Control, Signals},
+    examples::Examples,
     progress::{Quiet, View},
     scenario::{Capacity, Phase, Scenario},
     sink::{MetricsSink, requests::RequestsFile},
@@ -55,6 +56,8 @@ pub struct Outputs {
     pub tracer: Option<Tracer>,
     /// A file with a line for each request.
     pub requests: Option<RequestsFile>,
+    /// Takes examples of failures; `None` for none.
+    pub examples: Option<Arc<Examples>>,
     /// A directory for the percentile files of each phase and step, written at the end.
     pub hgrm: Option<PathBuf>,
     /// What a person sees.
@@ -63,7 +66,14 @@ pub struct Outputs {
 
 impl Default for Outputs {
     fn default() -> Self {
-        Self { sinks: Vec::new(), tracer: None, requests: None, hgrm: None, view: Box::new(Quiet) }
+        Self {
+            sinks: Vec::new(),
+            tracer: None,
+            requests: None,
+            examples: None,
+            hgrm: None,
+            view: Box::new(Quiet),
+        }
     }
 }
 

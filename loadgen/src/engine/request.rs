@@ -13,7 +13,7 @@ mod watched;
 
 use std::{
     borrow::Cow,
-    cell::Cell,
+    cell::{Cell, RefCell},
     rc::Rc,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
@@ -39,6 +39,7 @@ use crate::{
         outgoing::Outgoing,
         reply::{Reply, Want, fetch_reply},
     },
+    examples::{Examples, Seen},
     measure::tally::{Generation, Measured, Outcome, Parts, Tally},
     scenario::{Scenario, Step, content, read_document},
     timer::Timer,
@@ -58,6 +59,10 @@ pub(crate) struct WorkerCx {
     pub(crate) is_stopping: Cell<bool>,
     /// Who looks at each exchange; nobody in a run.
     pub(crate) watcher: Option<Watcher>,
+    /// The phase that is on.
+    pub(crate) phase: RefCell<Arc<str>>,
+    /// Takes examples of failures, where the run is recorded.
+    pub(crate) examples: Option<Arc<Examples>>,
     /// Makes spans, where the run was asked for traces.
     pub(crate) tracer: Option<Rc<WorkerTracer>>,
 }
@@ -320,41 +325,68 @@ impl<'c> Attempt<'c> {
             _ => Instant::now(),
         };
         let sent = self.sent.unwrap_or(self.started);
-        let error = match result {
+        let (failure, reply) = match result {
             Ok(reply) => {
                 let took = end.saturating_duration_since(sent);
-                self.judge_reply(user, reply, took)
+                (self.judge_reply(user, reply, took), Some(reply))
             }
             Err(failure) => {
-                tracing::debug!(step = self.name(), class = %failure.class, "{failure}");
                 if failure.class == ErrorClass::Template {
                     tracing::error!("{}: {failure}", self.name());
                 }
-                Some(failure.class)
+                (Some(failure.clone()), None)
             }
         };
+        let error = failure.as_ref().map(|f| f.class);
         self.watch_end(result, error, end);
+        if let Some(failure) = failure {
+            tracing::debug!(step = self.name(), class = %failure.class, "{failure}");
+            self.exemplify(end, failure, reply);
+        }
         self.record(end, error);
         Ended { status: self.status, error, at: Instant::now() }
     }
 
-    fn judge_reply(&mut self, user: &User, reply: &Reply, took: Duration) -> Option<ErrorClass> {
+    /// Hands over an example of a failure, if one more is wanted.
+    fn exemplify(&self, at: Instant, failure: Failure, reply: Option<&Reply>) {
+        let Some(examples) = &self.cx.examples else { return };
+        if !examples.wants(self.step.id, failure.class) {
+            return;
+        }
+        // Of an answer with an expected status the body may be about a patient.
+        let may_show = |reply: &&Reply| examples.wants_bodies() || !self.step.expect.holds(reply.status);
+        let body = reply.filter(may_show).map_or_else(Vec::new, |reply| {
+            let decoded = decode::decode(&reply.headers, &reply.body).map(|text| text.as_bytes().to_vec());
+            decoded.ok().filter(|b| !b.is_empty()).unwrap_or_else(|| reply.excerpt.clone())
+        });
+        examples.take(Seen {
+            at,
+            phase: Arc::clone(&self.cx.phase.borrow()),
+            step: self.step.id,
+            class: failure.class,
+            status: self.status,
+            message: failure.detail,
+            body,
+        });
+    }
+
+    /// Why a response is a failure, if it is one.
+    fn judge_reply(&mut self, user: &User, reply: &Reply, took: Duration) -> Option<Failure> {
         self.watch_head(reply, took);
         let is_status_right = self.step.expect.holds(reply.status);
         if let Some(check) = self.step.expect.check {
             self.cx.tally(|t| t.check(check, is_status_right));
         }
         if !is_status_right {
-            tracing::debug!(step = self.name(), "unexpected status {}", reply.status);
-            return Some(ErrorClass::Status(reply.status));
+            let detail = format!("unexpected status {}", reply.status);
+            return Some(Failure::new(ErrorClass::Status(reply.status), detail));
         }
         let body = match decode::decode(&reply.headers, &reply.body) {
             Ok(body) => body,
-            Err(failure) => return Some(failure.class),
+            Err(failure) => return Some(failure),
         };
         if let Some(class) = self.reported_error(&body) {
-            tracing::debug!(step = self.name(), "status {} with an error: {class}", reply.status);
-            return Some(class);
+            return Some(Failure::new(class, format!("status {} with an error: {class}", reply.status)));
         }
         if self.judge.needs_text() {
             let streamed = self.stream.as_ref().filter(|s| s.has_events()).and_then(|s| s.text.as_deref());
@@ -365,17 +397,13 @@ impl<'c> Attempt<'c> {
         let verdict = self.judge.reply(&reply.headers, &body, took, &user.context);
         self.watch_reply(user, reply, &body, &verdict);
         self.cx.tally(|t| verdict.checks.iter().for_each(|(check, passed)| t.check(*check, *passed)));
-        match &verdict.problem {
-            Some(Problem::Check(id)) => {
-                let check = self.cx.scenario.checks.get(*id).map_or("", |c| c.name.as_str());
-                tracing::debug!(step = self.name(), "failed check: {check}");
+        let detail = match verdict.problem? {
+            Problem::Check(id) => {
+                format!("failed check: {}", self.cx.scenario.checks.get(id).map_or("", |c| c.name.as_str()))
             }
-            Some(Problem::Capture(name)) => {
-                tracing::debug!(step = self.name(), "nothing to capture as {name:?}");
-            }
-            None => {}
-        }
-        verdict.problem.map(|_| ErrorClass::Check)
+            Problem::Capture(name) => format!("nothing to capture as {name:?}"),
+        };
+        Some(Failure::new(ErrorClass::Check, detail))
     }
 
     /// Why a response of the expected status is a failure by what it carries; takes the tokens of a plain answer.
@@ -471,6 +499,8 @@ impl Drop for Attempt<'_> {
             self.cx.tally(|t| t.interrupted(self.step.id));
             return;
         }
+        let detail = "still open when its phase and the grace after it were over";
+        self.exemplify(Instant::now(), Failure::new(ErrorClass::Unfinished, detail), None);
         self.record(Instant::now(), Some(ErrorClass::Unfinished));
     }
 }

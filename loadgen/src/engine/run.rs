@@ -104,7 +104,7 @@ impl Run {
     pub(super) fn prepare(checked: Checked) -> Result<Self, RunError> {
         let once = checked.solo(Secrets::default())?;
         let Checked { scenario, target, settings, phases, shard, .. } = checked;
-        let Outputs { sinks, tracer, requests, hgrm, view } = checked.outputs;
+        let Outputs { sinks, tracer, requests, examples, hgrm, view } = checked.outputs;
         let (done_sender, done) = unbounded_channel();
         let count = checked.workers;
         let workers = (0..count as u32)
@@ -119,6 +119,7 @@ impl Run {
                     data: Arc::clone(&once.data),
                     tracer: tracer.clone(),
                     keeps_requests: requests.is_some(),
+                    examples: examples.clone(),
                     done: done_sender.clone(),
                 })
             })

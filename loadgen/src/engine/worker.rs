@@ -4,7 +4,7 @@
 //! counters, nothing else.
 
 use std::{
-    cell::Cell,
+    cell::{Cell, RefCell},
     collections::VecDeque,
     io,
     rc::Rc,
@@ -33,6 +33,7 @@ use super::{
 use crate::{
     client::connection::Settings,
     control::Signal,
+    examples::Examples,
     measure::tally::Tally,
     scenario::{
         Phase, Scenario,
@@ -89,6 +90,7 @@ pub(crate) struct WorkerSetup {
     pub(crate) tracer: Option<Tracer>,
     /// Whether each request is kept by itself.
     pub(crate) keeps_requests: bool,
+    pub(crate) examples: Option<Arc<Examples>>,
     /// Told when a phase is over on this worker.
     pub(crate) done: UnboundedSender<u32>,
 }
@@ -183,6 +185,8 @@ fn run(setup: WorkerSetup, mut commands: UnboundedReceiver<Command>, shared: Sha
             fixed: Fixed::default(),
             is_stopping: Cell::new(false),
             watcher: None,
+            phase: RefCell::new("".into()),
+            examples: setup.examples,
         });
         let pool = Pool::new(active);
         while let Some(command) = commands.recv().await {
@@ -213,6 +217,7 @@ async fn phase(
     commands: &mut UnboundedReceiver<Command>,
 ) {
     let state = PhaseState::new();
+    *cx.phase.borrow_mut() = order.phase.name.as_str().into();
     if let Some(tracer) = &cx.tracer {
         tracer.enter_phase(&order.phase.name);
     }

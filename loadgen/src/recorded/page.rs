@@ -15,6 +15,7 @@ use std::{
 
 use assay_report::html;
 use assay_rules::RuleFiles;
+use assay_run::Manifest;
 use assay_text::document;
 use assay_verdict::{
     charts::{self, Charts, Growing},
@@ -103,6 +104,7 @@ impl Page {
             slas,
             source: dir.display().to_string(),
             scenario: scenario.to_owned(),
+            manifest: Manifest::read(dir).ok().and_then(|m| serde_json::to_value(m).ok()).unwrap_or_default(),
             growing: Growing::default(),
             around: Charts::default(),
             verdict: None,
@@ -135,6 +137,7 @@ struct Follower {
     slas: Vec<Sla>,
     source: String,
     scenario: String,
+    manifest: serde_json::Value,
     start_ms: i64,
     growing: Growing,
     around: Charts,
@@ -173,6 +176,7 @@ impl Follower {
             data: &data,
             source: self.source.clone(),
             scenario: self.scenario.clone(),
+            manifest: self.manifest.clone(),
             start_ms: self.start_ms,
             now_ms: self.recording.now_ms(),
         };

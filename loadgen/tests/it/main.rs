@@ -5,6 +5,7 @@ mod breakdown;
 mod capacity;
 mod cli;
 mod counting;
+mod examples;
 mod executors;
 mod faults;
 mod flow;

@@ -64,6 +64,26 @@ fn the_html_report_draws_what_the_run_has() {
 }
 
 #[test]
+fn the_levels_of_load_say_what_is_carried() {
+    let scaling = |trouble: Trouble| evaluated(trouble).verdict.scaling;
+    let broken = scaling(Trouble { slow_peak: true, ..Trouble::default() });
+    let loads: Vec<f64> = broken.levels.iter().map(|l| l.load).collect();
+    assert!(
+        loads.len() == 2 && (4.0..6.0).contains(&loads[0]) && (20.0..25.0).contains(&loads[1]),
+        "{broken:?}"
+    );
+    let carried = broken.carried.expect("is known");
+    assert_eq!((carried.held, carried.missed), (Some(loads[0]), Some(loads[1])));
+    assert!(carried.estimate.is_some_and(|e| e > loads[0] && e < loads[1]), "{carried:?}");
+    assert!(carried.limited_by.contains("latency"), "{carried:?}");
+    let whole = scaling(Trouble::default()).carried.expect("is known");
+    assert!(whole.held.is_some_and(|h| h > 20.0) && whole.missed.is_none(), "{whole:?}");
+    // A run cut short in its first phase has no level that ended.
+    let short = scaling(Trouble { killed_after_s: Some(30), ..Trouble::default() });
+    assert!(short.levels.is_empty() && short.carried.is_none() && short.unknown.len() == 2, "{short:?}");
+}
+
+#[test]
 fn junit_and_markdown_tell_the_same_story() {
     let verdict = evaluated(Trouble { slow_peak: true, ..Trouble::default() }).verdict;
     let xml = junit::render(&[&verdict]).expect("writes");

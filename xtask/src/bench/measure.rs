@@ -52,9 +52,20 @@ pub(crate) fn measure(options: &Measure) -> Result<()> {
 
 /// Measures a command once.
 pub(super) fn usage(program: &Path, arguments: &[&str]) -> Result<Usage> {
+    measured(&["measure", "--"], program, arguments)
+}
+
+/// The same of one that ends with a verdict, whatever that is.
+pub(super) fn usage_of_judging(program: &Path, arguments: &[&str]) -> Result<Usage> {
+    measured(&["measure", "--any-status", "--"], program, arguments)
+}
+
+fn measured(how: &[&str], program: &Path, arguments: &[&str]) -> Result<Usage> {
     let mut command = Command::new(std::env::current_exe()?);
-    command.args(["measure", "--"]).arg(program).args(arguments);
+    command.args(how).arg(program).args(arguments);
     let value: serde_json::Value = serde_json::from_str(&shell::output(&mut command)?)?;
+    let is_verdict = value["code"].as_i64().is_some_and(|code| [0, 1, 3].contains(&code));
+    ensure!(is_verdict, "{} ends with {}", program.display(), value["code"]);
     let field = |name: &str| value[name].as_f64().with_context(|| name.to_owned());
     Ok(Usage { wall_s: field("wall_s")?, cpu_s: field("cpu_s")?, peak_mib: field("peak_mib")? })
 }

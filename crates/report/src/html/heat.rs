@@ -7,8 +7,8 @@ use assay_verdict::{charts::Heat, units};
 use minijinja::{Value, context};
 
 use super::plot::{
-    BOTTOM, COLOURS, Frame, HEIGHT, LEFT, RIGHT, TOP, WIDTH, escape, rule, shade, tick_below, tick_left,
-    time_axis,
+    BOTTOM, COLOURS, Frame, HEIGHT, LEFT, RIGHT, TOP, WIDTH, close_timed, escape, open_timed, open_view,
+    rule, shade, tick_below, tick_left, x,
 };
 
 /// How many shades there are.
@@ -38,12 +38,11 @@ fn part(heat: &Heat, bound: f64) -> f64 {
 }
 
 fn map(heat: &Heat, frame: &Frame<'_>) -> String {
-    let x = |t_ms: i64| LEFT + frame.part(t_ms) * (WIDTH - LEFT - RIGHT);
     let y = |bound: f64| HEIGHT - BOTTOM - part(heat, bound) * (HEIGHT - BOTTOM - TOP);
     let most = heat.columns.iter().flat_map(|(_, rows)| rows).copied().fold(0.0, f64::max);
     let mut shades = vec![String::new(); SHADES];
     for (end_ms, rows) in &heat.columns {
-        let (from, to) = (x(end_ms - heat.width_ms), x(*end_ms));
+        let (from, to) = (x(frame, end_ms - heat.width_ms), x(frame, *end_ms));
         for (i, count) in rows.iter().enumerate() {
             // A part of a request is where a bucket lies across two rows.
             if *count < 0.05 || most <= 0.0 {
@@ -60,21 +59,23 @@ fn map(heat: &Heat, frame: &Frame<'_>) -> String {
             );
         }
     }
-    let mut svg = open(&format!(
+    let label = format!(
         "How long {} took over time; the strongest cell has {} requests",
         heat.step,
         units::digits(most)
-    ));
-    shade(&mut svg, frame, &x);
+    );
+    let mut svg = open_timed(&label, None);
+    open_view(&mut svg);
+    shade(&mut svg, frame);
     for (i, path) in shades.iter().enumerate().filter(|(_, p)| !p.is_empty()) {
         let opacity = (i + 1) as f64 / SHADES as f64;
         let _ = write!(svg, "<path class=\"heat\" fill-opacity=\"{opacity:.2}\" d=\"{path}\"/>");
     }
+    svg.push_str("</svg>");
     for value in ticks(heat) {
         tick_left(&mut svg, y(value), &units::quantity(value, "s"));
     }
-    time_axis(&mut svg, frame, &x);
-    svg.push_str("</svg>");
+    close_timed(&mut svg, frame);
     svg
 }
 

@@ -32,37 +32,22 @@ impl Frame<'_> {
         let length = (self.end_ms - self.start_ms).max(1) as f64;
         (((t_ms - self.start_ms) as f64) / length).clamp(0.0, 1.0)
     }
+
+    /// The time of day, with the date where the run is not all on one.
+    pub(super) fn clock(&self, t_ms: i64) -> String {
+        units::clock_within(t_ms, (self.start_ms, self.end_ms))
+    }
 }
 
-/// A chart with phases shaded, a grid, limits and lines. Scripts find the plot area in `data-area`.
+/// A chart with phases shaded, a grid, limits and lines.
 pub(super) fn draw(chart: &Chart, frame: &Frame<'_>) -> String {
     let scale = Scale::of(chart);
-    let x = |t_ms: i64| LEFT + frame.part(t_ms) * (WIDTH - LEFT - RIGHT);
-    let mut svg = String::new();
-    let label = escape(&format!("{}, {}", chart.title, describe(chart)));
-    let _ = write!(
-        svg,
-        "<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{label}\" data-chart=\"{}\" \
-         data-area=\"{LEFT} {TOP} {} {}\" data-span=\"{} {}\">",
-        escape(&chart.id),
-        WIDTH - RIGHT,
-        HEIGHT - BOTTOM,
-        frame.start_ms,
-        frame.end_ms
-    );
-    shade(&mut svg, frame, &x);
+    let x = |t_ms: i64| x(frame, t_ms);
+    let label = format!("{}, {}", chart.title, describe(chart));
+    let mut svg = open_timed(&label, Some(&chart.id));
     grid(&mut svg, chart, &scale);
-    time_axis(&mut svg, frame, &x);
-    for (value, name) in chart.limits.iter().filter(|(v, _)| *v <= scale.top) {
-        let y = scale.y(*value);
-        let _ = write!(
-            svg,
-            "<line class=\"limit\" x1=\"{LEFT}\" x2=\"{}\" y1=\"{y:.1}\" y2=\"{y:.1}\"><title>{}: {}</title></line>",
-            WIDTH - RIGHT,
-            escape(name),
-            escape(&units::quantity(*value, &chart.unit))
-        );
-    }
+    open_view(&mut svg);
+    shade(&mut svg, frame);
     for (i, line) in chart.lines.iter().enumerate() {
         let _ = write!(
             svg,
@@ -72,12 +57,85 @@ pub(super) fn draw(chart: &Chart, frame: &Frame<'_>) -> String {
             escape(&line.name)
         );
     }
-    svg.push_str("<line class=\"cursor\" x1=\"0\" x2=\"0\" y1=\"0\" y2=\"0\"/></svg>");
+    svg.push_str("</svg>");
+    let mut named: Vec<f64> = Vec::new();
+    for (value, name) in chart.limits.iter().filter(|(v, _)| *v <= scale.top) {
+        let y = scale.y(*value);
+        // Where two limits are near each other there is room for one name; the legend has both.
+        let has_room = named.iter().all(|other| (other - y).abs() > 10.0);
+        let name = format!("{name}: {}", units::quantity(*value, &chart.unit));
+        limit(&mut svg, y, if has_room { &name } else { "" });
+        named.push(y);
+    }
+    close_timed(&mut svg, frame);
     svg
 }
 
+/// Where a time is drawn.
+pub(super) fn x(frame: &Frame<'_>, t_ms: i64) -> f64 {
+    LEFT + frame.part(t_ms) * (WIDTH - LEFT - RIGHT)
+}
+
+/// Begins a drawing over the run's time, which scripts find by its class; `chart` is the chart whose values they show.
+pub(super) fn open_timed(label: &str, chart: Option<&str>) -> String {
+    let chart = chart.map_or_else(String::new, |id| format!(" data-chart=\"{}\"", escape(id)));
+    format!(
+        "<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{}\" class=\"timed\"{chart} data-area=\"{LEFT} {TOP} {} {}\">",
+        escape(label),
+        WIDTH - RIGHT,
+        HEIGHT - BOTTOM
+    )
+}
+
+/// Begins what is drawn to the scale of time: scripts show a part of it by its `viewBox`.
+pub(super) fn open_view(svg: &mut String) {
+    let (width, height) = (WIDTH - LEFT - RIGHT, HEIGHT - BOTTOM - TOP);
+    let _ = write!(
+        svg,
+        "<svg class=\"view\" x=\"{LEFT}\" y=\"{TOP}\" width=\"{width}\" height=\"{height}\" viewBox=\"{LEFT} {TOP} {width} {height}\" \
+         preserveAspectRatio=\"none\">"
+    );
+}
+
+/// Ends a drawing over the run's time: the names of the phases, the axis and the crosshair.
+pub(super) fn close_timed(svg: &mut String, frame: &Frame<'_>) {
+    for phase in frame.phases {
+        let (from, to) = (x(frame, phase.start_ms), x(frame, phase.end_ms));
+        // A name needs about six units a letter.
+        let hidden =
+            if to - from > 6.0 * phase.name.chars().count() as f64 { "" } else { " visibility=\"hidden\"" };
+        let _ = write!(
+            svg,
+            "<text class=\"tick\" x=\"{:.1}\" y=\"11\" data-from=\"{}\" data-to=\"{}\"{hidden}>{}</text>",
+            from + 2.0,
+            phase.start_ms,
+            phase.end_ms,
+            escape(&phase.name)
+        );
+    }
+    svg.push_str("<g class=\"times\">");
+    time_axis(svg, frame);
+    svg.push_str("</g><line class=\"cursor\" x1=\"0\" x2=\"0\" y1=\"0\" y2=\"0\"/></svg>");
+}
+
+/// A limit with its name, if there is room for one, at the right end and above it.
+pub(super) fn limit(svg: &mut String, y: f64, name: &str) {
+    let right = WIDTH - RIGHT;
+    let _ = write!(svg, "<line class=\"limit\" x1=\"{LEFT}\" x2=\"{right}\" y1=\"{y:.1}\" y2=\"{y:.1}\"/>");
+    if name.is_empty() {
+        return;
+    }
+    let _ = write!(
+        svg,
+        "<text class=\"tick limit-name\" text-anchor=\"end\" x=\"{:.1}\" y=\"{:.1}\">{}</text>",
+        right - 3.0,
+        (y - 3.0).max(TOP + 8.0),
+        escape(name)
+    );
+}
+
 /// The value axis: from zero (or below, where values are negative) to a round number above all.
-struct Scale {
+pub(super) struct Scale {
     bottom: f64,
     top: f64,
     step: f64,
@@ -85,21 +143,37 @@ struct Scale {
 
 impl Scale {
     fn of(chart: &Chart) -> Self {
-        let values = || chart.lines.iter().flat_map(|l| l.points.iter().map(|p| p.1));
-        let mut high = values().fold(0.0, f64::max);
-        let low = values().fold(0.0, f64::min);
+        let values = chart.lines.iter().flat_map(|l| l.points.iter().map(|p| p.1));
+        Self::over(values, &chart.limits, &chart.unit)
+    }
+
+    /// A scale that has room for values, and for limits that are near.
+    pub(super) fn over(
+        values: impl Iterator<Item = f64> + Clone,
+        limits: &[(f64, String)],
+        unit: &str,
+    ) -> Self {
+        let mut high = values.clone().fold(0.0, f64::max);
+        let low = values.fold(0.0, f64::min);
         // A limit that is near is drawn; one far above would flatten the lines.
-        let near = chart.limits.iter().map(|(v, _)| *v).filter(|v| *v <= 2.5 * high);
+        let near = limits.iter().map(|(v, _)| *v).filter(|v| *v <= 2.5 * high);
         high = near.fold(high, f64::max);
         if high - low < f64::MIN_POSITIVE {
             high = low + 1.0;
         }
         let rough = (high - low) / 4.0;
-        let step = if chart.unit == "bytes" { round_bytes(rough) } else { round_step(rough) };
+        let step = if unit == "bytes" { round_bytes(rough) } else { round_step(rough) };
         Self { bottom: (low / step).floor() * step, top: (high * 1.02 / step).ceil() * step, step }
     }
 
-    fn y(&self, value: f64) -> f64 {
+    /// The values that the grid has lines for.
+    pub(super) fn marks(&self) -> impl Iterator<Item = f64> {
+        let steps = ((self.top - self.bottom) / self.step).round() as usize;
+        (0..=steps.min(12)).map(|i| self.bottom + i as f64 * self.step)
+    }
+
+    /// The height of a value.
+    pub(super) fn y(&self, value: f64) -> f64 {
         let part = (value - self.bottom) / (self.top - self.bottom);
         HEIGHT - BOTTOM - part.clamp(0.0, 1.0) * (HEIGHT - BOTTOM - TOP)
     }
@@ -121,9 +195,10 @@ fn round_bytes(rough: f64) -> f64 {
     round_step(rough / unit) * unit
 }
 
-pub(super) fn shade(svg: &mut String, frame: &Frame<'_>, x: &dyn Fn(i64) -> f64) {
+/// Shades the phases.
+pub(super) fn shade(svg: &mut String, frame: &Frame<'_>) {
     for (i, phase) in frame.phases.iter().enumerate() {
-        let (from, to) = (x(phase.start_ms), x(phase.end_ms));
+        let (from, to) = (x(frame, phase.start_ms), x(frame, phase.end_ms));
         let class = if phase.warmup { "phase warmup" } else { ["phase even", "phase odd"][i % 2] };
         let _ = write!(
             svg,
@@ -131,22 +206,11 @@ pub(super) fn shade(svg: &mut String, frame: &Frame<'_>, x: &dyn Fn(i64) -> f64)
             (to - from).max(0.0),
             HEIGHT - BOTTOM - TOP
         );
-        // A name needs about six units a letter.
-        if to - from > 6.0 * phase.name.chars().count() as f64 {
-            let _ = write!(
-                svg,
-                "<text class=\"tick\" x=\"{:.1}\" y=\"11\">{}</text>",
-                from + 2.0,
-                escape(&phase.name)
-            );
-        }
     }
 }
 
 fn grid(svg: &mut String, chart: &Chart, scale: &Scale) {
-    let steps = ((scale.top - scale.bottom) / scale.step).round() as usize;
-    for i in 0..=steps.min(12) {
-        let value = scale.bottom + i as f64 * scale.step;
+    for value in scale.marks() {
         rule(svg, scale.y(value), &units::quantity(value, &chart.unit));
     }
 }
@@ -179,7 +243,7 @@ fn tick(svg: &mut String, anchor: &str, x: f64, y: f64, label: &str) {
     );
 }
 
-pub(super) fn time_axis(svg: &mut String, frame: &Frame<'_>, x: &dyn Fn(i64) -> f64) {
+fn time_axis(svg: &mut String, frame: &Frame<'_>) {
     let length_ms = frame.end_ms - frame.start_ms;
     let step_ms = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14_400, 43_200, 86_400]
         .into_iter()
@@ -188,7 +252,7 @@ pub(super) fn time_axis(svg: &mut String, frame: &Frame<'_>, x: &dyn Fn(i64) -> 
         .unwrap_or(length_ms.max(1) / 6 + 1);
     let mut at_ms = 0;
     while at_ms <= length_ms {
-        tick_below(svg, x(frame.start_ms + at_ms), &elapsed(at_ms / 1000));
+        tick_below(svg, x(frame, frame.start_ms + at_ms), &elapsed(at_ms / 1000));
         at_ms += step_ms;
     }
 }

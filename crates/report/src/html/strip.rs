@@ -64,7 +64,9 @@ pub(super) fn trend(points: &[(i64, f64)], limit: Option<f64>, frame: &Frame<'_>
 
 /// One alert's pending and firing time over the run.
 pub(super) fn alert(instance: &AlertInstance, severity: &str, frame: &Frame<'_>) -> String {
-    let mut svg = String::from("<svg class=\"strip\" viewBox=\"0 0 1000 14\" preserveAspectRatio=\"none\">");
+    let mut svg = String::from(
+        "<svg class=\"strip timed\" viewBox=\"0 0 1000 14\" preserveAspectRatio=\"none\" data-area=\"0 0 1000 14\" aria-hidden=\"true\">",
+    );
     for (i, phase) in frame.phases.iter().enumerate() {
         let class = if phase.warmup { "phase warmup" } else { ["phase even", "phase odd"][i % 2] };
         rect(&mut svg, class, frame.part(phase.start_ms), frame.part(phase.end_ms), "");
@@ -88,7 +90,7 @@ pub(super) fn alert(instance: &AlertInstance, severity: &str, frame: &Frame<'_>)
         let title = format!("firing {} to {}", units::clock(fired), units::clock(end));
         rect(&mut svg, class, frame.part(fired), frame.part(end), &title);
     }
-    svg.push_str("</svg>");
+    svg.push_str("<line class=\"cursor\" x1=\"0\" x2=\"0\" y1=\"0\" y2=\"0\"/></svg>");
     svg
 }
 
@@ -108,7 +110,13 @@ pub(super) fn phase_marks(frame: &Frame<'_>) -> Vec<Value> {
         .iter()
         .map(|p| {
             let (from, to) = (frame.part(p.start_ms) * 100.0, frame.part(p.end_ms) * 100.0);
-            context! { name => &*p.name, left => format!("{from:.2}"), width => format!("{:.2}", to - from) }
+            context! {
+                name => &*p.name,
+                left => format!("{from:.2}"),
+                width => format!("{:.2}", to - from),
+                from => p.start_ms,
+                to => p.end_ms,
+            }
         })
         .collect()
 }

@@ -7,7 +7,10 @@ use std::collections::HashSet;
 use hashbrown::HashMap;
 
 use assay_model::{Labels, METRIC_NAME, Queryable, Value, stale_nan};
-use assay_promql::{Annotation, Engine, InstantSample, QueryValue};
+use assay_promql::{
+    Annotation, Engine, Expr, InstantSample, QueryValue,
+    ast::{BinaryOp, ValueType},
+};
 
 use super::{ReplayOptions, RuleAnnotation, RuleError, RuleSummary};
 use crate::{
@@ -243,6 +246,7 @@ impl<'a> RuleRun<'a> {
             keep_firing_for_ms: alerting.keep_firing_for_ms,
             limit: self.limit,
             annotate_always: env.annotate_always,
+            less_is_worse: less_is_worse(&self.rule.expr),
         };
         let mut annotate = |index: usize| {
             let sample = &vector[index];
@@ -265,6 +269,19 @@ impl<'a> RuleRun<'a> {
         }
         builder.set("alertname", &self.rule.name);
         builder.build()
+    }
+}
+
+/// Whether an expression asks for values below a threshold, of which the smallest is the worst.
+fn less_is_worse(expr: &Expr) -> bool {
+    let Expr::Binary(binary) = expr.unparen() else { return false };
+    let is_flipped = binary.lhs.value_type() == ValueType::Scalar;
+    match binary.op {
+        BinaryOp::Lss | BinaryOp::Lte => !is_flipped,
+        BinaryOp::Gtr | BinaryOp::Gte => is_flipped,
+        // Of `a < 1 and b > 2` the left side has the values.
+        BinaryOp::And | BinaryOp::Or | BinaryOp::Unless => less_is_worse(&binary.lhs),
+        _ => false,
     }
 }
 

@@ -15,6 +15,8 @@ pub(super) struct Plot {
     pub(super) limits_of: Option<&'static str>,
     /// Whether a chart of zeros says something.
     pub(super) keep_zero: bool,
+    /// Whether its lines are jobs, of which several may be one process.
+    pub(super) by_process: bool,
 }
 
 const NONE: Plot = Plot {
@@ -26,6 +28,7 @@ const NONE: Plot = Plot {
     lines: &[],
     limits_of: None,
     keep_zero: false,
+    by_process: false,
 };
 
 /// In the order shown.
@@ -34,7 +37,7 @@ pub(super) const PLOTS: &[Plot] = &[
         id: "latency",
         title: "Latency of SUBJECT",
         unit: "s",
-        note: "Response time from the first byte sent, over WINDOW.",
+        note: "From the first byte sent, and from the instant that the schedule asked for; over WINDOW.",
         subject: Some(
             "topk(1, sum by (load_step) (histogram_count(increase(http_client_request_duration_seconds[RANGE]))))",
         ),
@@ -50,6 +53,10 @@ pub(super) const PLOTS: &[Plot] = &[
             (
                 "p99",
                 "histogram_quantile(0.99, sum(rate(http_client_request_duration_seconds{SUBJECT}[WINDOW])))",
+            ),
+            (
+                "p99 from the schedule",
+                "histogram_quantile(0.99, sum(rate(load_request_latency_seconds{SUBJECT}[WINDOW])))",
             ),
         ],
         limits_of: Some("http_client_request_duration_seconds"),
@@ -174,6 +181,7 @@ pub(super) const PLOTS: &[Plot] = &[
         unit: "",
         note: "How many processors each scraped process keeps busy.",
         lines: &[("{job}", "sum by (job) (rate(process_cpu_seconds_total[WINDOW]))")],
+        by_process: true,
         ..NONE
     },
     Plot {
@@ -191,6 +199,7 @@ pub(super) const PLOTS: &[Plot] = &[
         unit: "bytes",
         note: "Resident memory of each scraped process.",
         lines: &[("{job}", "sum by (job) (process_resident_memory_bytes)")],
+        by_process: true,
         ..NONE
     },
     Plot {

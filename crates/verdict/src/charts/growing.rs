@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 
 use assay_model::{Labels, duration};
 
-use super::{Chart, Line, PLOTS, fill_legend, finished, is_idle, subject};
+use super::{
+    Chart, Line, PLOTS, Starts, fill_legend, finished, is_idle, one_line_a_process, starts, subject,
+};
 use crate::{
     sla::Sla,
     source::{Source, SourceError, numbers},
@@ -28,6 +30,7 @@ pub struct Growing {
     /// How many steps there were, and how often every second point was dropped.
     steps: usize,
     halvings: u32,
+    starts: Starts,
 }
 
 #[derive(Debug, Default)]
@@ -48,6 +51,9 @@ impl Growing {
         self.steps += 1;
         if !self.steps.is_multiple_of(1 << self.halvings) {
             return Ok(());
+        }
+        if self.steps % SUBJECT_STEPS == 1 {
+            self.starts = starts(source, now_ms)?;
         }
         let window = duration::format_ms(WINDOW_MS);
         for (plot, so_far) in PLOTS.iter().zip(&mut self.plots) {
@@ -94,7 +100,10 @@ impl Growing {
         let window = duration::format_ms(WINDOW_MS);
         let drawn = PLOTS.iter().zip(&self.plots).filter_map(|(plot, so_far)| {
             let shown = so_far.lines.iter().filter(|(n, line)| !is_idle(plot.lines[*n].0, &line.points));
-            let lines = shown.map(|(_, line)| line.clone()).collect();
+            let mut lines = shown.map(|(_, line)| line.clone()).collect();
+            if plot.by_process {
+                lines = one_line_a_process(lines, &self.starts);
+            }
             let subject = so_far.subject.as_ref().map_or("", |(name, _)| name.as_str());
             finished(plot, subject, &window, slas, lines)
         });

@@ -1,6 +1,8 @@
 //! Judging a run while it is in progress. Invariant: what is judged is what was measured so far, and nothing in it is blamed for not
 //! having ended.
 
+use std::path::Path;
+
 use assay_model::Queryable;
 use assay_rules::file::RuleFiles;
 use assay_run::Plan;
@@ -19,6 +21,8 @@ pub struct InProgress<'a> {
     pub source: String,
     /// The scenario's name.
     pub scenario: String,
+    /// Its description when it began, as JSON.
+    pub manifest: serde_json::Value,
     /// When it began, in milliseconds since the Unix epoch.
     pub start_ms: i64,
     /// Now, by the record's clock.
@@ -34,6 +38,7 @@ impl InProgress<'_> {
         let mut info = RunInfo {
             source: self.source.clone(),
             scenario: Some(self.scenario.clone()),
+            manifest: self.manifest.clone(),
             start_ms: self.start_ms,
             end_ms: self.now_ms,
             ..RunInfo::default()
@@ -59,7 +64,13 @@ pub fn eval_in_progress(
 ) -> Result<Verdict, EvalError> {
     let info = run.info()?;
     let options = EvalOptions { allow_incomplete: true, interval_ms, ..EvalOptions::new(&run.source) };
-    let record = Record { data: run.data, notes: Vec::new(), warnings: Vec::new() };
+    let record = Record {
+        data: run.data,
+        notes: Vec::new(),
+        warnings: Vec::new(),
+        failures: assay_run::failures::read(Path::new(&run.source)),
+        is_in_progress: true,
+    };
     let mut verdict = judge_run(&record, &info, files, slas, None, &options)?.verdict;
     // They say what is missing, and all of it may still come.
     verdict.notes.clear();

@@ -148,6 +148,7 @@ fn stretches(
                 fired_at_ms: None,
                 ended_at_ms: None,
                 value: 1.0,
+                worst_at_ms: None,
                 phases: Vec::new(),
             });
         }

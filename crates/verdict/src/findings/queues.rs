@@ -3,6 +3,7 @@
 use super::{
     Confidence, Finding, Kind, Severity, Topic,
     seen::{Histogram, REQUESTS, Seen, mean, times},
+    stages,
 };
 use crate::{source::SourceError, units};
 
@@ -52,6 +53,7 @@ fn model(seen: &Seen<'_>) -> Result<Option<Finding>, SourceError> {
     let is_missed = seen.misses(&[Topic::Time, Topic::Throughput]);
     let severity = if is_missed { Severity::Critical } else { Severity::Info };
     let needed = (active + waiting).ceil();
+    let share = model_share(seen)?;
     Ok(Some(
         seen.finding(MODEL, "", title)
             .severity(severity)
@@ -60,10 +62,19 @@ fn model(seen: &Seen<'_>) -> Result<Option<Finding>, SourceError> {
             .against("Slots that are free while requests wait.")
             .gain(
                 format!("Add slots or replicas of the model; about {} at once would leave none waiting, if it can run them as fast.", units::digits(needed)),
-                format!("about {} of the time at the model is waiting", units::quantity(waiting / (waiting + active).max(1e-9), "ratio")),
-                "Little's law: those that wait and those that are answered, in the same time",
+                waiting / (waiting + active).max(1e-9) * share.unwrap_or(1.0),
+                if share.is_some() { "the mean time of a query" } else { "the time at the model" },
+                "Little's law: those that wait against those that are answered, times the model's share of the time of all stages"
+                    .to_owned(),
             ),
     ))
+}
+
+/// The part of the time of all stages that goes to the model, if the service has stages.
+fn model_share(seen: &Seen<'_>) -> Result<Option<f64>, SourceError> {
+    let spent = seen.ranked(&stages::STAGES.sum(), "stage")?;
+    let total: f64 = spent.iter().map(|(_, v)| v).sum();
+    Ok(spent.iter().find(|(stage, _)| stage == "generate").map(|(_, v)| v / total).filter(|v| v.is_finite()))
 }
 
 /// What the client waits and the service does not see.
@@ -91,6 +102,11 @@ fn before_service(seen: &Seen<'_>) -> Result<Option<Finding>, SourceError> {
             .shows("mean time of a request for the client, against the service's own", String::new(), Some(server), client, "s")
             .shows("users", "sum(load_users)".to_owned(), None, users, "")
             .against("A service that measures only a part of its own time.")
-            .act("Look between the two: accept queue and backlog, a proxy, TLS, the network, a pool of threads in front of the handler."),
+            .gain(
+                "Look between the two: accept queue and backlog, a proxy, TLS, the network, a pool of threads in front of the handler.",
+                1.0 - server / client,
+                "the mean time of a request",
+                "the part of the client's mean that the service does not see".to_owned(),
+            ),
     ))
 }

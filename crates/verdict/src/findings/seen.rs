@@ -4,11 +4,11 @@ use assay_model::{Matcher, duration};
 
 pub(super) use crate::histogram::{Histogram, REQUESTS};
 
-use super::{Action, Confidence, Evidence, Finding, Kind, Severity, Topic, misses};
+use super::{Action, Confidence, Evidence, Finding, Kind, Severity, Topic, misses, topic};
 use crate::{
     source::{RecordedSource, Source as _, SourceError, numbers, series},
     units,
-    verdict::{Verdict, Window},
+    verdict::{Status, Verdict, Window},
 };
 
 /// Samples of a line: milliseconds since the Unix epoch and value, ascending, finite.
@@ -107,6 +107,16 @@ impl<'a> Seen<'a> {
         misses(self.verdict, self.window, topics)
     }
 
+    /// The quantile that the objective which was missed here asks for, the highest of several; none if none was.
+    pub(super) fn missed_quantile(&self) -> Option<f64> {
+        let missed = self.verdict.objectives.iter().filter(|row| {
+            row.status == Status::Fail
+                && row.phase == self.window.phase
+                && topic(&row.category, &row.unit) == Topic::Time
+        });
+        missed.filter_map(|row| quantile_of(&row.measure)).max_by(f64::total_cmp)
+    }
+
     /// Critical where it explains what is missed here, else a warning.
     pub(super) fn severity(&self, topics: &[Topic]) -> Severity {
         if self.misses(topics) { Severity::Critical } else { Severity::Warning }
@@ -170,14 +180,24 @@ impl Finding {
         self
     }
 
-    pub(super) fn act(self, text: impl Into<String>) -> Self {
-        self.gain(text, String::new(), "")
-    }
-
-    pub(super) fn gain(mut self, text: impl Into<String>, gain: String, how: &str) -> Self {
-        self.action = Some(Action { text: text.into(), gain, how: how.to_owned() });
+    pub(super) fn act(mut self, text: impl Into<String>) -> Self {
+        self.action =
+            Some(Action { text: text.into(), saves: None, gain: String::new(), how: String::new() });
         self
     }
+
+    /// What to do, and the part of a time that it would save: of which, and how that was estimated.
+    pub(super) fn gain(mut self, text: impl Into<String>, saves: f64, of: &str, how: String) -> Self {
+        let gain = format!("about {} of {of}", units::quantity(saves, "ratio"));
+        self.action = Some(Action { text: text.into(), saves: Some(saves), gain, how });
+        self
+    }
+}
+
+/// The quantile that an expression asks a histogram for.
+fn quantile_of(expression: &str) -> Option<f64> {
+    let (_, rest) = expression.split_once("histogram_quantile(")?;
+    rest.split(',').next()?.trim().parse().ok().filter(|q| (0.0..1.0).contains(q))
 }
 
 /// A matcher for a label's value, whatever characters that has.

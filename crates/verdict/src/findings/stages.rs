@@ -10,7 +10,7 @@ use crate::{source::SourceError, units, verdict::Status};
 pub(super) const SLOW: Kind = Kind { id: "B001", name: "stage-slow" };
 pub(super) const CACHE: Kind = Kind { id: "B002", name: "cache-misses" };
 
-const STAGES: Histogram<'static> =
+pub(super) const STAGES: Histogram<'static> =
     Histogram { metric: "rag_stage_duration_seconds", matchers: "", by: "stage" };
 
 /// How much longer a stage must take than elsewhere or before.
@@ -36,7 +36,8 @@ pub(super) fn find(seen: &Seen<'_>) -> Result<Vec<Finding>, SourceError> {
         if stage == "generate" && has_queue {
             continue;
         }
-        found.push(stage_finding(seen, stage, seconds / total, &slow));
+        let share = Share::of(seen, stage)?.unwrap_or(Share { quantile: None, part: seconds / total });
+        found.push(stage_finding(seen, stage, &share, &slow));
     }
     // The one that costs most time explains the others.
     found.sort_by(|a, b| excess(b).total_cmp(&excess(a)));
@@ -174,13 +175,35 @@ fn by_phase(seen: &Seen<'_>, stage: &Histogram<'_>) -> Result<Option<Slower>, So
     }))
 }
 
-fn stage_finding(seen: &Seen<'_>, stage: &str, share: f64, slow: &Slower) -> Finding {
+/// The part that a stage has in the time of all stages.
+struct Share {
+    /// At which quantile; at the mean if at none.
+    quantile: Option<f64>,
+    part: f64,
+}
+
+impl Share {
+    /// At the quantile of the objective that was missed.
+    fn of(seen: &Seen<'_>, stage: &str) -> Result<Option<Self>, SourceError> {
+        let Some(quantile) = seen.missed_quantile() else { return Ok(None) };
+        let times = seen.ranked(&STAGES.quantile(quantile), "stage")?;
+        let total: f64 = times.iter().map(|(_, v)| v).sum();
+        let own = times.iter().find(|(name, _)| name == stage).map(|(_, v)| v / total);
+        Ok(own.filter(|part| part.is_finite()).map(|part| Self { quantile: Some(quantile), part }))
+    }
+
+    fn name(&self) -> String {
+        self.quantile.map_or_else(|| "mean".to_owned(), |q| format!("p{}", units::digits(q * 100.0)))
+    }
+}
+
+fn stage_finding(seen: &Seen<'_>, stage: &str, share: &Share, slow: &Slower) -> Finding {
     let factor = slow.after / slow.before;
     let since = slow.since_ms.map_or_else(String::new, |t| format!(" since {}", units::clock(t)));
     let title = format!("The stage {stage} takes {} as long as {}{since}", times(factor), slow.title);
     // Amdahl: the stage's share of the time, taken back to what it was.
-    let left = 1.0 - share + share / factor;
-    let gain = format!("about {} of the time of a query", units::quantity(1.0 - left, "ratio"));
+    let saves = share.part - share.part / factor;
+    let at = share.name();
     let mut finding = seen
         .finding(SLOW, stage, title)
         .severity(seen.severity(&[Topic::Time]))
@@ -192,14 +215,25 @@ fn stage_finding(seen: &Seen<'_>, stage: &str, share: f64, slow: &Slower) -> Fin
             slow.after,
             "s",
         )
-        .shows("the stage's share of the time of all stages", String::new(), None, share, "ratio")
+        .shows(
+            format!("the stage's share of the time of all stages, at the {at}"),
+            String::new(),
+            None,
+            share.part,
+            "ratio",
+        )
         .against(
             "A stage before it that hands over more at once: its own queue would grow, and not its work.",
         )
         .gain(
             remedy(stage),
-            gain,
-            "Amdahl's law on the stage's share of the mean; of a percentile it is an estimate",
+            saves,
+            &format!("the {at} of a query"),
+            format!(
+                "Amdahl's law on the stage's share of the {at}, if it takes again as long as {}; shares of percentiles do not add up, so \
+                 it is an estimate",
+                slow.title
+            ),
         );
     if let Some(since) = slow.since_ms {
         finding = finding.span((since, seen.window.end_ms));
@@ -256,7 +290,13 @@ fn cache(seen: &Seen<'_>) -> Result<Option<Finding>, SourceError> {
                     "ratio",
                 )
                 .against("Questions that are new: then the cache cannot know them.")
-                .act("See whether the cache was switched off, emptied or is too small."),
+                .gain(
+                    "See whether the cache was switched off, emptied or is too small.",
+                    (before - after) / (1.0 - after),
+                    "the mean time of a query",
+                    "the hits that are missing, of all that is not answered from the cache, if an answer from it costs nothing"
+                        .to_owned(),
+                ),
         ));
     }
     Ok(None)

@@ -1,0 +1,284 @@
+//! Chromium, driven by its DevTools protocol through two pipes. Invariant: whatever a page writes to its console as an error, throws or
+//! fails to load is kept, and the browser ends with its handle.
+
+use std::{
+    collections::VecDeque,
+    fs::{File, OpenOptions},
+    io::{BufRead as _, BufReader, Write as _},
+    path::{Path, PathBuf},
+    process::Command,
+    sync::mpsc::{Receiver, channel},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use serde_json::{Value, json};
+
+use crate::{folder, process::Process};
+
+/// How long the browser may take for an answer.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Its names, where the environment names none.
+const NAMES: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
+
+/// The browser's program: `ASSAY_CHROMIUM`, or the first known name that is installed.
+pub(super) fn find() -> Option<PathBuf> {
+    if let Some(path) = std::env::var_os("ASSAY_CHROMIUM").filter(|path| !path.is_empty()) {
+        return Some(path.into());
+    }
+    let works = |name: &&&str| Command::new(name).arg("--version").output().is_ok_and(|o| o.status.success());
+    NAMES.iter().find(works).map(PathBuf::from)
+}
+
+/// A running browser.
+pub(super) struct Browser {
+    process: Process,
+    commands: File,
+    messages: Receiver<Value>,
+    last_id: u64,
+}
+
+/// A page of it.
+pub(super) struct Tab<'b> {
+    browser: &'b mut Browser,
+    session: String,
+    target: String,
+    /// What went wrong in it.
+    pub(super) errors: Vec<String>,
+    events: VecDeque<String>,
+}
+
+impl Browser {
+    /// Starts a browser without a window, whose files are in `dir`.
+    pub(super) fn start(program: &Path, dir: &Path) -> Result<Self> {
+        folder::fresh(dir)?;
+        let (to, from) = (dir.join("to"), dir.join("from"));
+        for pipe in [&to, &from] {
+            nix::unistd::mkfifo(pipe, nix::sys::stat::Mode::S_IRWXU)?;
+        }
+        // The browser reads commands from descriptor 3 and writes to 4.
+        let mut command = Command::new("sh");
+        command.args(["-c", "exec 3<\"$1\" 4>\"$2\"; shift 2; exec \"$@\"", "sh"]);
+        command.arg(&to).arg(&from).arg(program);
+        command.args([
+            "--headless=new",
+            "--remote-debugging-pipe",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-dev-shm-usage",
+            "--no-first-run",
+            "--hide-scrollbars",
+            "--force-color-profile=srgb",
+        ]);
+        command.arg(format!("--user-data-dir={}", dir.join("profile").display())).arg("about:blank");
+        let process = Process::start("chromium", &mut command, dir)?;
+        let commands = OpenOptions::new().write(true).open(&to)?;
+        let answers = BufReader::new(File::open(&from)?);
+        let (sender, messages) = channel();
+        thread::spawn(move || {
+            for message in answers.split(0).map_while(std::result::Result::ok) {
+                if sender.send(serde_json::from_slice(&message).unwrap_or_default()).is_err() {
+                    return;
+                }
+            }
+        });
+        Ok(Self { process, commands, messages, last_id: 0 })
+    }
+
+    /// A page of this size in CSS pixels, with a dark or a light scheme.
+    pub(super) fn tab(&mut self, width: u32, height: u32, dark: bool) -> Result<Tab<'_>> {
+        let target = self.call(None, "Target.createTarget", &json!({"url": "about:blank"}), &mut |_| ())?;
+        let target = target["targetId"].as_str().context("no target")?.to_owned();
+        let attached = json!({"targetId": target, "flatten": true});
+        let session = self.call(None, "Target.attachToTarget", &attached, &mut |_| ())?;
+        let session = session["sessionId"].as_str().context("no session")?.to_owned();
+        let mut tab = Tab { browser: self, session, target, errors: Vec::new(), events: VecDeque::new() };
+        for domain in ["Page.enable", "Runtime.enable", "Log.enable"] {
+            tab.call(domain, &json!({}))?;
+        }
+        let size = json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500});
+        tab.call("Emulation.setDeviceMetricsOverride", &size)?;
+        tab.scheme(dark)?;
+        Ok(tab)
+    }
+
+    fn call(
+        &mut self,
+        session: Option<&str>,
+        method: &str,
+        parameters: &Value,
+        event: &mut dyn FnMut(&Value),
+    ) -> Result<Value> {
+        self.last_id += 1;
+        let mut message = json!({"id": self.last_id, "method": method, "params": parameters});
+        if let Some(session) = session {
+            message["sessionId"] = session.into();
+        }
+        self.commands
+            .write_all(format!("{message}\0").as_bytes())
+            .with_context(|| self.process.post_mortem())?;
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            let Ok(mut answer) = self.messages.recv_timeout(left) else {
+                bail!("{method}: no answer from the browser: {}", self.process.post_mortem());
+            };
+            if answer["id"] == self.last_id {
+                ensure!(answer["error"].is_null(), "{method}: {}", answer["error"]);
+                return Ok(answer["result"].take());
+            }
+            event(&answer);
+        }
+    }
+}
+
+impl Tab<'_> {
+    fn call(&mut self, method: &str, parameters: &Value) -> Result<Value> {
+        let (errors, events) = (&mut self.errors, &mut self.events);
+        self.browser.call(Some(&self.session), method, parameters, &mut |event| {
+            events.push_back(event["method"].as_str().unwrap_or_default().to_owned());
+            errors.extend(trouble(event));
+        })
+    }
+
+    /// Opens an address and waits until it is loaded; yields how many seconds that took.
+    pub(super) fn open(&mut self, url: &str) -> Result<f64> {
+        self.events.clear();
+        let begun = Instant::now();
+        let answer = self.call("Page.navigate", &json!({"url": url}))?;
+        ensure!(answer["errorText"].is_null(), "{url}: {}", answer["errorText"]);
+        self.wait_until("document.readyState === 'complete' && location.href !== 'about:blank'")?;
+        Ok(begun.elapsed().as_secs_f64())
+    }
+
+    /// What an expression comes to, which may be a promise.
+    pub(super) fn eval(&mut self, expression: &str) -> Result<Value> {
+        let parameters = json!({"expression": expression, "awaitPromise": true, "returnByValue": true});
+        let mut answer = self.call("Runtime.evaluate", &parameters)?;
+        let thrown = &answer["exceptionDetails"];
+        ensure!(thrown.is_null(), "{:.200}: {}", expression, thrown["exception"]["description"]);
+        Ok(answer["result"]["value"].take())
+    }
+
+    /// Waits until an expression is true.
+    pub(super) fn wait_until(&mut self, expression: &str) -> Result<()> {
+        let until = Instant::now() + 3 * PATIENCE;
+        while self.eval(expression)? != true {
+            ensure!(Instant::now() < until, "waited in vain until {expression}{}", self.trouble_so_far());
+            thread::sleep(Duration::from_millis(50));
+        }
+        Ok(())
+    }
+
+    /// Moves the mouse to a place on the screen, or presses and releases it there.
+    pub(super) fn mouse(&mut self, kind: &str, x: f64, y: f64) -> Result<()> {
+        let button = if kind == "mouseMoved" { "none" } else { "left" };
+        let held = u8::from(kind != "mouseReleased");
+        let parameters =
+            json!({"type": kind, "x": x, "y": y, "button": button, "buttons": held, "clickCount": 1});
+        self.call("Input.dispatchMouseEvent", &parameters).map(drop)
+    }
+
+    /// Presses a key.
+    pub(super) fn key(&mut self, key: &str) -> Result<()> {
+        for kind in ["keyDown", "keyUp"] {
+            self.call("Input.dispatchKeyEvent", &json!({"type": kind, "key": key}))?;
+        }
+        Ok(())
+    }
+
+    /// Shows the page in a dark or a light scheme.
+    pub(super) fn scheme(&mut self, dark: bool) -> Result<()> {
+        let value = if dark { "dark" } else { "light" };
+        let features = json!({"features": [{"name": "prefers-color-scheme", "value": value}]});
+        self.call("Emulation.setEmulatedMedia", &features).map(drop)
+    }
+
+    /// The page as a PNG: what is seen of it, or all of it.
+    pub(super) fn screenshot(&mut self, whole: bool) -> Result<Vec<u8>> {
+        let parameters = json!({"format": "png", "captureBeyondViewport": whole});
+        let shot = if whole {
+            let size = self.call("Page.getLayoutMetrics", &json!({}))?;
+            let content = &size["cssContentSize"];
+            let clip =
+                json!({"x": 0, "y": 0, "width": content["width"], "height": content["height"], "scale": 1});
+            let mut parameters = parameters;
+            parameters["clip"] = clip;
+            self.call("Page.captureScreenshot", &parameters)?
+        } else {
+            self.call("Page.captureScreenshot", &parameters)?
+        };
+        decoded(shot["data"].as_str().context("no picture")?)
+    }
+
+    /// Fails if anything went wrong in the page so far.
+    pub(super) fn is_clean(&self, what: &str) -> Result<()> {
+        ensure!(self.errors.is_empty(), "{what}{}", self.trouble_so_far());
+        Ok(())
+    }
+
+    fn trouble_so_far(&self) -> String {
+        self.errors.iter().map(|e| format!("; {e}")).collect()
+    }
+
+    /// Closes the page.
+    pub(super) fn close(self) -> Result<()> {
+        let target = json!({"targetId": self.target});
+        self.browser.call(None, "Target.closeTarget", &target, &mut |_| ()).map(drop)
+    }
+}
+
+/// What went wrong, if an event says that anything did.
+fn trouble(event: &Value) -> Option<String> {
+    let parameters = &event["params"];
+    match event["method"].as_str()? {
+        "Runtime.exceptionThrown" => {
+            let thrown = &parameters["exceptionDetails"];
+            Some(format!("{} {}", thrown["text"], thrown["exception"]["description"]))
+        }
+        "Runtime.consoleAPICalled" if parameters["type"] == "error" => Some(parameters["args"].to_string()),
+        "Log.entryAdded" if parameters["entry"]["level"] == "error" => {
+            Some(format!("{} {}", parameters["entry"]["text"], parameters["entry"]["url"]))
+        }
+        _ => None,
+    }
+}
+
+/// The bytes of a text in base64.
+fn decoded(text: &str) -> Result<Vec<u8>> {
+    let digit = |c: u8| match c {
+        b'A'..=b'Z' => Ok(u32::from(c - b'A')),
+        b'a'..=b'z' => Ok(u32::from(c - b'a') + 26),
+        b'0'..=b'9' => Ok(u32::from(c - b'0') + 52),
+        b'+' => Ok(62),
+        b'/' => Ok(63),
+        other => bail!("{:?} is no digit of base64", char::from(other)),
+    };
+    let mut out = Vec::with_capacity(text.len() / 4 * 3);
+    for four in text.trim_end_matches('=').as_bytes().chunks(4) {
+        let mut bits = 0;
+        for c in four {
+            bits = bits << 6 | digit(*c)?;
+        }
+        bits <<= 6 * (4 - four.len());
+        out.extend(&bits.to_be_bytes()[1..four.len()]);
+    }
+    Ok(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn base64_is_read() {
+        let check = |text: &str, want: &[u8]| assert_eq!(decoded(text).expect("reads"), want);
+        check("", b"");
+        check("TWFu", b"Man");
+        check("TWE=", b"Ma");
+        check("TQ==", b"M");
+        check("+/8A", &[0xfb, 0xff, 0x00]);
+        assert!(decoded("a b").is_err());
+    }
+}
