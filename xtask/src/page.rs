@@ -317,6 +317,11 @@ fn pages_of_runs(
 /// Whether all pages are valid HTML.
 fn valid(jar: &Path, pages: &Path) -> Result<()> {
     let mut command = Command::new("java");
-    command.arg("-jar").arg(jar).args(["--errors-only", "--skip-non-html"]).arg(pages);
+    // The validator's knowledge of CSS is years old; what it says of HTML is not.
+    command
+        .arg("-jar")
+        .arg(jar)
+        .args(["--errors-only", "--filterpattern", "CSS: .*", "--skip-non-html"])
+        .arg(pages);
     shell::run(&mut command).context("the pages are not valid HTML")
 }

@@ -210,6 +210,7 @@ fn standards(arguments: &RunArguments) -> Result<Standards, Stop> {
             ("--scrape-file", arguments.scrape_file.is_empty()),
             ("--rules", arguments.rules.is_empty()),
             ("--sla", arguments.sla.is_empty()),
+            ("--keep-bodies", !arguments.keep_bodies),
         ];
         if let Some((option, _)) = recorded_only.iter().find(|(_, is_empty)| !is_empty) {
             return Err(Stop::bad_input(format!(
@@ -225,7 +226,7 @@ fn cannot_record(parent: &Path, error: BeginError) -> Stop {
         // A place that cannot be written is the user's to change, and known before the load starts.
         BeginError::Record(e) => Stop::bad_input(format!("--record {}: {e}", parent.display())),
         BeginError::Standards { .. } => Stop::bad_input(error),
-        BeginError::Rules(_) => Stop::failed(error),
+        BeginError::Rules(_) | BeginError::Examples(_) => Stop::failed(error),
     }
 }
 

@@ -101,7 +101,7 @@ fn the_page_of_a_run_follows_it_and_becomes_its_report() {
             Some(data) => {
                 for part in data.expect("JSON").as_array().into_iter().flatten() {
                     let text = part[1].as_str().unwrap_or_default();
-                    let expected = [("top", "so far"), ("charts", "Throughput"), ("objectives", "Errors")];
+                    let expected = [("top", "so far"), ("happened", "Throughput"), ("objectives", "Errors")];
                     seen.extend(expected.into_iter().filter(|(n, t)| part[0] == *n && text.contains(t)));
                 }
                 // A second signal would end the program at once.

@@ -1,5 +1,4 @@
-//! Where the mean time begins to grow with the load: the logarithm of the mean as level up to a point, and rising from there
-//! on, fitted by least squares. Invariant: a knee is only where that fits better than no change and better than a steady rise.
+//! Where the mean time begins to grow with the load: level up to a point, and a straight line from there on, fitted by least squares. Invariant: a knee is only where that fits better than no change and better than a steady rise.
 
 use super::{Knee, Level};
 use crate::findings::Confidence;
@@ -7,7 +6,7 @@ use crate::findings::Confidence;
 /// How many levels of different load it takes, and how far apart the lowest and the highest are.
 const FEWEST: usize = 5;
 const SPREAD: f64 = 1.5;
-/// How much longer requests must take at the highest load.
+/// How much longer requests must take at the highest load than at low ones.
 const GROWTH: f64 = 1.5;
 /// What the fit may leave of the squares that a straight line leaves.
 const BETTER: f64 = 0.7;
@@ -20,7 +19,7 @@ const STEPS: u32 = 100;
 /// Why there is none.
 pub(super) fn of(levels: &[Level]) -> Result<Knee, String> {
     let mut points: Vec<(f64, f64)> =
-        levels.iter().filter(|l| l.mean_s > 0.0).map(|l| (l.load, l.mean_s.ln())).collect();
+        levels.iter().filter(|l| l.mean_s > 0.0).map(|l| (l.load, l.mean_s)).collect();
     points.sort_by(|a, b| a.0.total_cmp(&b.0));
     let mut loads: Vec<f64> = points.iter().map(|p| p.0).collect();
     loads.dedup_by(|a, b| super::is_same(*a, *b));
@@ -54,18 +53,20 @@ fn fit(points: &[(f64, f64)]) -> Option<f64> {
     let (first, last) = (points.first()?.0, points.last()?.0);
     let bent = |knee: f64| {
         let line = regression(points.iter().map(|(x, y)| ((x - knee).max(0.0), *y)));
-        (knee, line.slope, line.left)
+        (knee, line)
     };
     let at = |i: u32| first + (last - first) * f64::from(i) / f64::from(STEPS);
-    let (knee, slope, left) = (1..STEPS).map(|i| bent(at(i))).min_by(|a, b| a.2.total_cmp(&b.2))?;
+    let (knee, line) = (1..STEPS).map(|i| bent(at(i))).min_by(|a, b| a.1.left.total_cmp(&b.1.left))?;
     let straight = regression(points.iter().copied()).left;
-    let grows = slope * (last - knee) >= GROWTH.ln();
-    (grows && left <= BETTER * straight).then_some(knee)
+    let grows = line.slope * (last - knee) >= (GROWTH - 1.0) * line.level;
+    (grows && line.left <= BETTER * straight).then_some(knee)
 }
 
 /// A line through points, and the sum of the squares that it leaves.
 struct Line {
     slope: f64,
+    /// Its height at zero.
+    level: f64,
     left: f64,
 }
 
@@ -76,7 +77,7 @@ fn regression(points: impl Iterator<Item = (f64, f64)> + Clone) -> Line {
     let sum = |of: &dyn Fn(f64, f64) -> f64| points.clone().map(|(x, y)| of(x - x0, y - y0)).sum::<f64>();
     let (xx, xy, yy) = (sum(&|x, _| x * x), sum(&|x, y| x * y), sum(&|_, y| y * y));
     let slope = if xx > 0.0 { xy / xx } else { 0.0 };
-    Line { slope, left: (yy - slope * xy).max(0.0) }
+    Line { slope, level: y0 - slope * x0, left: (yy - slope * xy).max(0.0) }
 }
 
 #[cfg(test)]
@@ -107,7 +108,7 @@ mod tests {
     fn what_is_level_or_rises_all_along_has_none() {
         let users = [2.0, 4.0, 6.0, 8.0, 10.0, 12.0];
         assert!(of(&closed(50.0, &users, 0.05)).is_err());
-        let steady: Vec<Level> = users.iter().map(|n| level(*n, (0.2 * n).exp())).collect();
+        let steady: Vec<Level> = users.iter().map(|n| level(*n, 0.1 * n)).collect();
         assert!(of(&steady).is_err());
         assert!(of(&closed(3.0, &users[..3], 0.0)).is_err());
     }
