@@ -239,7 +239,7 @@ impl Shared<'_> {
             let mut row = self.blank(Some(window));
             row.labels = sample.labels.to_pairs();
             row.value = float(&sample.value).filter(|v| !v.is_nan());
-            row.base = self.terms.baseline.and_then(|b| b.value(&row));
+            row.base = self.terms.baseline.and_then(|b| b.value(&row, &key));
             row.raw = raw.iter().find(|r| r.labels == sample.labels).and_then(|r| float(&r.value));
             row.notes.clone_from(&infos);
             row.notes.extend(percentile::note(&row, window, source)?);

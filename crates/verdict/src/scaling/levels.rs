@@ -160,7 +160,7 @@ fn more_rows(levels: &[&Level], data: &RunData<'_>, slas: &[Sla]) -> Result<Vec<
     let mut rows = Vec::new();
     for sla in slas {
         let mut sla = sla.clone();
-        sla.judge = Judge { phases: (0..levels.len()).map(name).collect(), ..Judge::without_alerts() };
+        sla.judge = Judge { phases: (0..levels.len()).map(name).collect(), ..Judge::default() };
         sla.objectives.retain(|o| o.phases.is_none() && topic(&o.category, &o.unit) != Topic::Throughput);
         for objective in &mut sla.objectives {
             objective.relative = None;

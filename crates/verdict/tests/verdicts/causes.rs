@@ -11,7 +11,7 @@ use assay_verdict::{
 use crate::{
     case::case,
     healthy::{self, ALL},
-    world::{Form, World},
+    world::{Form, SimPhase, World},
 };
 
 /// How many seconds the simulated series go on.
@@ -163,6 +163,33 @@ fn nothing_is_found_in_a_run_that_is_well() {
 }
 
 #[test]
+fn a_knee_is_worth_knowing() {
+    let names = ["l2", "l4", "l6", "l8", "l10", "l12", "l16", "l24"];
+    let phases = |servers: f64| -> Vec<SimPhase> {
+        let phase = |(i, name): (usize, &&'static str)| {
+            let users: f64 = name[1..].parse().expect("a number");
+            // As many servers of 100 ms: more users wait in turn.
+            let latency = 0.1 * (users / servers).max(1.0);
+            let from = 30.0 * i as f64;
+            SimPhase { name, span: (from, from + 30.0), warmup: false, rate: 2.0, latency, users }
+        };
+        names.iter().enumerate().map(phase).collect()
+    };
+    let knee = |servers: f64| {
+        let world = World { phases: phases(servers), ..World::default() };
+        found(&world, ALL).into_iter().find(|f| f.id == "S001")
+    };
+    let found = knee(8.0).expect("is found");
+    assert!(
+        found.title.contains("Beyond about 8") || found.title.contains("Beyond about 7"),
+        "{}",
+        found.title
+    );
+    assert_eq!(found.severity.as_str(), "info");
+    assert!(knee(100.0).is_none());
+}
+
+#[test]
 fn label_values_may_have_any_characters() {
     let quoted = |line: &str| line.replace("\"embed\"", r#""em\"b}ed\\""#);
     let slow = stage("embed", &[(80, 2.0, 0.07), (240, 2.0, 0.42)]);
@@ -222,8 +249,8 @@ fn every_kind_has_a_section_and_a_case() {
     for kind in KINDS {
         let heading = format!("### {} {}\n", kind.id, kind.name);
         assert!(text.contains(&heading), "docs/findings.md has no section {heading:?}");
-        // Broken streams and outages are planted in the real service alone.
-        let elsewhere = ["E002", "F002"].contains(&kind.id);
+        // Broken streams and outages are planted in the real service alone; a knee is never the first.
+        let elsewhere = ["E002", "F002", "S001"].contains(&kind.id);
         assert!(elsewhere || cases.contains(kind.id), "no case for {}", kind.id);
     }
 }

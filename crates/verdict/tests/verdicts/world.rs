@@ -42,6 +42,7 @@ pub(crate) struct SimPhase {
     /// Requests each second, and how long each takes in seconds.
     pub(crate) rate: f64,
     pub(crate) latency: f64,
+    pub(crate) users: f64,
 }
 
 /// Requests that fail: from when to when, how many, and their class.
@@ -88,6 +89,7 @@ impl Default for World {
             warmup: name == "warmup",
             rate,
             latency: 0.2,
+            users: 20.0,
         };
         Self {
             phases: vec![
@@ -301,7 +303,7 @@ impl World {
                     for (name, v) in [
                         ("load_iterations_total", done),
                         ("load_iterations_dropped_total", past * self.dropped),
-                        ("load_users", if is_on { 20.0 } else { 0.0 }),
+                        ("load_users", if is_on { phase.users } else { 0.0 }),
                     ] {
                         head.append(&labels(name, &of[..1]), t_ms, v).expect("appends");
                     }
