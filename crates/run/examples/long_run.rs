@@ -22,6 +22,9 @@ const PHASES: [(&str, f64, f64, f64); 4] = [
     ("stress", 0.2, 60.0, 4.0),
 ];
 
+/// A phase's name, first and last second, users, and how much longer than alone requests take.
+type Planned = (&'static str, i64, i64, f64, f64);
+
 /// A small generator whose sequence never changes; numbers from 0 to 1.
 struct Noise(u64);
 
@@ -33,7 +36,7 @@ impl Noise {
 }
 
 /// Which phase a second is in: its number, first and last second.
-fn phases(seconds: i64) -> Vec<(&'static str, i64, i64, f64, f64)> {
+fn phases(seconds: i64) -> Vec<Planned> {
     let mut from = 0;
     PHASES
         .iter()
@@ -106,7 +109,7 @@ fn main() {
 }
 
 /// A second of requests.
-fn load(counts: &mut Counts, plan: &[(&str, i64, i64, f64, f64)], s: i64, noise: &mut Noise) {
+fn load(counts: &mut Counts, plan: &[Planned], s: i64, noise: &mut Noise) {
     let Some(at) = plan.iter().position(|p| s > p.1 && s <= p.2) else { return };
     let (_, _, _, users, slow) = plan[at];
     for (step, (_, each, takes)) in STEPS.iter().enumerate() {
@@ -124,7 +127,7 @@ fn load(counts: &mut Counts, plan: &[(&str, i64, i64, f64, f64)], s: i64, noise:
     counts.iterations[at] += users;
 }
 
-fn generator(out: &mut Writer, counts: &Counts, plan: &[(&str, i64, i64, f64, f64)], s: i64) {
+fn generator(out: &mut Writer, counts: &Counts, plan: &[Planned], s: i64) {
     let base = [("job", "loadgen"), ("instance", "l"), ("load_run", "r")];
     let all = |more: &[(&'static str, &'static str)]| [&base[..], more].concat();
     out.float("load_run_info", &all(&[("load_scenario", "clinical-rag"), ("load_mode", "all")]), 1.0);
@@ -224,7 +227,7 @@ fn host(out: &mut Writer, s: i64, series: usize, noise: &mut Noise) {
     }
 }
 
-fn describe(dir: &std::path::Path, plan: &[(&str, i64, i64, f64, f64)], seconds: i64) {
+fn describe(dir: &std::path::Path, plan: &[Planned], seconds: i64) {
     let mut manifest = Manifest::new("clinical-rag", T0_MS);
     manifest.outcome = Some(Outcome::Finished);
     manifest.end_ms = Some(T0_MS + seconds * 1_000);

@@ -231,6 +231,9 @@ fn windows(run: &RunInfo) -> Vec<(Window, bool)> {
     all
 }
 
+/// From when to when something was counted, by step and class.
+type Spans = BTreeMap<(String, String), (i64, i64)>;
+
 /// A window, and what answers for it.
 struct Asked<'a> {
     source: RecordedSource<'a>,
@@ -317,7 +320,7 @@ impl Asked<'_> {
         let mut errors: BTreeMap<String, Vec<ErrorCount>> = BTreeMap::new();
         let by_class = FAILURES.count();
         let found: Vec<_> = self.numbers(&by_class)?.into_iter().filter(|(_, n)| *n > 0.0).collect();
-        let spans = if found.is_empty() { BTreeMap::new() } else { self.spans(&by_class)? };
+        let spans = if found.is_empty() { Spans::new() } else { self.spans(&by_class)? };
         for (labels, requests) in found {
             let key = (value(&labels, "load_step"), value(&labels, "error_type"));
             let one = ErrorCount { class: key.1.clone(), requests, span_ms: spans.get(&key).copied() };
@@ -327,11 +330,11 @@ impl Asked<'_> {
     }
 
     /// From when to when each series of a count by step and class grew.
-    fn spans(&self, count: &str) -> Result<BTreeMap<(String, String), (i64, i64)>, SourceError> {
+    fn spans(&self, count: &str) -> Result<Spans, SourceError> {
         let part_ms = (self.window.len_ms() / PARTS).max(1_000);
         let count = count.replace("RANGE", &duration::format_ms(part_ms));
         let found = self.source.range(&count, self.window.start_ms + part_ms, self.window.end_ms, part_ms)?;
-        let mut spans: BTreeMap<(String, String), (i64, i64)> = BTreeMap::new();
+        let mut spans = Spans::new();
         for one in series(found) {
             let key = (value(&one.labels, "load_step"), value(&one.labels, "error_type"));
             let grew = one.samples.times.iter().zip(&one.samples.values).filter(|(_, v)| **v > 0.0);

@@ -89,7 +89,12 @@ fn the_page_of_a_run_follows_it_and_becomes_its_report() {
         stream
     };
     let mut page = String::new();
-    ask("/").read_to_string(&mut page).expect("an answer");
+    // On a busy machine the first page may take its time.
+    assay_testkit::wait_for("a page", || {
+        page.clear();
+        ask("/").read_to_string(&mut page).expect("an answer");
+        page.starts_with("HTTP/1.1 200 OK")
+    });
     assert!(page.starts_with("HTTP/1.1 200 OK") && page.contains("new EventSource"), "{page:.300}");
     // What changes comes until the run ends; it is ended here once everything has come.
     let mut is_stopped = false;

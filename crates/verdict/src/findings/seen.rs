@@ -66,6 +66,10 @@ impl<'a> Seen<'a> {
         expression: &str,
         (start_ms, end_ms): Span,
     ) -> Result<Option<f64>, SourceError> {
+        // Of a phase that has only begun, a part may be shorter than anything can be measured in.
+        if end_ms <= start_ms {
+            return Ok(None);
+        }
         let expression = expression.replace("RANGE", &duration::format_ms(end_ms - start_ms));
         Ok(numbers(self.whole.instant(&expression, end_ms)?).next().map(|(_, v)| v))
     }

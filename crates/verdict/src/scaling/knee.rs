@@ -52,12 +52,12 @@ pub(super) fn of(levels: &[Level]) -> Result<Knee, String> {
 fn fit(points: &[(f64, f64)]) -> Option<f64> {
     let (first, last) = (points.first()?.0, points.last()?.0);
     let bent = |knee: f64| {
-        let line = regression(points.iter().map(|(x, y)| ((x - knee).max(0.0), *y)));
-        (knee, line)
+        let above: Vec<_> = points.iter().map(|(x, y)| ((x - knee).max(0.0), *y)).collect();
+        (knee, regression(&above))
     };
     let at = |i: u32| first + (last - first) * f64::from(i) / f64::from(STEPS);
     let (knee, line) = (1..STEPS).map(|i| bent(at(i))).min_by(|a, b| a.1.left.total_cmp(&b.1.left))?;
-    let straight = regression(points.iter().copied()).left;
+    let straight = regression(points).left;
     let grows = line.slope * (last - knee) >= (GROWTH - 1.0) * line.level;
     (grows && line.left <= BETTER * straight).then_some(knee)
 }
@@ -70,11 +70,10 @@ struct Line {
     left: f64,
 }
 
-fn regression(points: impl Iterator<Item = (f64, f64)> + Clone) -> Line {
-    let count = points.clone().count() as f64;
-    let mean = |of: fn((f64, f64)) -> f64| points.clone().map(of).sum::<f64>() / count;
+fn regression(points: &[(f64, f64)]) -> Line {
+    let mean = |of: fn(&(f64, f64)) -> f64| points.iter().map(of).sum::<f64>() / points.len() as f64;
     let (x0, y0) = (mean(|p| p.0), mean(|p| p.1));
-    let sum = |of: &dyn Fn(f64, f64) -> f64| points.clone().map(|(x, y)| of(x - x0, y - y0)).sum::<f64>();
+    let sum = |of: &dyn Fn(f64, f64) -> f64| points.iter().map(|(x, y)| of(x - x0, y - y0)).sum::<f64>();
     let (xx, xy, yy) = (sum(&|x, _| x * x), sum(&|x, y| x * y), sum(&|_, y| y * y));
     let slope = if xx > 0.0 { xy / xx } else { 0.0 };
     Line { slope, level: y0 - slope * x0, left: (yy - slope * xy).max(0.0) }
