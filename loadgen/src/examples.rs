@@ -19,7 +19,10 @@ use std::{
 use assay_run::failures::{FILE_NAME, Failure};
 use assay_text::{document, secret::redact_text};
 
-use crate::{client::ErrorClass, scenario::Scenario};
+use crate::{
+    client::ErrorClass,
+    scenario::{Rows, Scenario},
+};
 
 /// How many examples there are of a class and step.
 const EACH: u32 = 3;
@@ -118,7 +121,7 @@ struct Writer {
     file: Option<File>,
     scenario: Arc<Scenario>,
     /// What the data files hold, the longest first, read when it is first needed.
-    values: Option<Vec<String>>,
+    values: Option<Option<Vec<String>>>,
     most: usize,
     began: Instant,
     began_ms: i64,
@@ -161,7 +164,8 @@ impl Writer {
             return String::new();
         }
         let scenario = &self.scenario;
-        let values = self.values.get_or_insert_with(|| values(scenario));
+        // What cannot be looked for cannot be taken out: then no words are kept.
+        let Some(values) = self.values.get_or_insert_with(|| values(scenario)) else { return String::new() };
         let mut text = redact_text(text);
         for value in values.iter().filter(|v| v.len() <= text.len()).collect::<Vec<_>>() {
             if text.contains(value.as_str()) {
@@ -172,22 +176,25 @@ impl Writer {
     }
 }
 
-/// All texts and numbers of the data files.
-fn values(scenario: &Scenario) -> Vec<String> {
+/// All texts and numbers of the data files, the longest first; `None` if there are too many to look for.
+fn values(scenario: &Scenario) -> Option<Vec<String>> {
     let mut out = std::collections::BTreeSet::new();
-    for row in scenario.data.iter().flat_map(|set| &set.rows) {
-        let mut fields = Vec::new();
-        match row.try_iter().ok().filter(|_| row.kind() == minijinja::value::ValueKind::Map) {
-            Some(keys) => fields.extend(keys.filter_map(|key| row.get_item(&key).ok())),
-            None => fields.push(row.clone()),
-        }
-        let texts = fields.iter().map(|v| v.as_str().map_or_else(|| v.to_string(), str::to_owned));
-        out.extend(texts.filter(|t| t.chars().count() >= LEAST_VALUE));
-        if out.len() > MOST_VALUES {
-            break;
+    for set in &scenario.data {
+        let Rows::Memory(rows) = &set.rows else { return None };
+        for row in rows {
+            let mut fields = Vec::new();
+            match row.try_iter().ok().filter(|_| row.kind() == minijinja::value::ValueKind::Map) {
+                Some(keys) => fields.extend(keys.filter_map(|key| row.get_item(&key).ok())),
+                None => fields.push(row.clone()),
+            }
+            let texts = fields.iter().map(|v| v.as_str().map_or_else(|| v.to_string(), str::to_owned));
+            out.extend(texts.filter(|t| t.chars().count() >= LEAST_VALUE));
+            if out.len() > MOST_VALUES {
+                return None;
+            }
         }
     }
     let mut out: Vec<String> = out.into_iter().collect();
     out.sort_by_key(|v| std::cmp::Reverse(v.len()));
-    out
+    Some(out)
 }
