@@ -48,7 +48,7 @@ fn case(tagged: &Tagged, case: &Case) -> Value {
     object(case.about, keys, Some((tagged.tag, case.name)))
 }
 
-/// A map of these keys; where it is told which value one of them has, it has that.
+/// A map of these keys, one of which may have a value that is known.
 fn object(about: &str, keys: impl Iterator<Item = &'static Key>, tag: Option<(&str, &str)>) -> Value {
     let (mut properties, mut required) = (Map::new(), Vec::new());
     for key in keys {
