@@ -4,7 +4,14 @@
 //! [`Host`] alone, so that it shows what the paths it was given hold; a collector that fails keeps what it had found
 //! and never fails the scrape.
 
+#[cfg(any(not(target_os = "linux"), test))]
+mod elsewhere;
+#[cfg(target_os = "linux")]
+mod fields;
+#[cfg(target_os = "linux")]
 mod rows;
+#[cfg(not(target_os = "linux"))]
+mod textfile;
 
 use crate::{Failure, Families, Host, Settings, settings::Flag};
 
@@ -15,10 +22,25 @@ pub trait Collector: Send + Sync {
     /// # Errors
     /// Where something could not be read; what was added before remains.
     fn collect(&self, host: &Host, out: &mut Families) -> Result<(), Failure>;
+
+    /// Starts what takes a while on its own, of a collector that runs [`Runs::Last`]; what comes back does the rest of
+    /// [`collect`](Self::collect). In between the other collectors run.
+    fn begin(&self, _host: &Host) -> Begun<'_> {
+        Box::new(|host, out| self.collect(host, out))
+    }
+
+    /// Whether [`collect`](Self::collect) may hang now, of a collector that [`Runs::Aside`]. Where there is nothing to
+    /// wait for, such as on a host without sensors, no thread is woken. The question itself must not hang.
+    fn may_hang(&self, _host: &Host) -> bool {
+        true
+    }
 }
 
+/// The rest of a collection that has begun.
+pub type Begun<'a> = Box<dyn FnOnce(&Host, &mut Families) -> Result<(), Failure> + 'a>;
+
 /// A collector that the exporter can have.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Entry {
     /// As in `--collector.NAME` and `collect[]=NAME`.
     pub name: &'static str,
@@ -75,10 +97,14 @@ impl Entry {
 
 macro_rules! collectors {
     ($($name:ident),* $(,)?) => {
-        $(mod $name;)*
+        $(#[cfg(target_os = "linux")] mod $name;)*
 
         /// All collectors, sorted by name; textfile is last, so that what a file says cannot replace the host's own.
+        #[cfg(target_os = "linux")]
         pub const REGISTRY: &[Entry] = &[$($name::ENTRY),*];
+
+        /// The collectors of Linux.
+        const LINUX: &[&str] = &[$(stringify!($name)),*];
     };
 }
 
@@ -155,9 +181,26 @@ collectors!(
     textfile,
 );
 
-/// Collectors of node_exporter 1.11 that are not here. Turning one of them off is accepted.
-pub const ABSENT: &[&str] =
+/// All collectors of this system; textfile is last here too.
+#[cfg(not(target_os = "linux"))]
+pub const REGISTRY: &[Entry] = &{
+    let mut all = [textfile::ENTRY; elsewhere::ENTRIES.len() + 1];
+    let mut at = 0;
+    while at < elsewhere::ENTRIES.len() {
+        all[at] = elsewhere::ENTRIES[at];
+        at += 1;
+    }
+    all
+};
+
+/// Collectors of node_exporter 1.11 that no system has here.
+const MISSING: &[&str] =
     &["drbd", "logind", "network_route", "ntp", "pcidevice", "perf", "qdisc", "runit", "supervisord", "wifi"];
+
+/// Collectors of node_exporter 1.11, or of this exporter on Linux, that are not here. Turning one of them off is accepted.
+pub fn absent() -> impl Iterator<Item = &'static str> {
+    MISSING.iter().chain(LINUX).copied().filter(|name| entry(name).is_none())
+}
 
 /// The registry's entry of that name.
 #[must_use]
@@ -182,6 +225,7 @@ mod tests {
         assert!(names.is_sorted(), "{names:?}");
         let all: Vec<_> = flags().map(|flag| flag.name).collect();
         assert_eq!(all.iter().collect::<BTreeSet<_>>().len(), all.len());
-        assert!(ABSENT.iter().all(|name| entry(name).is_none()));
+        #[cfg(target_os = "linux")]
+        assert_eq!(absent().collect::<Vec<_>>(), MISSING);
     }
 }

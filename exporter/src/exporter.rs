@@ -5,16 +5,16 @@
 
 use std::{
     collections::{BTreeSet, HashSet},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
 use assay_model::expo::MetricFamily;
 
 use crate::{
-    Failure, Families, Host, Options, OptionsError,
+    Failure, Families, Host, Options, OptionsError, Paths,
     collector::{self, Collector, Entry, Runs},
-    families::Conflict,
+    families::{Conflict, Scraped, Template},
     own::Own,
     process,
     worker::{Late, Ticket, Worker},
@@ -28,11 +28,13 @@ const MOST_CONFLICTS_LOGGED: usize = 200;
 
 /// The host's metrics, to be gathered as often as one likes and from any thread.
 pub struct Exporter {
-    host: Host,
+    paths: Paths,
     collectors: Vec<Running>,
     own_metrics: bool,
     own: Own,
     conflicts_logged: Mutex<HashSet<(String, String)>>,
+    /// The series of the last scrape of all collectors.
+    template: Mutex<Option<Arc<Template>>>,
 }
 
 struct Running {
@@ -45,8 +47,8 @@ struct Running {
 enum How {
     /// In the thread that scrapes.
     Here(Box<dyn Collector>),
-    /// In a thread of its own.
-    Aside(Worker<Outcome>),
+    /// In a thread of its own, unless it has nothing to wait for.
+    Aside(Arc<dyn Collector>, Worker<Outcome>),
 }
 
 /// What a collector gave.
@@ -95,20 +97,26 @@ impl Exporter {
     #[must_use]
     pub fn new(options: Options) -> Self {
         let Options { paths, collectors: asked, own_metrics, settings } = options;
-        let host = Host { paths, deadline: None };
         let mut collectors: Vec<Running> = collector::REGISTRY
             .iter()
             .filter(|entry| asked.contains(entry.name))
-            .map(|entry| Running::new(entry, &settings, &host))
+            .map(|entry| Running::new(entry, &settings, &paths))
             .collect();
         // What may wait comes when the rest is there.
         collectors.sort_by_key(|running| running.entry.runs);
-        Self { host, collectors, own_metrics, own: Own::new(), conflicts_logged: Mutex::default() }
+        Self {
+            paths,
+            collectors,
+            own_metrics,
+            own: Own::new(),
+            conflicts_logged: Mutex::default(),
+            template: Mutex::default(),
+        }
     }
 
     /// Adds a collector of the embedding program's own. It is asked after those that are built in.
     pub fn add(&mut self, entry: &'static Entry, settings: &crate::Settings) {
-        self.collectors.push(Running::new(entry, settings, &self.host));
+        self.collectors.push(Running::new(entry, settings, &self.paths));
         self.collectors.sort_by_key(|running| running.entry.runs);
     }
 
@@ -138,38 +146,68 @@ impl Exporter {
     /// count as failed.
     #[must_use]
     pub fn gather_selected(&self, selection: &Selection, deadline: Option<Instant>) -> Vec<MetricFamily> {
-        let host = Host { deadline, ..self.host.clone() };
+        self.scrape(selection, deadline).families()
+    }
+
+    pub(crate) fn scrape(&self, selection: &Selection, deadline: Option<Instant>) -> Scraped {
+        let host = Host::new(self.paths.clone(), deadline);
         let selected = || self.collectors.iter().filter(|running| selection.has(running.entry.name));
         let tickets: Vec<_> = selected()
             .filter_map(|running| match &running.how {
-                How::Aside(worker) => Some((running, worker, worker.start())),
+                How::Aside(collector, worker) => {
+                    let ticket = collector.may_hang(&host).then(|| worker.start());
+                    Some((running, collector, worker, ticket))
+                }
                 How::Here(_) => None,
             })
             .collect();
-        let mut out = Families::new();
+        // Selections may take turns; each would find the other's series.
+        let is_whole = *selection == Selection::All;
+        let mut out = if is_whole { Families::after(self.template().clone()) } else { Families::new() };
         if self.own_metrics {
-            process::own(&mut out);
+            process::own_of(&host, &mut out);
             build_info(&mut out);
         }
+        let begun: Vec<_> = selected()
+            .filter_map(|running| match &running.how {
+                How::Here(collector) if running.entry.runs == Runs::Last => {
+                    let start = Instant::now();
+                    Some((running, collector.begin(&host), start.elapsed()))
+                }
+                _ => None,
+            })
+            .collect();
         for running in selected() {
-            if let How::Here(collector) = &running.how {
-                let start = Instant::now();
-                let result = match deadline {
-                    Some(deadline) if start >= deadline => Err(no_time()),
-                    _ => collector.collect(&host, &mut out),
-                };
-                running.finish(&mut out, result.as_ref().err(), start.elapsed().as_secs_f64());
+            if let (How::Here(collector), Runs::Here) = (&running.how, running.entry.runs) {
+                running.collect(&**collector, &host, &mut out);
             }
         }
-        for (running, worker, ticket) in tickets {
-            self.join(running, worker, ticket, deadline, &mut out);
+        for (running, rest, before) in begun {
+            let start = Instant::now();
+            let result = rest(&host, &mut out);
+            running.finish(&mut out, result.as_ref().err(), (before + start.elapsed()).as_secs_f64());
+        }
+        for (running, collector, worker, ticket) in tickets {
+            match ticket {
+                Some(ticket) => self.join(running, worker, ticket, deadline, &mut out),
+                None => running.collect(&**collector, &host, &mut out),
+            }
         }
         if self.own_metrics {
             self.own.show(&mut out);
         }
-        let (families, conflicts) = out.finish_with_conflicts();
+        let (scraped, conflicts) = out.scraped();
         self.report(&conflicts);
-        families
+        if let Scraped::New(_, template) = &scraped
+            && is_whole
+        {
+            self.template().clone_from(template);
+        }
+        scraped
+    }
+
+    fn template(&self) -> MutexGuard<'_, Option<Arc<Template>>> {
+        self.template.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn join(
@@ -270,22 +308,35 @@ fn no_time() -> Failure {
 }
 
 impl Running {
-    fn new(entry: &'static Entry, settings: &crate::Settings, host: &Host) -> Self {
+    fn new(entry: &'static Entry, settings: &crate::Settings, paths: &Paths) -> Self {
         let collector = (entry.build)(settings);
         let how = if entry.runs == Runs::Aside {
-            let host = host.clone();
-            How::Aside(Worker::new(entry.name, PATIENCE, move || {
+            let paths = paths.clone();
+            let collector: Arc<dyn Collector> = collector.into();
+            let own = Arc::clone(&collector);
+            let worker = Worker::new(entry.name, PATIENCE, move || {
                 let start = Instant::now();
                 let mut families = Families::new();
                 // Its own patience is the only limit here: scrapes with several timeouts share a run.
-                let host = Host { deadline: Some(start + PATIENCE), ..host.clone() };
-                let result = collector.collect(&host, &mut families);
+                let host = Host::new(paths.clone(), Some(start + PATIENCE));
+                let result = own.collect(&host, &mut families);
                 Outcome { families, result, seconds: start.elapsed().as_secs_f64() }
-            }))
+            });
+            How::Aside(collector, worker)
         } else {
             How::Here(collector)
         };
         Self { entry, how, state: Mutex::new(State::Works) }
+    }
+
+    /// Runs the collector in this thread, where there is time.
+    fn collect(&self, collector: &dyn Collector, host: &Host, out: &mut Families) {
+        let start = Instant::now();
+        let result = match host.deadline {
+            Some(deadline) if start >= deadline => Err(no_time()),
+            _ => collector.collect(host, out),
+        };
+        self.finish(out, result.as_ref().err(), start.elapsed().as_secs_f64());
     }
 
     fn finish(&self, out: &mut Families, failure: Option<&Failure>, seconds: f64) {

@@ -3,12 +3,18 @@
 //! Invariant: one family for one name, with one type, and one sample for one label set. What came first stays; what
 //! does not agree with it is left out and reported.
 
-use std::{collections::HashMap, fmt};
+mod template;
+
+use std::{fmt, sync::Arc};
 
 use assay_model::{
     Labels, MetricType,
-    expo::{Metric, MetricFamily, MetricValue},
+    expo::{Format, Metric, MetricFamily, MetricValue},
 };
+use hashbrown::HashMap;
+
+pub(crate) use self::template::Template;
+use self::template::{Recorder, Replay, is_plain};
 
 /// The metric families of one scrape.
 #[derive(Clone, Debug, Default)]
@@ -16,6 +22,47 @@ pub struct Families {
     list: Vec<MetricFamily>,
     by_name: HashMap<String, usize>,
     conflicts: Vec<Conflict>,
+    track: Track,
+}
+
+/// What samples are compared with, or kept for.
+#[derive(Clone, Debug, Default)]
+enum Track {
+    #[default]
+    None,
+    /// All samples so far came as in the scrape before; nothing is in the list.
+    Replay(Replay),
+    /// The next scrape is compared with this one.
+    Record(Recorder),
+}
+
+/// A finished scrape.
+#[derive(Debug)]
+pub(crate) enum Scraped {
+    /// The families, with a template for the next scrape.
+    New(Vec<MetricFamily>, Option<Arc<Template>>),
+    /// The same series as the scrape before.
+    Again(Again),
+}
+
+/// The values of a scrape that came as the one before.
+#[derive(Debug)]
+pub(crate) struct Again(Replay);
+
+impl Scraped {
+    pub(crate) fn families(self) -> Vec<MetricFamily> {
+        match self {
+            Self::New(families, _) => families,
+            Self::Again(Again(replay)) => replay.families(),
+        }
+    }
+
+    pub(crate) fn encode(&self, format: Format) -> Vec<u8> {
+        match self {
+            Self::New(families, _) => format.encode(families),
+            Self::Again(Again(replay)) => replay.encode(format),
+        }
+    }
 }
 
 /// A sample that was left out.
@@ -57,6 +104,15 @@ impl Families {
         Self::default()
     }
 
+    /// Families that are compared with those of the scrape before.
+    pub(crate) fn after(template: Option<Arc<Template>>) -> Self {
+        let track = match template {
+            Some(template) => Track::Replay(Replay::new(template)),
+            None => Track::Record(Recorder::default()),
+        };
+        Self { track, ..Self::default() }
+    }
+
     /// Adds a counter's sample. Names of counters end in `_total` by convention; nothing is appended.
     pub fn counter(&mut self, name: &str, help: &str, labels: &[(&str, &str)], value: f64) {
         self.add(MetricType::Counter, name, help, labels, value);
@@ -81,12 +137,64 @@ impl Families {
         labels: &[(&str, &str)],
         value: f64,
     ) {
-        let labels = Labels::from_pairs(labels.iter().copied());
-        self.push(metric_type, name, help, Metric::new(labels, MetricValue::Float(value)));
+        if self.replays(metric_type, name, help, labels.iter().copied(), value) {
+            return;
+        }
+        let metric = Metric::new(Labels::from_pairs(labels.iter().copied()), MetricValue::Float(value));
+        if let Track::Record(recorder) = &mut self.track {
+            recorder.note(name, labels.iter().copied(), &metric);
+        }
+        self.put(metric_type, name, help, metric);
     }
 
     /// Adds a metric of any kind.
     pub fn push(&mut self, metric_type: MetricType, name: &str, help: &str, metric: Metric) {
+        match metric.value {
+            MetricValue::Float(value) if is_plain(&metric) => {
+                if self.replays(metric_type, name, help, metric.labels.iter(), value) {
+                    return;
+                }
+            }
+            _ => self.stop_replay(),
+        }
+        if let Track::Record(recorder) = &mut self.track {
+            recorder.note(name, metric.labels.iter(), &metric);
+        }
+        self.put(metric_type, name, help, metric);
+    }
+
+    /// Whether the sample came as in the scrape before; where it did not, all so far take the slow way.
+    fn replays<'a>(
+        &mut self,
+        metric_type: MetricType,
+        name: &str,
+        help: &str,
+        pairs: impl Iterator<Item = (&'a str, &'a str)>,
+        value: f64,
+    ) -> bool {
+        if let Track::Replay(replay) = &mut self.track {
+            if replay.take(metric_type, name, help, pairs, value) {
+                return true;
+            }
+            self.stop_replay();
+        }
+        false
+    }
+
+    fn stop_replay(&mut self) {
+        let replay = match std::mem::take(&mut self.track) {
+            Track::Replay(replay) => replay,
+            other => return self.track = other,
+        };
+        let mut recorder = Recorder::default();
+        replay.each(|metric_type, name, help, pairs, metric| {
+            recorder.note_packed(name, pairs, &metric);
+            self.put(metric_type, name, help, metric);
+        });
+        self.track = Track::Record(recorder);
+    }
+
+    fn put(&mut self, metric_type: MetricType, name: &str, help: &str, metric: Metric) {
         let at = self.index(metric_type, name, help);
         let family = &mut self.list[at];
         if family.metric_type == metric_type {
@@ -116,8 +224,9 @@ impl Families {
     /// Everything that `other` holds is added.
     pub fn append(&mut self, other: Self) {
         self.conflicts.extend(other.conflicts);
+        let is_tracked = !matches!(self.track, Track::None);
         for family in other.list {
-            if self.by_name.contains_key(&family.name) {
+            if is_tracked || self.by_name.contains_key(&family.name) {
                 for metric in family.metrics {
                     self.push(family.metric_type, &family.name, &family.help, metric);
                 }
@@ -126,6 +235,24 @@ impl Families {
                 self.list.push(family);
             }
         }
+    }
+
+    /// All that was added, what was left out, and what the next scrape is compared with.
+    pub(crate) fn scraped(mut self) -> (Scraped, Vec<Conflict>) {
+        match std::mem::take(&mut self.track) {
+            Track::Replay(replay) if replay.is_complete() && self.conflicts.is_empty() => {
+                return (Scraped::Again(Again(replay)), Vec::new());
+            }
+            other => self.track = other,
+        }
+        self.stop_replay();
+        let track = std::mem::take(&mut self.track);
+        let (families, conflicts) = self.finish_with_conflicts();
+        let template = match track {
+            Track::Record(recorder) if conflicts.is_empty() => recorder.template(&families).map(Arc::new),
+            _ => None,
+        };
+        (Scraped::New(families, template), conflicts)
     }
 
     /// The families sorted by name, the metrics of each by their labels.

@@ -3,7 +3,12 @@
 //! Invariant: every error names the file it is about, and a file that does not exist is distinguished from one
 //! that cannot be read.
 
+#[cfg(target_os = "linux")]
+pub(crate) mod class;
+#[cfg_attr(not(target_os = "linux"), path = "host/files/elsewhere.rs")]
 mod files;
+#[cfg(target_os = "linux")]
+mod kernel;
 
 use std::{
     fs, io,
@@ -12,6 +17,10 @@ use std::{
 };
 
 pub use self::files::read;
+#[cfg(target_os = "linux")]
+pub(crate) use self::kernel::{Descriptors, processes};
+#[cfg(target_os = "linux")]
+pub use self::kernel::{number, parse_number, read_attribute, read_attribute_number};
 
 /// Where the host's file systems are mounted, as this process sees them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,60 +77,37 @@ pub enum Failure {
 }
 
 /// The host as one scrape reads it.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Host {
     /// Where to read.
     pub paths: Paths,
     /// When the scrape must have answered; `None` where the scraper did not say.
     pub deadline: Option<Instant>,
+    /// What was read in this scrape and is read again.
+    #[cfg(target_os = "linux")]
+    shared: kernel::Shared,
 }
 
 impl Host {
-    /// A file below `/proc`.
+    /// The host for one scrape.
     #[must_use]
-    pub fn proc_path(&self, relative: &str) -> PathBuf {
-        self.paths.procfs.join(relative)
-    }
-
-    /// A file below `/sys`.
-    #[must_use]
-    pub fn sys_path(&self, relative: &str) -> PathBuf {
-        self.paths.sysfs.join(relative)
-    }
-
-    /// The text of a file below `/proc`. Its descriptor stays open for the next time.
-    ///
-    /// # Errors
-    /// [`Failure::Absent`] or [`Failure::Read`].
-    pub fn read_proc(&self, relative: &str) -> Result<String, Failure> {
-        files::read_kept(&self.proc_path(relative))
-    }
-
-    /// The one number in a file below `/proc`.
-    ///
-    /// # Errors
-    /// [`Failure::Absent`], [`Failure::Read`], or [`Failure::Layout`] where it is no number.
-    pub fn read_proc_number(&self, relative: &str) -> Result<f64, Failure> {
-        number(&self.proc_path(relative), self.read_proc(relative)?.trim())
+    pub fn new(paths: Paths, deadline: Option<Instant>) -> Self {
+        Self {
+            paths,
+            deadline,
+            #[cfg(target_os = "linux")]
+            shared: kernel::Shared::default(),
+        }
     }
 }
 
 /// This host's name.
 #[must_use]
 pub fn name() -> String {
-    rustix::system::uname().nodename().to_string_lossy().into_owned()
-}
-
-/// The trimmed text of an attribute that may be missing or, as many in /sys do, refuse to be read.
-#[must_use]
-pub fn read_attribute(path: &Path) -> Option<String> {
-    files::read_attribute(path).ok()
-}
-
-/// The number in an attribute that may be missing, refuse to be read or hold something else.
-#[must_use]
-pub fn read_attribute_number(path: &Path) -> Option<f64> {
-    parse_number(&read_attribute(path)?)
+    #[cfg(target_os = "linux")]
+    return rustix::system::uname().nodename().to_string_lossy().into_owned();
+    #[cfg(not(target_os = "linux"))]
+    sysinfo::System::host_name().unwrap_or_default()
 }
 
 /// The names in a directory, sorted.
@@ -129,35 +115,15 @@ pub fn read_attribute_number(path: &Path) -> Option<f64> {
 /// # Errors
 /// [`Failure::Absent`] or [`Failure::Read`].
 pub fn list(path: &Path) -> Result<Vec<String>, Failure> {
-    let entries = match fs::read_dir(path) {
-        Ok(entries) => entries,
-        Err(cause) if cause.kind() == io::ErrorKind::NotFound => {
-            return Err(Failure::Absent(path.to_owned()));
-        }
-        Err(cause) => return Err(Failure::Read { path: path.to_owned(), cause }),
-    };
     let mut names: Vec<String> =
-        entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect();
+        entries(path)?.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect();
     names.sort();
     Ok(names)
 }
 
-/// `text` as a number.
-///
-/// # Errors
-/// [`Failure::Layout`] with the file it came from.
-pub fn number(path: &Path, text: &str) -> Result<f64, Failure> {
-    parse_number(text).ok_or_else(|| Failure::Layout {
-        path: path.to_owned(),
-        message: format!("\"{text}\" where a number should be"),
+fn entries(path: &Path) -> Result<fs::ReadDir, Failure> {
+    fs::read_dir(path).map_err(|cause| match cause.kind() {
+        io::ErrorKind::NotFound => Failure::Absent(path.to_owned()),
+        _ => Failure::Read { path: path.to_owned(), cause },
     })
-}
-
-/// `text` as a number, decimal or, after `0x`, hexadecimal.
-#[must_use]
-pub fn parse_number(text: &str) -> Option<f64> {
-    match text.strip_prefix("0x") {
-        Some(hex) => u64::from_str_radix(hex, 16).ok().map(|n| n as f64),
-        None => text.parse().ok(),
-    }
 }

@@ -20,10 +20,12 @@ pub mod collector;
 mod exporter;
 mod families;
 mod filter;
+#[cfg(target_os = "linux")]
 mod groups;
 pub mod host;
 mod options;
 mod own;
+#[cfg_attr(not(target_os = "linux"), path = "process/elsewhere.rs")]
 pub mod process;
 mod push;
 mod server;

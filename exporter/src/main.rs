@@ -19,10 +19,16 @@ const GRACE: Duration = Duration::from_millis(1_900);
 
 fn main() -> ExitCode {
     console::begin();
+    sys::memory::economize();
+    raise_descriptors();
     let outcome = Args::parse(std::env::args_os()).map_err(anyhow::Error::from).and_then(|args| {
         logging::start(&args.log_level, &args.log_format);
         // One thread serves; scrapes run on threads that come and go.
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            // Longer than the usual interval of scrapes, so that one finds the thread of the one before.
+            .thread_keep_alive(Duration::from_secs(20))
+            .build()?;
         runtime.block_on(run(args))
     });
     match outcome {
@@ -37,14 +43,28 @@ fn main() -> ExitCode {
     }
 }
 
+/// As many descriptors as the system allows, which is what Go gives node_exporter.
+fn raise_descriptors() {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+        let maximum = getrlimit(Resource::Nofile).maximum;
+        // With fewer the exporter works too.
+        let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+    }
+}
+
 async fn run(args: Args) -> anyhow::Result<()> {
     let serve_options = args.serve_options()?;
     let mut listeners = Vec::new();
     if args.systemd_socket {
+        #[cfg(unix)]
         for listener in sys::sockets::take()? {
             listener.set_nonblocking(true)?;
             listeners.push(TcpListener::from_std(listener)?);
         }
+        #[cfg(not(unix))]
+        anyhow::bail!("--web.systemd-socket needs systemd, which this system does not have");
     } else {
         for address in &args.listen_addresses {
             listeners.push(bind(address).await?);

@@ -54,7 +54,7 @@ impl Options {
         if let Some(entry) = collector::entry(name) {
             return Ok(entry.name);
         }
-        if collector::ABSENT.contains(&name) {
+        if collector::absent().any(|absent| absent == name) {
             return Err(OptionsError::AbsentCollector(name.to_owned()));
         }
         let nearest = collector::REGISTRY

@@ -1,10 +1,13 @@
 //! `process_*`: this process, under the names that Prometheus' client libraries share.
 
-use std::{fs, sync::OnceLock};
+use std::{path::Path, sync::OnceLock};
 
 use rustix::process::{Resource, getrlimit};
 
-use crate::Families;
+use crate::{
+    Families, Host, Paths,
+    host::{Descriptors, read},
+};
 
 /// The kernel's unit for processes' times, for user space, on every Linux architecture.
 const TICKS_PER_S: f64 = 100.0;
@@ -20,7 +23,12 @@ struct Stat {
 /// Adds this process' CPU time, memory, file descriptors, network traffic and start time. What cannot be read
 /// is left out.
 pub fn own(out: &mut Families) {
-    if let Some(stat) = fs::read_to_string("/proc/self/stat").ok().as_deref().and_then(parse_stat) {
+    own_of(&Host::new(Paths::default(), None), out);
+}
+
+/// The same, where the host is read too.
+pub(crate) fn own_of(host: &Host, out: &mut Families) {
+    if let Some(stat) = read(Path::new("/proc/self/stat")).ok().as_deref().and_then(parse_stat) {
         let help = "User and system CPU time in seconds.";
         out.counter("process_cpu_seconds_total", help, &[], stat.cpu_ticks / TICKS_PER_S);
         out.gauge("process_virtual_memory_bytes", "Virtual memory.", &[], stat.virtual_bytes);
@@ -31,16 +39,14 @@ pub fn own(out: &mut Families) {
             out.gauge("process_start_time_seconds", help, &[], boot_s + stat.start_ticks / TICKS_PER_S);
         }
     }
-    // One of them is the directory that is being read.
-    if let Ok(descriptors) = fs::read_dir("/proc/self/fd") {
-        let n = descriptors.count().saturating_sub(1);
+    if let Some(n) = Descriptors::new(Path::new("/proc")).count(Path::new("/proc/self")) {
         out.gauge("process_open_fds", "Open file descriptors.", &[], n as f64);
     }
     let limit = |resource| getrlimit(resource).current.unwrap_or(u64::MAX) as f64;
     out.gauge("process_max_fds", "File descriptors that may be open.", &[], limit(Resource::Nofile));
     let help = "Virtual memory that there may be.";
     out.gauge("process_virtual_memory_max_bytes", help, &[], limit(Resource::As));
-    if let Some((received, sent)) = network_bytes() {
+    if let Some((received, sent)) = network_bytes(host) {
         let help = "Bytes received in the process' network namespace.";
         out.counter("process_network_receive_bytes_total", help, &[], received);
         let help = "Bytes sent in the process' network namespace.";
@@ -65,14 +71,18 @@ fn parse_stat(text: &str) -> Option<Stat> {
 fn boot_time_s() -> Option<f64> {
     static BOOT_TIME_S: OnceLock<Option<f64>> = OnceLock::new();
     *BOOT_TIME_S.get_or_init(|| {
-        let text = fs::read_to_string("/proc/stat").ok()?;
+        let text = read(Path::new("/proc/stat")).ok()?;
         text.lines().find_map(|line| line.strip_prefix("btime ")?.trim().parse().ok())
     })
 }
 
 /// Bytes in and out, from the pair of lines that begin with `IpExt:`.
-fn network_bytes() -> Option<(f64, f64)> {
-    let text = fs::read_to_string("/proc/self/net/netstat").ok()?;
+fn network_bytes(host: &Host) -> Option<(f64, f64)> {
+    let text = if host.paths.procfs == Path::new("/proc") {
+        host.read_proc_shared("net/netstat").ok()?
+    } else {
+        read(Path::new("/proc/self/net/netstat")).ok()?.into()
+    };
     let mut lines = text.lines().filter(|line| line.starts_with("IpExt:"));
     let (names, values) = (lines.next()?, lines.next()?);
     let value = |wanted: &str| {

@@ -58,11 +58,16 @@ struct Server {
     permits: Arc<Semaphore>,
     /// Threads that scrape. One that hangs keeps its place after its scrape was answered.
     threads: Arc<Semaphore>,
+    /// Scrapes that have a thread; the others wait. More than these would only take each other's time, and a stack each.
+    turns: Semaphore,
     max_requests: usize,
 }
 
 /// Threads that may scrape at once where any number of requests may.
 const MOST_THREADS: usize = 256;
+
+/// Scrapes at work at once.
+const MOST_AT_WORK: usize = 6;
 
 /// How much later than its deadline a scrape is given up: its collectors keep the deadline themselves.
 const OVERTIME: Duration = Duration::from_millis(300);
@@ -95,6 +100,7 @@ pub async fn serve(
         exporter,
         permits: Arc::new(Semaphore::new(permits)),
         threads: Arc::new(Semaphore::new(permits.min(MOST_THREADS))),
+        turns: Semaphore::new(MOST_AT_WORK),
         max_requests: options.max_requests,
     });
     let mut router = Router::new().route(&options.telemetry_path, get(metrics));
@@ -144,11 +150,15 @@ async fn answer(server: &Arc<Server>, parameters: &[(String, String)], headers: 
     let format = negotiate(header_text(headers, "accept").unwrap_or_default());
     let gzip = header_text(headers, "accept-encoding").is_some_and(accepts_gzip);
     let exporter = Arc::clone(&server.exporter);
-    let scrape = tokio::task::spawn_blocking(move || {
-        let body = scrape(&exporter, &selection, deadline, format, gzip);
-        drop(thread);
-        body
-    });
+    let scrape = async {
+        let _turn = server.turns.acquire().await;
+        let scrape = tokio::task::spawn_blocking(move || {
+            let body = scrape(&exporter, &selection, deadline, format, gzip);
+            drop(thread);
+            body
+        });
+        scrape.await
+    };
     let give_up = deadline.unwrap_or(now + LONGEST) + OVERTIME;
     match tokio::time::timeout_at(give_up.into(), scrape).await {
         Ok(Ok(Ok(body))) if gzip => {
@@ -172,7 +182,7 @@ fn scrape(
     format: Format,
     gzip: bool,
 ) -> io::Result<Vec<u8>> {
-    let body = format.encode(&exporter.gather_selected(selection, deadline));
+    let body = exporter.scrape(selection, deadline).encode(format);
     if !gzip {
         return Ok(body);
     }

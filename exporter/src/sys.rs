@@ -3,9 +3,11 @@
 
 #[cfg(target_os = "linux")]
 pub(crate) mod adjtimex;
+#[cfg(any(not(target_os = "linux"), test))]
+pub(crate) mod cpu_times;
 #[cfg(target_os = "linux")]
 pub(crate) mod ethtool;
 pub mod exit;
-pub(crate) mod memory;
+pub mod memory;
 #[cfg(unix)]
 pub mod sockets;

@@ -2,6 +2,7 @@
 //!
 //! Needs `ASSAY_PEERS`, a directory with node_exporter's binary.
 
+#![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)]
 
 use std::process::Command;

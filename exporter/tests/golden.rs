@@ -2,6 +2,8 @@
 //!
 //! `UPDATE_GOLDEN=1 cargo test -p exporter --test golden` rewrites the file.
 
+#![cfg(target_os = "linux")]
+
 mod common;
 
 use std::{fs, path::Path};
@@ -57,7 +59,7 @@ fn a_file_that_makes_no_sense_is_told_with_its_path() {
     let directory = tempfile::tempdir().unwrap();
     let options = common::made_up_host(directory.path());
     fs::write(options.paths.procfs.join("loadavg"), "high\n").unwrap();
-    let host = exporter::Host { paths: options.paths.clone(), deadline: None };
+    let host = exporter::Host::new(options.paths.clone(), None);
     let loadavg = (collector::entry("loadavg").unwrap().build)(&options.settings);
     let error = loadavg.collect(&host, &mut exporter::Families::new()).unwrap_err();
     let path = options.paths.procfs.join("loadavg");

@@ -2,6 +2,7 @@
 //!
 //! Needs `ASSAY_PEERS`, a directory with promtool and node_exporter.
 
+#![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)]
 
 use std::{

@@ -3,6 +3,7 @@
 //!
 //! Needs `ASSAY_DATA`, a directory with `node_exporter/fixtures-1.11.1.tar.gz`.
 
+#![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)]
 
 #[path = "common/ttar.rs"]

@@ -23,7 +23,7 @@ pub use error::{ParseError, ParseErrors, Position};
 pub use family::{
     Bucket, HistogramValue, Metric, MetricFamily, MetricValue, NativeHistogram, Quantile, SummaryValue,
 };
-pub use float::{format_float, format_openmetrics_float, write_float};
+pub use float::{format_float, format_openmetrics_float, write_float, write_openmetrics_float};
 pub use format::{Format, negotiate};
 pub use line::{Dialect, Line, LineError, SampleLine, parse_line, parse_rest, parse_series};
 pub use openmetrics::{push_seconds, write_openmetrics};

@@ -7,6 +7,8 @@ use std::{
     sync::Arc,
 };
 
+use smallvec::SmallVec;
+
 use crate::METRIC_NAME;
 
 /// An immutable, sorted set of label pairs in one allocation: cloning copies a pointer, comparing for
@@ -28,18 +30,21 @@ impl Labels {
 
     /// A set from pairs in any order. Empty values are left out; of a repeated name the last value wins.
     pub fn from_pairs<N: AsRef<str>, V: AsRef<str>>(pairs: impl IntoIterator<Item = (N, V)>) -> Self {
-        let mut builder = LabelsBuilder::new();
-        for (name, value) in pairs {
-            builder.set(name.as_ref(), value.as_ref());
-        }
-        builder.build()
+        let mut pairs: SmallVec<[(N, V); 8]> = pairs.into_iter().collect();
+        // The sort is stable: of equal names the last one is the last still.
+        pairs.sort_by(|(a, _), (b, _)| a.as_ref().cmp(b.as_ref()));
+        let of_name = |at: usize| pairs.get(at).map(|(name, _)| name.as_ref());
+        Self::from_sorted(pairs.iter().enumerate().filter_map(|(at, (name, value))| {
+            let (name, value) = (name.as_ref(), value.as_ref());
+            (of_name(at + 1) != Some(name) && !value.is_empty()).then_some((name, value))
+        }))
     }
 
     /// A set from pairs that are already sorted by name, unique and without empty values.
     ///
     /// This is the fast path of storage readers; the order is checked in debug builds only.
     pub fn from_sorted<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
-        let mut packed = Vec::with_capacity(128);
+        let mut packed: SmallVec<[u8; 256]> = SmallVec::new();
         let mut previous: Option<&str> = None;
         for (name, value) in pairs {
             debug_assert!(previous.is_none_or(|p| p < name), "label names out of order");
@@ -48,7 +53,7 @@ impl Labels {
             push(&mut packed, name);
             push(&mut packed, value);
         }
-        Self { packed: packed.into() }
+        Self { packed: Arc::from(packed.as_slice()) }
     }
 
     /// The value of a label, or `None` where the set lacks it.
@@ -301,7 +306,7 @@ pub fn write_quoted(out: &mut impl fmt::Write, text: &str) -> fmt::Result {
     out.write_char('"')
 }
 
-fn push(out: &mut Vec<u8>, text: &str) {
+fn push(out: &mut SmallVec<[u8; 256]>, text: &str) {
     let mut n = text.len();
     while n >= 0x80 {
         out.push((n as u8 & 0x7f) | 0x80);

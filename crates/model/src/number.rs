@@ -10,7 +10,10 @@ pub fn write_g(out: &mut String, v: f64) {
     if let Some(word) = not_finite(v) {
         return out.push_str(word);
     }
-    if v == 0.0 || (1e-4..1e6).contains(&v.abs()) {
+    if v.fract() == 0.0 && v.abs() < LARGEST_EXACT {
+        return write_whole(out, v);
+    }
+    if (1e-4..1e6).contains(&v.abs()) {
         // Writing to a string cannot fail.
         let _ = write!(out, "{v}");
         return;
@@ -26,6 +29,42 @@ pub fn write_g(out: &mut String, v: f64) {
         out.insert(at, '0');
     }
     out.insert(at, if negative { '-' } else { '+' });
+}
+
+/// Below it every whole number is a float of its own, so that its digits without the zeros at the end are the fewest that
+/// read back as it.
+const LARGEST_EXACT: f64 = 9_007_199_254_740_992.0;
+
+/// Most numbers of an exposition are whole; their digits need no search for the shortest ones.
+fn write_whole(out: &mut String, v: f64) {
+    let mut digits = [0u8; 16];
+    let mut from = digits.len();
+    let mut rest = v.abs() as u64;
+    loop {
+        from -= 1;
+        digits[from] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    let digits = &digits[from..];
+    if v.is_sign_negative() {
+        out.push('-');
+    }
+    let push = |out: &mut String, digits: &[u8]| out.extend(digits.iter().copied().map(char::from));
+    if digits.len() <= 6 {
+        return push(out, digits);
+    }
+    let zeros = digits.iter().rev().take_while(|digit| **digit == b'0').count();
+    push(out, &digits[..1]);
+    if zeros + 1 < digits.len() {
+        out.push('.');
+        push(out, &digits[1..digits.len() - zeros]);
+    }
+    let exponent = digits.len() - 1;
+    out.push_str("e+");
+    push(out, &[b'0' + (exponent / 10) as u8, b'0' + (exponent % 10) as u8]);
 }
 
 /// `v` as [`write_g`] has it.
@@ -75,8 +114,34 @@ mod tests {
             (1e300, "1e+300", &format!("1{}", "0".repeat(300))),
             (f64::INFINITY, "+Inf", "+Inf"),
             (f64::NAN, "NaN", "NaN"),
+            (9_007_199_254_740_991.0, "9.007199254740991e+15", "9007199254740991"),
+            (9_007_199_254_740_992.0, "9.007199254740992e+15", "9007199254740992"),
+            (-12_000_000.0, "-1.2e+07", "-12000000"),
+            (1_000_001.0, "1.000001e+06", "1000001"),
         ] {
             assert_eq!((format_g(v).as_str(), format_f(v).as_str()), (g, f));
+        }
+    }
+
+    /// The way of whole numbers and the way of all numbers come to the same digits.
+    #[test]
+    fn whole_numbers_are_written_as_all_are() {
+        let slowly = |v: f64| {
+            let text = format!("{v:e}");
+            let (mantissa, exponent) = text.split_once('e').expect("an exponent");
+            let exponent: u32 = exponent.parse().expect("a whole number has none below zero");
+            if exponent < 6 { format!("{v}") } else { format!("{mantissa}e+{exponent:02}") }
+        };
+        let mut v: u64 = 1;
+        // Numbers of all lengths: a step multiplies by an odd fraction.
+        for _ in 0..100_000 {
+            for n in [v, v - 1, v / 1000 * 1000] {
+                let n = n as f64;
+                assert_eq!(format_g(n), slowly(n));
+                assert_eq!(format_g(-n), slowly(-n));
+            }
+            v = (v * 13 / 7 + 1) % (1 << 53);
+            v = v.max(1);
         }
     }
 }

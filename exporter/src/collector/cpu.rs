@@ -13,7 +13,7 @@ use std::{
 use super::{Collector, Entry};
 use crate::{
     Failure, Families, Host, Settings,
-    host::{list, read_attribute_number},
+    host::class::{Class, Device},
     settings::{Flag, Kind},
 };
 
@@ -43,11 +43,12 @@ struct Cpu {
     shown: Mutex<BTreeMap<u32, [f64; COLUMNS]>>,
     has_guests: bool,
     info: Option<info::Info>,
+    cpus: Class,
 }
 
 impl Collector for Cpu {
     fn collect(&self, host: &Host, out: &mut Families) -> Result<(), Failure> {
-        let now = parse(&host.read_proc("stat")?);
+        let now = parse(&host.read_proc_shared("stat")?);
         for (cpu, seconds) in self.monotonic(now) {
             let cpu = cpu.to_string();
             for (mode, s) in MODES.iter().zip(seconds) {
@@ -71,13 +72,14 @@ impl Collector for Cpu {
             info.show(&host.read_proc("cpuinfo")?, out);
         }
         isolated(&directory, out);
-        let cpus: Vec<u32> = list(&directory)
-            .unwrap_or_default()
-            .iter()
-            .filter_map(|name| name.strip_prefix("cpu")?.parse().ok())
-            .collect();
-        throttles(&directory, &cpus, out);
-        online(&directory, &cpus, out);
+        let mut states = States::default();
+        // Where the directory cannot be read there is nothing to show.
+        let _ = self.cpus.each(&directory, |name, cpu| {
+            if let Some(number) = name.strip_prefix("cpu").and_then(|number| number.parse().ok()) {
+                states.read(number, cpu);
+            }
+        });
+        states.show(out);
         Ok(())
     }
 }
@@ -88,6 +90,7 @@ impl Cpu {
             shown: Mutex::default(),
             has_guests: settings.switch("collector.cpu.guest"),
             info: info::Info::new(settings),
+            cpus: Class::default(),
         }
     }
 
@@ -143,46 +146,51 @@ fn parse_cpu_list(text: &str) -> BTreeSet<u32> {
     cpus
 }
 
-fn throttles(directory: &Path, cpus: &[u32], out: &mut Families) {
-    let (mut cores, mut packages) = (BTreeMap::new(), BTreeMap::new());
-    for cpu in cpus {
-        let cpu = directory.join(format!("cpu{cpu}"));
-        let number = |file: &str| read_attribute_number(&cpu.join(file));
-        let (Some(package), Some(core)) =
-            (number("topology/physical_package_id"), number("topology/core_id"))
-        else {
-            continue;
-        };
-        // Sibling threads show the count of the core, and all of them that of the package.
-        let (package, core) = (package.to_string(), core.to_string());
-        if let Some(n) = number("thermal_throttle/core_throttle_count") {
-            cores.insert((package.clone(), core), n);
-        }
-        if let Some(n) = number("thermal_throttle/package_throttle_count") {
-            packages.insert(package, n);
-        }
-    }
-    for ((package, core), n) in cores {
-        let labels = [("package", package.as_str()), ("core", core.as_str())];
-        out.counter("node_cpu_core_throttles_total", "Times that the core was throttled.", &labels, n);
-    }
-    for (package, n) in packages {
-        let help = "Times that the package was throttled.";
-        out.counter("node_cpu_package_throttles_total", help, &[("package", &package)], n);
-    }
+/// What the CPUs' directories say.
+#[derive(Default)]
+struct States {
+    /// By package and core. Sibling threads show the count of the core, and all of them that of the package.
+    core_throttles: BTreeMap<(String, String), f64>,
+    package_throttles: BTreeMap<String, f64>,
+    online: BTreeMap<u32, Option<f64>>,
 }
 
-fn online(directory: &Path, cpus: &[u32], out: &mut Families) {
-    let state = |cpu: u32| read_attribute_number(&directory.join(format!("cpu{cpu}/online")));
-    // Where the kernel cannot take CPUs out there is nothing to show. The first CPU often cannot be taken out
-    // and then has no state of its own.
-    if !cpus.iter().any(|cpu| state(*cpu).is_some()) {
-        return;
+impl States {
+    fn read(&mut self, number: u32, cpu: &mut Device<'_>) {
+        self.online.insert(number, cpu.number("online"));
+        let core_count = cpu.number("thermal_throttle/core_throttle_count");
+        let package_count = cpu.number("thermal_throttle/package_throttle_count");
+        if core_count.is_none() && package_count.is_none() {
+            return;
+        }
+        let (package, core) = (cpu.number("topology/physical_package_id"), cpu.number("topology/core_id"));
+        let (Some(package), Some(core)) = (package, core) else { return };
+        if let Some(n) = core_count {
+            self.core_throttles.insert((package.to_string(), core.to_string()), n);
+        }
+        if let Some(n) = package_count {
+            self.package_throttles.insert(package.to_string(), n);
+        }
     }
-    for cpu in cpus {
-        let is_online = state(*cpu).unwrap_or(1.0);
-        let help = "1 for a CPU that is online.";
-        out.gauge("node_cpu_online", help, &[("cpu", &cpu.to_string())], is_online);
+
+    fn show(self, out: &mut Families) {
+        for ((package, core), n) in self.core_throttles {
+            let labels = [("package", package.as_str()), ("core", core.as_str())];
+            out.counter("node_cpu_core_throttles_total", "Times that the core was throttled.", &labels, n);
+        }
+        for (package, n) in self.package_throttles {
+            let help = "Times that the package was throttled.";
+            out.counter("node_cpu_package_throttles_total", help, &[("package", &package)], n);
+        }
+        // Where the kernel cannot take CPUs out there is nothing to show. The first CPU often cannot be taken out
+        // and then has no state of its own.
+        if self.online.values().all(Option::is_none) {
+            return;
+        }
+        for (cpu, state) in self.online {
+            let help = "1 for a CPU that is online.";
+            out.gauge("node_cpu_online", help, &[("cpu", &cpu.to_string())], state.unwrap_or(1.0));
+        }
     }
 }
 

@@ -3,26 +3,29 @@
 use super::{Collector, Entry};
 use crate::{
     Failure, Families, Host,
-    host::{list, read_attribute, read_attribute_number},
+    host::class::{Class, Device},
 };
 
-pub(super) const ENTRY: Entry = Entry::on("cpufreq", "CPU frequencies", |_| Box::new(Cpufreq));
+pub(super) const ENTRY: Entry = Entry::on("cpufreq", "CPU frequencies", |_| Box::new(Cpufreq::default()));
 
 /// Frequencies that the kernel asks for and the hardware runs at.
-pub(super) struct Cpufreq;
+#[derive(Default)]
+struct Cpufreq {
+    cpus: Class,
+}
 
 const FREQUENCIES: [(&str, &str, &str); 6] = [
-    ("cpuinfo_cur_freq", "node_cpu_frequency_hertz", "The frequency that the hardware runs at."),
-    ("cpuinfo_min_freq", "node_cpu_frequency_min_hertz", "The lowest frequency of the hardware."),
-    ("cpuinfo_max_freq", "node_cpu_frequency_max_hertz", "The highest frequency of the hardware."),
-    ("scaling_cur_freq", "node_cpu_scaling_frequency_hertz", "The frequency that the kernel asks for."),
+    ("cpufreq/cpuinfo_cur_freq", "node_cpu_frequency_hertz", "The frequency that the hardware runs at."),
+    ("cpufreq/cpuinfo_min_freq", "node_cpu_frequency_min_hertz", "The lowest frequency of the hardware."),
+    ("cpufreq/cpuinfo_max_freq", "node_cpu_frequency_max_hertz", "The highest frequency of the hardware."),
+    ("cpufreq/scaling_cur_freq", "node_cpu_scaling_frequency_hertz", "The frequency that the kernel asks for."),
     (
-        "scaling_min_freq",
+        "cpufreq/scaling_min_freq",
         "node_cpu_scaling_frequency_min_hertz",
         "The lowest frequency that may be asked for.",
     ),
     (
-        "scaling_max_freq",
+        "cpufreq/scaling_max_freq",
         "node_cpu_scaling_frequency_max_hertz",
         "The highest frequency that may be asked for.",
     ),
@@ -30,24 +33,27 @@ const FREQUENCIES: [(&str, &str, &str); 6] = [
 
 impl Collector for Cpufreq {
     fn collect(&self, host: &Host, out: &mut Families) -> Result<(), Failure> {
-        let directory = host.sys_path("devices/system/cpu");
-        for name in list(&directory)? {
-            let Some(cpu) = name.strip_prefix("cpu").filter(|n| n.parse::<u32>().is_ok()) else { continue };
-            let cpufreq = directory.join(&name).join("cpufreq");
-            for (file, metric, help) in FREQUENCIES {
-                if let Some(khz) = read_attribute_number(&cpufreq.join(file)) {
-                    out.gauge(metric, help, &[("cpu", cpu)], khz * 1000.0);
-                }
+        self.cpus.each(&host.sys_path("devices/system/cpu"), |name, attributes| {
+            let Some(cpu) = name.strip_prefix("cpu").filter(|n| n.parse::<u32>().is_ok()) else { return };
+            if attributes.has("cpufreq") {
+                show(out, cpu, attributes);
             }
-            let governor = read_attribute(&cpufreq.join("scaling_governor")).unwrap_or_default();
-            let governors = read_attribute(&cpufreq.join("scaling_available_governors")).unwrap_or_default();
-            for known in governors.split_whitespace() {
-                let labels = [("cpu", cpu), ("governor", known)];
-                let is_in_force = f64::from(u8::from(known == governor));
-                let help = "1 for the governor in force.";
-                out.gauge("node_cpu_scaling_governor", help, &labels, is_in_force);
-            }
+        })
+    }
+}
+
+fn show(out: &mut Families, cpu: &str, attributes: &mut Device<'_>) {
+    for (file, metric, help) in FREQUENCIES {
+        if let Some(khz) = attributes.number(file) {
+            out.gauge(metric, help, &[("cpu", cpu)], khz * 1000.0);
         }
-        Ok(())
+    }
+    let governor = attributes.text("cpufreq/scaling_governor").unwrap_or_default();
+    let governors = attributes.text("cpufreq/scaling_available_governors").unwrap_or_default();
+    for known in governors.split_whitespace() {
+        let labels = [("cpu", cpu), ("governor", known)];
+        let is_in_force = f64::from(u8::from(known == governor));
+        let help = "1 for the governor in force.";
+        out.gauge("node_cpu_scaling_governor", help, &labels, is_in_force);
     }
 }

@@ -19,23 +19,23 @@ const S_PER_MS: f64 = 0.001;
 /// factor that turns it into the metric's unit, and help.
 #[rustfmt::skip]
 const COLUMNS: [(&str, MetricType, f64, &str); 17] = [
-    ("reads_completed_total", Counter, 1.0, "Reads completed."),
-    ("reads_merged_total", Counter, 1.0, "Reads merged with a neighbour."),
-    ("read_bytes_total", Counter, SECTOR_BYTES, "Bytes read."),
-    ("read_time_seconds_total", Counter, S_PER_MS, "Seconds spent by all reads."),
-    ("writes_completed_total", Counter, 1.0, "Writes completed."),
-    ("writes_merged_total", Counter, 1.0, "Writes merged with a neighbour."),
-    ("written_bytes_total", Counter, SECTOR_BYTES, "Bytes written."),
-    ("write_time_seconds_total", Counter, S_PER_MS, "Seconds spent by all writes."),
-    ("io_now", Gauge, 1.0, "Operations in progress."),
-    ("io_time_seconds_total", Counter, S_PER_MS, "Seconds in which operations were in progress."),
-    ("io_time_weighted_seconds_total", Counter, S_PER_MS, "Seconds times operations in progress."),
-    ("discards_completed_total", Counter, 1.0, "Discards completed."),
-    ("discards_merged_total", Counter, 1.0, "Discards merged with a neighbour."),
-    ("discarded_sectors_total", Counter, 1.0, "Sectors of 512 bytes discarded."),
-    ("discard_time_seconds_total", Counter, S_PER_MS, "Seconds spent by all discards."),
-    ("flush_requests_total", Counter, 1.0, "Flushes completed."),
-    ("flush_requests_time_seconds_total", Counter, S_PER_MS, "Seconds spent by all flushes."),
+    ("node_disk_reads_completed_total", Counter, 1.0, "Reads completed."),
+    ("node_disk_reads_merged_total", Counter, 1.0, "Reads merged with a neighbour."),
+    ("node_disk_read_bytes_total", Counter, SECTOR_BYTES, "Bytes read."),
+    ("node_disk_read_time_seconds_total", Counter, S_PER_MS, "Seconds spent by all reads."),
+    ("node_disk_writes_completed_total", Counter, 1.0, "Writes completed."),
+    ("node_disk_writes_merged_total", Counter, 1.0, "Writes merged with a neighbour."),
+    ("node_disk_written_bytes_total", Counter, SECTOR_BYTES, "Bytes written."),
+    ("node_disk_write_time_seconds_total", Counter, S_PER_MS, "Seconds spent by all writes."),
+    ("node_disk_io_now", Gauge, 1.0, "Operations in progress."),
+    ("node_disk_io_time_seconds_total", Counter, S_PER_MS, "Seconds in which operations were in progress."),
+    ("node_disk_io_time_weighted_seconds_total", Counter, S_PER_MS, "Seconds times operations in progress."),
+    ("node_disk_discards_completed_total", Counter, 1.0, "Discards completed."),
+    ("node_disk_discards_merged_total", Counter, 1.0, "Discards merged with a neighbour."),
+    ("node_disk_discarded_sectors_total", Counter, 1.0, "Sectors of 512 bytes discarded."),
+    ("node_disk_discard_time_seconds_total", Counter, S_PER_MS, "Seconds spent by all discards."),
+    ("node_disk_flush_requests_total", Counter, 1.0, "Flushes completed."),
+    ("node_disk_flush_requests_time_seconds_total", Counter, S_PER_MS, "Seconds spent by all flushes."),
 ];
 
 pub(super) const ENTRY: Entry = Entry::on("diskstats", "Disk I/O", |s| Box::new(Diskstats::new(s))).flags(&[
@@ -72,7 +72,7 @@ impl Collector for Diskstats {
             for ((name, metric_type, factor, help), column) in COLUMNS.iter().zip(columns) {
                 if let Ok(n) = column.parse::<u64>() {
                     let value = n as f64 * factor;
-                    out.add(*metric_type, &format!("node_disk_{name}"), help, &[("device", device)], value);
+                    out.add(*metric_type, name, help, &[("device", device)], value);
                 }
             }
             information(host, out, device, major, minor);

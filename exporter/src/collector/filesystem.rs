@@ -13,7 +13,7 @@ use std::{
 };
 
 use self::prober::{NoUsage, Prober};
-use super::{Collector, Entry, Runs};
+use super::{Begun, Collector, Entry, Runs};
 use crate::{
     Failure, Families, Filter, Host, Settings,
     settings::{Flag, Kind},
@@ -101,34 +101,51 @@ impl Filesystem {
 
 impl Collector for Filesystem {
     fn collect(&self, host: &Host, out: &mut Families) -> Result<(), Failure> {
+        self.begin(host)(host, out)
+    }
+
+    fn begin(&self, host: &Host) -> Begun<'_> {
+        let asked = self.mounts(host).map(|mounts| {
+            let paths = mounts.iter().map(|mount| below(&host.paths.rootfs, &mount.mount_point));
+            let paths: Vec<PathBuf> = paths.collect();
+            let start = self.prober.start(&paths);
+            (mounts, paths, start)
+        });
+        Box::new(move |host, out| {
+            let (mounts, paths, start) = asked?;
+            let answers = self.prober.answers(&paths, start, self.timeout, host.deadline);
+            let (mut stuck, mut not_asked) = (0, 0);
+            for (mount, answer) in mounts.iter().zip(&answers) {
+                match answer {
+                    Err(NoUsage::TimedOut | NoUsage::NoAnswerYet) => stuck += 1,
+                    Err(NoUsage::NotAsked) => not_asked += 1,
+                    _ => {}
+                }
+                show(out, mount, answer);
+            }
+            match not_asked {
+                0 => Ok(()),
+                n => Err(Failure::Late(format!("{n} mounts were not asked in time; {stuck} do not answer"))),
+            }
+        })
+    }
+}
+
+impl Filesystem {
+    /// The mounts to show, each once.
+    fn mounts(&self, host: &Host) -> Result<Vec<Mount>, Failure> {
         // Where processes are hidden from this user, its own mounts are all there is to see.
         let text = match host.read_proc("1/mountinfo") {
             Err(Failure::Absent(_)) => host.read_proc("self/mountinfo")?,
             other => other?,
         };
         let mut seen = HashSet::new();
-        let mounts: Vec<Mount> = text
+        Ok(text
             .lines()
             .filter_map(|line| parse(line, &host.paths.rootfs))
             .filter(|m| self.mount_points.allows(&m.mount_point) && self.types.allows(&m.fstype))
             .filter(|m| seen.insert((m.device.clone(), m.mount_point.clone(), m.fstype.clone())))
-            .collect();
-        let paths: Vec<PathBuf> =
-            mounts.iter().map(|mount| below(&host.paths.rootfs, &mount.mount_point)).collect();
-        let answers = self.prober.ask(&paths, self.timeout, host.deadline);
-        let (mut stuck, mut not_asked) = (0, 0);
-        for (mount, answer) in mounts.iter().zip(&answers) {
-            match answer {
-                Err(NoUsage::TimedOut | NoUsage::NoAnswerYet) => stuck += 1,
-                Err(NoUsage::NotAsked) => not_asked += 1,
-                _ => {}
-            }
-            show(out, mount, answer);
-        }
-        match not_asked {
-            0 => Ok(()),
-            n => Err(Failure::Late(format!("{n} mounts were not asked in time; {stuck} do not answer"))),
-        }
+            .collect())
     }
 }
 

@@ -17,7 +17,7 @@ use super::{Collector, Entry, Runs};
 use crate::{
     Failure, Families, Host, Settings,
     groups::{Process, Rules, arguments},
-    host::read,
+    host::{Descriptors, processes, read},
     settings::{Flag, Kind},
 };
 
@@ -85,7 +85,8 @@ impl Groups {
         let mut path = host.paths.procfs.clone();
         let users = Users::default();
         let mut parents = Vec::new();
-        for pid in process::numbers(&host.paths.procfs)? {
+        let descriptors = Descriptors::new(&host.paths.procfs);
+        for pid in processes(&host.paths.procfs)? {
             path.push(pid.to_string());
             // A process may end between being listed and being read.
             if let Some(stat) = Stat::read(&path) {
@@ -98,7 +99,7 @@ impl Groups {
                 let is_due = pid % TURNS == state.scrape % TURNS;
                 let sample = match old {
                     Some(old) if !is_due && old.is_idle(&stat) => old.with(stat),
-                    _ => Sample::read(&path, stat),
+                    _ => Sample::read(&path, stat, descriptors),
                 };
                 if group.is_none() {
                     parents.push(key);
@@ -294,7 +295,7 @@ mod tests {
     #[test]
     fn members_may_end_and_counters_stay() {
         let root = tempfile::tempdir().unwrap();
-        let host = Host { paths: Paths { procfs: root.path().to_owned(), ..Paths::default() }, deadline: None };
+        let host = Host::new(Paths { procfs: root.path().to_owned(), ..Paths::default() }, None);
         let groups = Groups::new(&Settings::default());
         let shown = || {
             let mut out = Families::new();
@@ -343,7 +344,7 @@ mod tests {
         process(root.path(), 21, 20, "sh", 1);
         process(root.path(), 22, 21, "cc1", 1);
         process(root.path(), 23, 1, "other", 1);
-        let host = Host { paths: Paths { procfs: root.path().to_owned(), ..Paths::default() }, deadline: None };
+        let host = Host::new(Paths { procfs: root.path().to_owned(), ..Paths::default() }, None);
         let settings = Settings::default().with("collector.groups.config", rules.to_str().unwrap()).unwrap();
         let mut out = Families::new();
         Groups::new(&settings).collect(&host, &mut out).unwrap();

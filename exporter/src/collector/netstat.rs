@@ -1,6 +1,6 @@
 //! `node_netstat_*` from `/proc/net/{netstat,snmp,snmp6}`.
 
-use super::{Collector, Entry};
+use super::{Collector, Entry, fields::Fields};
 use crate::{
     Failure, Families, Filter, Host, Settings,
     settings::{Flag, Kind},
@@ -21,33 +21,38 @@ pub(super) const ENTRY: Entry = Entry::on("netstat", "Protocols' counters", |s| 
 
 /// Counters of the network protocols. The kernel mixes counters, gauges and settings: all are untyped.
 pub(super) struct Netstat {
-    fields: Filter,
+    fields: Fields,
 }
 
 impl Netstat {
     pub(super) fn new(settings: &Settings) -> Self {
-        Self { fields: Filter { include: settings.pattern("collector.netstat.fields"), exclude: None } }
+        let shown = Filter { include: settings.pattern("collector.netstat.fields"), exclude: None };
+        Self { fields: Fields::new(shown) }
     }
 
-    fn show(&self, out: &mut Families, protocol: &str, field: &str, value: &str) {
-        let key = format!("{protocol}_{field}");
-        if let (true, Ok(value)) = (self.fields.allows(&key), value.parse()) {
-            out.untyped(&format!("node_netstat_{key}"), &format!("{field} of {protocol}."), &[], value);
-        }
+    /// Shows a field unless its value is no number; `key` has room for its name.
+    fn show(&self, out: &mut Families, key: &mut String, protocol: [&str; 2], field: &str, value: &str) {
+        key.clear();
+        key.extend([protocol[0], protocol[1], "_", field]);
+        let describe =
+            || (format!("node_netstat_{key}"), format!("{field} of {}{}.", protocol[0], protocol[1]));
+        // What is no number is left out.
+        let _ = self.fields.show(out, key, describe, || value.parse::<f64>());
     }
 }
 
 impl Collector for Netstat {
     fn collect(&self, host: &Host, out: &mut Families) -> Result<(), Failure> {
+        let mut key = String::new();
         for file in ["net/netstat", "net/snmp"] {
-            let text = host.read_proc(file)?;
+            let text = host.read_proc_shared(file)?;
             let mut lines = text.lines();
             // Names and values come as pairs of lines, each with the protocol in front.
             while let (Some(names), Some(values)) = (lines.next(), lines.next()) {
                 let mut fields = names.split_ascii_whitespace().zip(values.split_ascii_whitespace());
                 let Some((protocol, _)) = fields.next() else { continue };
                 for (field, value) in fields {
-                    self.show(out, protocol.trim_end_matches(':'), field, value);
+                    self.show(out, &mut key, [protocol.trim_end_matches(':'), ""], field, value);
                 }
             }
         }
@@ -61,7 +66,7 @@ impl Collector for Netstat {
             let (Some(name), Some(value)) = (words.next(), words.next()) else { continue };
             // Ip6InOctets: the protocol ends with the 6.
             if let Some((protocol, field)) = name.split_once('6') {
-                self.show(out, &format!("{protocol}6"), field, value);
+                self.show(out, &mut key, [protocol, "6"], field, value);
             }
         }
         Ok(())

@@ -10,13 +10,17 @@ pub(super) struct Pressure;
 
 /// Resource, the file's line, the metric's word and help. For the whole system no task can have the CPU where
 /// all wait for it, so that `full` means nothing there; `irq` has no other line.
-const LINES: [(&str, &str, &str, &str); 6] = [
-    ("cpu", "some", "waiting", "Seconds in which a task waited for a CPU."),
-    ("io", "some", "waiting", "Seconds in which a task waited for I/O."),
-    ("io", "full", "stalled", "Seconds in which no task could run for waiting for I/O."),
-    ("memory", "some", "waiting", "Seconds in which a task waited for memory."),
-    ("memory", "full", "stalled", "Seconds in which no task could run for waiting for memory."),
-    ("irq", "full", "stalled", "Seconds in which no task could run for interrupts."),
+const FILES: [(&str, &[(&str, &str, &str)]); 4] = [
+    ("cpu", &[("some", "waiting", "Seconds in which a task waited for a CPU.")]),
+    ("io", &[
+        ("some", "waiting", "Seconds in which a task waited for I/O."),
+        ("full", "stalled", "Seconds in which no task could run for waiting for I/O."),
+    ]),
+    ("memory", &[
+        ("some", "waiting", "Seconds in which a task waited for memory."),
+        ("full", "stalled", "Seconds in which no task could run for waiting for memory."),
+    ]),
+    ("irq", &[("full", "stalled", "Seconds in which no task could run for interrupts.")]),
 ];
 
 /// Two divisions, as node_exporter has them, round as it does.
@@ -25,7 +29,7 @@ const MS_PER_S: f64 = 1000.0;
 
 impl Collector for Pressure {
     fn collect(&self, host: &Host, out: &mut Families) -> Result<(), Failure> {
-        for (resource, kind, word, help) in LINES {
+        for (resource, lines) in FILES {
             let path = host.proc_path("pressure").join(resource);
             let text = match host.read_proc(&format!("pressure/{resource}")) {
                 // Older kernels have no file for interrupts.
@@ -36,13 +40,16 @@ impl Collector for Pressure {
                 }
                 other => other?,
             };
-            let total = text
-                .lines()
-                .filter_map(|line| line.strip_prefix(kind))
-                .find_map(|line| line.split_ascii_whitespace().find_map(|w| w.strip_prefix("total=")));
-            if let Some(total) = total {
-                let seconds = number(&path, total)? / MS_PER_S / US_PER_MS;
-                out.counter(&format!("node_pressure_{resource}_{word}_seconds_total"), help, &[], seconds);
+            for (kind, word, help) in lines {
+                let total = text
+                    .lines()
+                    .filter_map(|line| line.strip_prefix(kind))
+                    .find_map(|line| line.split_ascii_whitespace().find_map(|w| w.strip_prefix("total=")));
+                if let Some(total) = total {
+                    let seconds = number(&path, total)? / MS_PER_S / US_PER_MS;
+                    let name = format!("node_pressure_{resource}_{word}_seconds_total");
+                    out.counter(&name, help, &[], seconds);
+                }
             }
         }
         Ok(())

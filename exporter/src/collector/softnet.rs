@@ -12,13 +12,13 @@ pub(super) struct Softnet;
 
 /// Column (hexadecimal; `net/core/net-procfs.c`), metric, type and help. Columns 3 to 7 are always zero.
 const COLUMNS: [(usize, &str, MetricType, &str); 7] = [
-    (0, "processed_total", Counter, "Packets processed."),
-    (1, "dropped_total", Counter, "Packets dropped because the queue was full."),
-    (2, "times_squeezed_total", Counter, "Times that processing stopped with packets left to do."),
-    (8, "cpu_collision_total", Counter, "Collisions on a device's lock while sending."),
-    (9, "received_rps_total", Counter, "Times that another CPU handed over packets."),
-    (10, "flow_limit_count_total", Counter, "Times that a flow's limit was reached."),
-    (11, "backlog_len", Gauge, "Packets that wait."),
+    (0, "node_softnet_processed_total", Counter, "Packets processed."),
+    (1, "node_softnet_dropped_total", Counter, "Packets dropped because the queue was full."),
+    (2, "node_softnet_times_squeezed_total", Counter, "Times that processing stopped with packets left to do."),
+    (8, "node_softnet_cpu_collision_total", Counter, "Collisions on a device's lock while sending."),
+    (9, "node_softnet_received_rps_total", Counter, "Times that another CPU handed over packets."),
+    (10, "node_softnet_flow_limit_count_total", Counter, "Times that a flow's limit was reached."),
+    (11, "node_softnet_backlog_len", Gauge, "Packets that wait."),
 ];
 const CPU: usize = 12;
 
@@ -33,8 +33,7 @@ impl Collector for Softnet {
             for (column, name, metric_type, help) in COLUMNS {
                 // Older kernels have fewer columns; node_exporter shows zeros for the others.
                 let value = words.get(column).copied().unwrap_or(0);
-                let metric = format!("node_softnet_{name}");
-                out.add(metric_type, &metric, help, &[("cpu", &cpu)], f64::from(value));
+                out.add(metric_type, name, help, &[("cpu", &cpu)], f64::from(value));
             }
         }
         Ok(())

@@ -35,7 +35,7 @@ const LINES: [(&str, &str, MetricType, &str); 6] = [
 impl Collector for Stat {
     fn collect(&self, host: &Host, out: &mut Families) -> Result<(), Failure> {
         let path = host.proc_path("stat");
-        let text = host.read_proc("stat")?;
+        let text = host.read_proc_shared("stat")?;
         for line in text.lines() {
             // Interrupts are a long line; its first number is their sum.
             let mut words = line.split_ascii_whitespace();

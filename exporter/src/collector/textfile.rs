@@ -21,14 +21,15 @@ use crate::{
     settings::{Flag, Kind},
 };
 
-pub(super) const ENTRY: Entry =
-    Entry::on("textfile", "Metrics that other programs leave as files", |s| Box::new(Textfile::new(s)))
-        .runs(Runs::Aside)
-        .flags(&[Flag::new(
-            "collector.textfile.directory",
-            Kind::List(&[]),
-            "Where other programs leave metrics as *.prom files; the name may have *, ? and [abc]; may be repeated",
-        )]);
+pub(super) const ENTRY: Entry = Entry::on("textfile", "Metrics that other programs leave as files", |s| {
+    Box::new(Textfile::new(s))
+})
+.runs(Runs::Aside)
+.flags(&[Flag::new(
+    "collector.textfile.directory",
+    Kind::List(&[]),
+    "Where other programs leave metrics as *.prom files; the name may have *, ? and [abc]; may be repeated",
+)]);
 
 /// The directories' files. Without a directory there is nothing to show.
 struct Textfile {
@@ -57,6 +58,10 @@ impl Textfile {
 }
 
 impl Collector for Textfile {
+    fn may_hang(&self, _host: &Host) -> bool {
+        !self.directories.is_empty()
+    }
+
     fn collect(&self, _host: &Host, out: &mut Families) -> Result<(), Failure> {
         let mut problems = BTreeSet::new();
         for pattern in &self.directories {
@@ -140,7 +145,7 @@ mod tests {
             Textfile::new(&Settings::default().with("collector.textfile.directory", pattern).unwrap());
         let shown = || {
             let mut out = Families::new();
-            textfile.collect(&Host { paths: Paths::default(), deadline: None }, &mut out).unwrap();
+            textfile.collect(&Host::new(Paths::default(), None), &mut out).unwrap();
             let mut families = out.finish();
             families.retain(|family| family.name != "node_textfile_mtime_seconds");
             let mut text = String::new();

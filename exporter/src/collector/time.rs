@@ -3,15 +3,16 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::{Collector, Entry};
-use crate::{
-    Failure, Families, Host,
-    host::{list, read_attribute},
-};
+use crate::{Failure, Families, Host, host::class::Class};
 
-pub(super) const ENTRY: Entry = Entry::on("time", "The clock, its source and time zone", |_| Box::new(Time));
+pub(super) const ENTRY: Entry =
+    Entry::on("time", "The clock, its source and time zone", |_| Box::new(Time::default()));
 
 /// The clock, its source and its time zone.
-pub(super) struct Time;
+#[derive(Default)]
+struct Time {
+    sources: Class,
+}
 
 impl Collector for Time {
     fn collect(&self, host: &Host, out: &mut Families) -> Result<(), Failure> {
@@ -25,20 +26,19 @@ impl Collector for Time {
         let offset_s = f64::from(zone.offset().seconds());
         out.gauge("node_time_zone_offset_seconds", "The time zone's offset from UTC.", &labels, offset_s);
 
-        let directory = host.sys_path("devices/system/clocksource");
-        for name in list(&directory).unwrap_or_default() {
-            let Some(device) = name.strip_prefix("clocksource") else { continue };
-            let text = |file: &str| read_attribute(&directory.join(&name).join(file)).unwrap_or_default();
-            for source in text("available_clocksource").split_whitespace() {
+        // Where the directory cannot be read there is nothing to show.
+        let _ = self.sources.each(&host.sys_path("devices/system/clocksource"), |name, attributes| {
+            let Some(device) = name.strip_prefix("clocksource") else { return };
+            for source in attributes.text("available_clocksource").unwrap_or_default().split_whitespace() {
                 let labels = [("device", device), ("clocksource", source)];
                 out.gauge("node_time_clocksource_available_info", "Clock sources there are.", &labels, 1.0);
             }
-            let current = text("current_clocksource");
+            let current = attributes.text("current_clocksource").unwrap_or_default();
             if !current.is_empty() {
                 let labels = [("device", device), ("clocksource", current.as_str())];
                 out.gauge("node_time_clocksource_current_info", "The clock source in use.", &labels, 1.0);
             }
-        }
+        });
         Ok(())
     }
 }

@@ -1,6 +1,6 @@
 //! `node_vmstat_*` from `/proc/vmstat`.
 
-use super::{Collector, Entry};
+use super::{Collector, Entry, fields::Fields};
 use crate::{
     Failure, Families, Filter, Host, Settings,
     host::number,
@@ -17,12 +17,13 @@ pub(super) const ENTRY: Entry = Entry::on("vmstat", "Paging and out-of-memory ki
 
 /// Paging and out-of-memory kills. The kernel mixes counters and gauges: all are untyped.
 pub(super) struct Vmstat {
-    fields: Filter,
+    fields: Fields,
 }
 
 impl Vmstat {
     pub(super) fn new(settings: &Settings) -> Self {
-        Self { fields: Filter { include: settings.pattern("collector.vmstat.fields"), exclude: None } }
+        let shown = Filter { include: settings.pattern("collector.vmstat.fields"), exclude: None };
+        Self { fields: Fields::new(shown) }
     }
 }
 
@@ -31,10 +32,8 @@ impl Collector for Vmstat {
         let path = host.proc_path("vmstat");
         let text = host.read_proc("vmstat")?;
         for (field, value) in text.lines().filter_map(|line| line.split_once(' ')) {
-            if self.fields.allows(field) {
-                let help = format!("{field} of /proc/vmstat.");
-                out.untyped(&format!("node_vmstat_{field}"), &help, &[], number(&path, value)?);
-            }
+            let describe = || (format!("node_vmstat_{field}"), format!("{field} of /proc/vmstat."));
+            self.fields.show(out, field, describe, || number(&path, value))?;
         }
         Ok(())
     }

@@ -9,7 +9,10 @@ use std::{
     io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::{Path, PathBuf},
-    sync::{Mutex, OnceLock, PoisonError, RwLock},
+    sync::{
+        Mutex, OnceLock, PoisonError, RwLock,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use rustix::{
@@ -25,8 +28,8 @@ const CHUNK: usize = 32 * 1024;
 /// sysfs gives an attribute at once, and none is longer than a page.
 const PAGE: usize = 4096;
 
-/// Descriptors kept at most.
-const MOST_KEPT: usize = 64;
+/// Descriptors kept at most, and no more than a quarter of those that the process may have.
+const MOST_KEPT: usize = 512;
 
 thread_local! {
     static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
@@ -39,57 +42,121 @@ thread_local! {
 pub fn read(path: &Path) -> Result<String, Failure> {
     let attempt = || {
         let file = open(path)?;
-        read_all(|buffer, _| rustix::io::read(&file, buffer))
+        read_all(0, |buffer, _| rustix::io::read(&file, buffer))
     };
     attempt().map_err(|cause| failure(path, cause))
 }
 
 /// The trimmed text of a sysfs attribute.
 pub(super) fn read_attribute(path: &Path) -> Result<String, Failure> {
-    let attempt = || {
-        let file = open(path)?;
+    let attempt = || open_attribute(path)?.read_attribute(str::to_owned);
+    attempt().map_err(|cause| failure(path, cause))
+}
+
+/// An attribute that was opened to be read now and, where it is one of a real /sys, at later scrapes.
+#[derive(Debug)]
+pub(super) struct Descriptor {
+    file: OwnedFd,
+    place: Option<Place>,
+}
+
+pub(super) fn open_attribute(path: &Path) -> Result<Descriptor, Errno> {
+    Ok(Descriptor { file: open(path)?, place: None })
+}
+
+/// Whether an attribute cannot be read because its device is no longer there.
+pub(super) fn is_gone(cause: Errno) -> bool {
+    matches!(cause, Errno::NODEV | Errno::STALE | Errno::NOENT)
+}
+
+impl Descriptor {
+    /// What `take` makes of the trimmed text.
+    pub(super) fn read_attribute<R>(&self, take: impl FnOnce(&str) -> R) -> Result<R, Errno> {
         with_buffer(|buffer| {
-            let n = rustix::io::read(&file, &mut buffer[..])?;
+            let n = rustix::io::pread(&self.file, &mut buffer[..], 0)?;
             if n < PAGE {
-                return Ok(text(buffer[..n].trim_ascii()));
+                let bytes = buffer[..n].trim_ascii();
+                return Ok(match std::str::from_utf8(bytes) {
+                    Ok(text) => take(text),
+                    Err(_) => take(&text(bytes)),
+                });
             }
             let mut all = buffer[..n].to_vec();
-            while let n @ 1.. = rustix::io::read(&file, &mut buffer[..])? {
+            while let n @ 1.. = rustix::io::pread(&self.file, &mut buffer[..], all.len() as u64)? {
                 all.extend_from_slice(&buffer[..n]);
             }
-            Ok(text(all.trim_ascii()))
+            Ok(take(&text(all.trim_ascii())))
         })
-    };
-    attempt().map_err(|cause| failure(path, cause))
+    }
+
+    /// The descriptor, to be kept; `None` where there is no place for one more, or this is no /sys.
+    pub(super) fn kept(mut self) -> Option<Self> {
+        self.place = if is_of(&self.file, SYSFS_MAGIC) { Place::take() } else { None };
+        self.place.is_some().then_some(self)
+    }
+}
+
+/// One of the places for descriptors that stay open.
+#[derive(Debug)]
+struct Place;
+
+/// Places in use.
+static TAKEN: AtomicUsize = AtomicUsize::new(0);
+
+impl Place {
+    fn take() -> Option<Self> {
+        let allowed = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+        let most = allowed.map_or(MOST_KEPT, |n| usize::try_from(n / 4).unwrap_or(MOST_KEPT).min(MOST_KEPT));
+        let taken = TAKEN.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| (n < most).then_some(n + 1));
+        taken.ok().map(|_| Self)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        TAKEN.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// The same text as [`read`] gives, from a descriptor that stays open where the file is one of a real /proc.
 pub(super) fn read_kept(path: &Path) -> Result<String, Failure> {
-    static KEPT: OnceLock<RwLock<HashMap<PathBuf, Mutex<OwnedFd>>>> = OnceLock::new();
+    read_open(path, 0)
+}
+
+/// The same for a file of /proc with lines shorter than 500 bytes: it ends where there was room for one more.
+pub(super) fn read_lines(path: &Path) -> Result<String, Failure> {
+    read_open(path, PAGE - 512)
+}
+
+/// A first part shorter than `whole` is all.
+fn read_open(path: &Path, whole: usize) -> Result<String, Failure> {
+    static KEPT: OnceLock<RwLock<HashMap<PathBuf, (Mutex<OwnedFd>, Place)>>> = OnceLock::new();
     let kept = KEPT.get_or_init(RwLock::default);
     {
         let kept = kept.read().unwrap_or_else(PoisonError::into_inner);
-        if let Some(file) = kept.get(path) {
+        if let Some((file, _)) = kept.get(path) {
             // Two readers of one descriptor would disturb each other's position.
             let file = file.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Ok(text) = read_from_start(file.as_fd()) {
+            if let Ok(text) = read_from_start(file.as_fd(), whole) {
                 return Ok(text);
             }
         }
     }
     let file = open(path).map_err(|cause| failure(path, cause))?;
-    let text = read_from_start(file.as_fd()).map_err(|cause| failure(path, cause))?;
+    let text = read_from_start(file.as_fd(), whole).map_err(|cause| failure(path, cause))?;
     let mut kept = kept.write().unwrap_or_else(PoisonError::into_inner);
-    if is_kept(path) && is_proc(&file) && (kept.len() < MOST_KEPT || kept.contains_key(path)) {
-        kept.insert(path.to_owned(), Mutex::new(file));
-    } else {
-        kept.remove(path);
+    kept.remove(path);
+    if is_kept(path)
+        && is_of(&file, PROC_SUPER_MAGIC)
+        && let Some(place) = Place::take()
+    {
+        kept.insert(path.to_owned(), (Mutex::new(file), place));
     }
     Ok(text)
 }
 
-fn read_from_start(file: BorrowedFd<'_>) -> Result<String, Errno> {
-    read_all(|buffer, offset| rustix::io::pread(file, buffer, offset))
+fn read_from_start(file: BorrowedFd<'_>, whole: usize) -> Result<String, Errno> {
+    read_all(whole, |buffer, offset| rustix::io::pread(file, buffer, offset))
 }
 
 /// A process ends, and its number is given to another.
@@ -97,9 +164,16 @@ fn is_kept(path: &Path) -> bool {
     !path.iter().any(|part| part.as_encoded_bytes().iter().all(u8::is_ascii_digit))
 }
 
-fn is_proc(file: &OwnedFd) -> bool {
-    const PROC_SUPER_MAGIC: i128 = 0x9fa0;
-    rustix::fs::fstatfs(file).is_ok_and(|s| i128::from(s.f_type) == PROC_SUPER_MAGIC)
+const PROC_SUPER_MAGIC: i128 = 0x9fa0;
+const SYSFS_MAGIC: i128 = 0x6265_6572;
+
+/// Whether a directory is a real /proc.
+pub(super) fn is_proc(path: &Path) -> bool {
+    rustix::fs::statfs(path).is_ok_and(|s| i128::from(s.f_type) == PROC_SUPER_MAGIC)
+}
+
+fn is_of(file: &OwnedFd, magic: i128) -> bool {
+    rustix::fs::fstatfs(file).is_ok_and(|s| i128::from(s.f_type) == magic)
 }
 
 fn open(path: &Path) -> Result<OwnedFd, Errno> {
@@ -114,12 +188,13 @@ fn with_buffer<R>(f: impl FnOnce(&mut [u8]) -> R) -> R {
     })
 }
 
-fn read_all(read: impl Fn(&mut [u8], u64) -> Result<usize, Errno>) -> Result<String, Errno> {
+fn read_all(whole: usize, read: impl Fn(&mut [u8], u64) -> Result<usize, Errno>) -> Result<String, Errno> {
     with_buffer(|buffer| {
         let mut n = 0;
         loop {
             match read(&mut buffer[n..], n as u64) {
                 Ok(0) => return Ok(text(&buffer[..n])),
+                Ok(more) if n == 0 && more < whole => return Ok(text(&buffer[..more])),
                 Ok(more) => n += more,
                 Err(Errno::INTR) => {}
                 Err(cause) => return Err(cause),
@@ -141,7 +216,8 @@ fn read_all(read: impl Fn(&mut [u8], u64) -> Result<usize, Errno>) -> Result<Str
 }
 
 fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
+    // Checked as a whole first, which is much faster than piece by piece.
+    std::str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes).into_owned(), str::to_owned)
 }
 
 fn failure(path: &Path, cause: Errno) -> Failure {

@@ -77,7 +77,7 @@ impl MetricsSink for RecorderSink {
             for metric in &family.metrics {
                 let value = match &metric.value {
                     MetricValue::Float(v) => RowValue::Float(*v),
-                    MetricValue::Histogram(h) => match &h.native {
+                    MetricValue::Histogram(h) => match h.native.as_deref() {
                         Some(NativeHistogram::Integer(h)) => RowValue::Histogram(h.clone()),
                         Some(NativeHistogram::Float(h)) => RowValue::FloatHistogram(h.clone()),
                         None => continue,

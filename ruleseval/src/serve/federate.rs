@@ -93,7 +93,7 @@ fn add(
 
 fn histogram(h: &FloatHistogram) -> HistogramValue {
     if !h.uses_custom_buckets() {
-        let native = Some(NativeHistogram::Float(h.clone()));
+        let native = Some(Box::new(NativeHistogram::Float(h.clone())));
         return HistogramValue { count: h.count, sum: h.sum, buckets: Vec::new(), native };
     }
     let mut cumulative_count = 0.0;

@@ -78,8 +78,8 @@ pub struct HistogramValue {
     pub sum: f64,
     /// The classic buckets, ascending; empty where there is a native histogram alone.
     pub buckets: Vec<Bucket>,
-    /// The native histogram, which only the protobuf format can carry.
-    pub native: Option<NativeHistogram>,
+    /// The native histogram, which only the protobuf format can carry; apart, as most metrics have none.
+    pub native: Option<Box<NativeHistogram>>,
 }
 
 /// A classic bucket.
@@ -191,7 +191,7 @@ impl HistogramValue {
             count: histogram.count as f64,
             sum: histogram.sum,
             buckets: Vec::new(),
-            native: Some(NativeHistogram::Integer(histogram)),
+            native: Some(Box::new(NativeHistogram::Integer(histogram))),
         }
     }
 

@@ -8,11 +8,18 @@ pub use crate::number::{format_g as format_float, write_g as write_float};
 /// `.0`, as in `1.0` (Prometheus `model/labels/float.go`, `FormatOpenMetricsFloat`).
 #[must_use]
 pub fn format_openmetrics_float(v: f64) -> String {
-    let mut out = format_float(v);
-    if v.is_finite() && !out.contains(['.', 'e']) {
+    let mut out = String::new();
+    write_openmetrics_float(&mut out, v);
+    out
+}
+
+/// Appends what [`format_openmetrics_float`] gives.
+pub fn write_openmetrics_float(out: &mut String, v: f64) {
+    let from = out.len();
+    write_float(out, v);
+    if v.is_finite() && !out[from..].contains(['.', 'e']) {
         out.push_str(".0");
     }
-    out
 }
 
 #[cfg(test)]

@@ -42,7 +42,10 @@ impl Format {
     /// The families in this format: the body of a `/metrics` response.
     #[must_use]
     pub fn encode(self, families: &[MetricFamily]) -> Vec<u8> {
-        let mut out = String::new();
+        /// Of a sample with its part of its family's help, as a rule.
+        const BYTES: usize = 112;
+        let samples: usize = families.iter().map(|family| family.metrics.len()).sum();
+        let mut out = String::with_capacity(samples * BYTES);
         match self {
             Self::Text => write_text(&mut out, families),
             Self::OpenMetrics => write_openmetrics(&mut out, families),

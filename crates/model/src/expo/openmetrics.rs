@@ -8,7 +8,8 @@
 use std::fmt::Write as _;
 
 use super::{
-    HistogramValue, Metric, MetricFamily, MetricValue, SummaryValue, format_openmetrics_float,
+    HistogramValue, Metric, MetricFamily, MetricValue, SummaryValue,
+    float::{format_openmetrics_float, write_openmetrics_float},
     text::{push_escaped, push_name, push_series},
 };
 use crate::{Exemplar, MetricType};
@@ -131,7 +132,7 @@ impl<'a> Sample<'a> {
     fn write(&self, out: &mut String, suffix: &str, value: f64) {
         push_series(out, self.name, suffix, &self.metric.labels, self.extra);
         out.push(' ');
-        out.push_str(&format_openmetrics_float(value));
+        write_openmetrics_float(out, value);
         if let Some(t_ms) = self.metric.t_ms {
             out.push(' ');
             push_seconds(out, t_ms);
@@ -144,7 +145,7 @@ impl<'a> Sample<'a> {
                 push_labels(out, exemplar);
             }
             out.push(' ');
-            out.push_str(&format_openmetrics_float(exemplar.value));
+            write_openmetrics_float(out, exemplar.value);
             if let Some(t_ms) = exemplar.t_ms {
                 out.push(' ');
                 push_seconds(out, t_ms);

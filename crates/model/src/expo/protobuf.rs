@@ -83,7 +83,7 @@ mod tests {
                     count: 3.5,
                     sum: 2.0,
                     buckets: Vec::new(),
-                    native: Some(NativeHistogram::Float(float)),
+                    native: Some(Box::new(NativeHistogram::Float(float))),
                 }),
             ),
         ]

@@ -202,7 +202,7 @@ impl Flattener<'_> {
             if exemplars.is_empty() {
                 exemplars = histogram.buckets.into_iter().filter_map(|b| b.exemplar).collect();
             }
-            let value = match native {
+            let value = match *native {
                 NativeHistogram::Integer(h) => ScrapeValue::Histogram(h),
                 NativeHistogram::Float(h) => ScrapeValue::FloatHistogram(h),
             };
@@ -345,7 +345,7 @@ mod tests {
     fn a_native_histogram_hides_its_buckets() {
         let native = Histogram { zero_threshold: 1e-9, zero_count: 3, count: 3, ..Histogram::default() };
         let mut value = HistogramValue::classic(&[1.0], &[3, 0], 0.0);
-        value.native = Some(NativeHistogram::Integer(native.clone()));
+        value.native = Some(Box::new(NativeHistogram::Integer(native.clone())));
         let mut family = MetricFamily::histogram("h", "");
         family.push(Metric::new(Labels::empty(), MetricValue::Histogram(value)).since(5));
         let scrape = read_scrape(Format::Protobuf, &protobuf::encode(&[family])).expect("reads");

@@ -156,7 +156,7 @@ pub(super) fn push_name(out: &mut String, name: &str) {
 
 /// Appends `text` with the backslash and the newline escaped, and the double quote where `quote` says so.
 pub(super) fn push_escaped(out: &mut String, text: &str, quote: bool) {
-    if !text.contains(['\\', '\n', '"']) {
+    if !text.bytes().any(|b| matches!(b, b'\\' | b'\n' | b'"')) {
         return out.push_str(text);
     }
     for c in text.chars() {

@@ -19,7 +19,7 @@ fn write(root: &Path, path: &str, text: &str) {
 fn shown(root: &Path) -> String {
     let paths = Paths { sysfs: root.join("sys"), procfs: root.join("proc"), rootfs: root.join("root"), ..Paths::default() };
     let mut out = Families::new();
-    Containers::new(&Settings::default()).collect(&Host { paths, deadline: None }, &mut out).unwrap();
+    Containers::new(&Settings::default()).collect(&Host::new(paths, None), &mut out).unwrap();
     let (families, conflicts) = out.finish_with_conflicts();
     assert!(conflicts.is_empty(), "{conflicts:?}");
     let mut text = String::new();

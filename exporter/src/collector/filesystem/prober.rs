@@ -88,13 +88,8 @@ impl<T: Clone + Send + 'static> Prober<T> {
         Self { shared: Arc::new(shared) }
     }
 
-    /// The usage of each path, in order, after at most `timeout`, and not after `deadline`.
-    pub(super) fn ask(
-        &self,
-        paths: &[PathBuf],
-        timeout: Duration,
-        deadline: Option<Instant>,
-    ) -> Vec<Result<T, NoUsage>> {
+    /// Begins to ask for the usage of each path, and gives the time.
+    pub(super) fn start(&self, paths: &[PathBuf]) -> Instant {
         let start = Instant::now();
         let mut state = self.shared.lock();
         // A mount that is gone is forgotten when its thread is back.
@@ -110,6 +105,19 @@ impl<T: Clone + Send + 'static> Prober<T> {
         if !state.queue.is_empty() {
             self.shared.add_thread(&mut state);
         }
+        start
+    }
+
+    /// The usage of each path, in order, as asked for at `start` or later: after at most `timeout` from then, and not
+    /// after `deadline`.
+    pub(super) fn answers(
+        &self,
+        paths: &[PathBuf],
+        start: Instant,
+        timeout: Duration,
+        deadline: Option<Instant>,
+    ) -> Vec<Result<T, NoUsage>> {
+        let mut state = self.shared.lock();
         loop {
             let now = Instant::now();
             // Nobody waits for a mount that had its time before this scrape began.
@@ -199,6 +207,16 @@ mod tests {
         names.iter().map(PathBuf::from).collect()
     }
 
+    fn ask(
+        prober: &Prober<u32>,
+        mounts: &[PathBuf],
+        timeout: Duration,
+        deadline: Option<Instant>,
+    ) -> Vec<Result<u32, NoUsage>> {
+        let start = prober.start(mounts);
+        prober.answers(mounts, start, timeout, deadline)
+    }
+
     /// A prober whose mounts named `dead…` answer when something is sent, and what was asked.
     fn prober() -> (Prober<u32>, mpsc::Sender<()>, mpsc::Receiver<PathBuf>) {
         let (release, gate) = mpsc::channel::<()>();
@@ -221,7 +239,7 @@ mod tests {
         let (prober, release, asks) = prober();
         let mounts = paths(&["/a", "/dead1", "/b", "/dead2", "/c"]);
         for _ in 0..50 {
-            let answers = prober.ask(&mounts, Duration::from_millis(200), None);
+            let answers = ask(&prober, &mounts, Duration::from_millis(200), None);
             for (path, answer) in mounts.iter().zip(answers) {
                 let is_dead = path.to_string_lossy().contains("dead");
                 assert_eq!(answer, if is_dead { Err(NoUsage::TimedOut) } else { Ok(7) }, "{path:?}");
@@ -231,7 +249,7 @@ mod tests {
         assert_eq!(asked_dead, 2, "each dead mount has one thread, however often it is scraped");
         // Released for now and for good: the sender's end ends the wait of later ones too.
         drop(release);
-        assert_eq!(prober.ask(&mounts, LONG, None), vec![Ok(7); 5]);
+        assert_eq!(ask(&prober, &mounts, LONG, None), vec![Ok(7); 5]);
     }
 
     #[test]
@@ -240,21 +258,21 @@ mod tests {
         let mounts = paths(&["/a", "/b", "/c"]);
         for n in 0..2_000u32 {
             let deadline = Instant::now() + Duration::from_micros(u64::from(n % 60));
-            for answer in prober.ask(&mounts, LONG, Some(deadline)) {
+            for answer in ask(&prober, &mounts, LONG, Some(deadline)) {
                 assert!(matches!(answer, Ok(7) | Err(NoUsage::NotAsked | NoUsage::NoAnswerYet)), "{answer:?}");
             }
         }
-        assert_eq!(prober.ask(&mounts, LONG, None), vec![Ok(7); 3]);
+        assert_eq!(ask(&prober, &mounts, LONG, None), vec![Ok(7); 3]);
     }
 
     #[test]
     fn a_deadline_before_the_mount_timeout_is_told_apart() {
         let (prober, _release, asks) = prober();
         let mounts = paths(&["/dead"]);
-        assert_eq!(prober.ask(&mounts, LONG, Some(Instant::now())), [Err(NoUsage::NotAsked)]);
+        assert_eq!(ask(&prober, &mounts, LONG, Some(Instant::now())), [Err(NoUsage::NotAsked)]);
         // The thread that was started for it asks now.
         asks.recv().unwrap();
         let soon = Instant::now() + Duration::from_millis(1);
-        assert_eq!(prober.ask(&mounts, LONG, Some(soon)), [Err(NoUsage::NoAnswerYet)]);
+        assert_eq!(ask(&prober, &mounts, LONG, Some(soon)), [Err(NoUsage::NoAnswerYet)]);
     }
 }

@@ -1,27 +1,33 @@
 //! Which pod has which GPU: the kubelet's `v1.PodResourcesLister` over its socket.
 //!
-//! Source: `k8s.io/kubelet/pkg/apis/podresources/v1/api.proto`. Invariant: a kubelet that does not answer within
-//! [`ANSWER`] costs the labels and nothing else.
+//! Source: `k8s.io/kubelet/pkg/apis/podresources/v1/api.proto`. It is one gRPC call without arguments, which hyper can make.
+//! Invariant: a kubelet that does not answer within [`ANSWER`] costs the labels and nothing else.
 
 use std::{
     collections::BTreeMap,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
     time::Duration,
 };
 
-use hyper_util::rt::TokioIo;
+use axum::{
+    body::Bytes,
+    http::{HeaderMap, Request, StatusCode},
+};
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use prost::Message;
 use tokio::{net::UnixStream, time::timeout};
-use axum::http::uri::PathAndQuery;
-use tonic::{
-    client::Grpc,
-    transport::{Endpoint, Uri},
-};
-use tonic_prost::ProstCodec;
 
 /// How long the kubelet may take.
 const ANSWER: Duration = Duration::from_secs(1);
+
+/// The longest answer, many times that of a full node.
+const MOST_BYTES: usize = 16 << 20;
+
+/// Before each message of gRPC: whether it is compressed, and its length.
+const PREFIX_BYTES: usize = 5;
 
 /// Devices of which names begin so are GPUs.
 const RESOURCES: [&str; 2] = ["nvidia.com/gpu", "nvidia.com/mig-"];
@@ -39,9 +45,6 @@ pub(super) struct Pods {
     socket: PathBuf,
     problem: Mutex<String>,
 }
-
-#[derive(Clone, PartialEq, Message)]
-struct ListRequest {}
 
 #[derive(Clone, PartialEq, Message)]
 struct ListResponse {
@@ -99,24 +102,46 @@ impl Pods {
     fn ask(&self) -> Result<ListResponse, String> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|cause| cause.to_string())?;
-        let path = self.socket.clone();
-        runtime.block_on(async move {
-            let connect = tower::service_fn(move |_: Uri| {
-                let path = path.clone();
-                async move { UnixStream::connect(path).await.map(TokioIo::new) }
-            });
-            let asking = async {
-                // The address is not used, and must be one.
-                let channel = Endpoint::from_static("http://localhost").connect_with_connector(connect).await;
-                let mut client = Grpc::new(channel.map_err(|cause| describe(&cause))?);
-                client.ready().await.map_err(|cause| describe(&cause))?;
-                let path = PathAndQuery::from_static("/v1.PodResourcesLister/List");
-                let codec: ProstCodec<ListRequest, ListResponse> = ProstCodec::default();
-                let response = client.unary(tonic::Request::new(ListRequest {}), path, codec).await;
-                response.map(tonic::Response::into_inner).map_err(|status| status.to_string())
-            };
-            timeout(ANSWER, asking).await.unwrap_or_else(|_| Err(format!("no answer within {ANSWER:?}")))
+        runtime.block_on(async {
+            let asking = timeout(ANSWER, list(&self.socket));
+            asking.await.unwrap_or_else(|_| Err(format!("no answer within {ANSWER:?}")))
         })
+    }
+}
+
+/// The kubelet's answer to `List`.
+async fn list(socket: &Path) -> Result<ListResponse, String> {
+    let stream = UnixStream::connect(socket).await.map_err(|cause| cause.to_string())?;
+    let handshake = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await;
+    let (mut kubelet, connection) = handshake.map_err(|cause| describe(&cause))?;
+    tokio::spawn(connection);
+    let request = Request::post("http://localhost/v1.PodResourcesLister/List")
+        .header("content-type", "application/grpc")
+        .header("te", "trailers")
+        .body(Full::new(Bytes::from_static(&[0; PREFIX_BYTES])))
+        .map_err(|cause| cause.to_string())?;
+    let response = kubelet.send_request(request).await.map_err(|cause| describe(&cause))?;
+    let (head, body) = response.into_parts();
+    if head.status != StatusCode::OK {
+        return Err(format!("the kubelet returned {}", head.status));
+    }
+    let body = Limited::new(body, MOST_BYTES).collect().await.map_err(|cause| cause.to_string())?;
+    // The status comes after the answer or, where there is none, with the head.
+    check_status(body.trailers().unwrap_or(&head.headers))?;
+    let body = body.to_bytes();
+    match body.split_first_chunk::<PREFIX_BYTES>() {
+        Some(([0, a, b, c, d], message)) if u32::from_be_bytes([*a, *b, *c, *d]) as usize == message.len() => {
+            ListResponse::decode(message).map_err(|cause| cause.to_string())
+        }
+        _ => Err(format!("{} bytes that are not one plain message of gRPC", body.len())),
+    }
+}
+
+fn check_status(headers: &HeaderMap) -> Result<(), String> {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    match text("grpc-status") {
+        "0" => Ok(()),
+        status => Err(format!("the kubelet returned gRPC status {status:?}: {}", text("grpc-message"))),
     }
 }
 
@@ -178,5 +203,66 @@ mod tests {
     #[test]
     fn without_a_kubelet_there_are_no_pods() {
         assert!(Pods::new("/no/such/socket").list().is_empty());
+    }
+
+    /// Serves one connection as a kubelet that answers with `body` and then `status`.
+    fn kubelet(socket: &Path, body: Vec<u8>, status: &'static str) -> std::thread::JoinHandle<()> {
+        use hyper::{Response, body::Incoming, server::conn::http2, service::service_fn};
+
+        let listener = std::os::unix::net::UnixListener::bind(socket).unwrap();
+        std::thread::spawn(move || {
+            let (stream, _) = listener.accept().unwrap();
+            stream.set_nonblocking(true).unwrap();
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                let service = service_fn(move |request: Request<Incoming>| {
+                    assert_eq!(request.uri().path(), "/v1.PodResourcesLister/List");
+                    assert_eq!(request.headers()["content-type"], "application/grpc");
+                    let trailers = HeaderMap::from_iter([(
+                        axum::http::HeaderName::from_static("grpc-status"),
+                        axum::http::HeaderValue::from_static(status),
+                    )]);
+                    let body = Full::new(Bytes::from(body.clone()))
+                        .with_trailers(std::future::ready(Some(Ok(trailers))));
+                    async move {
+                        let sent = request.into_body().collect().await.unwrap().to_bytes();
+                        assert_eq!(&sent[..], [0; PREFIX_BYTES], "an empty message");
+                        Ok::<_, std::convert::Infallible>(Response::new(body))
+                    }
+                });
+                let stream = UnixStream::from_std(stream).unwrap();
+                // The other side hangs up when it has its answer.
+                let _ = http2::Builder::new(TokioExecutor::new())
+                    .serve_connection(TokioIo::new(stream), service)
+                    .await;
+            });
+        })
+    }
+
+    #[test]
+    fn a_kubelet_is_asked_by_grpc() {
+        let directory = tempfile::tempdir().unwrap();
+        let check = |name: &str, body: Vec<u8>, status, want: Result<usize, &str>| {
+            let socket = directory.path().join(name);
+            let server = kubelet(&socket, body, status);
+            let got = Pods::new(socket.to_str().unwrap()).ask();
+            match (got, want) {
+                (Ok(response), Ok(pods)) => assert_eq!(response.pods.len(), pods),
+                (Err(problem), Err(part)) => assert!(problem.contains(part), "{problem}"),
+                (got, want) => panic!("{got:?} where {want:?} was expected"),
+            }
+            server.join().unwrap();
+        };
+        let framed = |response: &ListResponse| {
+            let message = response.encode_to_vec();
+            let length = u32::try_from(message.len()).unwrap().to_be_bytes();
+            [&[0u8][..], &length, &message].concat()
+        };
+        let pod = PodResources { name: "train".to_owned(), ..PodResources::default() };
+        let two = framed(&ListResponse { pods: vec![pod.clone(), pod] });
+        check("right", two.clone(), "0", Ok(2));
+        check("empty", framed(&ListResponse::default()), "0", Ok(0));
+        check("refused", Vec::new(), "8", Err("gRPC status \"8\""));
+        check("cut", two[..two.len() - 1].to_vec(), "0", Err("not one plain message"));
     }
 }

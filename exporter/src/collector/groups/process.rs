@@ -6,10 +6,7 @@ use std::{
     sync::OnceLock,
 };
 
-use crate::{
-    Failure,
-    host::{list, read},
-};
+use crate::host::{Descriptors, read, read_attribute};
 
 /// The kernel's unit for processes' times, for user space, on every Linux architecture.
 const TICKS_PER_S: f64 = 100.0;
@@ -57,14 +54,9 @@ pub(super) struct Sample {
     involuntary: f64,
 }
 
-/// The numbers of all processes.
-pub(super) fn numbers(procfs: &Path) -> Result<Vec<u32>, Failure> {
-    Ok(list(procfs)?.iter().filter_map(|name| name.parse().ok()).collect())
-}
-
 impl Stat {
     pub(super) fn read(directory: &Path) -> Option<Self> {
-        Self::parse(&read(&directory.join("stat")).ok()?)
+        Self::parse(&read_attribute(&directory.join("stat"))?)
     }
 
     fn parse(text: &str) -> Option<Self> {
@@ -101,20 +93,19 @@ impl Stat {
 }
 
 impl Sample {
-    pub(super) fn read(directory: &Path, stat: Stat) -> Self {
-        let status = read(&directory.join("status")).unwrap_or_default();
-        let io = read(&directory.join("io")).unwrap_or_default();
+    pub(super) fn read(directory: &Path, stat: Stat, descriptors: Descriptors) -> Self {
+        let status = read_attribute(&directory.join("status")).unwrap_or_default();
+        let io = read_attribute(&directory.join("io")).unwrap_or_default();
         let number = |text: &str, key: &str| {
             let line = text.lines().find_map(|line| line.strip_prefix(key));
             line.and_then(|value| value.split_ascii_whitespace().next()?.parse::<f64>().ok()).unwrap_or(0.0)
         };
-        let limits = read(&directory.join("limits")).unwrap_or_default();
+        let limits = read_attribute(&directory.join("limits")).unwrap_or_default();
         let most = number(&limits, "Max open files");
-        let descriptors = list(&directory.join("fd")).map_or(0, |names| names.len());
         Self {
             stat,
             swapped_bytes: number(&status, "VmSwap:") * BYTES_PER_KIB,
-            descriptors: descriptors as f64,
+            descriptors: descriptors.count(directory).unwrap_or(0) as f64,
             most_descriptors: most,
             read_bytes: number(&io, "read_bytes:"),
             write_bytes: number(&io, "write_bytes:"),

@@ -163,7 +163,7 @@ fn units_are_shown_with_their_properties() {
     let path = directory.path().join("private");
     serve(&path, false);
     let systemd = collector(&path);
-    let host = Host { paths: Paths::default(), deadline: None };
+    let host = Host::new(Paths::default(), None);
     // The second time goes over the same connection.
     for _ in 0..2 {
         let mut out = Families::new();
@@ -198,7 +198,7 @@ fn units_are_shown_with_their_properties() {
 fn a_bus_that_does_not_answer_is_late_and_one_that_is_not_there_is_absent() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("private");
-    let host = |ms| Host { paths: Paths::default(), deadline: Some(Instant::now() + Duration::from_millis(ms)) };
+    let host = |ms| Host::new(Paths::default(), Some(Instant::now() + Duration::from_millis(ms)));
     let absent = collector(&path).collect(&host(60_000), &mut Families::new());
     assert!(matches!(absent, Err(Failure::Absent(_))), "{absent:?}");
     serve(&path, true);

@@ -19,7 +19,9 @@ pub(super) fn directories(pattern: &str) -> Vec<PathBuf> {
             let at = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
             let names = list(at).unwrap_or_default();
             // A leading dot is hidden from a star.
-            let shown = names.into_iter().filter(|n| matches.is_match(n) && (!n.starts_with('.') || part.starts_with('.')));
+            let shown = names
+                .into_iter()
+                .filter(|n| matches.is_match(n) && (!n.starts_with('.') || part.starts_with('.')));
             shown.map(|name| directory.join(name)).collect::<Vec<_>>()
         };
         found = found.iter().flat_map(below).collect();

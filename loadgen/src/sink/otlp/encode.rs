@@ -75,7 +75,7 @@ fn number(t_ms: i64, metric: &Metric) -> Option<NumberDataPoint> {
 
 fn histogram(t_ms: i64, metric: &Metric) -> Option<ExponentialHistogramDataPoint> {
     let MetricValue::Histogram(value) = &metric.value else { return None };
-    let Some(NativeHistogram::Integer(h)) = &value.native else { return None };
+    let Some(NativeHistogram::Integer(h)) = value.native.as_deref() else { return None };
     Some(ExponentialHistogramDataPoint {
         attributes: attributes(&metric.labels),
         start_time_unix_nano: metric.start_ms.map_or(0, nanos),

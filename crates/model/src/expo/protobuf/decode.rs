@@ -57,7 +57,7 @@ fn read_family(bytes: &[u8]) -> Result<MetricFamily, WireError> {
 
 fn mark_gauge(metric: &mut Metric) {
     if let MetricValue::Histogram(HistogramValue { native: Some(native), .. }) = &mut metric.value {
-        match native {
+        match native.as_mut() {
             NativeHistogram::Integer(h) => h.counter_reset_hint = CounterResetHint::Gauge,
             NativeHistogram::Float(h) => h.counter_reset_hint = CounterResetHint::Gauge,
         }
@@ -235,7 +235,7 @@ impl Raw {
                 Some(NativeHistogram::Integer(Histogram { positive_spans, negative_spans, ..integer }))
             }
         };
-        Ok(HistogramValue { count, sum, buckets, native })
+        Ok(HistogramValue { count, sum, buckets, native: native.map(Box::new) })
     }
 }
 

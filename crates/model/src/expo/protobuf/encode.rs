@@ -100,7 +100,7 @@ fn write_summary(w: &mut Writer, summary: &SummaryValue, start_ms: Option<i64>) 
 }
 
 fn write_histogram(w: &mut Writer, histogram: &HistogramValue, metric: &Metric) {
-    match &histogram.native {
+    match histogram.native.as_deref() {
         Some(NativeHistogram::Float(native)) => {
             w.double(4, native.count);
             w.double(2, native.sum);

@@ -1,0 +1,100 @@
+//! The entries of a directory in /sys, such as `class/net`, of which the attributes stay open between scrapes.
+//!
+//! Invariant: an attribute is read from the device that has the name now. A descriptor stays with its device when that is
+//! renamed, and so does the entry's inode: descriptors of a name whose inode is another one are closed. What is not a
+//! real /sys is opened each time.
+
+use std::{
+    collections::HashMap,
+    os::unix::fs::DirEntryExt as _,
+    path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
+};
+
+use super::{Failure, files, parse_number};
+
+/// What is kept of the entries of one directory.
+#[derive(Debug, Default)]
+pub(crate) struct Class {
+    kept: Mutex<HashMap<String, Kept>>,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    inode: u64,
+    files: HashMap<&'static str, files::Descriptor>,
+}
+
+/// An entry, by which its attributes are read.
+pub(crate) struct Device<'a> {
+    directory: PathBuf,
+    kept: &'a mut Kept,
+}
+
+impl Class {
+    /// Calls `show` for each entry of the directory but regular files, sorted by name.
+    ///
+    /// # Errors
+    /// [`Failure::Absent`] or [`Failure::Read`] where the directory cannot be read.
+    pub(crate) fn each(
+        &self,
+        path: &Path,
+        mut show: impl FnMut(&str, &mut Device<'_>),
+    ) -> Result<(), Failure> {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let entries = entries(path)?;
+        kept.retain(|name, kept| entries.iter().any(|(n, inode)| n == name && *inode == kept.inode));
+        for (name, inode) in entries {
+            let kept = kept.entry(name.clone()).or_insert_with(|| Kept { inode, files: HashMap::new() });
+            show(&name, &mut Device { directory: path.join(&name), kept });
+        }
+        Ok(())
+    }
+}
+
+impl Device<'_> {
+    /// The trimmed text of an attribute, such as `mtu` or `statistics/rx_bytes`; `None` where the device lacks it or
+    /// refuses to show it.
+    pub(crate) fn text(&mut self, attribute: &'static str) -> Option<String> {
+        self.read(attribute, str::to_owned)
+    }
+
+    /// The number in an attribute.
+    pub(crate) fn number(&mut self, attribute: &'static str) -> Option<f64> {
+        self.read(attribute, parse_number).flatten()
+    }
+
+    /// Whether there is such a file or directory.
+    pub(crate) fn has(&self, attribute: &str) -> bool {
+        rustix::fs::access(self.directory.join(attribute), rustix::fs::Access::EXISTS).is_ok()
+    }
+
+    fn read<R>(&mut self, attribute: &'static str, take: impl Fn(&str) -> R) -> Option<R> {
+        if let Some(file) = self.kept.files.get(attribute) {
+            match file.read_attribute(&take) {
+                Ok(taken) => return Some(taken),
+                // The device said so itself.
+                Err(cause) if !files::is_gone(cause) => return None,
+                Err(_) => {}
+            }
+            self.kept.files.remove(attribute);
+        }
+        let file = files::open_attribute(&self.directory.join(attribute)).ok()?;
+        let taken = file.read_attribute(take).ok();
+        if let Some(file) = file.kept() {
+            self.kept.files.insert(attribute, file);
+        }
+        taken
+    }
+}
+
+/// Names with inodes, sorted; without regular files, of which `class/net` has one (`bonding_masters`).
+fn entries(path: &Path) -> Result<Vec<(String, u64)>, Failure> {
+    let mut names: Vec<_> = super::entries(path)?
+        .filter_map(Result::ok)
+        .filter(|entry| !entry.file_type().is_ok_and(|kind| kind.is_file()))
+        .filter_map(|entry| Some((entry.file_name().into_string().ok()?, entry.ino())))
+        .collect();
+    names.sort();
+    Ok(names)
+}

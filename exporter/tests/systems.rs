@@ -1,0 +1,49 @@
+//! What boards, rules and SLAs read is there on every system, under the same names.
+
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeMap;
+
+use assay_model::expo::{Metric, MetricValue};
+use exporter::{Exporter, Options};
+
+#[test]
+fn boards_find_the_same_names_on_every_system() {
+    let exporter = Exporter::new(Options::default());
+    let families: BTreeMap<String, Vec<Metric>> =
+        exporter.gather().into_iter().map(|family| (family.name, family.metrics)).collect();
+    for (name, labels) in [
+        ("node_cpu_seconds_total", &["cpu", "mode"][..]),
+        ("node_memory_MemTotal_bytes", &[]),
+        ("node_memory_MemAvailable_bytes", &[]),
+        ("node_load1", &[]),
+        ("node_boot_time_seconds", &[]),
+        ("node_time_seconds", &[]),
+        ("node_uname_info", &["machine", "nodename", "release", "sysname", "version"]),
+        ("node_filesystem_size_bytes", &["device", "fstype", "mountpoint"]),
+        ("node_filesystem_avail_bytes", &["device", "fstype", "mountpoint"]),
+        ("node_network_receive_bytes_total", &["device"]),
+        ("node_network_transmit_bytes_total", &["device"]),
+        ("node_scrape_collector_success", &["collector"]),
+        ("process_cpu_seconds_total", &[]),
+        ("process_resident_memory_bytes", &[]),
+    ] {
+        let metrics = families.get(name).unwrap_or_else(|| panic!("{name} is absent"));
+        for metric in metrics {
+            let has = |label: &&&str| metric.labels.get(label).is_none();
+            let missing: Vec<_> = labels.iter().filter(has).collect();
+            assert!(missing.is_empty(), "{name}{} lacks {missing:?}", metric.labels);
+            assert!(matches!(metric.value, MetricValue::Float(v) if v.is_finite()), "{name}: {metric:?}");
+        }
+    }
+    let modes: Vec<_> =
+        families["node_cpu_seconds_total"].iter().filter_map(|m| m.labels.get("mode")).collect();
+    for mode in ["idle", "system", "user"] {
+        assert!(modes.contains(&mode), "{mode} is not among {modes:?}");
+    }
+    let success = &families["node_scrape_collector_success"];
+    for collector in ["cpu", "filesystem", "loadavg", "meminfo", "netdev", "time", "uname"] {
+        let of = success.iter().find(|m| m.labels.get("collector") == Some(collector)).unwrap();
+        assert_eq!(of.value, MetricValue::Float(1.0), "{collector}");
+    }
+}
