@@ -1,13 +1,13 @@
-//! The exporter against node_exporter, scraped in turns with the same collectors on.
+//! The exporter against node_exporter, and against another build of itself, scraped in turns with the same collectors on.
 //!
-//! Invariant: both answer the same question on the same machine at the same time; processor time is the kernel's account
+//! Invariant: all answer the same question on the same machine at the same time; processor time is the kernel's account
 //! of the process, and memory is what is resident after as many scrapes.
 
 use std::{
     fs,
     io::{Read as _, Write as _},
     net::TcpStream,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// How much to measure.
-#[derive(Debug, Clone, Copy, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Scrapes {
     /// Scrapes of each.
     #[arg(long, default_value_t = 300)]
@@ -33,6 +33,9 @@ pub(crate) struct Scrapes {
     /// Processes to group.
     #[arg(long, default_value_t = 10_000)]
     processes: usize,
+    /// Another build of the exporter to measure beside it.
+    #[arg(long)]
+    before: Option<PathBuf>,
 }
 
 /// Collectors that both have on by default.
@@ -164,45 +167,57 @@ pub(super) fn run(options: &Scrapes) -> Result<()> {
     let program = shell::root().join("target/release/exporter");
     let mut arguments: Vec<String> = COLLECTORS.iter().map(|name| format!("--collector.{name}")).collect();
     arguments.push("--collector.disable-defaults".to_owned());
-    let ours = Server::start("exporter", &program, 29_100, &arguments)?;
-    let theirs = Server::start("node_exporter", &peers.join("prometheus-node-exporter"), 29_101, &arguments)?;
-    let figures = compare([&ours, &theirs], options)?;
-    println!("{} scrapes of each, in turns; {} collectors on in both\n", options.scrapes, COLLECTORS.len());
+    let node_exporter = peers.join("prometheus-node-exporter");
+    let programs = [
+        ("node_exporter", Some(&node_exporter)),
+        ("before", options.before.as_ref()),
+        ("exporter", Some(&program)),
+    ];
+    let mut servers = Vec::new();
+    for (port, (name, program)) in (29_100..).zip(programs) {
+        if let Some(program) = program {
+            servers.push(Server::start(name, program, port, &arguments)?);
+        }
+    }
+    let figures = compare(&servers, options)?;
+    println!("{} scrapes of each, in turns; {} collectors on in each\n", options.scrapes, COLLECTORS.len());
     println!(
         "| | p50 ms | p99 ms | CPU ms per scrape | samples | resident MiB | after {} slow readers |",
         options.readers
     );
     println!("|---|---|---|---|---|---|---|");
-    for (server, f) in [&ours, &theirs].into_iter().zip(&figures) {
+    for (server, f) in servers.iter().zip(&figures) {
         println!(
             "| {} | {:.2} | {:.2} | {:.2} | {} | {:.1} | {:.1} |",
             server.name, f.p50_ms, f.p99_ms, f.cpu_ms, f.samples, f.resident_mib, f.after_readers_mib
         );
     }
-    let [ours_f, theirs_f] = &figures;
-    println!(
-        "| ratio | {:.2} | {:.2} | {:.2} | | {:.2} | {:.2} |\n",
-        ours_f.p50_ms / theirs_f.p50_ms,
-        ours_f.p99_ms / theirs_f.p99_ms,
-        ours_f.cpu_ms / theirs_f.cpu_ms,
-        ours_f.resident_mib / theirs_f.resident_mib,
-        ours_f.after_readers_mib / theirs_f.after_readers_mib
-    );
-    let size = fs::metadata(&program)?.len() as f64 / 1024.0 / 1024.0;
-    println!("binary: {size:.1} MiB");
-    drop((ours, theirs));
+    for (server, ours) in servers.iter().zip(&figures).skip(1) {
+        let theirs = &figures[0];
+        println!(
+            "| {} / node_exporter | {:.2} | {:.2} | {:.2} | | {:.2} | {:.2} |",
+            server.name,
+            ours.p50_ms / theirs.p50_ms,
+            ours.p99_ms / theirs.p99_ms,
+            ours.cpu_ms / theirs.cpu_ms,
+            ours.resident_mib / theirs.resident_mib,
+            ours.after_readers_mib / theirs.after_readers_mib
+        );
+    }
+    drop(servers);
+    println!("\nbinary: {:.1} MB", fs::metadata(&program)?.len() as f64 / 1e6);
     groups(&program, options.processes)
 }
 
-fn compare(servers: [&Server; 2], options: &Scrapes) -> Result<[Figures; 2]> {
+fn compare(servers: &[Server], options: &Scrapes) -> Result<Vec<Figures>> {
     for server in servers {
         for _ in 0..20 {
             server.scrape()?;
         }
     }
-    let before = [servers[0].cpu_ms()?, servers[1].cpu_ms()?];
-    let mut times = [Vec::new(), Vec::new()];
-    let mut samples = [0, 0];
+    let before = servers.iter().map(Server::cpu_ms).collect::<Result<Vec<_>>>()?;
+    let mut times = vec![Vec::new(); servers.len()];
+    let mut samples = vec![0; servers.len()];
     for _ in 0..options.scrapes {
         for (at, server) in servers.iter().enumerate() {
             let (ms, n) = server.scrape()?;
@@ -226,7 +241,7 @@ fn compare(servers: [&Server; 2], options: &Scrapes) -> Result<[Figures; 2]> {
             after_readers_mib,
         });
     }
-    figures.try_into().map_err(|_| anyhow::anyhow!("two sides"))
+    Ok(figures)
 }
 
 /// Clients that ask and never read, all at once; then what is resident when they are gone.
