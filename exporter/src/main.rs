@@ -7,7 +7,7 @@ use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use assay_text::console;
 use exporter::{Exporter, bind, push, serve, sys};
-use tokio::{net::TcpListener, sync::watch, task::JoinSet};
+use tokio::{sync::watch, task::JoinSet};
 
 use crate::args::Args;
 
@@ -61,7 +61,7 @@ async fn run(args: Args) -> anyhow::Result<()> {
         #[cfg(unix)]
         for listener in sys::sockets::take()? {
             listener.set_nonblocking(true)?;
-            listeners.push(TcpListener::from_std(listener)?);
+            listeners.push(tokio::net::TcpListener::from_std(listener)?);
         }
         #[cfg(not(unix))]
         anyhow::bail!("--web.systemd-socket needs systemd, which this system does not have");

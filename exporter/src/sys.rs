@@ -5,6 +5,8 @@
 pub(crate) mod adjtimex;
 #[cfg(any(not(target_os = "linux"), test))]
 pub(crate) mod cpu_times;
+#[cfg(windows)]
+pub(crate) mod drives;
 #[cfg(target_os = "linux")]
 pub(crate) mod ethtool;
 pub mod exit;

@@ -21,10 +21,12 @@ use super::{Collector, Entry, Runs};
 use crate::{Failure, Families, Host};
 
 /// The collectors but those that need no system's help.
-pub(super) const ENTRIES: [Entry; 8] = [
+pub(super) const ENTRIES: &[Entry] = &[
     Entry::on("cpu", "CPU time by mode", |_| Box::new(cpu::Cpu)),
     Entry::on("diskstats", "Bytes read and written", |_| Box::new(disks::Traffic)).runs(Runs::Aside),
     Entry::on("filesystem", "Space of file systems", |_| Box::new(disks::Space)).runs(Runs::Aside),
+    // Windows has none, and what is made to look like it is no load.
+    #[cfg(not(windows))]
     Entry::on("loadavg", "Load averages", |_| Box::new(Load)),
     Entry::on("meminfo", "Memory", |_| Box::new(Memory)),
     Entry::on("netdev", "Network devices' traffic", |_| Box::new(Network::default())),
@@ -37,8 +39,10 @@ fn known<T>(answer: Result<T, sysinfo::Error>) -> Result<T, Failure> {
     answer.map_err(|cause| Failure::Other(cause.to_string()))
 }
 
+#[cfg(not(windows))]
 struct Load;
 
+#[cfg(not(windows))]
 impl Collector for Load {
     fn collect(&self, _host: &Host, out: &mut Families) -> Result<(), Failure> {
         let load = known(System::load_average())?;

@@ -8,9 +8,12 @@ pub(super) const ENTRY: Entry = Entry::on("pressure", "Pressure stall informatio
 /// Pressure stall information.
 pub(super) struct Pressure;
 
+/// The word that begins a line, the metric's word and help.
+type Line = (&'static str, &'static str, &'static str);
+
 /// Resource, the file's line, the metric's word and help. For the whole system no task can have the CPU where
 /// all wait for it, so that `full` means nothing there; `irq` has no other line.
-const FILES: [(&str, &[(&str, &str, &str)]); 4] = [
+const FILES: [(&str, &[Line]); 4] = [
     ("cpu", &[("some", "waiting", "Seconds in which a task waited for a CPU.")]),
     ("io", &[
         ("some", "waiting", "Seconds in which a task waited for I/O."),

@@ -128,14 +128,16 @@ pub(super) fn read_lines(path: &Path) -> Result<String, Failure> {
     read_open(path, PAGE - 512)
 }
 
+/// A file that is open; two readers of one descriptor would disturb each other's position.
+type Kept = (Mutex<OwnedFd>, Place);
+
 /// A first part shorter than `whole` is all.
 fn read_open(path: &Path, whole: usize) -> Result<String, Failure> {
-    static KEPT: OnceLock<RwLock<HashMap<PathBuf, (Mutex<OwnedFd>, Place)>>> = OnceLock::new();
+    static KEPT: OnceLock<RwLock<HashMap<PathBuf, Kept>>> = OnceLock::new();
     let kept = KEPT.get_or_init(RwLock::default);
     {
         let kept = kept.read().unwrap_or_else(PoisonError::into_inner);
         if let Some((file, _)) = kept.get(path) {
-            // Two readers of one descriptor would disturb each other's position.
             let file = file.lock().unwrap_or_else(PoisonError::into_inner);
             if let Ok(text) = read_from_start(file.as_fd(), whole) {
                 return Ok(text);

@@ -18,21 +18,34 @@ fn name(disk: &Disk) -> String {
 impl Collector for Space {
     fn collect(&self, _host: &Host, out: &mut Families) -> Result<(), Failure> {
         let what = DiskRefreshKind::nothing().with_storage();
-        for disk in &known(Disks::new_with_refreshed_list_specifics(what))? {
+        let disks = known(Disks::new_with_refreshed_list_specifics(what))?;
+        for disk in &disks {
             let (device, point) = (name(disk), disk.mount_point().to_string_lossy());
             let fstype = disk.file_system().to_string_lossy();
-            // A volume without a name of its own is known by where it is.
-            let device = if device.is_empty() { &*point } else { &device };
-            let labels = [("device", device), ("mountpoint", &*point), ("fstype", &*fstype)];
-            let read_only = f64::from(u8::from(disk.is_read_only()));
-            let (size, available) = (disk.total_space() as f64, disk.available_space() as f64);
-            out.gauge("node_filesystem_size_bytes", "Size.", &labels, size);
-            let help = "Free space for users other than root.";
-            out.gauge("node_filesystem_avail_bytes", help, &labels, available);
-            out.gauge("node_filesystem_readonly", "1 where the mount is read-only.", &labels, read_only);
+            let space = (disk.total_space(), disk.available_space());
+            show(out, [&device, &point, &fstype], disk.is_read_only(), space);
+        }
+        #[cfg(windows)]
+        if disks.is_empty() {
+            for drive in crate::sys::drives::all() {
+                let labels = [&*drive.root, &drive.root, &drive.file_system];
+                show(out, labels, drive.is_read_only, (drive.size, drive.available));
+            }
         }
         Ok(())
     }
+}
+
+fn show(out: &mut Families, labels: [&str; 3], is_read_only: bool, (size, available): (u64, u64)) {
+    let [device, point, fstype] = labels;
+    // A volume without a name of its own is known by where it is.
+    let device = if device.is_empty() { point } else { device };
+    let labels = [("device", device), ("mountpoint", point), ("fstype", fstype)];
+    out.gauge("node_filesystem_size_bytes", "Size.", &labels, size as f64);
+    let help = "Free space for users other than root.";
+    out.gauge("node_filesystem_avail_bytes", help, &labels, available as f64);
+    let read_only = f64::from(u8::from(is_read_only));
+    out.gauge("node_filesystem_readonly", "1 where the mount is read-only.", &labels, read_only);
 }
 
 impl Collector for Traffic {
