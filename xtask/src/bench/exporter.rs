@@ -33,7 +33,7 @@ pub(crate) struct Scrapes {
     /// Processes to group.
     #[arg(long, default_value_t = 10_000)]
     processes: usize,
-    /// Another build of the exporter to measure beside it.
+    /// Another build of the exporter to measure next to it.
     #[arg(long)]
     before: Option<PathBuf>,
 }
