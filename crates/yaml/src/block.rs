@@ -154,7 +154,7 @@ mod tests {
         );
         check(
             r#"{"rows": [{"name": "a b", "v": 1}, {"deep": {"x": [1]}, "y": [[1, 2], [3]]}, []]}"#,
-            "rows:\n  - {name: a b, v: 1}\n  - deep:\n      x: [1]\n    y:\n      - [1, 2]\n      - [3]\n  - []\n",
+            "rows:\n  - {name: a b, v: 1}\n  - deep:\n      x: [1]\n    \"y\":\n      - [1, 2]\n      - [3]\n  - []\n",
         );
         check(
             r#"{"text": "a: b\n  c\n\nd", "list": [{"text": "x\ny"}], "plain": ["x\ny"]}"#,

@@ -167,7 +167,7 @@ fn what_cannot_be_shared_is_said_before_the_run() {
         assert!(err.contains(want), "{err}");
     };
     check(&["--shard", "3/3"], "shards count from 0: of 3 they are 0/3 to 2/3");
-    check(&["--shard", "0/10"], "rate: 9 users are too few for 10 shards");
+    check(&["--shard", "0/91"], "rate: 90 users are too few for 91 shards");
     check(&["--start-at", "soon"], "expected a time such as 2026-11-25T14:00:00Z");
     assert_eq!(server.seen().len(), 0);
 }
