@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use assay_text::console;
-use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 use tokio::net::TcpListener;
 
 use self::{profile::ProfileArguments, serve::ServeArguments};
@@ -70,15 +70,9 @@ struct LoopArguments {
 
 /// Parses the arguments, does what they ask for, and yields the exit code.
 pub(crate) fn run() -> Result<u8> {
-    let command = Arguments::command();
-    console::begin();
-    let parsed = command
-        .clone()
-        .try_get_matches()
-        .and_then(|matches| Ok((Arguments::from_arg_matches(&matches)?, matches)));
-    let (arguments, matches) = match parsed {
+    let (arguments, command): (Arguments, _) = match console::parse(std::env::args_os()) {
         Ok(parsed) => parsed,
-        Err(e) => return Ok(console::misused(&e)),
+        Err(code) => return Ok(code),
     };
     let otlp = match &arguments.command {
         Some(Command::Serve(serve)) => serve.otlp(),
@@ -98,7 +92,7 @@ pub(crate) fn run() -> Result<u8> {
                 seed: a.seed,
                 rules: a.rules,
                 slas: a.sla,
-                command: console::command_line(&command, &matches),
+                command,
                 plain: a.plain,
                 web: a.web,
             };

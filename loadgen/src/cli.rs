@@ -18,7 +18,7 @@ use std::{path::PathBuf, process::ExitCode};
 
 use assay_text::console;
 use clap::{
-    CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum,
+    Parser, Subcommand, ValueEnum,
     builder::{PossibleValuesParser, TypedValueParser},
 };
 use loadgen::sink::otlp::Protocol;
@@ -264,17 +264,10 @@ fn ratio(text: &str) -> Result<f64, String> {
 }
 
 pub(crate) fn main() -> ExitCode {
-    let command = Arguments::command();
-    let parsed = command
-        .clone()
-        .try_get_matches()
-        .and_then(|matches| Ok((Arguments::from_arg_matches(&matches)?, matches)));
-    let (arguments, matches) = match parsed {
+    let (arguments, command): (Arguments, _) = match console::parse(std::env::args_os()) {
         Ok(parsed) => parsed,
-        Err(e) => return ExitCode::from(console::misused(&e)),
+        Err(code) => return ExitCode::from(code),
     };
-    let command = console::command_line(&command, &matches);
-    console::begin();
     console::start_logging();
     ExitCode::from(match arguments.command {
         Command::Run(arguments) => run::run(&arguments, &command),

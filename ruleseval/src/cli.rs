@@ -4,7 +4,7 @@
 use std::{ffi::OsString, process::ExitCode};
 
 use assay_text::console;
-use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 
 mod backtest;
 mod baseline;
@@ -53,20 +53,14 @@ fn worst(codes: &[u8]) -> u8 {
 
 /// Runs a command line, program name first, and gives its exit code.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let command = Cli::command();
-    let parsed = command
-        .clone()
-        .try_get_matches_from(arguments)
-        .and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, matches)));
-    let (cli, matches) = match parsed {
+    let (cli, command): (Cli, _) = match console::parse(arguments) {
         Ok(parsed) => parsed,
-        Err(e) => return ExitCode::from(console::misused(&e)),
+        Err(code) => return ExitCode::from(code),
     };
-    console::begin();
     console::start_logging();
     cli.memory.apply();
     let outcome = match &cli.command {
-        Command::Eval(args) => eval::run(args, &console::command_line(&command, &matches)),
+        Command::Eval(args) => eval::run(args, &command),
         Command::Check(args) => check::run(args),
         Command::Backtest(args) => backtest::run(args),
         Command::Compare(args) => compare::run(args),

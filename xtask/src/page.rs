@@ -121,7 +121,7 @@ impl Eye {
             }
             if let Some(dir) = &self.pictures {
                 fs::create_dir_all(dir)?;
-                fs::write(dir.join(format!("{name}-{scheme}.png")), tab.screenshot(true)?)?;
+                fs::write(dir.join(format!("{name}-{scheme}.png")), tab.screenshot()?)?;
             }
             self.checked += 1;
         }
@@ -134,7 +134,7 @@ impl Eye {
     /// Looks at an address in all sizes.
     fn look_at(&mut self, browser: &mut Browser, url: &str, name: &str) -> Result<()> {
         for (width, height) in SIZES {
-            let mut tab = browser.tab(width, height, false)?;
+            let mut tab = browser.tab(width, height)?;
             tab.open(url)?;
             self.look(&mut tab, &format!("{name}-{width}"))?;
             tab.close()?;
@@ -169,7 +169,7 @@ fn a_whole_run(browser: &mut Browser, eye: &mut Eye, demo: &Path, dir: &Path) ->
     let mut process = Process::start("demo", &mut command, dir)?;
     let url = format!("http://127.0.0.1:{port}/");
     Server::new(port).wait_for("/", &mut process)?;
-    let mut tab = browser.tab(1440, 900, false)?;
+    let mut tab = browser.tab(1440, 900)?;
     tab.open(&url)?;
     // A page that was loaded again would have lost this.
     tab.eval("window.sameAllAlong = true")?;
@@ -188,7 +188,7 @@ fn a_whole_run(browser: &mut Browser, eye: &mut Eye, demo: &Path, dir: &Path) ->
     usable(&mut tab).context("while the run is in progress")?;
     for (width, height) in &SIZES[1..] {
         tab.close()?;
-        tab = browser.tab(*width, *height, false)?;
+        tab = browser.tab(*width, *height)?;
         tab.open(&url)?;
         tab.eval("window.sameAllAlong = true")?;
         eye.look(&mut tab, &format!("live-{width}"))?;
@@ -207,7 +207,7 @@ fn a_whole_run(browser: &mut Browser, eye: &mut Eye, demo: &Path, dir: &Path) ->
     let written = format!("file://{}", run.join("report.html").display());
     tab.is_clean("the page of a run, to its end")?;
     tab.close()?;
-    let mut tab = browser.tab(1440, 900, false)?;
+    let mut tab = browser.tab(1440, 900)?;
     tab.open(&written)?;
     let again = tab.eval("document.querySelector('header').outerHTML.replaceAll(/\\s+/g, ' ')")?;
     ensure!(shown == again, "the page ends as {shown}, the report is {again}");
@@ -228,7 +228,7 @@ pub(crate) fn measure(page: &Path, dir: &Path) -> Result<()> {
         "\n| the page in Chromium | read, ms | loaded, ms | answers to the mouse, ms |\n|---|---|---|---|"
     );
     for turn in 1..=5 {
-        let mut tab = browser.tab(1440, 900, false)?;
+        let mut tab = browser.tab(1440, 900)?;
         let begun = Instant::now();
         tab.open(&format!("file://{}", page.display()))?;
         let times = tab.eval("(() => { const t = performance.getEntriesByType('navigation')[0]; return [t.domInteractive, t.loadEventEnd]; })()")?;
@@ -305,7 +305,7 @@ fn pages_of_runs(
     let server = Server::new(port);
     server.wait_for("/", &mut process)?;
     eye.look_at(browser, &format!("{}/", server.base()), "list")?;
-    let mut tab = browser.tab(1440, 900, false)?;
+    let mut tab = browser.tab(1440, 900)?;
     tab.open(&format!("{}/", server.base()))?;
     tab.eval("document.querySelector('form button').click()")?;
     tab.wait_until("location.pathname === '/compare' && document.readyState === 'complete'")?;

@@ -124,27 +124,12 @@ pub(crate) fn sample_bytes(samples: &Column) -> usize {
     Size::samples(samples.times.len(), &samples.histograms).bytes
 }
 
-/// The results of a batch so far.
-struct Kept {
-    bytes: usize,
-    reserved: Reserved,
-}
-
-impl Kept {
-    /// Keeps a result next to those before it; where they are too much together, it is dropped.
-    fn take(&mut self, result: Result<QueryResult, EvalError>) -> Result<QueryResult, EvalError> {
-        let result = result?;
-        let more = match &result.value {
-            QueryValue::Matrix(list) => list.iter().map(RangeSeries::bytes).sum(),
-            _ => 0,
-        };
-        let kept = self.reserved.set(self.bytes + more);
-        match kept {
-            Ok(()) => self.bytes += more,
-            Err(_) => self.reserved.set(self.bytes).unwrap_or_default(),
-        }
-        kept.map(|()| result)
+/// Keeps a result next to those of a batch before it; where they are too much together, it is dropped.
+fn keep(kept: &mut Reserved, result: QueryResult) -> Result<QueryResult, EvalError> {
+    if let QueryValue::Matrix(list) = &result.value {
+        kept.grow(list.iter().map(RangeSeries::bytes).sum())?;
     }
+    Ok(result)
 }
 
 /// Bytes in the largest unit that gives a whole number or more than ten.
@@ -279,8 +264,8 @@ impl Engine {
             let one = |(expr, checked): (&&Expr, Result<(), EvalError>)| {
                 checked.and_then(|()| chunks::range(self, source, expr, query, deadline))
             };
-            let mut kept = self.kept();
-            return Ok(exprs.iter().zip(checked).map(one).map(|result| kept.take(result)).collect());
+            let mut kept = Reserved::nothing(&self.options.limits.memory);
+            return Ok(exprs.iter().zip(checked).map(one).map(|result| keep(&mut kept, result?)).collect());
         }
         let (plan, roots) = Plan::new(&valid, scope.grid, scope, &self.options);
         let ctx = Context::new(source, &self.options, &plan.spans);
@@ -298,12 +283,8 @@ impl Engine {
                 result => result,
             }
         };
-        let mut kept = self.kept();
-        Ok(exprs.iter().zip(checked).map(&mut evaluate).map(|result| kept.take(result)).collect())
-    }
-
-    fn kept(&self) -> Kept {
-        Kept { bytes: 0, reserved: Reserved::nothing(&self.options.limits.memory) }
+        let mut kept = Reserved::nothing(&self.options.limits.memory);
+        Ok(exprs.iter().zip(checked).map(&mut evaluate).map(|result| keep(&mut kept, result?)).collect())
     }
 
     /// How the expressions would be evaluated over a range: the plan as an indented tree, with what is

@@ -81,10 +81,6 @@ impl Overlay {
     ) -> Result<(), AppendError> {
         let at = self.at(labels, writer);
         self.shared |= self.series[at].writer != writer;
-        self.bytes += match value {
-            Value::Float(_) => FLOAT_BYTES,
-            Value::Histogram(h) => h.bytes(),
-        };
         let series = &mut self.series[at];
         if let Some(last) = &series.last {
             if t_ms < last.t_ms {
@@ -94,6 +90,10 @@ impl Overlay {
                 return if same(&last.value, value) { Ok(()) } else { Err(AppendError::Duplicate) };
             }
         }
+        self.bytes += match value {
+            Value::Float(_) => FLOAT_BYTES,
+            Value::Histogram(h) => h.bytes(),
+        };
         match value {
             // A stale marker takes the kind of the series that it ends.
             Value::Float(f)

@@ -5,12 +5,13 @@
 #[cfg(unix)]
 use std::sync::Arc;
 use std::{
+    ffi::OsString,
     fmt,
     io::{self, ErrorKind, IsTerminal as _, Write as _},
 };
 
 use clap::{
-    ArgMatches, Command,
+    ArgMatches, Command, CommandFactory, FromArgMatches,
     error::{ContextKind, ContextValue},
     parser::ValueSource,
 };
@@ -66,6 +67,23 @@ pub fn begin() {
     let _ = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::default());
 }
 
+/// Prepares the process and reads its command line, program name first; gives that line too, by the options' long names and without
+/// secrets.
+///
+/// # Errors
+/// The exit code with which the program ends: help or the version was asked for, or something is wrong; either was printed.
+pub fn parse<T: CommandFactory + FromArgMatches>(
+    arguments: impl IntoIterator<Item = OsString>,
+) -> Result<(T, Vec<String>), u8> {
+    begin();
+    let command = T::command();
+    let parsed = command
+        .clone()
+        .try_get_matches_from(arguments)
+        .and_then(|matches| Ok((T::from_arg_matches(&matches)?, command_line(&command, &matches))));
+    parsed.map_err(|e| misused(&e))
+}
+
 /// Says what is wrong with a command line, without secrets, and gives exit code 2; help and the version go to standard
 /// output, with 0.
 #[must_use]
@@ -97,8 +115,7 @@ fn complaint(error: &clap::Error) -> String {
 }
 
 /// The command line that was parsed: the program, its commands and its options by their long names, without secrets.
-#[must_use]
-pub fn command_line(command: &Command, matches: &ArgMatches) -> Vec<String> {
+fn command_line(command: &Command, matches: &ArgMatches) -> Vec<String> {
     let mut words = vec![command.get_name().to_owned()];
     push_words(command, matches, &mut words);
     words

@@ -103,6 +103,7 @@ impl Recorder {
     ) {
         if !is_plain(metric) {
             self.is_unfit = true;
+            self.samples = Vec::new();
         }
         if !self.is_unfit {
             let (pairs, labels) = (packed(pairs), metric.labels.clone());
@@ -121,6 +122,9 @@ impl Recorder {
 
     /// The template of a scrape that was shown so.
     pub(super) fn template(self, shown: &[MetricFamily]) -> Option<Template> {
+        if self.is_unfit {
+            return None;
+        }
         let places: HashMap<(&str, &Labels), usize> =
             self.samples.iter().enumerate().map(|(at, s)| ((s.name.as_str(), &s.labels), at)).collect();
         let order: Vec<usize> = shown
@@ -128,7 +132,7 @@ impl Recorder {
             .flat_map(|family| family.metrics.iter().map(|metric| (family.name.as_str(), &metric.labels)))
             .map(|series| places.get(&series).copied())
             .collect::<Option<_>>()?;
-        if self.is_unfit || order.len() != self.samples.len() || places.len() != order.len() {
+        if order.len() != self.samples.len() || places.len() != order.len() {
             return None;
         }
         let by_name: HashMap<&str, usize> =

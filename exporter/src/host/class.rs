@@ -43,7 +43,10 @@ impl Class {
     ) -> Result<(), Failure> {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let entries = entries(path)?;
-        kept.retain(|name, kept| entries.iter().any(|(n, inode)| n == name && *inode == kept.inode));
+        kept.retain(|name, kept| {
+            let at = entries.binary_search_by(|(n, _)| n.as_str().cmp(name));
+            at.is_ok_and(|at| entries[at].1 == kept.inode)
+        });
         for (name, inode) in entries {
             let kept = kept.entry(name.clone()).or_insert_with(|| Kept { inode, files: HashMap::new() });
             show(&name, &mut Device { directory: path.join(&name), kept });

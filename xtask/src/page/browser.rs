@@ -2,7 +2,6 @@
 //! fails to load is kept, and the browser ends with its handle.
 
 use std::{
-    collections::VecDeque,
     fs::{File, OpenOptions},
     io::{BufRead as _, BufReader, Write as _},
     path::{Path, PathBuf},
@@ -13,6 +12,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
+use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use serde_json::{Value, json};
 
 use crate::{folder, process::Process};
@@ -45,8 +45,7 @@ pub(super) struct Tab<'b> {
     session: String,
     target: String,
     /// What went wrong in it.
-    pub(super) errors: Vec<String>,
-    events: VecDeque<String>,
+    errors: Vec<String>,
 }
 
 impl Browser {
@@ -86,20 +85,20 @@ impl Browser {
         Ok(Self { process, commands, messages, last_id: 0 })
     }
 
-    /// A page of this size in CSS pixels, with a dark or a light scheme.
-    pub(super) fn tab(&mut self, width: u32, height: u32, dark: bool) -> Result<Tab<'_>> {
+    /// A page of this size in CSS pixels, in the light scheme.
+    pub(super) fn tab(&mut self, width: u32, height: u32) -> Result<Tab<'_>> {
         let target = self.call(None, "Target.createTarget", &json!({"url": "about:blank"}), &mut |_| ())?;
         let target = target["targetId"].as_str().context("no target")?.to_owned();
         let attached = json!({"targetId": target, "flatten": true});
         let session = self.call(None, "Target.attachToTarget", &attached, &mut |_| ())?;
         let session = session["sessionId"].as_str().context("no session")?.to_owned();
-        let mut tab = Tab { browser: self, session, target, errors: Vec::new(), events: VecDeque::new() };
+        let mut tab = Tab { browser: self, session, target, errors: Vec::new() };
         for domain in ["Page.enable", "Runtime.enable", "Log.enable"] {
             tab.call(domain, &json!({}))?;
         }
         let size = json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500});
         tab.call("Emulation.setDeviceMetricsOverride", &size)?;
-        tab.scheme(dark)?;
+        tab.scheme(false)?;
         Ok(tab)
     }
 
@@ -135,21 +134,15 @@ impl Browser {
 
 impl Tab<'_> {
     fn call(&mut self, method: &str, parameters: &Value) -> Result<Value> {
-        let (errors, events) = (&mut self.errors, &mut self.events);
-        self.browser.call(Some(&self.session), method, parameters, &mut |event| {
-            events.push_back(event["method"].as_str().unwrap_or_default().to_owned());
-            errors.extend(trouble(event));
-        })
+        let errors = &mut self.errors;
+        self.browser.call(Some(&self.session), method, parameters, &mut |event| errors.extend(trouble(event)))
     }
 
-    /// Opens an address and waits until it is loaded; yields how many seconds that took.
-    pub(super) fn open(&mut self, url: &str) -> Result<f64> {
-        self.events.clear();
-        let begun = Instant::now();
+    /// Opens an address and waits until it is loaded.
+    pub(super) fn open(&mut self, url: &str) -> Result<()> {
         let answer = self.call("Page.navigate", &json!({"url": url}))?;
         ensure!(answer["errorText"].is_null(), "{url}: {}", answer["errorText"]);
-        self.wait_until("document.readyState === 'complete' && location.href !== 'about:blank'")?;
-        Ok(begun.elapsed().as_secs_f64())
+        self.wait_until("document.readyState === 'complete' && location.href !== 'about:blank'")
     }
 
     /// What an expression comes to, which may be a promise.
@@ -195,21 +188,15 @@ impl Tab<'_> {
         self.call("Emulation.setEmulatedMedia", &features).map(drop)
     }
 
-    /// The page as a PNG: what is seen of it, or all of it.
-    pub(super) fn screenshot(&mut self, whole: bool) -> Result<Vec<u8>> {
-        let parameters = json!({"format": "png", "captureBeyondViewport": whole});
-        let shot = if whole {
-            let size = self.call("Page.getLayoutMetrics", &json!({}))?;
-            let content = &size["cssContentSize"];
-            let clip =
-                json!({"x": 0, "y": 0, "width": content["width"], "height": content["height"], "scale": 1});
-            let mut parameters = parameters;
-            parameters["clip"] = clip;
-            self.call("Page.captureScreenshot", &parameters)?
-        } else {
-            self.call("Page.captureScreenshot", &parameters)?
-        };
-        decoded(shot["data"].as_str().context("no picture")?)
+    /// The whole page as a PNG.
+    pub(super) fn screenshot(&mut self) -> Result<Vec<u8>> {
+        let size = self.call("Page.getLayoutMetrics", &json!({}))?;
+        let content = &size["cssContentSize"];
+        let clip =
+            json!({"x": 0, "y": 0, "width": content["width"], "height": content["height"], "scale": 1});
+        let parameters = json!({"format": "png", "captureBeyondViewport": true, "clip": clip});
+        let shot = self.call("Page.captureScreenshot", &parameters)?;
+        Ok(BASE64.decode(shot["data"].as_str().context("no picture")?)?)
     }
 
     /// Fails if anything went wrong in the page so far.
@@ -242,43 +229,5 @@ fn trouble(event: &Value) -> Option<String> {
             Some(format!("{} {}", parameters["entry"]["text"], parameters["entry"]["url"]))
         }
         _ => None,
-    }
-}
-
-/// The bytes of a text in base64.
-fn decoded(text: &str) -> Result<Vec<u8>> {
-    let digit = |c: u8| match c {
-        b'A'..=b'Z' => Ok(u32::from(c - b'A')),
-        b'a'..=b'z' => Ok(u32::from(c - b'a') + 26),
-        b'0'..=b'9' => Ok(u32::from(c - b'0') + 52),
-        b'+' => Ok(62),
-        b'/' => Ok(63),
-        other => bail!("{:?} is no digit of base64", char::from(other)),
-    };
-    let mut out = Vec::with_capacity(text.len() / 4 * 3);
-    for four in text.trim_end_matches('=').as_bytes().chunks(4) {
-        let mut bits = 0;
-        for c in four {
-            bits = bits << 6 | digit(*c)?;
-        }
-        bits <<= 6 * (4 - four.len());
-        out.extend(&bits.to_be_bytes()[1..four.len()]);
-    }
-    Ok(out)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn base64_is_read() {
-        let check = |text: &str, want: &[u8]| assert_eq!(decoded(text).expect("reads"), want);
-        check("", b"");
-        check("TWFu", b"Man");
-        check("TWE=", b"Ma");
-        check("TQ==", b"M");
-        check("+/8A", &[0xfb, 0xff, 0x00]);
-        assert!(decoded("a b").is_err());
     }
 }

@@ -136,13 +136,27 @@ impl Reserved {
     /// # Errors
     /// Where more is held in all than allowed; they are held even so.
     pub fn set(&mut self, bytes: usize) -> Result<(), EvalError> {
+        self.replace(bytes);
+        self.memory.check()
+    }
+
+    /// Holds this many bytes more.
+    ///
+    /// # Errors
+    /// Where more would be held in all than allowed; nothing changes then.
+    pub(crate) fn grow(&mut self, more: usize) -> Result<(), EvalError> {
+        let before = self.bytes;
+        self.set(before.saturating_add(more)).inspect_err(|_| self.replace(before))
+    }
+
+    fn replace(&mut self, bytes: usize) {
         let used = &self.memory.0.used_bytes;
+        // By the difference: no other query may see both.
         match bytes.checked_sub(self.bytes) {
             Some(more) => used.fetch_add(more, Ordering::Relaxed),
             None => used.fetch_sub(self.bytes - bytes, Ordering::Relaxed),
         };
         self.bytes = bytes;
-        self.memory.check()
     }
 }
 
@@ -150,7 +164,7 @@ impl Clone for Reserved {
     fn clone(&self) -> Self {
         let mut copy = Self::nothing(&self.memory);
         // A copy exists whether it fits or not.
-        let _ = copy.set(self.bytes);
+        copy.replace(self.bytes);
         copy
     }
 }
@@ -319,6 +333,8 @@ mod tests {
         assert!(Budget::new(&limits).hold(Size::bytes(501)).is_err());
         let mut reserved = Reserved::nothing(&memory);
         assert!(reserved.set(500).is_ok() && reserved.clone().set(501).is_err(), "shared with the query");
+        assert!(reserved.grow(1).is_err());
+        assert_eq!((reserved.bytes, memory.used()), (500, 1_000), "nothing changed");
         assert!(reserved.set(100).is_ok());
         assert_eq!(memory.used(), 600);
         drop((held, reserved));

@@ -6,10 +6,10 @@
   }, { once: true });
 
   // What charts show, and the run's time: in a script that is replaced while a run is in progress.
-  let known = { text: "", span: [0, 1], charts: [] };
+  let known = { node: null, span: [0, 1], charts: [] };
   const data = () => {
-    const text = document.getElementById("series").textContent;
-    if (text !== known.text) known = { text, ...JSON.parse(text) };
+    const node = document.getElementById("series");
+    if (node !== known.node) known = { node, ...JSON.parse(node.textContent) };
     return known;
   };
 

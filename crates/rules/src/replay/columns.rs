@@ -84,7 +84,7 @@ fn batch(state: &mut State<'_>, slots: Slots, offset_ms: i64, rules: &[RuleId]) 
                 continue;
             }
             Err(e @ EvalError::OutOfMemory { .. }) => {
-                state.run_mut(*id).fail_at(slots.iter(), &e.to_string());
+                fail_all(state.run_mut(*id), slots, e.to_string());
                 continue;
             }
             Err(_) => {
@@ -100,20 +100,23 @@ fn batch(state: &mut State<'_>, slots: Slots, offset_ms: i64, rules: &[RuleId]) 
         state.run_mut(*id).note(result.annotations);
         // What is written is a copy; a number for each slot comes on top.
         let more = matrix.iter().map(RangeSeries::bytes).sum::<usize>() + slots.len() * size_of::<usize>();
-        if let Err(message) = state.hold(more) {
-            state.run_mut(*id).fail_at(slots.iter(), &message);
-            continue;
-        }
-        match state.run(*id).rule.kind {
-            RuleKind::Recording => {
+        match (state.hold(more), &state.run(*id).rule.kind) {
+            (Err(message), _) => fail_all(state.run_mut(*id), slots, message),
+            (Ok(()), RuleKind::Recording) => {
                 let run = &mut state.runs[id.group][id.rule];
                 record(run, slots, &matrix, &mut state.overlay);
             }
-            RuleKind::Alerting(_) => alert(state, *id, slots, matrix),
+            (Ok(()), RuleKind::Alerting(_)) => alert(state, *id, slots, matrix),
         }
+        // What was read is gone, what was written stays; whether it is too much shows at the next rule.
+        let _ = state.hold(0);
     }
     failed.extend(alone.iter().flat_map(|id| batch(state, slots, offset_ms, &[*id])));
     failed
+}
+
+fn fail_all(run: &mut RuleRun<'_>, slots: Slots, message: String) {
+    run.fail_at(slots.first_ms, slots.last_ms, slots.len(), message);
 }
 
 /// Writes a recording rule's series, each over all slots.

@@ -150,25 +150,27 @@ impl<'a> RuleRun<'a> {
         if self.last_error.is_none() {
             self.summary.failures += 1;
         }
+        self.note_error(t_ms, t_ms, 1, message);
+    }
+
+    /// Counts evaluations that could not be: `count` of them, from the first to the last.
+    pub(crate) fn fail_at(&mut self, first_ms: i64, last_ms: i64, count: usize, message: String) {
+        self.summary.evaluations += count;
+        self.summary.failures += count;
+        self.note_error(first_ms, last_ms, count, message);
+    }
+
+    fn note_error(&mut self, first_ms: i64, last_ms: i64, count: usize, message: String) {
         self.last_error = Some(message.clone());
         match self.errors.last_mut() {
             Some(last) if last.message == message => {
-                last.last_ms = t_ms;
-                last.count += 1;
+                last.last_ms = last_ms;
+                last.count += count;
             }
             _ => {
                 let id = self.summary.id;
-                self.errors.push(RuleError { id, first_ms: t_ms, last_ms: t_ms, count: 1, message });
+                self.errors.push(RuleError { id, first_ms, last_ms, count, message });
             }
-        }
-    }
-
-    /// Counts evaluations that could not be.
-    pub(crate) fn fail_at(&mut self, slots: impl IntoIterator<Item = i64>, message: &str) {
-        for t_ms in slots {
-            self.summary.evaluations += 1;
-            self.last_error = None;
-            self.fail(t_ms, message.to_owned());
         }
     }
 

@@ -33,7 +33,7 @@ fn group(state: &mut State<'_>, g: usize, t_ms: i64, chosen: &dyn Fn(RuleId) -> 
         let room = state.hold(0);
         let run = &mut state.runs[g][r];
         if let Err(message) = room {
-            run.fail_at([t_ms], &message);
+            run.fail_at(t_ms, t_ms, 1, message);
             continue;
         }
         let view = View { source: state.source, overlay: &state.overlay, hidden: &state.hidden };

@@ -189,6 +189,7 @@ pub(super) fn holm(values: &[f64]) -> Vec<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::random::Random;
 
     fn near(a: f64, b: f64, by: f64) {
         assert!((a - b).abs() <= by, "{a} against {b}");
@@ -290,25 +291,6 @@ mod tests {
         near(corrected[1], 0.06, 1e-12);
         near(corrected[2], 0.06, 1e-12);
         assert!(holm(&[]).is_empty());
-    }
-
-    /// A generator of numbers that are the same everywhere.
-    struct Random(u64);
-
-    impl Random {
-        fn uniform(&mut self) -> f64 {
-            // SplitMix64 (Steele, Lea and Flood 2014).
-            self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-            let mut z = self.0;
-            z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-            z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-            ((z ^ (z >> 31)) >> 11) as f64 / (1u64 << 53) as f64
-        }
-
-        fn normal(&mut self) -> f64 {
-            let (u, v) = (1.0 - self.uniform(), self.uniform());
-            (-2.0 * u.ln()).sqrt() * (std::f64::consts::TAU * v).cos()
-        }
     }
 
     /// Ten minutes at 20 requests a second, log-normal with σ 0.5, at a level that wanders by 15 % from second to second, each like

@@ -8,6 +8,8 @@
 //! plain split is left, and must be surer. Invariant: the same values have the same change points, whatever else is looked at: the orders are drawn
 //! from a fixed seed.
 
+use crate::random::Random;
+
 /// The fewest values before and after a change point.
 pub(super) const FEWEST: usize = 3;
 /// How many random orders a split is held against at most.
@@ -161,27 +163,6 @@ impl Distances {
     }
 }
 
-/// SplitMix64 (Steele, Lea and Flood 2014).
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    /// Fisher and Yates.
-    fn shuffle(&mut self, values: &mut [f64]) {
-        for i in (1..values.len()).rev() {
-            let j = (self.next() % (i as u64 + 1)) as usize;
-            values.swap(i, j);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -214,13 +195,4 @@ mod tests {
     }
 
     const NUMPY: [(usize, f64); 2] = [(6, 0.3386666666666669), (6, 0.1897142857142857)];
-
-    #[test]
-    fn a_shuffle_keeps_the_values() {
-        let mut values: Vec<f64> = (0..50).map(f64::from).collect();
-        Random(1).shuffle(&mut values);
-        assert_ne!(values, (0..50).map(f64::from).collect::<Vec<_>>());
-        values.sort_by(f64::total_cmp);
-        assert_eq!(values, (0..50).map(f64::from).collect::<Vec<_>>());
-    }
 }
