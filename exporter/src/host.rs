@@ -18,7 +18,7 @@ use std::{
 
 pub use self::files::read;
 #[cfg(target_os = "linux")]
-pub(crate) use self::kernel::{Descriptors, processes};
+pub(crate) use self::kernel::{Descriptors, own_descriptors, processes};
 #[cfg(target_os = "linux")]
 pub use self::kernel::{number, parse_number, read_attribute, read_attribute_number};
 

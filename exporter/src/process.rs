@@ -6,7 +6,7 @@ use rustix::process::{Resource, getrlimit};
 
 use crate::{
     Families, Host, Paths,
-    host::{Descriptors, read},
+    host::{own_descriptors, read},
 };
 
 /// The kernel's unit for processes' times, for user space, on every Linux architecture.
@@ -39,7 +39,7 @@ pub(crate) fn own_of(host: &Host, out: &mut Families) {
             out.gauge("process_start_time_seconds", help, &[], boot_s + stat.start_ticks / TICKS_PER_S);
         }
     }
-    if let Some(n) = Descriptors::new(Path::new("/proc")).count(Path::new("/proc/self")) {
+    if let Some(n) = own_descriptors() {
         out.gauge("process_open_fds", "Open file descriptors.", &[], n as f64);
     }
     let limit = |resource| getrlimit(resource).current.unwrap_or(u64::MAX) as f64;

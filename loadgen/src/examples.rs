@@ -16,7 +16,10 @@ use std::{
     time::{Instant, SystemTime, UNIX_EPOCH},
 };
 
-use assay_run::failures::{FILE_NAME, Failure};
+use assay_run::{
+    failures::{FILE_NAME, Failure},
+    manifest::create_private,
+};
 use assay_text::{document, secret::redact_text};
 
 use crate::{
@@ -150,7 +153,7 @@ impl Writer {
             body: self.clean(&String::from_utf8_lossy(&seen.body[..seen.body.len().min(self.most)])),
         };
         if self.file.is_none() {
-            self.file = Some(File::create(&self.path)?);
+            self.file = Some(create_private(&self.path)?);
         }
         match &mut self.file {
             Some(file) => file.write_all(failure.to_line().as_bytes()),

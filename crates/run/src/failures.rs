@@ -11,7 +11,7 @@
 //!
 //! Invariant: a reader takes every line that is one and passes over the others, so that a file that was cut short is readable.
 
-use std::{fs, path::Path};
+use std::{fs, io::Read as _, path::Path};
 
 use serde::{Deserialize, Serialize};
 
@@ -74,8 +74,12 @@ impl Failure {
 /// The examples of a run, by time; none if it has no such file.
 #[must_use]
 pub fn read(run: &Path) -> Vec<Failure> {
-    let bytes = fs::read(run.join(FILE_NAME)).unwrap_or_default();
-    let text = String::from_utf8_lossy(&bytes[..bytes.len().min(MOST_BYTES)]);
+    let mut bytes = Vec::new();
+    if let Ok(file) = fs::File::open(run.join(FILE_NAME)) {
+        // What was read before an error is there all the same.
+        let _ = file.take(MOST_BYTES as u64).read_to_end(&mut bytes);
+    }
+    let text = String::from_utf8_lossy(&bytes);
     let mut list: Vec<Failure> = text.lines().filter_map(Failure::of_line).collect();
     list.sort_by_key(|f| f.at_ms);
     list

@@ -10,7 +10,7 @@ use assay_yaml::{Diagnostic, Diagnostics};
 use crate::{
     baseline::Baseline,
     data::{RunData, complete},
-    measure::{Pairs, matched},
+    measure::matched,
     sla::{Objective, OnMissing, Relative, Sla, holds},
     source::{RecordedSource, RemoteSource, Source, SourceError, samples},
     units,
@@ -257,7 +257,7 @@ impl Shared<'_> {
                 row.budget = budget::of(&row, objective, window, source)?;
             }
             undecide(&mut row, &warnings, objective);
-            let relative = objective.relative.map(|r| self.relative(&row, &key, r));
+            let relative = objective.relative.map(|r| self.relative(&row, r));
             rows.push(row);
             rows.extend(relative);
         }
@@ -292,8 +292,8 @@ impl Shared<'_> {
     }
 
     /// The row of a value against the baseline's.
-    fn relative(&self, row: &ObjectiveRow, key: &Pairs, relative: Relative) -> ObjectiveRow {
-        let mut out = ObjectiveRow { name: format!("{}{AGAINST}", row.name), ..row.clone() };
+    fn relative(&self, row: &ObjectiveRow, relative: Relative) -> ObjectiveRow {
+        let mut out = ObjectiveRow { name: format!("{}{AGAINST}", row.name), base: None, ..row.clone() };
         (out.reason, out.budget, out.advice) = (String::new(), None, Vec::new());
         (out.status, out.limit) = (Status::Inconclusive, None);
         let Some(baseline) = self.terms.baseline else {
@@ -301,7 +301,7 @@ impl Shared<'_> {
                 "not judged: no baseline is given; give a run or a baseline file with --baseline".to_owned();
             return out;
         };
-        let Some(base) = baseline.value(row, key) else {
+        let Some(base) = row.base else {
             out.reason = format!("{} has no value for it", baseline.name);
             return out;
         };

@@ -318,12 +318,20 @@ const PLACES: [&str; 5] = ["instance", "UUID", "Hostname", "pci_bus_id", "load_r
 pub(crate) fn matched<T>(found: impl Iterator<Item = (Pairs, T)>) -> BTreeMap<Pairs, T> {
     let mut all: Vec<_> = found.collect();
     all.sort_by(|a, b| a.0.cmp(&b.0));
-    let mut out = BTreeMap::new();
+    let (mut out, mut counts) = (BTreeMap::new(), BTreeMap::<Pairs, usize>::new());
     for (labels, value) in all {
-        let mut key: Pairs = labels.into_iter().filter(|(n, _)| !PLACES.contains(&n.as_str())).collect();
-        let count = out.keys().filter(|k: &&Pairs| k.starts_with(&key)).count();
-        if count > 0 {
-            key.push(("number".to_owned(), (count + 1).to_string()));
+        let bare: Pairs = labels.into_iter().filter(|(n, _)| !PLACES.contains(&n.as_str())).collect();
+        let (count, mut key) = (counts.entry(bare.clone()).or_default(), bare.clone());
+        // A series may have such a label of its own.
+        loop {
+            *count += 1;
+            if *count > 1 {
+                key.clone_from(&bare);
+                key.push(("number".to_owned(), count.to_string()));
+            }
+            if !out.contains_key(&key) {
+                break;
+            }
         }
         out.insert(key, value);
     }
@@ -333,6 +341,24 @@ pub(crate) fn matched<T>(found: impl Iterator<Item = (Pairs, T)>) -> BTreeMap<Pa
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_series_takes_the_place_of_another() {
+        let labels = |pairs: &[(&str, &str)]| -> Pairs {
+            pairs.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect()
+        };
+        let found = [
+            (labels(&[("job", "x"), ("zone", "a")]), 1),
+            (labels(&[("job", "x")]), 2),
+            (labels(&[("job", "x"), ("number", "2")]), 3),
+            (labels(&[("instance", "a"), ("job", "x")]), 4),
+            (labels(&[("instance", "b"), ("job", "x")]), 5),
+        ];
+        let all = matched(found.into_iter());
+        let values: std::collections::BTreeSet<i32> = all.values().copied().collect();
+        assert_eq!(values, (1..=5).collect(), "{all:?}");
+        assert!(all.contains_key(&labels(&[("job", "x"), ("zone", "a")])), "{all:?}");
+    }
 
     #[test]
     fn series_that_differ_in_their_place_alone_are_numbered() {

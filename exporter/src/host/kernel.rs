@@ -105,6 +105,15 @@ impl Descriptors {
     }
 }
 
+/// Those of this process; the one of the directory that is being read is not counted.
+pub(crate) fn own_descriptors() -> Option<u64> {
+    let directory = Path::new("/proc/self/fd");
+    match directory.metadata().ok()?.len() {
+        0 => super::entries(directory).ok().map(|entries| (entries.count() as u64).saturating_sub(1)),
+        count => Some(count),
+    }
+}
+
 /// `text` as a number.
 ///
 /// # Errors

@@ -15,18 +15,17 @@ pub(crate) fn read() -> io::Result<Vec<Modes>> {
     const MODES: [&str; libc::CPU_STATE_MAX as usize] = ["user", "system", "idle", "nice"];
     let (mut cpus, mut words) = (0, 0);
     let mut ticks: *mut libc::integer_t = std::ptr::null_mut();
+    // Each call of `mach_host_self` takes a reference that nobody gives back.
+    static HOST: std::sync::OnceLock<libc::mach_port_t> = std::sync::OnceLock::new();
+    // SAFETY: it takes nothing and gives a number.
+    #[allow(deprecated)]
+    let host = *HOST.get_or_init(|| unsafe { libc::mach_host_self() });
     // SAFETY: the kernel writes a count, an address of memory that it maps for this process, and that memory's length in
     // words; the pointers are to live variables of these types.
     #[allow(deprecated)]
     let result = unsafe {
         let flavor = libc::PROCESSOR_CPU_LOAD_INFO;
-        libc::host_processor_info(
-            libc::mach_host_self(),
-            flavor,
-            &raw mut cpus,
-            &raw mut ticks,
-            &raw mut words,
-        )
+        libc::host_processor_info(host, flavor, &raw mut cpus, &raw mut ticks, &raw mut words)
     };
     if result != libc::KERN_SUCCESS {
         return Err(io::Error::other(format!("host_processor_info: {result}")));

@@ -119,6 +119,8 @@ impl Once {
                 return Ok(Outcome { names: Vec::new(), failure });
             }
         };
+        // Each kind of user has its own.
+        let own: Vec<String> = user.context.names().into_iter().map(|(name, _)| name).collect();
         let cx = WorkerCx {
             tracer: None,
             tally: Arc::new(Mutex::new(Tally::new(&streams, self.scenario.checks.len()))),
@@ -155,7 +157,9 @@ impl Once {
                 break;
             }
         }
-        Ok(Outcome { names: user.context.names(), failure })
+        let mut names = user.context.names();
+        names.retain(|(name, _)| !own.contains(name));
+        Ok(Outcome { names, failure })
     }
 }
 

@@ -352,18 +352,19 @@ impl Run {
     fn collect(&mut self, index: usize, start: Instant) {
         let born_ms = self.last_ms;
         let mut second = SecondTally::new();
-        let totals = &mut self.totals[index];
+        let (totals, mut requests) = (&mut self.totals[index], Vec::new());
         for worker in &self.workers {
             {
                 let mut tally = worker.tally.lock().unwrap_or_else(PoisonError::into_inner);
                 std::mem::swap(&mut *tally, &mut self.spare);
             }
             second.add(&self.spare);
-            if let Some(recording) = &mut self.recording {
-                recording.take(&totals.phase.name, self.spare.take_requests());
-            }
+            requests.append(&mut self.spare.take_requests());
             totals.tally.merge(&self.spare, born_ms);
             self.spare.clear();
+        }
+        if let Some(recording) = &mut self.recording {
+            recording.take(&totals.phase.name, requests);
         }
         totals.users = self.workers.iter().map(Worker::active).sum();
         let into = start.elapsed();

@@ -52,13 +52,14 @@ impl Growing {
         if !self.steps.is_multiple_of(1 << self.halvings) {
             return Ok(());
         }
-        if self.steps % SUBJECT_STEPS == 1 {
+        let looks_again = self.steps == 1 || self.steps.is_multiple_of(SUBJECT_STEPS);
+        if looks_again {
             self.starts = starts(source, now_ms)?;
         }
         let window = duration::format_ms(WINDOW_MS);
         for (plot, so_far) in PLOTS.iter().zip(&mut self.plots) {
             if let Some(expression) = plot.subject
-                && (so_far.subject.is_none() || self.steps.is_multiple_of(SUBJECT_STEPS))
+                && (so_far.subject.is_none() || looks_again)
             {
                 let found = subject(expression, start_ms, now_ms, source)?;
                 // Another step that is asked more now is another chart.

@@ -24,17 +24,17 @@ impl Attempt<'_> {
     pub(super) fn watch_reply(&mut self, user: &User, reply: &Reply, body: &str, verdict: &Verdict<'_>) {
         let Some(exchange) = &mut self.exchange else { return };
         let secrets = self.cx.data.secrets();
+        // First: values that become secrets by that are hidden in all that is shown of the answer.
+        let names = self.step.captures.iter().map(|c| c.name.as_str());
+        exchange.note_captures(names, &user.context, secrets);
+        for (name, value) in &mut exchange.captures {
+            *value = value.take().map(|v| secrets.hide_named(name, &v));
+        }
         let took = exchange.duration;
         for (check, (id, passed)) in self.step.checks.iter().zip(&verdict.checks) {
             let name = self.cx.scenario.checks.get(*id).map_or("", |c| c.name.as_str());
             let found = check.condition.found(&reply.headers, body, took);
             exchange.checks.push((name.to_owned(), *passed, secrets.hide(&found)));
-        }
-        let names = self.step.captures.iter().map(|c| c.name.as_str());
-        exchange.note_captures(names, &user.context, secrets);
-        // Values that became secrets just now are hidden in what is shown of the answer.
-        for (name, value) in &mut exchange.captures {
-            *value = value.take().map(|v| secrets.hide_named(name, &v));
         }
     }
 

@@ -97,7 +97,7 @@ impl Ahead {
             return None;
         }
         let at = draw(state.rows.len());
-        let row = state.rows.swap_remove_front(at)?;
+        let row = state.rows.remove(at)?;
         state.bytes -= row.bytes;
         drop(state);
         self.shared.changed.notify_all();
