@@ -1,11 +1,12 @@
 //! How much a target bears: a search for the highest rate that keeps its objectives, and a sweep over a list
-//! of rates.
+//! of rates or of numbers of users.
 //!
-//! Both run windows, each a phase of iterations at a constant rate, one after the other; a window starts when
+//! Both run windows, each a phase of iterations at a constant load, one after the other; a window starts when
 //! the last response of the one before is in. Invariant: every figure of a result is of a window that ran, and
 //! every window is a phase of the record under its own name.
 
 mod csv;
+mod levels;
 mod limits;
 mod report;
 mod search;
@@ -17,7 +18,10 @@ pub use search::{SearchEnd, SearchResult};
 pub use window::Window;
 
 use crate::scenario::Phase;
-pub use crate::scenario::capacity::{Capacity, Limits, Measure, PercentileLimit, Plan, SearchPlan, Shape};
+pub use crate::scenario::capacity::{
+    Capacity, Level, Limits, Measure, PercentileLimit, Plan, SearchPlan, Shape,
+};
+pub use levels::{Estimate, LevelSummary};
 use search::Trials;
 
 /// What a search or a sweep came to.
@@ -28,6 +32,8 @@ pub struct CapacitySummary {
     pub search: Option<SearchResult>,
     /// What a window had to keep, in words.
     pub objectives: Vec<String>,
+    /// What the windows of each load came to together, ascending by load.
+    pub levels: Vec<LevelSummary>,
     /// All windows, in the order in which they ran.
     pub windows: Vec<Window>,
 }
@@ -45,14 +51,18 @@ impl Campaign {
         Self { capacity, trials: Trials::default(), windows: Vec::new() }
     }
 
-    /// The phase of the next window, and its rate; `None` where there is none left.
-    pub(crate) fn next(&self) -> Option<(Phase, f64)> {
+    /// The phase of the next window, and its load; `None` where there is none left.
+    pub(crate) fn next(&self) -> Option<(Phase, Level)> {
         let done = self.windows.len();
-        let rate_per_s = match &self.capacity.plan {
-            Plan::Search(plan) => self.trials.next(plan)?,
-            Plan::Sweep(rates) => *rates.get(done)?,
+        let level = match &self.capacity.plan {
+            Plan::Search(plan) => Level::Rate(self.trials.next(plan)?),
+            // All loads again and again, so that what changes meanwhile meets each of them alike.
+            Plan::Sweep { levels, repeat } => {
+                let is_done = done >= levels.len() * *repeat as usize;
+                *levels.get(done % levels.len()).filter(|_| !is_done)?
+            }
         };
-        Some((self.capacity.phase(done + 1, rate_per_s), rate_per_s))
+        Some((self.capacity.phase(done + 1, level), level))
     }
 
     /// Takes a window in that ran to its end.
@@ -65,9 +75,10 @@ impl Campaign {
     pub(crate) fn summary(&self) -> CapacitySummary {
         let search = match &self.capacity.plan {
             Plan::Search(plan) => Some(self.trials.result(plan)),
-            Plan::Sweep(_) => None,
+            Plan::Sweep { .. } => None,
         };
         let objectives = limits::describe(&self.capacity.limits);
-        CapacitySummary { search, objectives, windows: self.windows.clone() }
+        let levels = levels::summarise(&self.windows);
+        CapacitySummary { search, objectives, levels, windows: self.windows.clone() }
     }
 }

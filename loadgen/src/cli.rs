@@ -64,11 +64,7 @@ enum Command {
     /// file for Docker Compose
     ///
     /// Exit codes: 0 done, 2 a file is in the way or cannot be written.
-    Init {
-        /// The folder to write into
-        #[arg(default_value = ".", value_name = "DIR")]
-        folder: PathBuf,
-    },
+    Init(init::InitArguments),
     /// Merge the runs of shards into one whose counts and histograms are their sums
     ///
     /// Exit codes: 0 done, 2 the runs do not fit together or cannot be read.
@@ -95,12 +91,19 @@ enum Command {
 pub(crate) struct RunArguments {
     /// A scenario file, a directory with a scenario.yml, or the name of a pack
     scenario: String,
-    /// Where the load goes, instead of the scenario's own target
+    /// Where the load goes, instead of the scenario's own target; unix:/run/app.sock is a Unix socket
     #[arg(long, value_name = "URL")]
     target: Option<String>,
     /// The HTTP proxy that all connections are tunnelled through, instead of the scenario's own
     #[arg(long, value_name = "URL", env = "LOADGEN_PROXY", hide_env_values = true)]
     proxy: Option<String>,
+    /// Take any certificate of a server, whoever signed it; run.json and the report note it
+    #[arg(long)]
+    insecure: bool,
+    /// An address instead of what a name resolves to, as curl takes it, or a socket: HOST:PORT:unix:/run/app.sock; may be given
+    /// several times
+    #[arg(long, value_name = "HOST:PORT:ADDRESS")]
+    resolve: Vec<loadgen::Route>,
     /// The mode: a named choice of phases
     #[arg(long, conflicts_with = "phase")]
     mode: Option<String>,
@@ -186,6 +189,9 @@ pub(crate) struct RunArguments {
     /// How the summary is printed at the end
     #[arg(long, value_enum, default_value_t = SummaryKind::Text)]
     summary: SummaryKind,
+    /// Hold each load of a sweep N times, instead of as often as the scenario says; results have their 95 % intervals
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
+    repeat: Option<u32>,
     /// Write the windows of a search or a sweep as CSV to FILE
     #[arg(long, value_name = "FILE")]
     capacity_csv: Option<PathBuf>,
@@ -273,7 +279,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Run(arguments) => run::run(&arguments, &command),
         Command::Check { scenarios } => check::check(&scenarios),
         Command::Import { source } => import::import(&source),
-        Command::Init { folder } => init::init(&folder),
+        Command::Init(arguments) => init::init(&arguments),
         Command::Merge { runs, out } => merge::merge(&runs, &out),
         Command::Schema { of } => schema::schema(of),
         Command::List => list::list(),

@@ -5,12 +5,12 @@
 
 #[cfg(target_os = "linux")]
 mod arrival;
+pub(crate) mod coding;
 pub(crate) mod connect;
 pub(crate) mod connection;
 pub(crate) mod credentials;
 mod error;
 mod events;
-
 pub(crate) mod http1;
 mod http2;
 pub(crate) mod origin;
@@ -19,6 +19,8 @@ pub(crate) mod probe;
 pub(crate) mod protocol;
 pub(crate) mod proxy;
 pub(crate) mod reply;
+pub(crate) mod route;
+mod socket;
 pub(crate) mod sse;
 pub(crate) mod stamped;
 pub(crate) mod tls;

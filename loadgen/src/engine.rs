@@ -8,6 +8,7 @@ pub(crate) mod check;
 pub(crate) mod closed;
 pub(crate) mod error;
 pub(crate) mod exchange;
+pub(crate) mod feed;
 pub(crate) mod iteration;
 pub(crate) mod once;
 pub(crate) mod open;

@@ -13,12 +13,13 @@ use std::{
         mpsc::{Receiver, SyncSender, sync_channel},
     },
     thread::{self, JoinHandle},
-    time::{Instant, SystemTime, UNIX_EPOCH},
+    time::Instant,
 };
 
 use assay_run::{
     failures::{FILE_NAME, Failure},
     manifest::create_private,
+    time::now_ms,
 };
 use assay_text::{document, secret::redact_text};
 
@@ -32,8 +33,12 @@ const EACH: u32 = 3;
 /// How many wait to be written; more at one instant are not kept.
 const WAITING: usize = 64;
 /// How much of a body is kept, in bytes, and how much of it if bodies are asked for.
-pub(crate) const SHORT: usize = 1024;
+const SHORT: usize = 1024;
 const LONG: usize = 64 * 1024;
+/// How much of a body is cleaned beyond what is kept of it: longer than any secret.
+const MARGIN: usize = 4096;
+/// How much of a body a worker keeps for an example.
+pub(crate) const EXCERPT: usize = LONG + MARGIN;
 /// The shortest value of a data file that is taken out: shorter ones are in every text.
 const LEAST_VALUE: usize = 3;
 /// The most values that are looked for.
@@ -73,7 +78,7 @@ impl Examples {
             values: None,
             most: if keeps_bodies { LONG } else { SHORT },
             began: Instant::now(),
-            began_ms: unix_ms(),
+            began_ms: now_ms(),
         };
         let thread =
             thread::Builder::new().name("examples".to_owned()).spawn(move || writer.run(&receiver))?;
@@ -113,11 +118,6 @@ impl Drop for Examples {
     }
 }
 
-fn unix_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
-}
-
 /// Writes them, one after the other.
 struct Writer {
     path: std::path::PathBuf,
@@ -150,7 +150,7 @@ impl Writer {
             class: seen.class.to_string(),
             status: seen.status,
             message: self.clean(&seen.message),
-            body: self.clean(&String::from_utf8_lossy(&seen.body[..seen.body.len().min(self.most)])),
+            body: self.clean_body(&seen.body),
         };
         if self.file.is_none() {
             self.file = Some(create_private(&self.path)?);
@@ -159,6 +159,15 @@ impl Writer {
             Some(file) => file.write_all(failure.to_line().as_bytes()),
             None => Ok(()),
         }
+    }
+
+    /// The beginning of a body, cleaned before it is cut: of a secret that was cut in two, neither half is seen to be one.
+    fn clean_body(&mut self, body: &[u8]) -> String {
+        let mut text = self.clean(&String::from_utf8_lossy(&body[..body.len().min(self.most + MARGIN)]));
+        if text.len() > self.most {
+            text.truncate(text.floor_char_boundary(self.most));
+        }
+        text
     }
 
     /// A text without secrets, and without what the data files hold.

@@ -35,7 +35,12 @@ mod trace;
 pub mod view;
 
 pub use client::{
-    ErrorClass, Failure, origin::OriginError, probe::ProbeError, proxy::ProxyError, tls::TlsError,
+    ErrorClass, Failure,
+    origin::OriginError,
+    probe::ProbeError,
+    proxy::ProxyError,
+    route::{Route, RouteError, SocketError},
+    tls::TlsError,
 };
 pub use control::Control;
 pub use engine::{
@@ -47,8 +52,8 @@ pub use engine::{
 };
 pub use scenario::{
     Arrivals, ConstantArrivalRate, ConstantVus, Executor, Mode, PACKS, Pack, PerVuIterations, Phase,
-    RampingArrivalRate, RampingVus, Scenario, SharedIterations, Stage, UnknownName, UserKind, keys, pack,
-    reference, schema,
+    RampingArrivalRate, RampingVus, Replay, Scenario, SharedIterations, Stage, UnknownName, UserKind, keys,
+    pack, reference, schema,
 };
 pub use summary::Summary;
 pub use trace::Tracer;

@@ -60,6 +60,10 @@ pub struct Progress {
     pub dropped: u64,
     /// Iterations each second that the schedule intends.
     pub rate_target: Option<f64>,
+    /// Users that are to be there, where their number is the load.
+    pub users_target: Option<u32>,
+    /// The steps of the current phase that made requests, in order.
+    pub steps: Vec<StepState>,
     /// The requests of the last seconds, by duration.
     pub now: ExponentialHistogram,
     /// Time to the first content in the current phase; `None` where nothing streams.
@@ -85,6 +89,17 @@ pub struct PhaseState {
     pub elapsed: Option<Duration>,
     /// Whether it has ended.
     pub is_over: bool,
+}
+
+/// A step in the current phase.
+#[derive(Clone, Debug)]
+pub struct StepState {
+    /// Its name.
+    pub name: String,
+    /// Its requests, by duration.
+    pub duration: ExponentialHistogram,
+    /// Those that failed.
+    pub errors: u64,
 }
 
 /// One second of a run.
@@ -132,11 +147,24 @@ impl Progress {
             statuses: Vec::new(),
             dropped: totals.get(current).map_or(0, |t| t.tally.dropped),
             rate_target: totals.get(current).and_then(|t| t.rate_target),
+            users_target: None,
+            steps: Vec::new(),
             now: histogram(),
             first_chunk: None,
             lag: totals.get(current).map_or_else(histogram, |t| t.tally.lag.clone()),
             history: history.clone(),
         };
+        if let (Some(totals), Some(phase)) = (totals.get(current), progress.phases.get(current)) {
+            let into = phase.elapsed.filter(|into| *into < phase.length && !phase.is_over);
+            progress.users_target = into.and_then(|into| totals.phase.executor.target_users(into));
+            let steps = scenario.steps.iter().zip(&totals.tally.steps);
+            progress.steps.extend(steps.filter_map(|(name, tally)| {
+                let (requests, errors) = tally.counts();
+                let mut duration = histogram();
+                tally.outcomes.iter().for_each(|o| duration.merge(&o.duration));
+                (requests > 0).then(|| StepState { name: name.name.clone(), duration, errors })
+            }));
+        }
         for second in history.iter().rev().take(NOW) {
             progress.now.merge(&second.duration);
         }
@@ -159,6 +187,13 @@ impl Progress {
             progress.first_chunk.get_or_insert_with(histogram).merge(&stream.first_chunk);
         }
         progress
+    }
+
+    /// How long the phases still take, by their plan.
+    #[must_use]
+    pub fn time_left(&self) -> Duration {
+        let left = |p: &PhaseState| p.length.saturating_sub(p.elapsed.unwrap_or_default());
+        self.phases.iter().filter(|p| !p.is_over).map(left).sum()
     }
 
     /// Requests each second over the last seconds.

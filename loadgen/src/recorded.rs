@@ -133,6 +133,7 @@ impl RecordedRun {
         manifest.mode.clone_from(&run.mode);
         manifest.target = Some(run.target.to_string());
         manifest.seed = Some(run.seed);
+        manifest.notes.clone_from(&run.notes);
         let shard = run.shard;
         manifest.shard = shard
             .is_shared()

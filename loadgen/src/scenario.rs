@@ -18,6 +18,8 @@ mod shape;
 mod stream;
 pub(crate) mod template;
 mod think;
+pub(crate) mod tokenizer;
+pub(crate) mod trace;
 
 use std::{ops::Range, path::Path, sync::Arc, time::Duration};
 
@@ -29,11 +31,14 @@ pub(crate) use check::{Check, Condition, Expectation};
 pub(crate) use data::{Ahead, DataSet, Rows};
 pub use executor::{
     Arrivals, ConstantArrivalRate, ConstantVus, Executor, PerVuIterations, RampingArrivalRate, RampingVus,
-    SharedIterations, Stage,
+    Replay, SharedIterations, Stage,
 };
-pub(crate) use flow::{Alternative, Body, Item, Objectives, OnFailure, Repeat, Resend, Step, Times};
+pub(crate) use flow::{
+    Alternative, Body, Cancel, CancelWhen, Item, Objectives, OnFailure, Repeat, Resend, Step, Times,
+};
 pub use pack::{PACKS, Pack, pack};
-pub(crate) use stream::{StreamEvent, StreamSpec, content, read_document};
+pub(crate) use parse::TRACE;
+pub(crate) use stream::{Message, StreamEvent, StreamSpec, Tokens, content, read_document};
 pub(crate) use template::{RenderError, Text, environment_names};
 pub(crate) use think::Think;
 
@@ -95,6 +100,10 @@ pub struct Scenario {
     pub(crate) tls: crate::client::tls::TlsFiles,
     pub(crate) version: crate::client::protocol::Version,
     pub(crate) proxy: Option<crate::client::proxy::Proxy>,
+    /// The model's tokenizer, if the scenario names one.
+    pub(crate) tokenizer: Option<Arc<tokenizer::Tokenizer>>,
+    /// Where connections go, other than where their host is.
+    pub(crate) routes: Vec<crate::client::route::Route>,
 }
 
 /// A kind of users.
@@ -198,9 +207,17 @@ impl Scenario {
     /// # Errors
     /// All that is wrong with the file and the data files it names, each with its position.
     pub fn load(path_or_pack: &str) -> Result<Self, Diagnostics> {
+        Self::load_with(path_or_pack, &[])
+    }
+
+    /// The same, for a run that is given these variables in addition to the environment's.
+    ///
+    /// # Errors
+    /// As [`Scenario::load`].
+    pub fn load_with(path_or_pack: &str, variables: &[String]) -> Result<Self, Diagnostics> {
         let path = Path::new(path_or_pack);
         if let Some(pack) = pack(path_or_pack) {
-            return pack.load();
+            return pack.load_with(variables);
         }
         let path = if path.is_dir() { path.join("scenario.yml") } else { path.to_owned() };
         let document = Document::read(&path).map_err(|e| pack::with_known_packs(e, path_or_pack))?;
@@ -211,7 +228,7 @@ impl Scenario {
             let length = std::fs::metadata(&path).map_or(0, |file| file.len());
             (length >= data::LARGE).then_some(path)
         };
-        parse::scenario(&document, &parse::Files { read: &read, large: &large, folder: &folder })
+        parse::scenario(&document, &parse::Files { read: &read, large: &large, folder: &folder, variables })
     }
 
     /// Reads a scenario from texts: its file's and, by name, its data files'.
@@ -224,7 +241,7 @@ impl Scenario {
             Some((_, text)) => Ok(text.as_bytes().to_vec()),
             None => Err("there is no such file".to_owned()),
         };
-        parse::scenario(&document, &parse::Files::in_memory(&read))
+        parse::scenario(&document, &parse::Files::in_memory(&read, &[]))
     }
 
     /// The phases of a mode; a phase's name stands for itself.

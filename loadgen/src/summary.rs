@@ -124,6 +124,8 @@ pub struct StepSummary {
     pub requests: u64,
     /// Requests that failed.
     pub errors: u64,
+    /// Requests that their clients cancelled; they are in no other figure.
+    pub cancelled: u64,
     /// Requests each second.
     pub rate_per_s: f64,
     /// From the first byte sent.
@@ -150,10 +152,18 @@ pub struct GenerationSummary {
     pub time_per_output_token: Option<Percentiles>,
     /// Input tokens that servers counted.
     pub input_tokens: u64,
+    /// Input tokens that servers had in a cache; among the input tokens.
+    pub cached_tokens: u64,
     /// Output tokens, or pieces of content where the server counts none.
     pub output_tokens: u64,
+    /// Output tokens that servers count as reasoning; among the output tokens.
+    pub reasoning_tokens: u64,
     /// Output tokens each second of the phase.
     pub output_tokens_per_s: f64,
+    /// Output tokens each second of one generation, after its first: what a user sees; unknown if none had two.
+    pub output_tokens_per_s_per_user: Option<f64>,
+    /// Input tokens for each second until the first content, an estimate of the prefill; unknown without either.
+    pub prefill_tokens_per_s: Option<f64>,
     /// Whether every server counted its output tokens.
     pub is_counted_by_server: bool,
     /// Streams that succeeded and in which no content was recognised.
@@ -232,7 +242,7 @@ fn phase(scenario: &Scenario, totals: &PhaseTotals, seconds: f64) -> PhaseSummar
         .zip(&tally.steps)
         .map(|(name, t)| step(&name.name, t, seconds))
         .enumerate()
-        .filter(|(id, s)| s.requests > 0 || (tally.iterations > 0 && flow.contains(id)))
+        .filter(|(id, s)| s.requests + s.cancelled > 0 || (tally.iterations > 0 && flow.contains(id)))
         .map(|(_, s)| s)
         .collect();
     let requests: u64 = steps.iter().map(|s| s.requests).sum();
@@ -273,8 +283,12 @@ fn step(name: &str, tally: &StepTally, seconds: f64) -> StepSummary {
         time_per_output_chunk: known(&s.per_chunk),
         time_per_output_token: known(&s.per_token),
         input_tokens: s.input_tokens.sum() as u64,
+        cached_tokens: s.cached_tokens,
         output_tokens: s.output_tokens.sum() as u64,
+        reasoning_tokens: s.reasoning_tokens,
         output_tokens_per_s: per_second(s.output_tokens.sum(), seconds),
+        output_tokens_per_s_per_user: ratio(s.per_token.count() as f64, s.per_token.sum()),
+        prefill_tokens_per_s: ratio(s.input_tokens.sum(), s.first_chunk.sum()),
         is_counted_by_server: s.uncounted == 0,
         without_content: s.without_content,
     });
@@ -282,6 +296,7 @@ fn step(name: &str, tally: &StepTally, seconds: f64) -> StepSummary {
         name: name.to_owned(),
         requests,
         errors,
+        cancelled: tally.cancelled[0],
         rate_per_s: per_second(requests as f64, seconds),
         duration: Percentiles::of(&duration),
         latency: Percentiles::of(&latency),
@@ -293,6 +308,11 @@ fn step(name: &str, tally: &StepTally, seconds: f64) -> StepSummary {
 /// The percentiles of what was observed, if anything was.
 fn known(h: &ExponentialHistogram) -> Option<Percentiles> {
     (h.count() > 0).then(|| Percentiles::of(h))
+}
+
+/// How many times the second goes into the first, if both are there.
+fn ratio(n: f64, of: f64) -> Option<f64> {
+    (n > 0.0 && of > 0.0).then(|| n / of)
 }
 
 fn per_second(n: f64, seconds: f64) -> f64 {
@@ -348,7 +368,7 @@ fn unreached(phases: &[PhaseSummary]) -> Vec<String> {
 }
 
 fn requests_of(phases: &[PhaseSummary], step: &str) -> u64 {
-    phases.iter().flat_map(|p| &p.steps).filter(|s| s.name == step).map(|s| s.requests).sum()
+    phases.iter().flat_map(|p| &p.steps).filter(|s| s.name == step).map(|s| s.requests + s.cancelled).sum()
 }
 
 /// Steps whose streams had no content that was recognised.

@@ -88,6 +88,17 @@ impl Timer {
         Ok(Self { shared })
     }
 
+    /// The same, running, on the current set of local tasks.
+    ///
+    /// # Errors
+    /// As [`Timer::new`].
+    pub(crate) fn start() -> io::Result<Self> {
+        let timer = Self::new()?;
+        let driver = timer.clone();
+        tokio::task::spawn_local(async move { driver.drive().await });
+        Ok(timer)
+    }
+
     /// Makes timers of this thread ring that are due; called when the thread has been woken.
     pub(crate) fn catch_up() {
         if let Some(shared) = CURRENT.with_borrow(Weak::upgrade) {

@@ -49,6 +49,12 @@ pub fn parse_ms(text: &str) -> Result<i64, DurationError> {
     Ok(total)
 }
 
+/// A length as a person writes it, to the millisecond.
+#[must_use]
+pub fn format(length: std::time::Duration) -> String {
+    format_ms(i64::try_from(length.as_millis()).unwrap_or(i64::MAX))
+}
+
 /// Prints milliseconds as Prometheus prints a duration, such as `1h30m`; weeks and years only where they
 /// divide it exactly.
 #[must_use]

@@ -3,9 +3,9 @@
 
 use super::{CapacitySummary, Window};
 
-const COLUMNS: &str = "rate_per_s,achieved_per_s,requests_per_s,goodput_per_s,good_ratio,error_ratio,\
+const COLUMNS: &str = "users,rate_per_s,achieved_per_s,requests_per_s,goodput_per_s,good_ratio,error_ratio,\
 dropped_ratio,throughput_ratio,duration_p50_s,duration_p95_s,duration_p99_s,latency_p50_s,latency_p95_s,latency_p99_s,\
-latency_p999_s,first_chunk_p50_s,first_chunk_p99_s,output_tokens_per_s,held,generator_late,phase";
+latency_p999_s,first_chunk_p50_s,first_chunk_p99_s,output_tokens_per_s,output_tokens_per_s_per_user,held,generator_late,phase";
 
 impl CapacitySummary {
     /// The windows as CSV with a header.
@@ -39,11 +39,13 @@ fn row(w: &Window) -> String {
         w.latency.p99,
         w.latency.p999,
     ];
-    let mut cells: Vec<String> = numbers.iter().map(ToString::to_string).collect();
+    let mut cells = vec![w.users.map(|n| n.to_string()).unwrap_or_default()];
+    cells.extend(numbers.iter().map(ToString::to_string));
     cells.extend([
         maybe(w.first_chunk.map(|p| p.p50)),
         maybe(w.first_chunk.map(|p| p.p99)),
         maybe(w.output_tokens_per_s),
+        maybe(w.output_tokens_per_s_per_user),
         w.missed.is_empty().to_string(),
         w.is_generator_late.to_string(),
         w.phase.clone(),

@@ -3,7 +3,7 @@
 
 use assay_text::Page;
 
-use super::{CapacitySummary, SearchEnd, SearchResult};
+use super::{CapacitySummary, Estimate, Level, LevelSummary, SearchEnd, SearchResult};
 use crate::measure::percentiles::seconds;
 
 impl CapacitySummary {
@@ -16,35 +16,80 @@ impl CapacitySummary {
     }
 
     fn write_text(&self, out: &mut Page) {
-        out.line(format_args!("rates, with {}", self.objectives.join(", ")));
+        out.line(format_args!("loads, with {}", self.objectives.join(", ")));
         out.line(format_args!(
-            "  {:>9} {:>9} {:>9} {:>7} {:>8} {:>9} {:>9} {:>9} {:>9}  window",
-            "target/s", "ended/s", "good/s", "failed", "dropped", "p50", "p99", "late p99", "chunk p99"
+            "  {:>9} {:>8} {:>8} {:>7} {:>9} {:>9} {:>9} {:>9}",
+            "load", "ended/s", "good/s", "failed", "p50", "p99", "late p99", "chunk p99"
         ));
         let mut windows: Vec<_> = self.windows.iter().collect();
-        windows.sort_by(|a, b| a.rate_per_s.total_cmp(&b.rate_per_s));
+        windows.sort_by(|a, b| a.users.cmp(&b.users).then(a.rate_per_s.total_cmp(&b.rate_per_s)));
         for w in windows {
-            let verdict = match w.missed.as_slice() {
-                [] => "held".to_owned(),
-                missed => format!("broke: {}", missed.join(", ")),
-            };
-            let late = if w.is_generator_late { " (the generator itself was late)" } else { "" };
             out.line(format_args!(
-                "  {:>9} {:>9.2} {:>9.2} {:>6.2}% {:>7.2}% {:>9} {:>9} {:>9} {:>9}  {verdict}{late}",
-                w.rate_per_s,
+                "  {:>9} {:>8.2} {:>8.2} {:>6.2}% {:>9} {:>9} {:>9} {:>9}",
+                w.users.map_or_else(|| format!("{}/s", w.rate_per_s), |n| Level::Users(n).to_string()),
                 w.achieved_per_s,
                 w.goodput_per_s,
                 w.error_ratio * 100.0,
-                w.dropped_ratio * 100.0,
                 seconds(w.duration.p50),
                 seconds(w.duration.p99),
                 seconds(w.latency.p99),
-                w.first_chunk.map_or_else(|| "-".to_owned(), |p| seconds(p.p99))
+                w.first_chunk.map_or_else(|| "–".to_owned(), |p| seconds(p.p99))
             ));
+            for missed in &w.missed {
+                out.line(format_args!("            broke: {missed}"));
+            }
+            if w.is_generator_late {
+                out.line("            the generator itself was late");
+            }
         }
+        self.write_levels(out);
         if let Some(found) = &self.search {
             out.line(conclusion(found));
         }
+    }
+}
+
+impl CapacitySummary {
+    /// What loads came to that were held several times, and which are best.
+    fn write_levels(&self, out: &mut Page) {
+        let name =
+            |l: &LevelSummary| l.users.map_or_else(|| Level::Rate(l.rate_per_s), Level::Users).to_string();
+        for l in self.levels.iter().filter(|l| l.windows > 1 && self.search.is_none()) {
+            let tokens =
+                l.output_tokens_per_s.map(|t| format!(", {} tokens/s", interval(&t))).unwrap_or_default();
+            out.line(format_args!(
+                "  {} over {} windows: {} good/s{tokens}",
+                name(l),
+                l.windows,
+                interval(&l.goodput_per_s)
+            ));
+        }
+        if self.search.is_some() || self.levels.len() < 2 {
+            return;
+        }
+        if let Some(best) = self.levels.iter().find(|l| l.is_best_goodput) {
+            out.line(format_args!("most good requests: {:.2}/s at {}", best.goodput_per_s.mean, name(best)));
+        }
+        let front: Vec<String> = self
+            .levels
+            .iter()
+            .filter(|l| l.is_pareto == Some(true))
+            .filter_map(|l| {
+                let (each, all) = (l.output_tokens_per_s_per_user?.mean, l.output_tokens_per_s?.mean);
+                Some(format!("{} ({each:.1} each, {all:.1} in all)", name(l)))
+            })
+            .collect();
+        if !front.is_empty() {
+            out.line(format_args!("tokens/s that no other load beats: {}", front.join(", ")));
+        }
+    }
+}
+
+/// A mean with its interval.
+fn interval(estimate: &Estimate) -> String {
+    match (estimate.low, estimate.high) {
+        (Some(low), Some(high)) => format!("{:.2} ({low:.2} to {high:.2})", estimate.mean),
+        _ => format!("{:.2}", estimate.mean),
     }
 }
 

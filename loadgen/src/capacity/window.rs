@@ -3,18 +3,22 @@
 
 use serde::Serialize;
 
+use super::Level;
 use crate::measure::{
     families::PhaseTotals,
     percentiles::{Percentiles, is_late},
     tally::histogram,
 };
 
-/// A window: one rate, held for a while. Rates are per second, times are seconds, shares between 0 and 1.
+/// A window: one load, held for a while. Rates are per second, times are seconds, shares between 0 and 1.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Window {
     /// The phase in the record.
     pub phase: String,
-    /// Iterations each second that the schedule intended.
+    /// The users, where their number is the load.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub users: Option<u32>,
+    /// Iterations each second that the schedule intended; where the load is a number of users, those that ended.
     pub rate_per_s: f64,
     /// How long it took, the wait for the last responses among it.
     pub duration_s: f64,
@@ -45,6 +49,9 @@ pub struct Window {
     /// Output tokens each second, where something streams.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output_tokens_per_s: Option<f64>,
+    /// Output tokens each second of one generation, after its first, where something streams.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output_tokens_per_s_per_user: Option<f64>,
     /// Whether the generator itself was late, so that the times are upper bounds.
     pub is_generator_late: bool,
     /// The objectives that were missed, in words; none where the window held.
@@ -53,7 +60,7 @@ pub struct Window {
 
 impl Window {
     /// What the phase of a window measured; `missed` is not yet filled in.
-    pub(crate) fn of(totals: &PhaseTotals, rate_per_s: f64, duration_s: f64) -> Self {
+    pub(crate) fn of(totals: &PhaseTotals, level: Level, duration_s: f64) -> Self {
         let tally = &totals.tally;
         let window_s = totals.phase.executor.duration().as_secs_f64();
         // The last iterations take their time also where nothing waits.
@@ -61,6 +68,7 @@ impl Window {
         let stretch = if worked_s > window_s { window_s / worked_s } else { 1.0 };
         let (mut duration, mut latency, mut first_chunk) = (histogram(), histogram(), None);
         let (mut requests, mut errors, mut good, mut tokens) = (0, 0, 0, 0.0);
+        let mut per_token = histogram();
         for step in &tally.steps {
             let (all, failed) = step.counts();
             (requests, errors, good) = (requests + all, errors + failed, good + step.good);
@@ -71,16 +79,25 @@ impl Window {
             if let Some(stream) = step.stream.as_ref().filter(|s| s.first_chunk.count() > 0) {
                 first_chunk.get_or_insert_with(histogram).merge(&stream.first_chunk);
                 tokens += stream.output_tokens.sum();
+                per_token.merge(&stream.per_token);
             }
         }
         let share = |n: u64, of: u64| if of > 0 { n as f64 / of as f64 } else { 0.0 };
         let per_s = |n: f64| if duration_s > 0.0 { n / duration_s } else { 0.0 };
         let (latency, lag) = (Percentiles::of(&latency), Percentiles::of(&tally.lag));
+        let achieved_per_s = per_s(tally.iterations as f64);
+        let (users, rate_per_s) = match level {
+            Level::Rate(rate_per_s) => (None, rate_per_s),
+            Level::Users(users) => (Some(users), achieved_per_s),
+        };
+        // What users of a closed model do not start is not due.
+        let stretch = if users.is_some() { 1.0 } else { stretch };
         Self {
             phase: totals.phase.name.clone(),
+            users,
             rate_per_s,
             duration_s,
-            achieved_per_s: per_s(tally.iterations as f64),
+            achieved_per_s,
             throughput_ratio: stretch * share(tally.iterations, tally.iterations + tally.dropped),
             requests,
             requests_per_s: per_s(requests as f64),
@@ -91,6 +108,8 @@ impl Window {
             duration: Percentiles::of(&duration),
             latency,
             output_tokens_per_s: first_chunk.is_some().then(|| per_s(tokens)),
+            output_tokens_per_s_per_user: (per_token.sum() > 0.0)
+                .then(|| per_token.count() as f64 / per_token.sum()),
             first_chunk: first_chunk.as_ref().map(Percentiles::of),
             is_generator_late: is_late(lag.p99, latency.p50),
             missed: Vec::new(),

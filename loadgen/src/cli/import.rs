@@ -43,15 +43,23 @@ pub(super) enum Source {
 
 /// Makes a scenario.
 pub(super) fn import(source: &Source) -> u8 {
+    let behind_out;
     let (result, out) = match source {
         Source::Openapi { file, out } => (of_file(file, import::openapi), out),
         Source::Har { file, out } => (of_file(file, import::har), out),
         Source::Curl { command, out } => {
-            let result = match command.as_slice() {
+            // What follows a command in quotes is no longer curl's.
+            let (command, behind) = match command.as_slice() {
+                [one, option, file] if option == "--out" => (std::slice::from_ref(one), Some(file)),
+                [one, option] if option.starts_with("--out=") => (std::slice::from_ref(one), Some(option)),
+                words => (words, None),
+            };
+            let result = match command {
                 [one] => import::curl(one),
                 words => import::curl_words(words),
             };
-            (result.map_err(|e| e.to_string()), out)
+            behind_out = behind.map(|file| PathBuf::from(file.trim_start_matches("--out=")));
+            (result.map_err(|e| e.to_string()), if behind_out.is_some() { &behind_out } else { out })
         }
     };
     match result.and_then(|made| write(&made, out.as_deref())) {
@@ -63,7 +71,8 @@ pub(super) fn import(source: &Source) -> u8 {
     }
 }
 
-fn of_file(
+/// What a file is made into.
+pub(super) fn of_file(
     file: &Path,
     make: impl Fn(&str, &str) -> Result<Imported, ImportError>,
 ) -> Result<Imported, String> {
@@ -94,6 +103,12 @@ fn write(made: &Imported, out: Option<&Path>) -> Result<u8, String> {
                 .map_err(|e| format!("{}: {e}", path.display()))?;
         }
     }
+    tell(made);
+    Ok(code)
+}
+
+/// Says what is to be known of a scenario that was made.
+pub(super) fn tell(made: &Imported) {
     for note in &made.notes {
         console::say(format_args!("loadgen: {note}"));
     }
@@ -101,5 +116,4 @@ fn write(made: &Imported, out: Option<&Path>) -> Result<u8, String> {
         let names = made.variables.join(", ");
         console::say(format_args!("loadgen: before a run, set the environment variables {names}"));
     }
-    Ok(code)
 }

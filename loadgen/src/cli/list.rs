@@ -42,7 +42,7 @@ pub(super) fn list() -> u8 {
 fn plan(capacity: &Capacity) -> &'static str {
     match capacity.plan {
         Plan::Search(_) => "a search for the highest rate that holds",
-        Plan::Sweep(_) => "a sweep over rates",
+        Plan::Sweep { .. } => "a sweep over loads",
     }
 }
 

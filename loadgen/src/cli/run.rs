@@ -7,6 +7,7 @@ use assay_text::{Clean, console, document};
 use assay_verdict::{baseline::Baseline, standards::Standards};
 use loadgen::{
     Control, Phase, RunError, RunOptions, Scenario, Shard, Summary, UnknownName,
+    capacity::Plan,
     recorded::{BeginError, Ended, Judged, Page, RecordOptions, RecordedRun, judge, stop_on_signals},
     sink::{exposition::Exposition, recorder::default_instance},
     summary,
@@ -69,7 +70,9 @@ pub(super) fn run(arguments: &RunArguments, command: &[String]) -> u8 {
 }
 
 async fn drive(arguments: &RunArguments, command: &[String]) -> Result<u8, Stop> {
-    let scenario = Arc::new(Scenario::load(&arguments.scenario).map_err(Stop::bad_input)?);
+    let variables: Vec<String> = arguments.vars.iter().map(|(name, _)| name.clone()).collect();
+    let scenario = Scenario::load_with(&arguments.scenario, &variables).map_err(Stop::bad_input)?;
+    let scenario = Arc::new(scenario);
     let abort = super::abort::rules(arguments).map_err(Stop::bad_input)?;
     let standards = standards(arguments)?;
     if let Some(baseline) = &arguments.baseline {
@@ -146,8 +149,20 @@ fn options(scenario: &Arc<Scenario>, arguments: &RunArguments) -> Result<RunOpti
     if arguments.capacity_csv.is_some() && options.capacity.is_none() {
         return Err(Stop::bad_input("--capacity-csv needs a mode with a search or a sweep"));
     }
+    if let Some(times) = arguments.repeat {
+        match options.capacity.as_mut().map(|c| &mut c.plan) {
+            Some(Plan::Sweep { repeat, .. }) => *repeat = times,
+            _ => {
+                return Err(Stop::bad_input(
+                    "--repeat needs a mode with a sweep; a whole run is repeated by running it again, and ruleseval compare takes all of them",
+                ));
+            }
+        }
+    }
     options.target.clone_from(&arguments.target);
     options.proxy.clone_from(&arguments.proxy);
+    options.insecure = arguments.insecure;
+    options.routes.clone_from(&arguments.resolve);
     options.environment.clone_from(&arguments.vars);
     options.seed = arguments.seed;
     options.time_scale = arguments.time_scale;

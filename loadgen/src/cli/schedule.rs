@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use assay_model::duration::format_ms;
+use assay_model::duration::format as length;
 use assay_text::{
     Page,
     secret::{REDACTED, redact_url},
@@ -33,9 +33,10 @@ pub(super) fn schedule(options: &RunOptions) -> String {
                 "a search from {}/s to {}/s, {} windows at most, {} to confirm",
                 plan.from_per_s, plan.to_per_s, plan.max_windows, plan.confirm
             ),
-            Plan::Sweep(rates) => {
-                let rates: Vec<String> = rates.iter().map(|rate| format!("{rate}/s")).collect();
-                format!("a sweep over {}", rates.join(", "))
+            Plan::Sweep { levels, repeat } => {
+                let levels: Vec<String> = levels.iter().map(ToString::to_string).collect();
+                let times = if *repeat > 1 { format!(", {repeat} times") } else { String::new() };
+                format!("a sweep over {}{times}", levels.join(", "))
             }
         };
         let shape = capacity.scaled(options.time_scale).shape;
@@ -81,8 +82,4 @@ fn phase(out: &mut Page, options: &RunOptions, phase: &Phase, start: Duration) -
     let flow = if flow.is_empty() { "flow".to_owned() } else { format!("flow {flow}") };
     out.line(format_args!("    {flow}: {}", steps.join(", ")));
     end
-}
-
-fn length(duration: Duration) -> String {
-    format_ms(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX))
 }

@@ -22,6 +22,9 @@ use super::{
     ErrorClass, Failure,
     connection::Settings,
     origin::Origin,
+    proxy::Proxy,
+    route::{self, Destination},
+    socket::Socket,
     stamped::{Stamped, Stamps},
 };
 
@@ -52,21 +55,10 @@ pub(crate) async fn connect(
     let mut times = ConnectTimes::default();
     let start = Instant::now();
     let proxy = settings.proxy.as_deref();
-    let addresses = match proxy {
-        Some(proxy) => lookup(proxy.address(), &proxy.host, proxy.port).await?,
-        None => {
-            lookup(origin.address().map(|ip| SocketAddr::new(ip, origin.port)), &origin.host, origin.port)
-                .await?
-        }
-    };
+    let place = place(origin, proxy, settings).await?;
     let looked_up = Instant::now();
     times.lookup = looked_up - start;
-    let mut stream = connect_any(origin, &addresses).await?;
-    // A request is written whole; waiting for more would only delay it.
-    stream.set_nodelay(true).map_err(|e| Failure::new(ErrorClass::Connect, e))?;
-    if let Some(proxy) = proxy {
-        proxy.tunnel(&mut stream, origin).await?;
-    }
+    let stream = reach(origin, &place, proxy).await?;
     let connected = Instant::now();
     times.tcp = connected - looked_up;
     let stream = Stamped::new(stream, Rc::clone(stamps));
@@ -83,14 +75,63 @@ pub(crate) async fn connect(
     Ok((Transport::Tls(Box::new(stream)), times))
 }
 
-async fn lookup(known: Option<SocketAddr>, host: &str, port: u16) -> Result<Vec<SocketAddr>, Failure> {
-    if let Some(address) = known {
-        return Ok(vec![address]);
+/// Where the connection goes: to the origin or its proxy, by a route, by an address, or by what the name resolves to.
+enum Place<'p> {
+    Addresses(Vec<SocketAddr>),
+    Socket(&'p std::path::Path),
+}
+
+async fn place<'p>(
+    origin: &Origin,
+    proxy: Option<&Proxy>,
+    settings: &'p Settings,
+) -> Result<Place<'p>, Failure> {
+    let (host, port) = proxy.map_or((&origin.host, origin.port), |proxy| (&proxy.host, proxy.port));
+    match route::find(&settings.routes, host, port) {
+        Some(Destination::Socket(path)) => return Ok(Place::Socket(path)),
+        Some(Destination::Addresses(all)) => {
+            return Ok(Place::Addresses(all.iter().map(|ip| SocketAddr::new(*ip, port)).collect()));
+        }
+        None => {}
     }
-    match tokio::net::lookup_host((host, port)).await {
-        Ok(found) => Ok(found.collect()),
+    if let Ok(address) = host.parse() {
+        return Ok(Place::Addresses(vec![SocketAddr::new(address, port)]));
+    }
+    match tokio::net::lookup_host((host.as_str(), port)).await {
+        Ok(found) => Ok(Place::Addresses(found.collect())),
         Err(e) => Err(Failure::new(ErrorClass::Dns, format!("{host}: {e}"))),
     }
+}
+
+/// Connects, and opens the tunnel where there is a proxy.
+async fn reach(origin: &Origin, place: &Place<'_>, proxy: Option<&Proxy>) -> Result<Socket, Failure> {
+    let mut socket = match place {
+        Place::Addresses(addresses) => {
+            let stream = connect_any(origin, addresses).await?;
+            // A request is written whole; waiting for more would only delay it.
+            stream.set_nodelay(true).map_err(|e| Failure::new(ErrorClass::Connect, e))?;
+            Socket::Tcp(stream)
+        }
+        #[cfg(unix)]
+        Place::Socket(path) => {
+            let connected = tokio::net::UnixStream::connect(path).await;
+            let failed = |e: io::Error| {
+                let class = match e.kind() {
+                    // There is nobody behind it.
+                    io::ErrorKind::NotFound => ErrorClass::Refused,
+                    _ => ErrorClass::of_connect(&e),
+                };
+                Failure::new(class, format!("unix:{}: {e}", path.display()))
+            };
+            connected.map(Socket::Unix).map_err(failed)?
+        }
+        #[cfg(not(unix))]
+        Place::Socket(_) => return Err(Failure::new(ErrorClass::Connect, "this system has no Unix sockets")),
+    };
+    if let Some(proxy) = proxy {
+        proxy.tunnel(&mut socket, origin).await?;
+    }
+    Ok(socket)
 }
 
 /// The first address that takes the connection, as a browser without Happy Eyeballs would try them.

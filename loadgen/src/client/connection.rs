@@ -17,6 +17,7 @@ use super::{
     protocol::{Version, Wire},
     proxy::Proxy,
     reply::Intake,
+    route::Route,
     stamped::Stamps,
 };
 use crate::timer::Slot;
@@ -27,6 +28,8 @@ pub(crate) struct Settings {
     pub(crate) tls: Arc<rustls::ClientConfig>,
     pub(crate) version: Version,
     pub(crate) proxy: Option<Arc<Proxy>>,
+    /// Where connections go, other than where their host is.
+    pub(crate) routes: Arc<[Route]>,
 }
 
 /// An open connection.

@@ -37,6 +37,8 @@ pub enum ErrorClass {
     Unfinished,
     /// A person's stop cut the request off, which is nobody's failure: it is in no error rate.
     Interrupted,
+    /// The scenario had the client cancel it, which is no failure either.
+    Cancelled,
 }
 
 impl ErrorClass {
@@ -70,6 +72,7 @@ impl fmt::Display for ErrorClass {
             Self::Template => "template",
             Self::Unfinished => "unfinished",
             Self::Interrupted => "interrupted",
+            Self::Cancelled => "cancelled",
         };
         f.write_str(text)
     }

@@ -1,45 +1,33 @@
 //! The events of a response: server-sent events or lines of JSON, packed or not. Invariant: memory is bounded by the
 //! limit on an event, whatever a response unpacks to.
 
-use std::io::{self, Write as _};
-
-use flate2::write::{MultiGzDecoder, ZlibDecoder};
 use http::{HeaderMap, header};
 use memchr::memchr;
 
 use super::{
     ErrorClass, Failure,
+    coding::{Coding, Unpacker},
     sse::{self, Event, MAX_EVENT_BYTES, TooLong},
 };
 
-/// So many bytes are unpacked at a time; what they unpack to is at most a thousand times as long.
-const UNPACKED_AT_ONCE: usize = 1024;
-
 /// Reads the events of one response.
-#[derive(Debug)]
 pub(super) struct EventReader {
     form: Form,
     coding: Coding,
+    /// Made with the first bytes that are packed.
+    unpacker: Option<Unpacker>,
 }
 
-#[derive(Debug)]
 enum Form {
     ServerSent(sse::Parser),
     Lines(Lines),
 }
 
-#[derive(Debug)]
-enum Coding {
-    Plain,
-    Gzip(MultiGzDecoder<Vec<u8>>),
-    Deflate(ZlibDecoder<Vec<u8>>),
-}
-
 impl EventReader {
     /// A reader for a response with these headers; `None` if it says that it has no events.
     pub(super) fn of(headers: &HeaderMap) -> Option<Self> {
-        let value = |name| headers.get(name).and_then(|v| v.to_str().ok()).unwrap_or_default();
-        let kind = value(header::CONTENT_TYPE).trim().to_ascii_lowercase();
+        let kind = headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
+        let kind = kind.trim().to_ascii_lowercase();
         let form = match kind.split(';').next().unwrap_or_default().trim() {
             "text/event-stream" => Form::ServerSent(sse::Parser::default()),
             "application/x-ndjson"
@@ -48,51 +36,25 @@ impl EventReader {
             | "application/x-jsonlines" => Form::Lines(Lines::default()),
             _ => return None,
         };
-        let coding = match value(header::CONTENT_ENCODING).trim().to_ascii_lowercase().as_str() {
-            "gzip" | "x-gzip" => Coding::Gzip(MultiGzDecoder::new(Vec::new())),
-            "deflate" => Coding::Deflate(ZlibDecoder::new(Vec::new())),
-            _ => Coding::Plain,
-        };
-        Some(Self { form, coding })
+        Some(Self { form, coding: Coding::of(headers), unpacker: None })
     }
 
     /// Takes the next bytes and gives each event that they complete to `emit`.
     pub(super) fn push(&mut self, bytes: &[u8], mut emit: impl FnMut(Event<'_>)) -> Result<(), Failure> {
-        let Self { form, coding } = self;
-        if let Coding::Plain = coding {
-            return form.push(bytes, &mut emit);
+        if self.coding == Coding::Plain {
+            return self.form.push(bytes, &mut emit);
         }
-        for piece in bytes.chunks(UNPACKED_AT_ONCE) {
-            let unpacked = coding
-                .unpack(piece)
-                .map_err(|e| Failure::new(ErrorClass::Protocol, format!("the compressed events: {e}")))?;
-            form.push(&unpacked, &mut emit)?;
-        }
-        Ok(())
+        let unpacker = match &mut self.unpacker {
+            Some(unpacker) => unpacker,
+            none => none.insert(Unpacker::of(self.coding)?),
+        };
+        unpacker.push(bytes, &mut |piece| self.form.push(piece, &mut emit))
     }
 
     /// The response has ended: a last line needs no end.
     pub(super) fn finish(&mut self, emit: impl FnMut(Event<'_>)) {
         if let Form::Lines(lines) = &mut self.form {
             lines.finish(emit);
-        }
-    }
-}
-
-impl Coding {
-    fn unpack(&mut self, bytes: &[u8]) -> io::Result<Vec<u8>> {
-        match self {
-            Self::Plain => Ok(bytes.to_vec()),
-            Self::Gzip(decoder) => {
-                decoder.write_all(bytes)?;
-                decoder.flush()?;
-                Ok(std::mem::take(decoder.get_mut()))
-            }
-            Self::Deflate(decoder) => {
-                decoder.write_all(bytes)?;
-                decoder.flush()?;
-                Ok(std::mem::take(decoder.get_mut()))
-            }
         }
     }
 }
@@ -144,6 +106,8 @@ impl Lines {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
+
     use flate2::{Compression, write::GzEncoder};
 
     use super::*;

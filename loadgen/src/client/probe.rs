@@ -72,9 +72,7 @@ pub(crate) fn probe(
 ) -> Result<(), ProbeError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     tokio::task::LocalSet::new().block_on(&runtime, async {
-        let timer = Timer::new()?;
-        let driver = timer.clone();
-        tokio::task::spawn_local(async move { driver.drive().await });
+        let timer = Timer::start()?;
         let slot = timer.slot();
         slot.set(Some(Instant::now() + TIMEOUT));
         let (mut connection, _) = Connection::open(origin, settings, &slot)
@@ -87,7 +85,7 @@ pub(crate) fn probe(
         headers.extend(authorization.map(|value| (header::AUTHORIZATION, value)));
         let (headers, body) = (Cow::Owned(headers), Bytes::new());
         let request = Outgoing { method: Method::GET, path: &uri, headers, body: &body };
-        let (want, on_head, on_event) = (Want::Nothing, &mut |_| {}, &mut |_: sse::Event<'_>, _| {});
+        let (want, on_head, on_event) = (Want::Nothing, &mut |_| false, &mut |_: sse::Event<'_>, _| true);
         let reply = fetch_reply(&mut connection, &request, origin, want, &slot, on_head, on_event)
             .await
             .map_err(|failure| ProbeError::NoResponse { url: format!("{origin}{path}"), failure })?;

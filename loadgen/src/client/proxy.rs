@@ -2,16 +2,12 @@
 //! goes through. Invariant: what is measured of a request begins behind the tunnel; the tunnel itself is part
 //! of connecting.
 
-use std::net::SocketAddr;
-
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpStream,
-};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::{
     ErrorClass, Failure,
     origin::{Origin, OriginError, basic},
+    socket::Socket,
 };
 
 /// The most bytes of a proxy's answer.
@@ -62,7 +58,7 @@ impl Proxy {
     }
 
     /// Opens a tunnel to `origin` on a connection to the proxy.
-    pub(super) async fn tunnel(&self, stream: &mut TcpStream, origin: &Origin) -> Result<(), Failure> {
+    pub(super) async fn tunnel(&self, stream: &mut Socket, origin: &Origin) -> Result<(), Failure> {
         let host = if origin.host.contains(':') { format!("[{}]", origin.host) } else { origin.host.clone() };
         let to = format!("{host}:{}", origin.port);
         let credentials =
@@ -85,11 +81,6 @@ impl Proxy {
             Some(code) if code.starts_with('2') => Ok(()),
             _ => Err(fail(format!("the proxy {}:{} refuses {to}: {status}", self.host, self.port))),
         }
-    }
-
-    /// The proxy's address, where its host is one.
-    pub(super) fn address(&self) -> Option<SocketAddr> {
-        Some(SocketAddr::new(self.host.parse().ok()?, self.port))
     }
 }
 

@@ -11,13 +11,10 @@ use super::{
     ErrorClass, Failure, connection::Connection, events::EventReader, origin::Origin, outgoing::Outgoing,
     sse, stamped::Stamps,
 };
-use crate::timer::Slot;
+use crate::{examples::EXCERPT, timer::Slot};
 
 /// The most bytes of a body that are kept for checks and captures.
 pub(crate) const MAX_KEPT_BYTES: usize = 16 * 1024 * 1024;
-
-/// How much is kept of a body that nobody asked for, where the answer reports a failure.
-const EXCERPT_BYTES: usize = 1024;
 
 /// What is wanted of a response in addition to its status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,7 +37,7 @@ pub(crate) struct Reply {
     pub(crate) headers: HeaderMap,
     /// The body, where it was wanted.
     pub(crate) body: Bytes,
-    /// The beginning of a body that was not wanted, of an answer that reports a failure.
+    /// The beginning of a body that was not wanted, of an answer that is a failure.
     pub(crate) excerpt: Vec<u8>,
 }
 
@@ -56,15 +53,15 @@ pub(super) trait Intake {
     fn piece(&mut self, bytes: &[u8], stamps: &Stamps) -> Result<(), Failure>;
 }
 
-/// Sends `request` and receives the response; events go to `on_event` with the time of their last byte.
+/// Sends `request` and receives the response. `on_head` says whether the beginning of the body is kept though it is not wanted; events go to `on_event` with the time of their last byte, until it has enough.
 pub(crate) async fn fetch_reply(
     connection: &mut Connection,
     request: &Outgoing<'_>,
     origin: &Origin,
     want: Want,
     deadline: &Slot,
-    on_head: &mut impl FnMut(u16),
-    on_event: &mut impl FnMut(sse::Event<'_>, Instant),
+    on_head: &mut impl FnMut(u16) -> bool,
+    on_event: &mut impl FnMut(sse::Event<'_>, Instant) -> bool,
 ) -> Result<Reply, Failure> {
     let mut receiver = Receiver {
         want,
@@ -72,6 +69,7 @@ pub(crate) async fn fetch_reply(
         headers: HeaderMap::new(),
         events: None,
         kept: Vec::new(),
+        wants_excerpt: false,
         excerpt: Vec::new(),
         on_head,
         on_event,
@@ -80,7 +78,9 @@ pub(crate) async fn fetch_reply(
     let Receiver { status, headers, kept, excerpt, events, on_event, .. } = receiver;
     if let Some(mut events) = events {
         let at = connection.stamps().last_read().unwrap_or_else(Instant::now);
-        events.finish(|event| on_event(event, at));
+        events.finish(|event| {
+            on_event(event, at);
+        });
     }
     connection.served += 1;
     Ok(Reply { status, headers, body: Bytes::from(kept), excerpt })
@@ -93,12 +93,14 @@ struct Receiver<'r, H, E> {
     headers: HeaderMap,
     events: Option<EventReader>,
     kept: Vec<u8>,
+    /// Whether the beginning of the body is kept though nobody asked for it.
+    wants_excerpt: bool,
     excerpt: Vec<u8>,
     on_head: &'r mut H,
     on_event: &'r mut E,
 }
 
-impl<H: FnMut(u16), E: FnMut(sse::Event<'_>, Instant)> Intake for Receiver<'_, H, E> {
+impl<H: FnMut(u16) -> bool, E: FnMut(sse::Event<'_>, Instant) -> bool> Intake for Receiver<'_, H, E> {
     fn head(&mut self, status: u16, headers: &[Header<'_>]) {
         let has_consequence = |h: &Header<'_>| {
             h.name.eq_ignore_ascii_case("set-cookie") || h.name.eq_ignore_ascii_case("location")
@@ -111,7 +113,7 @@ impl<H: FnMut(u16), E: FnMut(sse::Event<'_>, Instant)> Intake for Receiver<'_, H
     }
 
     fn head_map(&mut self, status: u16, headers: HeaderMap) {
-        (self.on_head)(status);
+        self.wants_excerpt = (self.on_head)(status);
         self.status = status;
         self.events = if self.want == Want::Events { EventReader::of(&headers) } else { None };
         self.headers = headers;
@@ -120,12 +122,16 @@ impl<H: FnMut(u16), E: FnMut(sse::Event<'_>, Instant)> Intake for Receiver<'_, H
     fn piece(&mut self, bytes: &[u8], stamps: &Stamps) -> Result<(), Failure> {
         if let Some(events) = &mut self.events {
             let at = stamps.last_read().unwrap_or_else(Instant::now);
-            let on_event = &mut *self.on_event;
-            return events.push(bytes, |event| on_event(event, at));
+            let (on_event, mut wants_more) = (&mut *self.on_event, true);
+            events.push(bytes, |event| wants_more &= on_event(event, at))?;
+            return match wants_more {
+                true => Ok(()),
+                false => Err(Failure::new(ErrorClass::Cancelled, "the client has read enough")),
+            };
         }
         if matches!(self.want, Want::Nothing | Want::Headers) {
-            if self.status >= 400 {
-                let room = EXCERPT_BYTES.saturating_sub(self.excerpt.len());
+            if self.wants_excerpt {
+                let room = EXCERPT.saturating_sub(self.excerpt.len());
                 self.excerpt.extend_from_slice(&bytes[..bytes.len().min(room)]);
             }
             return Ok(());

@@ -11,10 +11,11 @@ use std::{
     time::Instant,
 };
 
-use tokio::{
-    io::{AsyncRead, AsyncWrite, Interest, ReadBuf},
-    net::TcpStream,
-};
+#[cfg(target_os = "linux")]
+use tokio::io::Interest;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::socket::Socket;
 
 /// What happened on a socket since [`Stamps::reset`].
 #[derive(Debug, Default)]
@@ -77,17 +78,17 @@ impl Stamps {
     }
 }
 
-/// A TCP stream with stamps.
+/// A socket with stamps.
 #[derive(Debug)]
 pub(crate) struct Stamped {
-    stream: TcpStream,
+    stream: Socket,
     stamps: Rc<Stamps>,
     #[cfg(target_os = "linux")]
     arrivals: super::arrival::Arrivals,
 }
 
 impl Stamped {
-    pub(crate) fn new(stream: TcpStream, stamps: Rc<Stamps>) -> Self {
+    pub(super) fn new(stream: Socket, stamps: Rc<Stamps>) -> Self {
         Self {
             #[cfg(target_os = "linux")]
             arrivals: super::arrival::Arrivals::of(&stream),

@@ -1,4 +1,5 @@
-//! TLS settings. Invariant: certificates are always verified, against the system's roots and the scenario's.
+//! TLS settings. Invariant: certificates are verified, against the system's roots and the scenario's, unless the scenario or
+//! the command line says in so many words that they are not.
 
 use std::{
     path::{Path, PathBuf},
@@ -6,17 +7,22 @@ use std::{
 };
 
 use rustls::{
-    ClientConfig, RootCertStore,
+    ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
+    client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+    crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature},
     pki_types::{
-        CertificateDer, PrivateKeyDer,
+        CertificateDer, PrivateKeyDer, ServerName, UnixTime,
         pem::{self, PemObject},
     },
 };
 
 use super::protocol::Version;
-/// Files for TLS.
+
+/// What a scenario says of TLS.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct TlsFiles {
+    /// Whether any certificate is taken.
+    pub(crate) insecure: bool,
     /// PEM certificates to trust in addition to the system's.
     pub(crate) ca: Option<PathBuf>,
     /// PEM certificate chain and key of the client.
@@ -62,7 +68,7 @@ pub(crate) fn config(
     needed: bool,
 ) -> Result<Arc<ClientConfig>, TlsError> {
     let mut roots = RootCertStore::empty();
-    if needed {
+    if needed && !files.insecure {
         let own = std::env::var_os("SSL_CERT_FILE").map(std::path::PathBuf::from);
         let system = own.or_else(|| SYSTEM_ROOTS.iter().map(std::path::PathBuf::from).find(|p| p.exists()));
         if let Some(path) = system {
@@ -75,10 +81,13 @@ pub(crate) fn config(
         }
     }
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider)
+    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
-        .map_err(TlsError::Settings)?
-        .with_root_certificates(roots);
+        .map_err(TlsError::Settings)?;
+    let builder = match files.insecure {
+        true => builder.dangerous().with_custom_certificate_verifier(Arc::new(Anyone(provider))),
+        false => builder.with_root_certificates(roots),
+    };
     let mut config = match &files.client {
         None => builder.with_no_client_auth(),
         Some((chain, key)) => {
@@ -93,6 +102,45 @@ pub(crate) fn config(
         Version::Http2 => b"h2".to_vec(),
     }];
     Ok(Arc::new(config))
+}
+
+/// Takes any certificate; the handshake itself must still be right.
+#[derive(Debug)]
+struct Anyone(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for Anyone {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
 }
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {

@@ -1,7 +1,7 @@
 //! From options to a run that can begin. Invariant: a [`Checked`] has a target that answered, and limits that its
 //! users fit in; nothing was written and no load was sent.
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
 use super::{
     error::{OptionsError, RunError},
@@ -16,10 +16,11 @@ use crate::{
         origin::{Origin, basic},
         probe::probe,
         proxy::Proxy,
-        tls,
+        route::{self, Route},
+        tls::{self, TlsFiles},
     },
     control::{Control, Signals},
-    scenario::{Capacity, Phase, Scenario, capacity::Plan as Rates, executor::Plan},
+    scenario::{Capacity, Phase, Scenario, capacity::Plan as Rates},
     summary::{Summary, Threshold},
 };
 
@@ -33,6 +34,8 @@ pub struct Checked {
     pub(crate) scenario: Arc<Scenario>,
     pub(crate) target: Target,
     pub(super) settings: Settings,
+    /// What a reader of the run should know of how it was made.
+    pub(crate) notes: Vec<String>,
     /// With their times scaled.
     pub(super) phases: Vec<Phase>,
     /// With its times scaled.
@@ -54,7 +57,7 @@ impl RunOptions {
     /// What is wrong with the options, or that the target is not healthy.
     pub async fn check(self) -> Result<Checked, RunError> {
         let scenario = self.scenario;
-        let target = resolve_target(&scenario, self.target.as_deref())?;
+        let (target, socket) = resolve_target(&scenario, self.target.as_deref())?;
         if !(self.time_scale.is_finite() && self.time_scale > 0.0) {
             return Err(OptionsError::TimeScale(self.time_scale).into());
         }
@@ -68,7 +71,9 @@ impl RunOptions {
         check_shard(self.shard, &phases, capacity.as_ref())?;
         let users = self.shard.of_users(most_users(&phases, capacity.as_ref())).max(1);
         check_descriptors(users)?;
-        let settings = settings(&scenario, &target, self.proxy.as_deref())?;
+        let reach =
+            Reach { proxy: self.proxy.as_deref(), insecure: self.insecure, routes: self.routes, socket };
+        let (settings, notes) = settings(&scenario, &target, reach)?;
         let health = scenario.health.as_ref().map(|p| format!("{}{p}", target.prefix));
         let (probed, with) = (target.clone(), settings.clone());
         tokio::task::spawn_blocking(move || {
@@ -83,6 +88,7 @@ impl RunOptions {
             scenario,
             target,
             settings,
+            notes,
             phases,
             capacity,
             shard: self.shard,
@@ -113,31 +119,68 @@ impl Checked {
     }
 }
 
-fn settings(scenario: &Scenario, target: &Target, proxy: Option<&str>) -> Result<Settings, OptionsError> {
+/// What the options say of the way to the target.
+struct Reach<'o> {
+    proxy: Option<&'o str>,
+    insecure: bool,
+    routes: Vec<Route>,
+    socket: Option<PathBuf>,
+}
+
+/// How connections are made, and what a reader should know of it.
+fn settings(
+    scenario: &Scenario,
+    target: &Target,
+    reach: Reach<'_>,
+) -> Result<(Settings, Vec<String>), OptionsError> {
     let needs_roots = target.origin.is_tls || scenario.tls.ca.is_some();
-    let proxy = match proxy {
+    let proxy = match reach.proxy {
         Some(text) => Some(Proxy::parse(text)?),
         None => scenario.proxy.clone(),
     };
-    Ok(Settings {
-        tls: tls::config(&scenario.tls, scenario.version, needs_roots)?,
+    if proxy.is_some() && reach.socket.is_some() {
+        return Err(OptionsError::SocketThroughProxy);
+    }
+    let tls = TlsFiles { insecure: reach.insecure || scenario.tls.insecure, ..scenario.tls.clone() };
+    let mut routes = reach.routes;
+    routes.extend(scenario.routes.iter().cloned());
+    let mut notes: Vec<String> = routes.iter().map(|route| format!("{route} (resolve)")).collect();
+    if tls.insecure {
+        notes.push("the certificates of servers were not verified (insecure)".to_owned());
+    }
+    routes.extend(reach.socket.map(|path| Route::to_socket(&target.origin, path)));
+    let settings = Settings {
+        tls: tls::config(&tls, scenario.version, needs_roots)?,
         version: scenario.version,
         proxy: proxy.map(Arc::new),
-    })
+        routes: routes.into(),
+    };
+    Ok((settings, notes))
 }
 
 fn most_users(phases: &[Phase], capacity: Option<&Capacity>) -> u32 {
-    let windows = capacity.map(|c| c.shape.vus.max(c.shape.max_vus));
+    let windows = capacity.map(Capacity::max_users);
     phases.iter().map(|p| p.executor.max_users()).chain(windows).max().unwrap_or(1).max(1)
 }
 
-fn resolve_target(scenario: &Scenario, given: Option<&str>) -> Result<Target, OptionsError> {
+/// Where the load goes, and the socket if that is one.
+fn resolve_target(
+    scenario: &Scenario,
+    given: Option<&str>,
+) -> Result<(Target, Option<PathBuf>), OptionsError> {
     let text = given.or(scenario.target.as_deref()).ok_or(OptionsError::NoTarget)?;
-    let url =
-        url::Url::parse(text).map_err(|source| OptionsError::TargetUrl { text: text.to_owned(), source })?;
+    let socket = route::socket(text).transpose()?;
+    // The host of a socket, for servers that ask for one.
+    let location = if socket.is_some() { "http://localhost" } else { text };
+    let url = url::Url::parse(location)
+        .map_err(|source| OptionsError::TargetUrl { text: text.to_owned(), source })?;
     let origin = Origin::of(&url).map_err(|source| OptionsError::Target { text: text.to_owned(), source })?;
     let prefix = url.path().trim_end_matches('/').to_owned();
-    Ok(Target { origin: Arc::new(origin), prefix, authorization: basic(&url) })
+    let shown = match &socket {
+        Some(path) => format!("unix:{}", path.display()),
+        None => origin.to_string(),
+    };
+    Ok((Target { origin: Arc::new(origin), prefix, shown, authorization: basic(&url) }, socket))
 }
 
 /// A phase's series are distinguished by its name.
@@ -156,8 +199,8 @@ fn check_shard(shard: Shard, phases: &[Phase], capacity: Option<&Capacity>) -> R
     if shard.is_shared() && capacity.is_some_and(|c| matches!(c.plan, Rates::Search(_))) {
         return Err(OptionsError::SharedSearch);
     }
-    let windows = capacity.map(|c| ("the sweep", c.shape.vus.max(c.shape.max_vus)));
-    let open = phases.iter().filter(|p| matches!(p.executor.plan(), Plan::Schedule(_)));
+    let windows = capacity.map(|c| ("the sweep", c.max_users()));
+    let open = phases.iter().filter(|p| p.executor.plan().is_open());
     let users = open.map(|p| (p.name.as_str(), p.executor.max_users())).chain(windows);
     match users.into_iter().find(|(_, users)| *users < shards) {
         Some((name, users)) => Err(OptionsError::TooFewUsers { name: name.to_owned(), users, shards }),

@@ -3,7 +3,7 @@
 use std::io;
 
 use crate::{
-    client::{origin::OriginError, probe::ProbeError, proxy::ProxyError, tls::TlsError},
+    client::{origin::OriginError, probe::ProbeError, proxy::ProxyError, route::SocketError, tls::TlsError},
     sink::SinkError,
     summary::PercentileFileError,
 };
@@ -55,6 +55,12 @@ pub enum OptionsError {
         /// What is wrong with it.
         source: OriginError,
     },
+    /// The target is a socket that load cannot go to.
+    #[error("the target: {0}")]
+    Socket(#[from] SocketError),
+    /// A proxy has nothing to do with a socket of this machine.
+    #[error("the target is a Unix socket, which no proxy reaches; leave out the proxy")]
+    SocketThroughProxy,
     /// The proxy cannot be used.
     #[error(transparent)]
     Proxy(#[from] ProxyError),

@@ -25,17 +25,17 @@ use super::{
 use crate::{
     client::{ErrorClass, connection::Settings},
     measure::tally::Tally,
-    scenario::{Item, Scenario},
+    scenario::{Executor, Item, Scenario, TRACE, trace::Row},
     timer::Timer,
 };
 
 /// Which steps are done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(super) enum Part {
     BeforeRun,
     AfterRun,
-    /// The setup, and the flow of this number.
-    Iteration(usize),
+    /// The setup, and the flow of this number, with the first line of the trace that its phase replays.
+    Iteration(usize, Option<Arc<Row>>),
 }
 
 /// What one user needs.
@@ -85,31 +85,41 @@ impl Once {
 
     pub(super) async fn run(&self, part: Part, on_exchange: Option<OnExchange>) -> Result<Outcome, RunError> {
         let (done, outcome) = oneshot::channel();
+        // Who waits holds the other end; a stop drops it, and with it the steps end.
+        let (waits, gone) = oneshot::channel::<()>();
         let once = self.clone();
         thread::Builder::new().name("load-once".to_owned()).spawn(move || {
-            // Who waits may be gone; then nobody wants the outcome.
-            let _ = done.send(once.on_this_thread(part, on_exchange));
+            let _ = done.send(once.on_this_thread(part, on_exchange, gone));
         })?;
-        match outcome.await {
+        let outcome = outcome.await;
+        drop(waits);
+        match outcome {
             Ok(outcome) => Ok(outcome?),
             Err(_) => Err(std::io::Error::other("the thread of the steps ended early").into()),
         }
     }
 
-    fn on_this_thread(self, part: Part, on_exchange: Option<OnExchange>) -> std::io::Result<Outcome> {
+    fn on_this_thread(
+        self,
+        part: Part,
+        on_exchange: Option<OnExchange>,
+        gone: oneshot::Receiver<()>,
+    ) -> std::io::Result<Outcome> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .on_thread_unpark(Timer::catch_up)
             .build()?;
         let local = tokio::task::LocalSet::new();
-        local.block_on(&runtime, self.steps(part, on_exchange))
+        local.block_on(&runtime, async {
+            tokio::select! {
+                outcome = self.steps(part, on_exchange) => outcome,
+                _ = gone => Ok(Outcome { names: Vec::new(), failure: Some("stopped".to_owned()) }),
+            }
+        })
     }
 
     async fn steps(self, part: Part, on_exchange: Option<OnExchange>) -> std::io::Result<Outcome> {
-        let timer = Timer::new()?;
-        let driver = timer.clone();
-        tokio::task::spawn_local(async move { driver.drive().await });
-        let streams: Vec<bool> = self.scenario.steps.iter().map(|s| s.is_stream).collect();
+        let timer = Timer::start()?;
         let last = Rc::new(RefCell::new(None));
         let failed = Rc::clone(&last);
         let mut user = match User::new(0, &self.scenario, &self.data, &timer) {
@@ -123,7 +133,7 @@ impl Once {
         let own: Vec<String> = user.context.names().into_iter().map(|(name, _)| name).collect();
         let cx = WorkerCx {
             tracer: None,
-            tally: Arc::new(Mutex::new(Tally::new(&streams, self.scenario.checks.len()))),
+            tally: Arc::new(Mutex::new(Tally::of(&self.scenario))),
             scenario: Arc::clone(&self.scenario),
             target: self.target,
             settings: self.settings,
@@ -133,6 +143,7 @@ impl Once {
             is_stopping: std::cell::Cell::new(false),
             phase: std::cell::RefCell::new("".into()),
             examples: None,
+            exemplified: RefCell::default(),
             watcher: Some(Rc::new(move |exchange: &Exchange| {
                 if let Some(on_exchange) = &on_exchange {
                     on_exchange(exchange);
@@ -143,7 +154,10 @@ impl Once {
         let lists: Vec<&[Item]> = match part {
             Part::BeforeRun => vec![&self.scenario.before_run],
             Part::AfterRun => vec![&self.scenario.after_run],
-            Part::Iteration(flow) => {
+            Part::Iteration(flow, row) => {
+                if let Some(row) = row {
+                    user.context.set(TRACE, row.to_value());
+                }
                 let flow = self.scenario.flows.get(flow).map_or(&[][..], |flow| &flow.items);
                 vec![&self.scenario.setup, flow]
             }
@@ -189,14 +203,19 @@ impl Checked {
             let on_exchange = Arc::clone(&on_exchange);
             Some(Box::new(move |exchange: &Exchange| on_exchange(exchange)))
         };
-        let flow = self.phases.first().map_or(0, |phase| phase.flow);
+        let first = self.phases.first();
+        let flow = first.map_or(0, |phase| phase.flow);
+        let row = first.and_then(|phase| match &phase.executor {
+            Executor::Replay(replay) => Some(Arc::clone(&replay.trace.first)),
+            _ => None,
+        });
         let once = self.solo(Secrets::noted())?;
         match once.before_run(watch()).await {
             Ok(()) => {}
             Err(RunError::BeforeRun(failure)) => return Ok(Some(format!("before_run: {failure}"))),
             Err(e) => return Err(e),
         }
-        let iteration = once.run(Part::Iteration(flow), watch()).await?.failure;
+        let iteration = once.run(Part::Iteration(flow, row), watch()).await?.failure;
         let after = once.after_run(watch()).await?.map(|failure| format!("after_run: {failure}"));
         Ok(iteration.or(after))
     }

@@ -17,19 +17,23 @@ use tokio::{sync::Notify, task::JoinSet};
 
 use self::mailbox::Mailbox;
 use super::{
+    feed::Start,
     iteration::iterate,
     phase_state::PhaseState,
     pool::{Lease, Pool},
     request::WorkerCx,
 };
-use crate::{scenario::IterationShape, timer::Slot};
+use crate::{
+    scenario::{IterationShape, TRACE},
+    timer::Slot,
+};
 
 /// A worker's share of an open phase.
 pub(crate) struct Share<S> {
     pub(crate) start: Instant,
     /// When the phase ends, unless it is ended before.
     pub(crate) end: Instant,
-    /// This worker's starts, as times into the phase.
+    /// This worker's starts.
     pub(crate) starts: S,
     /// This worker's users that are there from the start.
     pub(crate) users: Vec<u32>,
@@ -70,7 +74,7 @@ struct Driver {
 }
 
 /// Starts a worker's share of the iterations and waits for all of them to end.
-pub(crate) async fn drive<S: Iterator<Item = Duration>>(
+pub(crate) async fn drive<S: Iterator<Item = Start>>(
     cx: Rc<WorkerCx>,
     pool: Pool,
     state: PhaseState,
@@ -96,17 +100,18 @@ pub(crate) async fn drive<S: Iterator<Item = Duration>>(
         }
     }
     let slot = driver.cx.timer.slot();
-    while let Some(at) = starts.next() {
+    while let Some(Start { at, row }) = starts.next() {
         let due = start + at;
         let Some((user, since)) = driver.next(&slot, due).await else {
             // This one and all that were due by the end never started.
             let by = start.elapsed();
-            let dropped = u64::from(at <= by) + starts.by_ref().take_while(|at| *at <= by).count() as u64;
+            let dropped =
+                u64::from(at <= by) + starts.by_ref().take_while(|next| next.at <= by).count() as u64;
             driver.cx.tally(|t| t.dropped += dropped);
             break;
         };
         driver.cx.tally(|t| t.lag.record(due.max(since).elapsed().as_secs_f64()));
-        user.send(due);
+        user.send((due, row));
     }
     driver.mailboxes.iter().for_each(|m| m.close());
     while driver.running.join_next().await.is_some() {}
@@ -186,8 +191,11 @@ async fn work(
     free: Rc<Free>,
     shape: IterationShape,
 ) {
-    while let Some(due) = mailbox.receive().await {
+    while let Some((due, row)) = mailbox.receive().await {
         let active = pool.activate();
+        if let Some(row) = row {
+            user.context.set(TRACE, row.to_value());
+        }
         iterate(&cx, &mut user, due, shape).await;
         drop(active);
         free.users.borrow_mut().push_back((Rc::clone(&mailbox), Instant::now()));

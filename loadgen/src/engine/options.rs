@@ -5,6 +5,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use super::shard::Shard;
 use crate::{
+    client::route::Route,
     control::{Control, Signals},
     examples::Examples,
     progress::{Quiet, View},
@@ -22,6 +23,10 @@ pub struct RunOptions {
     pub target: Option<String>,
     /// The HTTP proxy that all connections go through; `None` for the scenario's own, if it has one.
     pub proxy: Option<String>,
+    /// Whether any certificate of a server is taken, whatever the scenario says.
+    pub insecure: bool,
+    /// Where connections go, other than where their host is; before the scenario's own.
+    pub routes: Vec<Route>,
     /// The name of the mode that the phases are of, if one was chosen.
     pub mode: Option<String>,
     /// The phases, in order.
@@ -89,6 +94,8 @@ impl RunOptions {
             mode: None,
             target: None,
             proxy: None,
+            insecure: false,
+            routes: Vec::new(),
             shard: Shard::default(),
             start_at_ms: None,
             seed: 1,

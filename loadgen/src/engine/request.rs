@@ -6,6 +6,8 @@
 pub(crate) mod cookies;
 mod decode;
 mod judge;
+mod outcome;
+mod record;
 mod render;
 mod stream;
 mod traced;
@@ -14,19 +16,17 @@ mod watched;
 use std::{
     borrow::Cow,
     cell::{Cell, RefCell},
+    collections::HashSet,
     rc::Rc,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
 use http::header;
+use rand::RngExt;
 
 pub(crate) use self::render::Fixed;
-use self::{
-    judge::{Judge, Problem},
-    render::Rendered,
-    stream::Stream,
-};
+use self::{judge::Judge, render::Rendered, stream::Stream};
 use super::{
     exchange::{Exchange, Watcher},
     user::{SharedData, User},
@@ -39,9 +39,9 @@ use crate::{
         outgoing::Outgoing,
         reply::{Reply, Want, fetch_reply},
     },
-    examples::{Examples, Seen},
-    measure::tally::{Generation, Measured, Outcome, Parts, Tally},
-    scenario::{Scenario, Step, content, read_document},
+    examples::Examples,
+    measure::tally::{Parts, Tally},
+    scenario::{Cancel, CancelWhen, Scenario, Step, Tokens},
     timer::Timer,
     trace::{RequestSpan, WorkerTracer},
 };
@@ -63,6 +63,8 @@ pub(crate) struct WorkerCx {
     pub(crate) phase: RefCell<Arc<str>>,
     /// Takes examples of failures, where the run is recorded.
     pub(crate) examples: Option<Arc<Examples>>,
+    /// The failures, by step, of which there are enough examples.
+    pub(crate) exemplified: RefCell<HashSet<(usize, ErrorClass)>>,
     /// Makes spans, where the run was asked for traces.
     pub(crate) tracer: Option<Rc<WorkerTracer>>,
 }
@@ -73,21 +75,16 @@ pub(crate) struct Target {
     pub(crate) origin: Arc<Origin>,
     /// What stands before every path, without a slash at its end.
     pub(crate) prefix: String,
+    /// The origin for people: a socket's path, where it is one.
+    pub(crate) shown: String,
     /// User and password of its URL, for steps without credentials of their own.
     pub(crate) authorization: Option<http::HeaderValue>,
 }
 
 impl std::fmt::Display for Target {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}{}", self.origin, self.prefix)
+        write!(f, "{}{}", self.shown, self.prefix)
     }
-}
-
-/// The tokens that a service counted.
-#[derive(Clone, Copy, Debug, Default)]
-struct Usage {
-    input_tokens: Option<u64>,
-    output_tokens: Option<u64>,
 }
 
 /// How a step ended.
@@ -119,15 +116,23 @@ impl WorkerCx {
 
     async fn attempt(&self, user: &mut User, step: &Step, due: Instant, resent: u32) -> Ended {
         let mut attempt = Attempt::new(self, step, user.index, due);
+        let cancel = step.cancel.as_ref().filter(|c| c.share >= 1.0 || user.rng.random::<f64>() < c.share);
+        attempt.cancel = cancel;
         attempt.span = self.trace_attempt(user, step, resent, attempt.started);
         let result = match render::render(step, &self.target, user, &self.fixed) {
             Ok(rendered) => {
                 attempt.trace_sends(&rendered);
                 attempt.watch_request(&rendered);
-                user.slot.set(Some(attempt.started + step.timeout));
+                let patience = attempt.patience();
+                user.slot.set(Some(attempt.started + patience.unwrap_or(step.timeout)));
                 let result = attempt.follow(user, rendered).await;
                 user.slot.set(None);
-                result
+                match result {
+                    Err(f) if f.class == ErrorClass::Timeout && patience.is_some() => {
+                        Err(Failure::new(ErrorClass::Cancelled, "the client has waited enough"))
+                    }
+                    result => result,
+                }
             }
             Err(e) => Err(Failure::new(ErrorClass::Template, e)),
         };
@@ -152,7 +157,9 @@ struct Attempt<'c> {
     stamps: Option<Rc<crate::client::stamped::Stamps>>,
     stream: Option<Stream<'c>>,
     /// The tokens that a plain answer counts.
-    usage: Usage,
+    tokens: Tokens,
+    /// When it is cancelled, if it is to be.
+    cancel: Option<&'c Cancel>,
     judge: Judge<'c>,
     exchange: Option<Box<Exchange>>,
     span: Option<RequestSpan>,
@@ -176,11 +183,20 @@ impl<'c> Attempt<'c> {
             written: 0,
             stamps: None,
             stream: step.stream.as_ref().map(|spec| Stream::new(spec, step.id, wants_text)),
-            usage: Usage::default(),
+            tokens: Tokens::default(),
+            cancel: None,
             judge,
             exchange: cx.watcher.as_ref().map(|_| Box::default()),
             span: None,
             is_recorded: false,
+        }
+    }
+
+    /// How long the client waits for the response, if that is less than the step's timeout.
+    fn patience(&self) -> Option<Duration> {
+        match self.cancel?.when {
+            CancelWhen::After(after) => Some(after).filter(|after| *after < self.step.timeout),
+            CancelWhen::Tokens(_) => None,
         }
     }
 
@@ -276,6 +292,14 @@ impl<'c> Attempt<'c> {
         } else {
             Want::Nothing
         };
+        let step = self.step;
+        let keeps_excerpts = self.cx.examples.is_some();
+        let keeps_bodies =
+            !step.checks.is_empty() && self.cx.examples.as_ref().is_some_and(|e| e.wants_bodies());
+        let enough = self.cancel.and_then(|c| match c.when {
+            CancelWhen::Tokens(tokens) => Some(tokens),
+            CancelWhen::After(_) => None,
+        });
         let (cx, context, needs_json) = (self.cx, &user.context, self.judge.needs_json());
         let (stream, judge, status) = (&mut self.stream, &mut self.judge, &mut self.status);
         let (exchange, stamps) = (&mut self.exchange, Rc::clone(connection.stamps()));
@@ -285,7 +309,10 @@ impl<'c> Attempt<'c> {
             &rendered.origin,
             want,
             &user.slot,
-            &mut |code| *status = Some(code),
+            &mut |code| {
+                *status = Some(code);
+                keeps_bodies || (keeps_excerpts && !step.expect.holds(code))
+            },
             &mut |event, at| {
                 if let Some(exchange) = exchange {
                     let sent = stamps.first_write().unwrap_or(at);
@@ -297,6 +324,7 @@ impl<'c> Attempt<'c> {
                         judge.json(json.as_ref(), context);
                     }
                 }
+                enough.is_none_or(|enough| stream.as_ref().is_none_or(|s| s.so_far() < enough))
             },
         )
         .await;
@@ -325,6 +353,14 @@ impl<'c> Attempt<'c> {
             _ => Instant::now(),
         };
         let sent = self.sent.unwrap_or(self.started);
+        if let Err(failure) = result
+            && failure.class == ErrorClass::Cancelled
+        {
+            self.judge.so_far(self.stream.as_ref().and_then(|s| s.text.as_deref()), &user.context);
+            self.watch_end(result, Some(failure), end);
+            self.cancelled(end);
+            return Ended { status: self.status, error: None, at: Instant::now() };
+        }
         let (failure, reply) = match result {
             Ok(reply) => {
                 let took = end.saturating_duration_since(sent);
@@ -338,7 +374,7 @@ impl<'c> Attempt<'c> {
             }
         };
         let error = failure.as_ref().map(|f| f.class);
-        self.watch_end(result, error, end);
+        self.watch_end(result, failure.as_ref(), end);
         if let Some(failure) = failure {
             tracing::debug!(step = self.name(), class = %failure.class, "{failure}");
             self.exemplify(end, failure, reply);
@@ -347,160 +383,7 @@ impl<'c> Attempt<'c> {
         Ended { status: self.status, error, at: Instant::now() }
     }
 
-    /// Hands over an example of a failure, if one more is wanted.
-    fn exemplify(&self, at: Instant, failure: Failure, reply: Option<&Reply>) {
-        let Some(examples) = &self.cx.examples else { return };
-        if !examples.wants(self.step.id, failure.class) {
-            return;
-        }
-        // Of an answer with an expected status the body may be about a patient.
-        let may_show = |reply: &&Reply| examples.wants_bodies() || !self.step.expect.holds(reply.status);
-        let body = reply.filter(may_show).map_or_else(Vec::new, |reply| {
-            let decoded = decode::decode(&reply.headers, &reply.body).map(|text| text.as_bytes().to_vec());
-            decoded.ok().filter(|b| !b.is_empty()).unwrap_or_else(|| reply.excerpt.clone())
-        });
-        examples.take(Seen {
-            at,
-            phase: Arc::clone(&self.cx.phase.borrow()),
-            step: self.step.id,
-            class: failure.class,
-            status: self.status,
-            message: failure.detail,
-            body,
-        });
-    }
-
-    /// Why a response is a failure, if it is one.
-    fn judge_reply(&mut self, user: &User, reply: &Reply, took: Duration) -> Option<Failure> {
-        self.watch_head(reply, took);
-        let is_status_right = self.step.expect.holds(reply.status);
-        if let Some(check) = self.step.expect.check {
-            self.cx.tally(|t| t.check(check, is_status_right));
-        }
-        if !is_status_right {
-            let detail = format!("unexpected status {}", reply.status);
-            return Some(Failure::new(ErrorClass::Status(reply.status), detail));
-        }
-        let body = match decode::decode(&reply.headers, &reply.body) {
-            Ok(body) => body,
-            Err(failure) => return Some(failure),
-        };
-        if let Some(class) = self.reported_error(&body) {
-            return Some(Failure::new(class, format!("status {} with an error: {class}", reply.status)));
-        }
-        if self.judge.needs_text() {
-            let streamed = self.stream.as_ref().filter(|s| s.has_events()).and_then(|s| s.text.as_deref());
-            let whole = || serde_json::from_str(&body).map(|json| content(&json)).unwrap_or_default();
-            let text = streamed.map_or_else(|| Cow::Owned(whole()), Cow::Borrowed);
-            self.judge.text(&text, &user.context);
-        }
-        let verdict = self.judge.reply(&reply.headers, &body, took, &user.context);
-        self.watch_reply(user, reply, &body, &verdict);
-        self.cx.tally(|t| verdict.checks.iter().for_each(|(check, passed)| t.check(*check, *passed)));
-        let detail = match verdict.problem? {
-            Problem::Check(id) => {
-                format!("failed check: {}", self.cx.scenario.checks.get(id).map_or("", |c| c.name.as_str()))
-            }
-            Problem::Capture(name) => format!("nothing to capture as {name:?}"),
-        };
-        Some(Failure::new(ErrorClass::Check, detail))
-    }
-
-    /// Why a response of the expected status is a failure by what it carries; takes the tokens of a plain answer.
-    fn reported_error(&mut self, body: &str) -> Option<ErrorClass> {
-        if let Some(class) = self.stream.as_ref().and_then(Stream::failure) {
-            return Some(class);
-        }
-        if body.is_empty() || !(self.step.is_generation || self.step.stream.is_some()) {
-            return None;
-        }
-        let known = read_document(body)?;
-        self.usage = Usage { input_tokens: known.input_tokens, output_tokens: known.output_tokens };
-        known.is_error.then_some(ErrorClass::ReportedError)
-    }
-
-    fn record(&mut self, end: Instant, error: Option<ErrorClass>) {
-        self.is_recorded = true;
-        let sent = self.sent.unwrap_or(self.started);
-        let since_sent = |at: Instant| at.saturating_duration_since(sent);
-        let (duration, latency) = (since_sent(end), end.saturating_duration_since(self.due));
-        let generation = self.generation(duration, since_sent);
-        self.trace_end(end, error, generation.as_ref());
-        let objectives = &self.step.objectives;
-        let within = |limit: Option<Duration>, took: Option<Duration>| {
-            limit.is_none_or(|limit| took.is_some_and(|t| t <= limit))
-        };
-        let first_chunk = generation.as_ref().and_then(|g| g.first_chunk);
-        let per_token = generation.as_ref().and_then(|g| g.per_token);
-        let is_good = error.is_none()
-            && within(objectives.duration, Some(duration))
-            && within(objectives.latency, Some(latency))
-            && within(objectives.first_chunk, first_chunk)
-            // One token alone has no time per token.
-            && within(objectives.per_token, first_chunk.map(|_| per_token.unwrap_or_default()));
-        let measured = Measured {
-            step: self.step.id,
-            user: self.user,
-            sent_at: sent,
-            outcome: Outcome { status: self.status, error },
-            duration,
-            latency,
-            parts: self.parts,
-            is_good,
-            received: self.received,
-            sent: self.written,
-            generation,
-        };
-        self.cx.tally(|t| t.request(&measured));
-    }
-
-    fn generation(&self, duration: Duration, since_sent: impl Fn(Instant) -> Duration) -> Option<Generation> {
-        let stream = self.stream.as_ref().filter(|s| s.has_events());
-        let Usage { input_tokens, output_tokens } = self.usage;
-        match stream {
-            Some(s) => Some(Generation {
-                duration: s.last.map_or(duration, &since_sent),
-                first_chunk: s.first.map(&since_sent),
-                per_token: s.per_token(),
-                input_tokens: s.input_tokens,
-                output_tokens: s.tokens(),
-                is_counted: s.output_tokens.is_some(),
-                is_stream: true,
-            }),
-            None if self.step.is_generation || self.step.stream.is_some() => Some(Generation {
-                duration,
-                first_chunk: None,
-                per_token: None,
-                input_tokens,
-                output_tokens,
-                is_counted: output_tokens.is_some(),
-                is_stream: false,
-            }),
-            None => None,
-        }
-    }
-
     fn name(&self) -> &str {
         self.cx.scenario.steps.get(self.step.id).map_or("", |s| s.name.as_str())
-    }
-}
-
-impl Drop for Attempt<'_> {
-    fn drop(&mut self) {
-        if self.is_recorded {
-            return;
-        }
-        // Where an earlier response of a chain was received, its bytes are counted already.
-        if let Some(stamps) = self.stamps.take().filter(|_| self.sent.is_none()) {
-            self.note_times(&stamps);
-        }
-        if self.cx.is_stopping.get() {
-            self.trace_end(Instant::now(), Some(ErrorClass::Interrupted), None);
-            self.cx.tally(|t| t.interrupted(self.step.id));
-            return;
-        }
-        let detail = "still open when its phase and the grace after it were over";
-        self.exemplify(Instant::now(), Failure::new(ErrorClass::Unfinished, detail), None);
-        self.record(Instant::now(), Some(ErrorClass::Unfinished));
     }
 }

@@ -5,14 +5,16 @@
 
 mod around;
 mod pulse;
+mod seconds;
 mod windows;
 
 use std::{
     path::PathBuf,
-    sync::{Arc, PoisonError, atomic::AtomicU64},
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    sync::{Arc, atomic::AtomicU64},
+    time::{Duration, Instant},
 };
 
+use assay_run::time::now_ms as unix_ms;
 use tokio::{
     sync::mpsc::{UnboundedReceiver, unbounded_channel},
     time::MissedTickBehavior,
@@ -23,6 +25,7 @@ use super::{
     check::Checked,
     error::RunError,
     exchange::Secrets,
+    feed::Feed,
     once::Once,
     options::Outputs,
     publisher::Publisher,
@@ -39,9 +42,9 @@ use crate::{
         plan::{PhaseOutcome, RunOutcome},
         tally::Tally,
     },
-    progress::{PhaseState, Progress, Second, View},
+    progress::{Second, View},
     scenario::{
-        Phase, Scenario,
+        Executor, Phase, Scenario,
         executor::{Budget, Plan},
     },
     seed::mix,
@@ -57,6 +60,8 @@ pub(super) struct Run {
     scenario: Arc<Scenario>,
     /// Who does what comes once before and after the run.
     once: Once,
+    /// What a reader of the run should know of how it was made.
+    notes: Vec<String>,
     target: Target,
     facts: RunFacts,
     seed: u64,
@@ -125,8 +130,7 @@ impl Run {
             })
             .collect::<Result<Vec<_>, _>>()?;
         let (started, now_ms) = (Instant::now(), unix_ms());
-        let streams: Vec<bool> = scenario.steps.iter().map(|s| s.is_stream).collect();
-        let mut spare = Tally::new(&streams, scenario.checks.len());
+        let mut spare = Tally::of(&scenario);
         if requests.is_some() {
             spare.keep_requests();
         }
@@ -134,7 +138,10 @@ impl Run {
             requests.map(|file| file.start(Arc::clone(&scenario), started, now_ms)).transpose()?;
         Ok(Self {
             facts: RunFacts {
-                address: target.origin.host.clone(),
+                address: match target.shown.strip_prefix("unix:") {
+                    Some(path) => path.to_owned(),
+                    None => target.origin.host.clone(),
+                },
                 port: target.origin.port,
                 start_ms: now_ms,
                 export_failures: 0,
@@ -146,6 +153,7 @@ impl Run {
                 outcome: RunOutcome::Running,
             },
             once,
+            notes: checked.notes,
             totals: phases.iter().map(|p| PhaseTotals::new(&scenario, p.clone(), now_ms)).collect(),
             campaign: checked.capacity.map(Campaign::new),
             times: Vec::new(),
@@ -216,6 +224,7 @@ impl Run {
             mut view,
             pulse,
             recording,
+            mut notes,
             ..
         } = self;
         let published = publisher.finish().await;
@@ -234,7 +243,8 @@ impl Run {
         summary.warnings.extend(recording.map(Recording::finish).unwrap_or_default());
         summary.warnings.extend(pulse.warnings());
         summary.warnings.extend(left_undone.map(|failure| format!("after_run: {failure}")));
-        summary.notes = published.notes;
+        notes.extend(published.notes);
+        summary.notes = notes;
         summary.capacity = campaign.as_ref().map(Campaign::summary);
         view.finish(&summary);
         Ok(summary)
@@ -264,6 +274,7 @@ impl Run {
         self.publisher.phase_started(&phase, t_ms);
         // The phase's window is open at its start, so the zeros go just inside it.
         self.publish(false);
+        let feed = self.feed(&phase).await;
         self.times.push((self.started.elapsed(), None));
         let start = Instant::now() + Duration::from_millis(5);
         let order = Order {
@@ -271,8 +282,11 @@ impl Run {
                 Plan::Users { budget: Budget::Shared(iterations), .. } => {
                     self.shard.of_iterations(iterations, phase.executor.max_users())
                 }
-                Plan::Users { budget: Budget::Unlimited | Budget::PerUser(_), .. } | Plan::Schedule(_) => 0,
+                Plan::Users { budget: Budget::Unlimited | Budget::PerUser(_), .. }
+                | Plan::Schedule(_)
+                | Plan::Replay(_) => 0,
             })),
+            feed,
             seed: mix(self.seed ^ mix(index as u64 + 1)),
             start,
             phase: phase.clone(),
@@ -294,6 +308,20 @@ impl Run {
         self.publisher.phase_ended(&phase, t_ms);
         self.show(index, start);
         Ok(outcome)
+    }
+
+    /// Begins to read the trace that a phase replays, if it replays one.
+    async fn feed(&self, phase: &Phase) -> Option<Feed> {
+        let Executor::Replay(replay) = &phase.executor else { return None };
+        let (replay, shard, workers) = (replay.clone(), self.shard, self.workers.len() as u32);
+        let started = tokio::task::spawn_blocking(move || Feed::start(&replay, shard, workers)).await;
+        match started.map_err(std::io::Error::other).and_then(|feed| feed) {
+            Ok(feed) => Some(feed),
+            Err(e) => {
+                tracing::error!("{}: the trace is not replayed: {e}", phase.name);
+                None
+            }
+        }
     }
 
     /// Waits for the instant that all shards start at; gives the outcome if the run is to stop.
@@ -348,106 +376,6 @@ impl Run {
         Ok((outcome, phase_outcome))
     }
 
-    /// Takes what the workers tallied since the last time into the totals of phase `index`.
-    fn collect(&mut self, index: usize, start: Instant) {
-        let born_ms = self.last_ms;
-        let mut second = SecondTally::new();
-        let (totals, mut requests) = (&mut self.totals[index], Vec::new());
-        for worker in &self.workers {
-            {
-                let mut tally = worker.tally.lock().unwrap_or_else(PoisonError::into_inner);
-                std::mem::swap(&mut *tally, &mut self.spare);
-            }
-            second.add(&self.spare);
-            requests.append(&mut self.spare.take_requests());
-            totals.tally.merge(&self.spare, born_ms);
-            self.spare.clear();
-        }
-        if let Some(recording) = &mut self.recording {
-            recording.take(&totals.phase.name, requests);
-        }
-        totals.users = self.workers.iter().map(Worker::active).sum();
-        let into = start.elapsed();
-        totals.rate_target = match &totals.phase.executor {
-            executor if into < executor.duration() => {
-                executor.target_rate_per_s(into).map(|rate| self.shard.of_rate(rate))
-            }
-            _ => totals.rate_target.map(|_| 0.0),
-        };
-        let users = totals.users;
-        self.note_second(second, users);
-    }
-
-    fn note_second(&mut self, second: SecondTally, users: i64) {
-        let now = Instant::now();
-        let took = now - self.window.at;
-        let cpu: Vec<Duration> = self.workers.iter().map(Worker::cpu).collect();
-        if took > Duration::from_millis(500) {
-            for (now, before) in cpu.iter().zip(&self.window.worker_cpu) {
-                let share = now.saturating_sub(*before).as_secs_f64() / took.as_secs_f64();
-                self.busiest = self.busiest.max(share);
-            }
-            self.window.worker_cpu.clone_from(&cpu);
-            self.window.at = now;
-            let seconds = took.as_secs_f64();
-            let at = self.started.elapsed();
-            self.window.history.push_back(second.finish(at, seconds, users));
-            if self.window.history.len() > HISTORY {
-                self.window.history.pop_front();
-            }
-        } else if let Some(last) = self.window.history.back_mut() {
-            // The rest of a phase that ended inside a second.
-            last.requests += second.requests as f64;
-        }
-        self.facts.cpu_s = cpu.iter().map(Duration::as_secs_f64).sum();
-        self.facts.export_failures = self.publisher.export_failures();
-        self.facts.export_delay = self.publisher.export_delay();
-    }
-
-    /// Publishes all series as they stand.
-    fn publish(&mut self, may_be_left_out: bool) {
-        let t_ms = self.next_ms();
-        self.publish_at(t_ms, may_be_left_out);
-    }
-
-    fn publish_at(&self, t_ms: i64, may_be_left_out: bool) {
-        if self.publisher.has_sinks() {
-            let families = families(&self.scenario, &self.facts, &self.totals);
-            self.publisher.values(t_ms, families, may_be_left_out);
-        }
-    }
-
-    fn show(&mut self, index: usize, start: Instant) {
-        let phases = self
-            .phases
-            .iter()
-            .enumerate()
-            .map(|(i, phase)| PhaseState {
-                name: phase.name.clone(),
-                executor: phase.executor.name(),
-                warmup: phase.warmup,
-                length: phase.executor.duration(),
-                elapsed: match self.times.get(i) {
-                    None => None,
-                    Some((from, Some(to))) => Some(*to - *from),
-                    Some(_) => Some(start.elapsed()),
-                },
-                is_over: self.times.get(i).is_some_and(|t| t.1.is_some()),
-            })
-            .collect();
-        let progress = Progress::new(
-            &self.scenario,
-            &self.target.origin.to_string(),
-            phases,
-            index,
-            self.started.elapsed(),
-            self.is_paused,
-            &self.totals,
-            &self.window.history,
-        );
-        self.view.update(&progress);
-    }
-
     /// The present in milliseconds since the epoch: by the monotonic clock, and later than any time before.
     fn next_ms(&mut self) -> i64 {
         let elapsed = i64::try_from(self.started.elapsed().as_millis()).unwrap_or(i64::MAX);
@@ -458,8 +386,4 @@ impl Run {
     fn lengths(&self) -> Vec<Duration> {
         self.times.iter().map(|(from, to)| to.unwrap_or_else(|| self.started.elapsed()) - *from).collect()
     }
-}
-
-fn unix_ms() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| i64::try_from(d.as_millis()).unwrap_or(0))
 }

@@ -23,6 +23,7 @@ use crate::{
     scenario::{
         Ahead, DataSet, RenderError, Rows, Scenario,
         template::functions::{self, Chance, Function},
+        tokenizer::Tokenizer,
     },
     seed::mix,
     timer::{Slot, Timer},
@@ -71,6 +72,8 @@ pub(crate) struct SharedData {
     secrets: Secrets,
     /// What the steps before the run captured or set.
     run_names: OnceLock<Vec<(String, Value)>>,
+    /// The model's tokenizer.
+    tokenizer: Option<Arc<Tokenizer>>,
     seed: u64,
     shard: Shard,
 }
@@ -87,7 +90,15 @@ impl SharedData {
         let sets = sets.collect::<io::Result<Vec<_>>>()?;
         let variables = EnvironmentVariables { own: environment.to_vec(), secrets: secrets.clone() };
         let own = Value::from_object(variables);
-        Ok(Arc::new(Self { sets, environment: own, secrets, run_names: OnceLock::new(), seed, shard }))
+        Ok(Arc::new(Self {
+            sets,
+            environment: own,
+            secrets,
+            run_names: OnceLock::new(),
+            tokenizer: scenario.tokenizer.clone(),
+            seed,
+            shard,
+        }))
     }
 
     /// The values that are not shown.
@@ -196,11 +207,15 @@ impl Context {
     }
 
     fn draw(&self, below: usize) -> usize {
-        ((u128::from(self.next()) * below as u128) >> 64) as usize
+        self.below(below as u64) as usize
     }
 }
 
 impl Chance for Context {
+    fn tokenizer(&self) -> Option<&Tokenizer> {
+        self.shared.tokenizer.as_deref()
+    }
+
     fn next(&self) -> u64 {
         mix(self.random.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed))
     }

@@ -5,7 +5,6 @@
 
 use std::{
     cell::{Cell, RefCell},
-    collections::VecDeque,
     io,
     rc::Rc,
     sync::{
@@ -23,6 +22,7 @@ use tokio::{
 
 use super::{
     closed::{self, Assignment, IterationsLeft},
+    feed::{Feed, Start},
     open,
     phase_state::PhaseState,
     pool::Pool,
@@ -76,6 +76,8 @@ pub(crate) struct Order {
     pub(crate) seed: u64,
     /// Iterations left, for the executor that shares them.
     pub(crate) iterations_left: Arc<AtomicU64>,
+    /// The requests of a trace, for the executor that replays one.
+    pub(crate) feed: Option<Feed>,
 }
 
 /// What a worker is made of.
@@ -111,8 +113,7 @@ impl Worker {
     /// Where the system has no thread left.
     pub(crate) fn start(setup: WorkerSetup) -> io::Result<Self> {
         let (commands, receiver) = unbounded_channel();
-        let streams: Vec<bool> = setup.scenario.steps.iter().map(|s| s.is_stream).collect();
-        let mut tally = Tally::new(&streams, setup.scenario.checks.len());
+        let mut tally = Tally::of(&setup.scenario);
         if setup.keeps_requests {
             tally.keep_requests();
         }
@@ -169,9 +170,7 @@ fn run(setup: WorkerSetup, mut commands: UnboundedReceiver<Command>, shared: Sha
     let (tally, active, cpu_ns) = shared;
     let local = tokio::task::LocalSet::new();
     local.block_on(&runtime, async move {
-        let timer = Timer::new()?;
-        let driver = timer.clone();
-        tokio::task::spawn_local(async move { driver.drive().await });
+        let timer = Timer::start()?;
         let clock = timer.clone();
         tokio::task::spawn_local(async move { note_cpu(&clock, &cpu_ns).await });
         let cx = Rc::new(WorkerCx {
@@ -187,6 +186,7 @@ fn run(setup: WorkerSetup, mut commands: UnboundedReceiver<Command>, shared: Sha
             watcher: None,
             phase: RefCell::new("".into()),
             examples: setup.examples,
+            exemplified: RefCell::default(),
         });
         let pool = Pool::new(active);
         while let Some(command) = commands.recv().await {
@@ -292,15 +292,30 @@ fn spawn(
     let executor = &order.phase.executor;
     let Some((index, count)) = shard.place(worker, workers, executor.max_users()) else { return };
     let own = |n: u32| (index..n).step_by(count as usize);
+    // The part of an open model that both kinds have.
+    let start = order.start;
+    let mut drive = |from_start: u32, starts: Box<dyn Iterator<Item = Start>>| {
+        let share = open::Share {
+            start,
+            end: start + executor.duration(),
+            starts,
+            users: own(from_start).collect(),
+            spare: own(executor.max_users()).filter(|i| *i >= from_start).collect(),
+            shape: order.phase.iteration(),
+        };
+        tasks.spawn_local(open::drive(Rc::clone(cx), pool.clone(), state.clone(), share));
+    };
     match executor.plan() {
         Plan::Schedule(schedule) => {
-            let from_start = schedule.users;
-            let users: Vec<u32> = own(from_start).collect();
-            let spare: VecDeque<u32> = own(executor.max_users()).filter(|i| *i >= from_start).collect();
+            let users = schedule.users;
             let starts = schedule.starts(order.seed).skip(index as usize).step_by(count as usize);
-            let (start, shape) = (order.start, order.phase.iteration());
-            let share = open::Share { start, end: start + executor.duration(), starts, users, spare, shape };
-            tasks.spawn_local(open::drive(Rc::clone(cx), pool.clone(), state.clone(), share));
+            drive(users, Box::new(starts.map(|at| Start { at, row: None })));
+        }
+        Plan::Replay(replay) => {
+            // The places of the workers are those that the requests were dealt out by.
+            if let Some(starts) = order.feed.as_ref().and_then(|feed| feed.share(worker)) {
+                drive(replay.vus, Box::new(starts));
+            }
         }
         Plan::Users { active, budget } => {
             for user in own(executor.max_users()) {

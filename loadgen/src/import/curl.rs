@@ -68,6 +68,8 @@ struct Command {
     timeout_ms: Option<u64>,
     http2: bool,
     tls: Vec<(&'static str, String)>,
+    routes: Vec<String>,
+    socket: Option<String>,
     notes: Vec<String>,
 }
 
@@ -129,7 +131,7 @@ fn split_cluster(word: &Word, queue: &mut Vec<Word>) {
 }
 
 fn takes_value(name: &str) -> bool {
-    const LONG: [&str; 19] = [
+    const LONG: [&str; 21] = [
         "--request",
         "--header",
         "--data",
@@ -149,6 +151,8 @@ fn takes_value(name: &str) -> bool {
         "--key",
         "--form",
         "--proxy",
+        "--resolve",
+        "--unix-socket",
     ];
     LONG.contains(&name) || IDLE_WITH_VALUE.contains(&name)
 }
@@ -163,11 +167,8 @@ impl Command {
             "-G" | "--get" => self.is_get = true,
             "-I" | "--head" => self.is_head = true,
             "--http2" | "--http2-prior-knowledge" => self.http2 = true,
-            "--compressed" => self.header("accept-encoding: gzip, deflate"),
-            "-k" | "--insecure" => self.notes.push(
-                "curl did not verify the certificate; a load always does: name the authority with tls: {ca: FILE}"
-                    .to_owned(),
-            ),
+            "--compressed" => self.header("accept-encoding: deflate, gzip, br, zstd"),
+            "-k" | "--insecure" => self.tls.push(("insecure", "true".to_owned())),
             _ => {
                 let Some(value) = queue.pop() else {
                     return Err(word.error(&format!("the option {name} lacks its value, or is not known")));
@@ -209,6 +210,12 @@ impl Command {
                 self.timeout_ms = Some((seconds * 1e3) as u64);
             }
             "--url" => self.url = Some(value.clone()),
+            "--resolve" => {
+                let text = text.strip_prefix('+').unwrap_or(text);
+                text.parse::<crate::client::route::Route>().map_err(|e| value.error(&e.to_string()))?;
+                self.routes.push(text.to_owned());
+            }
+            "--unix-socket" => self.socket = Some(text.to_owned()),
             "--cacert" => self.tls.push(("ca", text.to_owned())),
             // The file's password is behind a colon.
             "-E" | "--cert" => {
@@ -287,11 +294,15 @@ impl Command {
             url.set_query(Some(&query));
         }
         self.pair_keys();
+        // Whatever the host is called, the socket is where it is.
+        self.routes
+            .extend(self.socket.take().map(|path| format!("{}:{}:unix:{path}", origin.host, origin.port)));
         let mut draft = Draft {
             name: slug(&origin.host),
             origin: "a curl command".to_owned(),
             target: Some(origin.to_string()),
             tls: std::mem::take(&mut self.tls),
+            routes: std::mem::take(&mut self.routes),
             http2: self.http2,
             notes: std::mem::take(&mut self.notes),
             ..Draft::default()
@@ -311,7 +322,9 @@ impl Command {
             self.notes.push("--key is left out: there is no --cert that it belongs to".to_owned());
         }
         let key = cert.as_ref().map(|cert| key.unwrap_or_else(|| cert.clone()));
-        let found = [("ca", ca), ("cert", cert), ("key", key)];
+        let insecure = last(&self.tls, "insecure");
+        let ca = ca.filter(|_| insecure.is_none());
+        let found = [("insecure", insecure), ("ca", ca), ("cert", cert), ("key", key)];
         self.tls = found.into_iter().filter_map(|(name, file)| Some((name, file?))).collect();
     }
 

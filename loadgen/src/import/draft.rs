@@ -16,6 +16,8 @@ pub(super) struct Draft {
     pub(super) target: Option<String>,
     /// `ca`, `cert` and `key`, with their files.
     pub(super) tls: Vec<(&'static str, String)>,
+    /// Where names are, as `HOST:PORT:ADDRESS`.
+    pub(super) routes: Vec<String>,
     pub(super) http2: bool,
     pub(super) steps: Vec<DraftStep>,
     /// Whether an iteration does one of the steps, and not all in order.

@@ -2,12 +2,13 @@
 //! times; what goes to another origin than the first request is left out and counted.
 
 use assay_text::secret::{REDACTED, redact_url};
-use serde::Deserialize;
+use base64::Engine as _;
+use serde::{Deserialize, Deserializer};
 
 use super::{
     ImportError,
     curl::cookies,
-    draft::{Draft, DraftBody, DraftStep, is_known, slug},
+    draft::{Draft, DraftBody, DraftStep, Part, is_known, slug},
 };
 
 /// Shorter pauses are the browser's own, not the user's.
@@ -51,8 +52,7 @@ struct Log {
 #[serde(rename_all = "camelCase")]
 struct Entry {
     started_date_time: String,
-    #[serde(default)]
-    time: f64,
+    time: Option<f64>,
     request: Request,
     response: Response,
 }
@@ -69,9 +69,9 @@ struct Request {
 
 #[derive(Deserialize)]
 struct Response {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     status: i64,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     headers: Vec<Pair>,
     content: Option<Content>,
 }
@@ -79,26 +79,38 @@ struct Response {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Content {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     mime_type: String,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct PostData {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     mime_type: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     text: String,
-    #[serde(default)]
+    /// `base64` for what is no text.
+    #[serde(default, deserialize_with = "or_default", alias = "_encoding")]
+    encoding: String,
+    #[serde(default, deserialize_with = "or_default")]
     params: Vec<Pair>,
 }
 
+/// A value, or what is there without it where a browser writes null.
+fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(from: D) -> Result<T, D::Error> {
+    Ok(Option::deserialize(from)?.unwrap_or_default())
+}
+
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Pair {
     name: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     value: String,
+    /// The name of a file, of a part that was one.
+    #[serde(default, deserialize_with = "or_default")]
+    file_name: String,
 }
 
 /// The scenario of a file.
@@ -178,7 +190,9 @@ impl State {
             if pause >= LEAST_PAUSE_MS {
                 step.think_ms = u64::try_from(pause).unwrap_or(0);
             }
-            let end = start_ms + if entry.time.is_finite() { entry.time.max(0.0) as i64 } else { 0 };
+            // Firefox has none of what it took from its cache.
+            let time_ms = entry.time.filter(|time| time.is_finite()).unwrap_or(0.0);
+            let end = start_ms + time_ms.max(0.0) as i64;
             self.end_ms = Some(self.end_ms.unwrap_or(end).max(end));
             self.note_cookies(&entry.response);
             draft.push(step);
@@ -201,7 +215,7 @@ impl State {
         draft.locate(&mut step, url);
         let mut headers: Vec<(String, String)> = Vec::new();
         let mut own_cookies = Vec::new();
-        for Pair { name, value } in request.headers {
+        for Pair { name, value, .. } in request.headers {
             let name = name.to_ascii_lowercase();
             if name == "cookie" {
                 own_cookies.extend(self.own(&value));
@@ -269,7 +283,31 @@ fn body(draft: &mut Draft, headers: &mut Vec<(String, String)>, data: &PostData)
         }
         return draft.body(headers, &form.finish());
     }
+    if data.text.is_empty() && !data.params.is_empty() && data.mime_type.starts_with("multipart/") {
+        // The boundary is one of our own.
+        headers.retain(|(n, _)| n != "content-type");
+        let parts = data.params.iter().map(|p| {
+            let part = match p.file_name.as_str() {
+                "" => Part::Text(p.value.clone()),
+                file => Part::File { path: file.to_owned(), kind: None },
+            };
+            (p.name.clone(), part)
+        });
+        return DraftBody::Parts(draft.secrets.parts(parts.collect()));
+    }
     if data.text.is_empty() {
+        return DraftBody::None;
+    }
+    if data.encoding == "base64" {
+        let bytes = base64::engine::general_purpose::STANDARD.decode(data.text.trim()).unwrap_or_default();
+        match String::from_utf8(bytes) {
+            Ok(text) => return draft.body(headers, &text),
+            Err(_) => {
+                draft
+                    .notes
+                    .push("a body that is no text is left out; send it as a file of a form".to_owned());
+            }
+        }
         return DraftBody::None;
     }
     draft.body(headers, &data.text)

@@ -345,3 +345,44 @@ fn bad_documents_are_told_where() {
         "has a part {b} without a parameter",
     );
 }
+
+#[test]
+fn a_command_of_windows_and_the_way_to_the_target() {
+    // As Chrome copies it for cmd: carets before what is special there, and lines of Windows.
+    let command = "curl ^\"http://a.example/b?c=1^&d=2^\" ^\r\n  -H ^\"content-type: application/json^\" ^\r\n  --data-raw ^\"^{^\\^\"n^\\^\":^\\^\"$5^\\^\"^}^\"";
+    let made = curl(command).unwrap_or_else(|e| panic!("{e}"));
+    has(&made.text, &["target: http://a.example:80", "post: \"/b?c=1&d=2\"", "json: {\"n\": \"$5\"}"]);
+    let made = curl("curl http://a/b \\\r\n -H 'x: y'").unwrap_or_else(|e| panic!("{e}"));
+    has(&made.text, &["get: /b", "x: \"y\""]);
+    let made = curl("curl -k --resolve a.example:443:127.0.0.1 https://a.example/")
+        .unwrap_or_else(|e| panic!("{e}"));
+    has(&made.text, &["tls: {insecure: true}", "resolve: [\"a.example:443:127.0.0.1\"]"]);
+    let made =
+        curl("curl --unix-socket /run/docker.sock http://docker/v1/info").unwrap_or_else(|e| panic!("{e}"));
+    has(&made.text, &["target: http://docker:80", "resolve: [\"docker:80:unix:/run/docker.sock\"]"]);
+    let e = curl("curl --resolve nonsense http://a/").expect_err("refused").to_string();
+    assert!(e.contains("as curl takes it"), "{e}");
+}
+
+#[test]
+fn what_firefox_writes_is_read() {
+    let entry = |more: &str, request: &str| {
+        format!(
+            r#"{{"startedDateTime": "2026-01-31T12:00:00Z", {more} "request": {{"method": "POST", "url": "http://a.example/b", "headers": [], {request}}}, "response": {{"status": 200, "headers": null, "content": {{"mimeType": null}}}}}}"#
+        )
+    };
+    let file = |entries: &[String]| format!(r#"{{"log": {{"entries": [{}]}}}}"#, entries.join(","));
+    let form = r#""postData": {"mimeType": "multipart/form-data; boundary=x", "text": "", "params": [{"name": "note", "value": "hi"}, {"name": "scan", "fileName": "scan.pdf"}]}"#;
+    let packed =
+        r#""postData": {"mimeType": "application/json", "text": "eyJuIjogMX0=", "encoding": "base64"}"#;
+    let text = file(&[
+        entry(r#""time": null,"#, r#""postData": null"#),
+        entry("", form),
+        entry(r#""time": 3,"#, packed),
+    ]);
+    let made = har("a.har", &text).unwrap_or_else(|e| panic!("{e}"));
+    has(
+        &made.text,
+        &["post: /b", "multipart:", "note: \"hi\"", "scan: {file: \"scan.pdf\"}", "json: {\"n\": 1}"],
+    );
+}

@@ -29,8 +29,14 @@ fn write(out: &mut String, draft: &Draft) -> std::fmt::Result {
         writeln!(out, "http: 2")?;
     }
     if !draft.tls.is_empty() {
-        let files: Vec<_> = draft.tls.iter().map(|(key, file)| format!("{key}: {}", scalar(file))).collect();
+        let value = |key: &str, text: &str| if key == "insecure" { text.to_owned() } else { scalar(text) };
+        let files: Vec<_> =
+            draft.tls.iter().map(|(key, text)| format!("{key}: {}", value(key, text))).collect();
         writeln!(out, "tls: {{{}}}", files.join(", "))?;
+    }
+    if !draft.routes.is_empty() {
+        let routes: Vec<_> = draft.routes.iter().map(|route| quoted(route)).collect();
+        writeln!(out, "resolve: [{}]", routes.join(", "))?;
     }
     writeln!(out, "flow:")?;
     if draft.is_choice {

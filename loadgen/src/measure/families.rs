@@ -75,8 +75,7 @@ impl PhaseTotals {
     /// Totals at zero, with the outcomes that each step can be foreseen to have: a failure that is counted from zero
     /// on is in every increase, however it is exported.
     pub(crate) fn new(scenario: &Scenario, phase: Phase, start_ms: i64) -> Self {
-        let streams: Vec<bool> = scenario.steps.iter().map(|s| s.is_stream).collect();
-        let mut tally = Tally::new(&streams, scenario.checks.len());
+        let mut tally = Tally::of(scenario);
         let steps = tally.steps.iter_mut().zip(&scenario.steps).enumerate();
         for (_, (step, name)) in steps.filter(|(id, _)| scenario.is_step_of(&phase, *id)) {
             for outcome in foreseen(name) {
@@ -188,6 +187,8 @@ impl Output {
         self.counter(&names::REQUESTS_GOOD, base.build(), step.good as f64);
         self.counter(&names::REQUEST_RETRIES, base.build(), step.retries as f64);
         self.counter(&names::REQUESTS_INTERRUPTED, base.build(), step.interrupted as f64);
+        self.counter(&names::REQUESTS_CANCELLED, base.build(), step.cancelled[0] as f64);
+        self.counter(&names::TOKENS_CANCELLED, base.build(), step.cancelled[1] as f64);
         self.counter(&names::BYTES_RECEIVED, base.build(), step.received as f64);
         self.counter(&names::BYTES_SENT, base.build(), step.sent as f64);
         let Some(stream) = &step.stream else { return };
@@ -211,6 +212,8 @@ impl Output {
                 start_ms,
             );
         }
+        self.counter(&names::TOKENS_CACHED, base.build(), stream.cached_tokens as f64);
+        self.counter(&names::TOKENS_REASONING, base.build(), stream.reasoning_tokens as f64);
     }
 
     pub(super) fn gauge(&mut self, instrument: &Instrument, labels: Labels, value: f64) {

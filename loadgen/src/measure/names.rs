@@ -59,6 +59,10 @@ instruments! {
         "Requests that were sent again after a failure.";
     REQUESTS_INTERRUPTED = "load.requests.interrupted", "{request}", "load_requests_interrupted_total", Counter,
         "Requests that a person's stop cut off; they are in no other figure.";
+    REQUESTS_CANCELLED = "load.requests.cancelled", "{request}", "load_requests_cancelled_total", Counter,
+        "Requests that the scenario had their clients cancel; they are in no other figure.";
+    TOKENS_CANCELLED = "load.tokens.cancelled", "{token}", "load_tokens_cancelled_total", Counter,
+        "Output tokens that had come of requests when their clients cancelled them; in no other figure.";
     ITERATION_DURATION = "load.iteration.duration", "s", "load_iteration_duration_seconds", Histogram,
         "Time from the instant that an iteration was due to its end, the closing think time left out.";
     ITERATIONS = "load.iterations", "{iteration}", "load_iterations_total", Counter,
@@ -96,6 +100,10 @@ instruments! {
         "Time from the first content to the last of a generation, for each output token after the first.";
     GEN_AI_TOKENS = "gen_ai.client.token.usage", "{token}", "gen_ai_client_token_usage", Histogram,
         "Tokens of a generation, by type: input and output.";
+    TOKENS_CACHED = "load.tokens.cached", "{token}", "load_tokens_cached_total", Counter,
+        "Input tokens that the server had in a cache; they are among the input tokens.";
+    TOKENS_REASONING = "load.tokens.reasoning", "{token}", "load_tokens_reasoning_total", Counter,
+        "Output tokens that the server counts as reasoning; they are among the output tokens.";
 }
 
 /// Attributes, OpenTelemetry's name and the label's.

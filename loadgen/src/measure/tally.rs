@@ -6,7 +6,10 @@ use std::time::{Duration, Instant};
 
 use assay_model::histogram::ExponentialHistogram;
 
-use crate::client::ErrorClass;
+use crate::{
+    client::ErrorClass,
+    scenario::{Scenario, Tokens},
+};
 
 /// Buckets of a histogram: at the finest schema enough for all latencies within a factor of four, and for a
 /// spread of four orders of magnitude still within 1 %.
@@ -81,9 +84,8 @@ pub(crate) struct Generation {
     pub(crate) first_chunk: Option<Duration>,
     /// From the first content to the last, for each output token after the first.
     pub(crate) per_token: Option<Duration>,
-    pub(crate) input_tokens: Option<u64>,
-    /// As the server counts them, else the chunks; unknown if there was neither.
-    pub(crate) output_tokens: Option<u64>,
+    /// As the server counts them; of a stream without a count, the output is the chunks.
+    pub(crate) tokens: Tokens,
     /// Whether the server counted the output tokens.
     pub(crate) is_counted: bool,
     /// Whether it came in events.
@@ -118,6 +120,8 @@ pub(crate) struct StepTally {
     pub(crate) retries: u64,
     /// Requests that a person's stop cut off.
     pub(crate) interrupted: u64,
+    /// Requests that their clients cancelled, and the output tokens that had come by then.
+    pub(crate) cancelled: [u64; 2],
     pub(crate) received: u64,
     pub(crate) sent: u64,
     pub(crate) stream: Option<Box<StreamTally>>,
@@ -142,6 +146,10 @@ pub(crate) struct StreamTally {
     pub(crate) per_token: ExponentialHistogram,
     pub(crate) input_tokens: ExponentialHistogram,
     pub(crate) output_tokens: ExponentialHistogram,
+    /// Of the input tokens, those that were in a cache.
+    pub(crate) cached_tokens: u64,
+    /// Of the output tokens, those of reasoning.
+    pub(crate) reasoning_tokens: u64,
     /// Generations whose output tokens are chunks that were counted here.
     pub(crate) uncounted: u64,
     /// Streams that succeeded and in which no content was recognised.
@@ -149,8 +157,14 @@ pub(crate) struct StreamTally {
 }
 
 impl Tally {
+    /// An empty tally for a scenario.
+    pub(crate) fn of(scenario: &Scenario) -> Self {
+        let streams: Vec<bool> = scenario.steps.iter().map(|s| s.is_stream).collect();
+        Self::new(&streams, scenario.checks.len())
+    }
+
     /// An empty tally for a scenario's steps (true where they stream) and number of checks.
-    pub(crate) fn new(steps: &[bool], checks: usize) -> Self {
+    fn new(steps: &[bool], checks: usize) -> Self {
         Self {
             steps: steps.iter().map(|is_stream| StepTally::new(*is_stream)).collect(),
             checks: vec![[0; 2]; checks],
@@ -215,6 +229,14 @@ impl Tally {
         }
     }
 
+    /// Counts a request that its client cancelled after so many output tokens.
+    pub(crate) fn cancelled(&mut self, step: usize, tokens: u64) {
+        if let Some(step) = self.steps.get_mut(step) {
+            step.cancelled[0] += 1;
+            step.cancelled[1] += tokens;
+        }
+    }
+
     /// Counts a check's result.
     pub(crate) fn check(&mut self, check: usize, passed: bool) {
         if let Some(counts) = self.checks.get_mut(check) {
@@ -258,6 +280,7 @@ impl StepTally {
             good: 0,
             retries: 0,
             interrupted: 0,
+            cancelled: [0; 2],
             received: 0,
             sent: 0,
             stream: is_stream.then(|| Box::new(StreamTally::new())),
@@ -303,6 +326,8 @@ impl StepTally {
         self.good += other.good;
         self.retries += other.retries;
         self.interrupted += other.interrupted;
+        self.cancelled[0] += other.cancelled[0];
+        self.cancelled[1] += other.cancelled[1];
         self.received += other.received;
         self.sent += other.sent;
         if let (Some(stream), Some(more)) = (&mut self.stream, &other.stream) {
@@ -316,7 +341,7 @@ impl StepTally {
             outcome.latency.clear();
         }
         self.parts.iter_mut().for_each(ExponentialHistogram::clear);
-        (self.good, self.retries, self.interrupted) = (0, 0, 0);
+        (self.good, self.retries, self.interrupted, self.cancelled) = (0, 0, 0, [0; 2]);
         (self.received, self.sent) = (0, 0);
         if let Some(stream) = &mut self.stream {
             stream.clear();
@@ -333,6 +358,8 @@ impl StreamTally {
             per_token: histogram(),
             input_tokens: histogram(),
             output_tokens: histogram(),
+            cached_tokens: 0,
+            reasoning_tokens: 0,
             uncounted: 0,
             without_content: 0,
         }
@@ -346,10 +373,13 @@ impl StreamTally {
         if let Some(time) = generation.per_token {
             self.per_token.record(time.as_secs_f64());
         }
-        if let Some(tokens) = generation.input_tokens {
+        let tokens = generation.tokens;
+        self.cached_tokens += tokens.cached.unwrap_or(0);
+        self.reasoning_tokens += tokens.reasoning.unwrap_or(0);
+        if let Some(tokens) = tokens.input {
             self.input_tokens.record(tokens as f64);
         }
-        if let Some(tokens) = generation.output_tokens {
+        if let Some(tokens) = tokens.output {
             self.output_tokens.record(tokens as f64);
             self.uncounted += u64::from(!generation.is_counted);
         }
@@ -378,6 +408,8 @@ impl StreamTally {
         self.per_token.merge(&other.per_token);
         self.input_tokens.merge(&other.input_tokens);
         self.output_tokens.merge(&other.output_tokens);
+        self.cached_tokens += other.cached_tokens;
+        self.reasoning_tokens += other.reasoning_tokens;
         self.uncounted += other.uncounted;
         self.without_content += other.without_content;
     }
@@ -389,60 +421,10 @@ impl StreamTally {
         self.per_token.clear();
         self.input_tokens.clear();
         self.output_tokens.clear();
+        (self.cached_tokens, self.reasoning_tokens) = (0, 0);
         (self.uncounted, self.without_content) = (0, 0);
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn measured(ms: u64, error: Option<ErrorClass>) -> Measured {
-        let duration = Duration::from_millis(ms);
-        Measured {
-            step: 0,
-            user: 0,
-            sent_at: Instant::now(),
-            outcome: Outcome { status: Some(200), error },
-            duration,
-            latency: duration * 2,
-            parts: Parts { sending: Some(duration), ..Parts::default() },
-            is_good: error.is_none(),
-            received: 10,
-            sent: 1,
-            generation: Some(Generation { duration, output_tokens: Some(3), ..Generation::default() }),
-        }
-    }
-
-    #[test]
-    fn merged_tallies_are_the_tally_of_everything() {
-        let new = || Tally::new(&[true], 1);
-        let (mut a, mut b, mut whole) = (new(), new(), new());
-        for ms in 1..500 {
-            let m = measured(ms, (ms % 7 == 0).then_some(ErrorClass::Reset));
-            whole.request(&m);
-            whole.check(0, ms % 2 == 0);
-            let part = if ms % 3 == 0 { &mut a } else { &mut b };
-            part.request(&m);
-            part.check(0, ms % 2 == 0);
-        }
-        let mut merged = new();
-        merged.merge(&a, 5);
-        merged.merge(&b, 6);
-        assert_eq!(merged.steps[0].counts(), (499, 71));
-        assert_eq!(merged.checks, whole.checks);
-        assert_eq!((merged.steps[0].good, merged.steps[0].received), (428, 4990));
-        let sums = |t: &Tally| {
-            let s = &t.steps[0];
-            let stream = s.stream.as_ref().expect("a stream");
-            let total: f64 = s.outcomes.iter().map(|o| o.latency.sum()).sum();
-            (s.parts[3].count(), stream.output_tokens.sum(), (total * 1e6).round())
-        };
-        assert_eq!(sums(&merged), sums(&whole));
-        assert!(merged.steps[0].outcomes.iter().all(|o| o.born_ms == 5));
-        a.clear();
-        let before = merged.steps[0].counts();
-        merged.merge(&a, 7);
-        assert_eq!(merged.steps[0].counts(), before);
-    }
-}
+mod tests;

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use super::{Arrivals, ConstantArrivalRate, Phase};
+use super::{Arrivals, ConstantArrivalRate, ConstantVus, Executor, Phase};
 
 /// A search or a sweep, as a scenario's mode describes it.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,8 +22,32 @@ pub struct Capacity {
 pub enum Plan {
     /// Rates that depend on what the windows before have shown.
     Search(SearchPlan),
-    /// These rates in this order, in iterations each second.
-    Sweep(Vec<f64>),
+    /// These loads in this order, all of them so often.
+    Sweep {
+        /// The loads.
+        levels: Vec<Level>,
+        /// How often each is held, over all of them again and again.
+        repeat: u32,
+    },
+}
+
+/// The load of a window.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Level {
+    /// Iterations each second, whether earlier ones have ended or not.
+    Rate(f64),
+    /// Users, each of which starts its next iteration when the last has ended.
+    Users(u32),
+}
+
+impl std::fmt::Display for Level {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Rate(rate_per_s) => write!(f, "{rate_per_s}/s"),
+            Self::Users(1) => f.write_str("1 user"),
+            Self::Users(users) => write!(f, "{users} users"),
+        }
+    }
 }
 
 /// What all windows have in common.
@@ -55,23 +79,44 @@ impl Capacity {
         scaled
     }
 
-    /// The phase of the window with this number, from 1, at this rate.
+    /// The most users that a window may have.
     #[must_use]
-    pub fn phase(&self, number: usize, rate_per_s: f64) -> Phase {
+    pub fn max_users(&self) -> u32 {
+        let of_rates = self.shape.vus.max(self.shape.max_vus);
+        let Plan::Sweep { levels, .. } = &self.plan else { return of_rates };
+        let users = levels.iter().map(|level| match level {
+            Level::Rate(_) => of_rates,
+            Level::Users(users) => *users,
+        });
+        users.max().unwrap_or(of_rates)
+    }
+
+    /// The phase of the window with this number, from 1, at this load.
+    #[must_use]
+    pub fn phase(&self, number: usize, level: Level) -> Phase {
         let kind = match self.plan {
             Plan::Search(_) => "search",
-            Plan::Sweep(_) => "sweep",
+            Plan::Sweep { .. } => "sweep",
         };
-        let executor = ConstantArrivalRate {
-            rate_per_s,
-            duration: self.shape.window,
-            vus: self.shape.vus,
-            max_vus: self.shape.max_vus,
-            arrivals: self.shape.arrivals,
+        let duration = self.shape.window;
+        let (executor, load): (Executor, String) = match level {
+            Level::Rate(rate_per_s) => {
+                let executor = ConstantArrivalRate {
+                    rate_per_s,
+                    duration,
+                    vus: self.shape.vus,
+                    max_vus: self.shape.max_vus,
+                    arrivals: self.shape.arrivals,
+                };
+                (executor.into(), level.to_string())
+            }
+            Level::Users(vus) => {
+                (ConstantVus { vus, duration, ramp_per_s: None }.into(), format!("{vus}-vus"))
+            }
         };
         Phase {
-            name: format!("{kind}-{number:02}-{rate_per_s}/s"),
-            executor: executor.into(),
+            name: format!("{kind}-{number:02}-{load}"),
+            executor,
             warmup: false,
             graceful_stop: self.shape.graceful_stop,
             think: self.shape.think,

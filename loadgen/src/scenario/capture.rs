@@ -25,9 +25,22 @@ pub(crate) enum Source {
     Regex(Regex),
     /// The pieces of content of a stream, joined.
     Content,
+    /// The answer as a message.
+    Message,
 }
 
 impl Capture {
+    /// Where it is looked for, in words.
+    pub(crate) fn place(&self) -> String {
+        match &self.source {
+            Source::Json(path) => format!("at {path}"),
+            Source::Header(header) => format!("in the header {header}"),
+            Source::Regex(regex) => format!("that matches {regex}"),
+            Source::Content => "in the stream".to_owned(),
+            Source::Message => "that is a message".to_owned(),
+        }
+    }
+
     /// The value in JSON, where this capture is of that kind and finds one.
     pub(crate) fn in_json(&self, json: &serde_json::Value) -> Option<Value> {
         match &self.source {
@@ -39,7 +52,7 @@ impl Capture {
     /// The value in a header or in the body's text.
     pub(crate) fn in_reply(&self, headers: &HeaderMap, body: &str) -> Option<Value> {
         match &self.source {
-            Source::Json(_) | Source::Content => None,
+            Source::Json(_) | Source::Content | Source::Message => None,
             Source::Header(name) => headers.get(name).and_then(|v| v.to_str().ok()).map(Value::from),
             Source::Regex(regex) => {
                 let found = regex.captures(body)?;

@@ -1,17 +1,17 @@
-//! Data files: CSV with a header, JSON lines, a JSON array, or plain lines; small ones in memory, large ones read while the
+//! Data files: CSV with a header, JSON lines, a JSON array, access logs, or plain lines; small ones in memory, large ones read while the
 //! load runs.
 //!
 //! Invariant: a set that was read has a row, and what a large file takes does not depend on its length.
 
 mod ahead;
+mod log;
 mod rows;
 
 use std::{fs::File, io::BufReader};
 
 use minijinja::value::Value;
 
-pub(crate) use self::ahead::Ahead;
-use self::rows::Format;
+pub(crate) use self::{ahead::Ahead, rows::Format};
 
 /// The line, where there is one, and what is wrong with it.
 pub(crate) type DataError = (Option<u64>, String);
@@ -46,7 +46,7 @@ impl DataSet {
     pub(crate) fn parse(name: &str, file: &str, text: &[u8]) -> Result<Self, DataError> {
         let format = Format::of(file)?;
         let mut rows = Vec::new();
-        let columns = format.read(text, &mut |row| {
+        let columns = format.read_right(text, &mut |row| {
             rows.push(row);
             true
         })?;
@@ -64,7 +64,7 @@ impl DataSet {
         let format = Format::of(&path.to_string_lossy())?;
         let file = File::open(&path).map_err(|e| (None, format!("cannot be read: {e}")))?;
         let mut has_row = false;
-        let columns = format.read(BufReader::new(file), &mut |_| {
+        let columns = format.read_right(BufReader::new(file), &mut |_| {
             has_row = true;
             false
         })?;
@@ -90,6 +90,13 @@ mod tests {
         check("a.txt", "one\r\n\ntwo\n", &[r#""one""#, r#""two""#]);
         check("a.csv", "id, name\n1,\"A, B\"\n", &[r#"{"id":"1","name":"A, B"}"#]);
         check("a.jsonl", "{\"id\":1}\n\n{\"id\":2}", &[r#"{"id":1}"#, r#"{"id":2}"#]);
+        check(
+            "a.log",
+            "1.2.3.4 - - [10/Oct/2000:13:55:36 -0700] \"GET /a HTTP/1.1\" 200 7\n",
+            &[
+                r#"{"bytes":7,"host":"1.2.3.4","method":"GET","path":"/a","protocol":"HTTP/1.1","status":200,"time":"10/Oct/2000:13:55:36 -0700","user":"-"}"#,
+            ],
+        );
         check("a.json", "[{\"id\":1},\n {\"id\":2}]\n", &[r#"{"id":1}"#, r#"{"id":2}"#]);
     }
 

@@ -8,6 +8,7 @@ mod schedule;
 
 use std::{fmt, ops::Range, time::Duration};
 
+use assay_model::duration::format as length;
 use assay_yaml::{
     MapReader,
     shape::{Case, Key},
@@ -56,6 +57,15 @@ pub(crate) enum Plan<'e> {
     },
     /// An open model: a schedule starts iterations, whichever user is free.
     Schedule(Schedule),
+    /// An open model: a trace says when iterations start, and with what.
+    Replay(&'e Replay),
+}
+
+impl Plan<'_> {
+    /// Whether iterations start whether earlier ones have ended or not.
+    pub(crate) fn is_open(&self) -> bool {
+        matches!(self, Self::Schedule(_) | Self::Replay(_))
+    }
 }
 
 /// How many iterations the users of a phase may start.
@@ -151,6 +161,7 @@ executors! {
     ramping_arrival_rate::RampingArrivalRate,
     per_vu_iterations::PerVuIterations,
     shared_iterations::SharedIterations,
+    replay::Replay,
 }
 
 impl Executor {
@@ -160,32 +171,28 @@ impl Executor {
     pub fn target_rate_per_s(&self, at: Duration) -> Option<f64> {
         match self.plan() {
             Plan::Schedule(schedule) => Some(schedule.rate_at(at)),
+            Plan::Replay(replay) => Some(replay.rate_at(at)),
             Plan::Users { .. } => None,
         }
     }
-}
 
-impl Executor {
+    /// The users that are to be there `at` into the phase; `None` if a schedule sets the pace.
+    #[must_use]
+    pub fn target_users(&self, at: Duration) -> Option<u32> {
+        let Plan::Users { active, .. } = self.plan() else { return None };
+        let present = (0..self.max_users()).filter(|user| active(*user).iter().any(|r| r.contains(&at)));
+        u32::try_from(present.count()).ok()
+    }
+
     /// The load that is asked for `at` into the phase, in words: users, or iterations each second.
     #[must_use]
     pub fn load_at(&self, at: Duration) -> String {
-        match self.plan() {
-            Plan::Schedule(schedule) => {
-                format!("{:.3}", schedule.rate_at(at)).trim_end_matches('0').trim_end_matches('.').to_owned()
-                    + "/s"
-            }
-            Plan::Users { active, .. } => {
-                let present =
-                    (0..self.max_users()).filter(|user| active(*user).iter().any(|r| r.contains(&at)));
-                users(u32::try_from(present.count()).unwrap_or(u32::MAX))
-            }
+        if let Some(present) = self.target_users(at) {
+            return users(present);
         }
+        let rate = format!("{:.3}", self.target_rate_per_s(at).unwrap_or(0.0));
+        rate.trim_end_matches('0').trim_end_matches('.').to_owned() + "/s"
     }
-}
-
-/// A length as a person writes it.
-fn length(duration: Duration) -> String {
-    assay_model::duration::format_ms(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX))
 }
 
 /// `1 user`, `5 users`.

@@ -83,6 +83,8 @@ pub(crate) struct Step {
     pub(crate) checks: Vec<Check>,
     pub(crate) captures: Vec<Capture>,
     pub(crate) objectives: Objectives,
+    /// When it is cancelled, if it is.
+    pub(crate) cancel: Option<Cancel>,
     pub(crate) timeout: Duration,
     /// Whether a request that a kept connection lost is sent again.
     pub(crate) resend: Resend,
@@ -135,6 +137,23 @@ pub(crate) enum OnFailure {
     Continue,
 }
 
+/// When a client that loses patience closes the connection, whatever is still to come.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cancel {
+    pub(crate) when: CancelWhen,
+    /// The share of the requests that it happens to.
+    pub(crate) share: f64,
+}
+
+/// What a cancelled request has come to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum CancelWhen {
+    /// So many output tokens of a stream.
+    Tokens(u64),
+    /// So long after it began.
+    After(Duration),
+}
+
 /// What a request must keep to count as good.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Objectives {
@@ -146,6 +165,8 @@ pub(crate) struct Objectives {
     pub(crate) first_chunk: Option<Duration>,
     /// From the first content to the last, for each output token after the first.
     pub(crate) per_token: Option<Duration>,
+    /// Between two pieces of content, wherever in the stream.
+    pub(crate) chunk_gap: Option<Duration>,
 }
 
 /// A request's body.

@@ -50,13 +50,18 @@ impl Pack {
     /// # Errors
     /// As [`Scenario::load`].
     pub fn load(&self) -> Result<Scenario, Diagnostics> {
+        self.load_with(&[])
+    }
+
+    /// The same, for a run that is given these variables.
+    pub(super) fn load_with(&self, variables: &[String]) -> Result<Scenario, Diagnostics> {
         let text = self.files.first().map_or("", |f| f.1);
         let document = Document::parse(format!("{}/scenario.yml", self.name), text)?;
         let read = |name: &str| match self.files.iter().find(|(n, _)| *n == name) {
             Some((_, text)) => Ok(text.as_bytes().to_vec()),
             None => Err("the pack has no such file".to_owned()),
         };
-        parse::scenario(&document, &parse::Files::in_memory(&read))
+        parse::scenario(&document, &parse::Files::in_memory(&read, variables))
     }
 }
 

@@ -9,6 +9,7 @@ mod names;
 mod phase;
 mod response;
 mod step;
+mod trace;
 
 use std::{
     path::{Path, PathBuf},
@@ -19,9 +20,18 @@ use std::{
 use assay_yaml::{Cx, Diagnostics, Document, MapReader, Node};
 
 use self::names::Names;
-use crate::client::{protocol::Version, proxy::Proxy, tls::TlsFiles};
+pub(crate) use self::names::TRACE;
+use crate::client::{
+    protocol::Version,
+    proxy::Proxy,
+    route::{self, Route},
+    tls::TlsFiles,
+};
 
-use super::{CheckName, DataSet, Flow, Mode, OnFailure, Phase, Scenario, StepName, Text, UserKind, shape};
+use super::{
+    CheckName, DataSet, Flow, Mode, OnFailure, Phase, Scenario, StepName, Text, UserKind, shape,
+    template::functions, tokenizer::Tokenizer, trace::Trace,
+};
 
 /// How long a request may take where the scenario does not say.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -34,12 +44,17 @@ pub(super) struct Files<'f> {
     pub(super) large: &'f dyn Fn(&str) -> Option<PathBuf>,
     /// What their names are relative to.
     pub(super) folder: &'f Path,
+    /// The names of variables that the run is given in addition to the environment's.
+    pub(super) variables: &'f [String],
 }
 
 impl<'f> Files<'f> {
     /// Files that are in memory.
-    pub(super) fn in_memory(read: &'f dyn Fn(&str) -> Result<Vec<u8>, String>) -> Self {
-        Self { read, large: &|_| None, folder: Path::new("") }
+    pub(super) fn in_memory(
+        read: &'f dyn Fn(&str) -> Result<Vec<u8>, String>,
+        variables: &'f [String],
+    ) -> Self {
+        Self { read, large: &|_| None, folder: Path::new(""), variables }
     }
 }
 
@@ -54,6 +69,8 @@ pub(super) struct Parser<'d> {
     timeout: Duration,
     on_failure: OnFailure,
     headers: Vec<(String, &'d Node)>,
+    /// What was read already, for phases that modes change.
+    traces: Vec<Arc<Trace>>,
     files: &'d Files<'d>,
 }
 
@@ -61,13 +78,14 @@ pub(super) struct Parser<'d> {
 pub(super) fn scenario<'d>(document: &'d Document, files: &'d Files<'d>) -> Result<Scenario, Diagnostics> {
     let mut p = Parser {
         cx: Cx::new(document),
-        names: Names::default(),
+        names: Names::new(files.variables),
         steps: Vec::new(),
         flows: Vec::new(),
         checks: Vec::new(),
         timeout: DEFAULT_TIMEOUT,
         on_failure: OnFailure::EndIteration,
         headers: Vec::new(),
+        traces: Vec::new(),
         files,
     };
     let Some(map) = p.cx.read(document.root(), &shape::SCENARIO) else {
@@ -94,9 +112,11 @@ impl<'d> Parser<'d> {
             self.headers = self.pairs(headers, "the headers of all requests");
         }
         let data = map.get("data").map(|n| self.data(n)).unwrap_or_default();
+        let tokenizer = map.get("tokenizer").and_then(|n| self.tokenizer(n));
         let users = map.get("users").map(|n| self.users(n)).unwrap_or_default();
         let renew_on = map.get("renew_on").map_or_else(|| vec![401], |n| self.statuses_list(n));
         let tls = map.get("tls").map(|n| self.tls(n)).unwrap_or_default();
+        let routes = map.get("resolve").map(|n| self.routes(n)).unwrap_or_default();
         let proxy = map.get("proxy").and_then(|n| self.proxy(n));
         let version = map.get("http").map(|n| self.version(n)).unwrap_or_default();
         let before_run = map.get("before_run").map(|n| self.items(n, "before_run")).unwrap_or_default();
@@ -143,6 +163,8 @@ impl<'d> Parser<'d> {
             tls,
             version,
             proxy,
+            tokenizer,
+            routes,
         })
     }
 
@@ -154,18 +176,33 @@ impl<'d> Parser<'d> {
 
     fn target(&mut self, node: &Node) -> Option<String> {
         let text = self.cx.string(node)?;
-        if let Err(e) = check_url(&text) {
+        let checked = match route::socket(&text) {
+            Some(socket) => socket.map(drop).map_err(|e| e.to_string()),
+            None => check_url(&text),
+        };
+        if let Err(e) = checked {
             self.cx.error(node, format!("the target {text:?} is not a URL to load: {e}"));
         }
         Some(text)
     }
 
+    fn routes(&mut self, node: &'d Node) -> Vec<Route> {
+        let single = std::slice::from_ref(node);
+        let mut routes = Vec::new();
+        for node in node.as_seq().unwrap_or(single) {
+            let Some(text) = self.cx.string(node) else { continue };
+            match text.parse() {
+                Ok(route) => routes.push(route),
+                Err(e) => self.cx.error(node, e),
+            }
+        }
+        routes
+    }
+
     fn data(&mut self, node: &'d Node) -> Vec<Arc<DataSet>> {
         let mut sets = Vec::new();
         for (name, file_node) in self.pairs(node, "the data files") {
-            if let Some(taken) = self.names.taken(&name) {
-                self.cx.error(file_node, format!("the name {name:?} is {taken}; choose another"));
-            }
+            self.refuse_taken(file_node, &name);
             let Some(file) = self.cx.string(file_node) else { continue };
             let parsed = match (self.files.large)(&file) {
                 Some(path) => DataSet::large(&name, path),
@@ -187,6 +224,18 @@ impl<'d> Parser<'d> {
             }
         }
         sets
+    }
+
+    fn tokenizer(&mut self, node: &Node) -> Option<Arc<Tokenizer>> {
+        let file = self.cx.string(node)?;
+        let read = (self.files.read)(&file).map_err(|e| format!("cannot be read: {e}"));
+        match read.and_then(|bytes| Tokenizer::parse(&bytes, &functions::WORDS)) {
+            Ok(tokenizer) => Some(Arc::new(tokenizer)),
+            Err(e) => {
+                self.cx.error(node, format!("{file}: {e}"));
+                None
+            }
+        }
     }
 
     fn users(&mut self, node: &'d Node) -> Vec<UserKind> {
@@ -245,8 +294,13 @@ impl<'d> Parser<'d> {
         if cert.is_some() != key.is_some() {
             self.cx.error(node, "a client certificate needs both keys, cert and key");
         }
+        let insecure = map.get("insecure").and_then(|n| self.cx.boolean(n)).unwrap_or(false);
+        if let Some(n) = node.get("ca").filter(|_| insecure) {
+            self.cx
+                .error(n, "insecure takes any certificate, so that ca has no effect; leave out one of them");
+        }
         map.finish(&mut self.cx);
-        TlsFiles { ca, client: cert.zip(key) }
+        TlsFiles { insecure, ca, client: cert.zip(key) }
     }
 
     fn modes(&mut self, node: &'d Node, phases_node: Option<&'d Node>, phases: &[Phase]) -> Vec<Mode> {
@@ -295,10 +349,14 @@ impl<'d> Parser<'d> {
 
     /// A name that the scenario gives something; one that is taken already would hide it.
     fn define(&mut self, node: &Node, name: &str) {
+        self.refuse_taken(node, name);
+        self.names.define(name);
+    }
+
+    fn refuse_taken(&mut self, node: &Node, name: &str) {
         if let Some(taken) = self.names.taken(name) {
             self.cx.error(node, format!("the name {name:?} is {taken}; choose another"));
         }
-        self.names.define(name);
     }
 
     fn duration(&mut self, node: &Node) -> Option<Duration> {

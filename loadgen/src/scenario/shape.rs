@@ -16,7 +16,7 @@ pub(super) use self::{
         ALLOCATION, ARRIVALS, COUNTED, DURATION, MODE, OBJECTIVES as WINDOW_OBJECTIVES, PERCENTILES, PHASE,
         RAMP, RANGE, RATE, SEARCH, STAGE, STAGES, START_RATE, START_VUS, SWEEP, TIME_UNIT, VUS,
     },
-    response::{CAPTURE, CHECKS, EVENTS, OBJECTIVES, STREAM},
+    response::{CANCEL, CAPTURE, CHECKS, EVENTS, OBJECTIVES, STREAM},
     step::{ALTERNATIVE, IF, ONE_OF, PART, REPEAT, REQUEST, SET, THINK, THINK_TIME},
 };
 
@@ -32,7 +32,7 @@ pub(super) static SCENARIO: Shape = Shape {
             "target",
             Kind::Special("URL"),
             "http://127.0.0.1:8000",
-            "Where the load goes; `--target` overrides it. A path in it goes before every path of a step",
+            "Where the load goes; `--target` overrides it. A path in it goes before every path of a step; `unix:/run/app.sock` is a Unix socket",
         )
         .otherwise("`--target` is needed"),
         Key::new(
@@ -69,6 +69,13 @@ pub(super) static SCENARIO: Shape = Shape {
             "Data files, relative to the scenario, by the names that templates use",
         ),
         Key::new(
+            "tokenizer",
+            Kind::Special("file"),
+            "tokenizer.json",
+            "The model's tokenizer, as Hugging Face has it, relative to the scenario: with it `prompt` and `tokens` are exact. Nothing is fetched",
+        )
+        .otherwise("lengths are estimates"),
+        Key::new(
             "users",
             Kind::List(&Kind::Map(&USER)),
             "[{name: nurse, weight: 3}]",
@@ -89,6 +96,13 @@ pub(super) static SCENARIO: Shape = Shape {
             "Certificates, in PEM files relative to the scenario",
         )
         .otherwise("the system's authorities"),
+        Key::new(
+            "resolve",
+            Kind::OneOrMore(&Kind::Special("`HOST:PORT:ADDRESS`")),
+            "example.org:443:127.0.0.1",
+            "Addresses instead of what a name resolves to, as curl's `--resolve` takes them: several after commas, `*` for any host, and `unix:/run/app.sock` for a Unix socket. What is sent stays the same",
+        )
+        .otherwise("names are looked up"),
         Key::new(
             "proxy",
             Kind::Special("URL"),
@@ -165,12 +179,19 @@ pub(super) static USER: Shape = Shape {
     one_of: &[],
 };
 
-/// TLS files.
+/// TLS.
 pub(super) static TLS: Shape = Shape {
-    title: "TLS files",
-    what: "the TLS files",
+    title: "TLS",
+    what: "what is said of TLS",
     about: "Files in PEM, relative to the scenario.",
     keys: &[
+        Key::new(
+            "insecure",
+            Kind::Boolean,
+            "true",
+            "Whether any certificate is taken, whoever signed it and for whatever name; `--insecure` says the same. The run's record and report note it",
+        )
+        .or("false"),
         Key::new(
             "ca",
             Kind::Special("file"),

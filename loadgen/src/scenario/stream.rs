@@ -5,11 +5,13 @@
 
 mod content;
 mod known;
+mod message;
 
 use serde_json::Value;
 
 pub(crate) use content::content;
-pub(crate) use known::read as read_document;
+pub(crate) use known::{Tokens, read as read_document};
+pub(crate) use message::Message;
 
 use super::jsonpath::JsonPath;
 
@@ -34,8 +36,9 @@ pub(crate) struct StreamSpec {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct StreamEvent {
     pub(crate) is_content: bool,
-    pub(crate) input_tokens: Option<u64>,
-    pub(crate) output_tokens: Option<u64>,
+    /// Whether the content is all of it reasoning.
+    pub(crate) is_reasoning: bool,
+    pub(crate) tokens: Tokens,
     pub(crate) is_error: bool,
     pub(crate) is_end: bool,
     /// The data as JSON, if it is and was asked for.
@@ -92,8 +95,8 @@ impl StreamSpec {
         };
         let known = known::read(data);
         if let Some(known) = known {
-            event.is_content = known.is_content;
-            (event.input_tokens, event.output_tokens) = (known.input_tokens, known.output_tokens);
+            (event.is_content, event.is_reasoning) = (known.is_content, known.is_reasoning);
+            event.tokens = known.tokens;
             event.is_error |= known.is_error;
             event.is_end = known.is_end;
         }
@@ -134,10 +137,10 @@ impl StreamSpec {
                 self.content.iter().any(|p| find(p).and_then(Value::as_str).is_some_and(|t| !t.is_empty()));
         }
         if let Some(path) = &self.output_tokens {
-            event.output_tokens = find(path).and_then(Value::as_u64);
+            event.tokens.output = find(path).and_then(Value::as_u64);
         }
         if let Some(path) = &self.input_tokens {
-            event.input_tokens = find(path).and_then(Value::as_u64);
+            event.tokens.input = find(path).and_then(Value::as_u64);
         }
     }
 }
@@ -189,6 +192,6 @@ mod tests {
         assert!(is_content(&named, "answer", r#"{"text":"x"}"#));
         assert!(!is_content(&named, "", r#"{"text":"x"}"#) && !is_content(&named, "note", "x"));
         let tokens = StreamSpec { output_tokens: Some(path("$.n")), ..StreamSpec::default() };
-        assert_eq!(tokens.read("", r#"{"n":7,"usage":{"output_tokens":9}}"#, false).output_tokens, Some(7));
+        assert_eq!(tokens.read("", r#"{"n":7,"usage":{"output_tokens":9}}"#, false).tokens.output, Some(7));
     }
 }

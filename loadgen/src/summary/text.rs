@@ -4,7 +4,7 @@
 use assay_model::duration;
 use assay_text::Page;
 
-use super::{Outcome, Percentiles, Summary, seconds};
+use super::{Outcome, Percentiles, StepSummary, Summary, seconds};
 
 impl Summary {
     /// The summary as a table for a terminal.
@@ -46,35 +46,12 @@ impl Summary {
                 p.goodput_per_s,
                 p.iterations
             ));
-            let width = p.steps.iter().map(|s| s.name.chars().count()).max().unwrap_or(0).max(10);
             out.line(format_args!(
-                "  {:width$} {:>9} {:>7} {:>9} {:>9} {:>9} {:>9} {:>9}  from",
-                "step", "requests", "failed", "p50", "p95", "p99", "p99.9", "max"
+                "  {:LABEL$} {:>9} {:>9} {:>9} {:>9} {:>9}",
+                "", "p50", "p95", "p99", "p99.9", "max"
             ));
             for s in &p.steps {
-                write_times(
-                    out,
-                    &s.name,
-                    width,
-                    Some((s.requests, s.errors)),
-                    &s.duration,
-                    "first byte sent",
-                );
-                write_times(out, "", width, None, &s.latency, "schedule");
-                if let Some(g) = &s.generation {
-                    let times = |p: &Option<Percentiles>| p.unwrap_or_default();
-                    write_times(out, "", width, None, &times(&g.time_to_first_chunk), "sent to first chunk");
-                    write_times(out, "", width, None, &times(&g.time_per_output_chunk), "chunk to chunk");
-                    write_times(out, "", width, None, &times(&g.time_per_output_token), "per output token");
-                    let counted = if g.is_counted_by_server { "" } else { " (chunks counted as tokens)" };
-                    out.line(format_args!(
-                        "  {:width$} {} tokens in, {} out, {:.1} out/s{counted}",
-                        "", g.input_tokens, g.output_tokens, g.output_tokens_per_s
-                    ));
-                }
-                for (class, n) in &s.error_types {
-                    out.line(format_args!("  {:width$} {:>9} {n:>7}  failed: {class}", "", ""));
-                }
+                write_step(out, s);
             }
         }
         if let Some(capacity) = &self.capacity {
@@ -107,23 +84,74 @@ impl Summary {
     }
 }
 
-fn write_times(
-    out: &mut Page,
-    name: &str,
-    width: usize,
-    counts: Option<(u64, u64)>,
-    p: &Percentiles,
-    from: &str,
-) {
+/// The width of what a row is about: with five times behind it, a row has 75 columns.
+const LABEL: usize = 22;
+
+/// A step: its counts, its times, what it generated, what went wrong.
+fn write_step(out: &mut Page, s: &StepSummary) {
+    out.line(format_args!("  {}: {} requests, {} failed", s.name, s.requests, s.errors));
+    write_times(out, "from first byte sent", &s.duration);
+    write_times(out, "from schedule", &s.latency);
+    if let Some(g) = &s.generation {
+        let times = |p: &Option<Percentiles>| p.unwrap_or_default();
+        write_times(out, "sent to first chunk", &times(&g.time_to_first_chunk));
+        write_times(out, "chunk to chunk", &times(&g.time_per_output_chunk));
+        write_times(out, "per output token", &times(&g.time_per_output_token));
+        let counted = if g.is_counted_by_server { "" } else { " (chunks counted as tokens)" };
+        out.line(format_args!(
+            "    {} tokens in, {} out, {:.1} out/s{counted}",
+            g.input_tokens, g.output_tokens, g.output_tokens_per_s
+        ));
+        let apart = [(g.cached_tokens, "in from a cache"), (g.reasoning_tokens, "out for reasoning")];
+        let apart: Vec<String> =
+            apart.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
+        if !apart.is_empty() {
+            out.line(format_args!("    of them {}", apart.join(", ")));
+        }
+        if let Some(rate) = g.output_tokens_per_s_per_user {
+            out.line(format_args!("    {rate:.1} out/s for each user"));
+        }
+    }
+    if s.cancelled > 0 {
+        out.line(format_args!("    {} cancelled, in no other figure", s.cancelled));
+    }
+    for (class, n) in &s.error_types {
+        out.line(format_args!("    {n} failed: {class}"));
+    }
+}
+
+fn write_times(out: &mut Page, what: &str, p: &Percentiles) {
     let known = *p != Percentiles::default();
     let time = |s: f64| if known { seconds(s) } else { "–".to_owned() };
-    let (requests, errors) = counts.map_or_else(Default::default, |(r, e)| (r.to_string(), e.to_string()));
     out.line(format_args!(
-        "  {name:width$} {requests:>9} {errors:>7} {:>9} {:>9} {:>9} {:>9} {:>9}  {from}",
+        "    {what:20} {:>9} {:>9} {:>9} {:>9} {:>9}",
         time(p.p50),
         time(p.p95),
         time(p.p99),
         time(p.p999),
         time(p.max)
     ));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_fit_into_eighty_columns() {
+        let mut out = Page::new();
+        let times = Percentiles {
+            p50: 123.456,
+            p95: 0.123_456,
+            p99: 1e-4,
+            p999: 4000.0,
+            max: 86_400.0,
+            ..Percentiles::default()
+        };
+        write_times(&mut out, "from first byte sent", &times);
+        write_times(&mut out, "sent to first chunk", &Percentiles::default());
+        let text = out.into_text();
+        assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+        assert!(text.contains('–') && !text.contains(" 0 s"), "{text}");
+    }
 }

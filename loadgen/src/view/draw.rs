@@ -7,7 +7,7 @@ use ratatui::{
     style::{Color, Modifier, Style},
     symbols::Marker,
     text::{Line, Span},
-    widgets::{Axis, Block, Chart, Dataset, Gauge, GraphType, Paragraph, Wrap},
+    widgets::{Axis, Block, Chart, Dataset, Gauge, GraphType, Paragraph},
 };
 
 use crate::{
@@ -19,14 +19,26 @@ const GOOD: Color = Color::Green;
 const BAD: Color = Color::Red;
 const DIM: Color = Color::DarkGray;
 
+/// Rows that the steps take at the most.
+const MOST_STEPS: usize = 6;
+/// Charts are of no use below.
+const LEAST_CHART: u16 = 6;
+
 /// Draws a run.
 pub(crate) fn draw(frame: &mut Frame<'_>, p: &Progress) {
     let phases = u16::try_from(p.phases.len()).unwrap_or(8).min(8);
-    let [title, bars, numbers, charts, keys] = Layout::vertical([
+    let around = 1 + (phases + 2) + 7 + 1;
+    let steps = match u16::try_from(p.steps.len().min(MOST_STEPS)).unwrap_or(0) {
+        0 => 0,
+        n => (n + 2).min(frame.area().height.saturating_sub(around + LEAST_CHART)),
+    };
+    let [title, bars, numbers, table, charts, keys] = Layout::vertical([
         Constraint::Length(1),
         Constraint::Length(phases + 2),
         Constraint::Length(7),
-        Constraint::Min(6),
+        // A border alone says nothing.
+        Constraint::Length(if steps < 3 { 0 } else { steps }),
+        Constraint::Min(LEAST_CHART),
         Constraint::Length(1),
     ])
     .areas(frame.area());
@@ -38,6 +50,7 @@ pub(crate) fn draw(frame: &mut Frame<'_>, p: &Progress) {
     draw_load(frame, left, p);
     draw_latency(frame, middle, p);
     draw_errors(frame, right, p);
+    draw_steps(frame, table, p);
     let [rate, latency] =
         Layout::horizontal([Constraint::Ratio(1, 2), Constraint::Ratio(1, 2)]).areas(charts);
     draw_rate_chart(frame, rate, p);
@@ -47,14 +60,19 @@ pub(crate) fn draw(frame: &mut Frame<'_>, p: &Progress) {
 }
 
 fn draw_title(frame: &mut Frame<'_>, area: Rect, p: &Progress) {
-    let mut line = vec![
-        Span::styled(format!(" {} ", Clean(&p.scenario)), Style::new().add_modifier(Modifier::BOLD)),
-        Span::raw(format!("→ {}   {}", Clean(&p.target), clock(p.elapsed.as_secs()))),
-    ];
+    let mut time = format!(" {}, {} left ", clock(p.elapsed.as_secs()), clock(p.time_left().as_secs()));
     if p.is_paused {
-        line.push(Span::styled("   paused", Style::new().fg(Color::Yellow)));
+        time = format!(" paused  {time}");
     }
-    frame.render_widget(Line::from(line), area);
+    let room = Constraint::Length(u16::try_from(time.chars().count()).unwrap_or(20));
+    let [left, right] = Layout::horizontal([Constraint::Min(0), room]).areas(area);
+    let line = vec![
+        Span::styled(format!(" {} ", Clean(&p.scenario)), Style::new().add_modifier(Modifier::BOLD)),
+        Span::raw(format!("→ {}", Clean(&p.target))),
+    ];
+    frame.render_widget(Line::from(line), left);
+    let style = if p.is_paused { Style::new().fg(Color::Yellow) } else { Style::new() };
+    frame.render_widget(Line::styled(time, style), right);
 }
 
 fn draw_phases(frame: &mut Frame<'_>, area: Rect, p: &Progress) {
@@ -94,22 +112,48 @@ fn draw_phase(frame: &mut Frame<'_>, area: Rect, phase: &PhaseState, width: usiz
     frame.render_widget(gauge, bar);
 }
 
+/// A box with rows of a name and a value each; where it is narrow, names are cut and values are not.
+fn draw_rows(frame: &mut Frame<'_>, area: Rect, title: &'static str, rows: Vec<(String, String, Style)>) {
+    let block = Block::bordered().title(title);
+    let inner = block.inner(area);
+    frame.render_widget(block, area);
+    for (row, (name, value, style)) in inner.rows().zip(rows) {
+        let room = usize::from(row.width).saturating_sub(value.chars().count() + 1);
+        let name: String = Clean(&name).to_string().chars().take(room).collect();
+        let line = Line::from(vec![
+            Span::styled(format!("{name:room$} "), Style::new().fg(DIM)),
+            Span::styled(value, style.add_modifier(Modifier::BOLD)),
+        ]);
+        frame.render_widget(line, row);
+    }
+}
+
+fn row(name: &str, value: String) -> (String, String, Style) {
+    (name.to_owned(), value, Style::new())
+}
+
 fn draw_load(frame: &mut Frame<'_>, area: Rect, p: &Progress) {
-    let mut lines = vec![
-        row("users", p.users.to_string()),
-        row("requests/s", format!("{:.1}", p.rate_per_s())),
-        row("requests", p.requests.to_string()),
-    ];
-    if let Some(rate) = p.rate_target {
-        lines.push(row("target rate", format!("{rate:.1}/s")));
-    }
+    let users = match p.users_target {
+        Some(wanted) => format!("{} of {wanted}", p.users),
+        None => p.users.to_string(),
+    };
+    let rate = match (p.history.is_empty(), p.rate_target) {
+        (true, _) => "–".to_owned(),
+        (false, Some(wanted)) => format!("{:.1} of {wanted:.1}/s", p.rate_per_s()),
+        (false, None) => format!("{:.1}/s", p.rate_per_s()),
+    };
+    let lag = match p.lag.count() {
+        0 => "–".to_owned(),
+        _ => seconds(p.lag.quantile(0.99)),
+    };
+    let mut rows = vec![row("users", users), row("rate", rate), row("requests", p.requests.to_string())];
+    rows.push(row("starts late p99", lag));
     if p.dropped > 0 {
-        lines.push(row("dropped", p.dropped.to_string()).style(Style::new().fg(BAD)));
+        rows.push(("dropped".to_owned(), p.dropped.to_string(), Style::new().fg(BAD)));
+    } else if p.first_chunk.is_some() {
+        rows.push(row("chunks", format!("{:.0}/s", p.chunks_per_s())));
     }
-    if p.first_chunk.is_some() {
-        lines.push(row("chunks/s", format!("{:.0}", p.chunks_per_s())));
-    }
-    frame.render_widget(Paragraph::new(lines).block(Block::bordered().title(" load ")), area);
+    draw_rows(frame, area, " load ", rows);
 }
 
 fn draw_latency(frame: &mut Frame<'_>, area: Rect, p: &Progress) {
@@ -117,29 +161,37 @@ fn draw_latency(frame: &mut Frame<'_>, area: Rect, p: &Progress) {
         0 => "–".to_owned(),
         _ => seconds(p.now.quantile(q)),
     };
-    let mut lines =
-        vec![row("p50", q(0.5)), row("p95", q(0.95)), row("p99", q(0.99)), row("slowest", q(1.0))];
-    if let Some(first) = p.first_chunk.as_ref().filter(|f| f.count() > 0) {
-        let text = format!("{} / {}", seconds(first.quantile(0.5)), seconds(first.quantile(0.99)));
-        lines.push(row("first chunk p50/p99", text));
+    let mut rows = vec![row("p50", q(0.5)), row("p95", q(0.95)), row("p99", q(0.99))];
+    match p.first_chunk.as_ref().filter(|f| f.count() > 0) {
+        Some(first) => {
+            rows.push(row("first chunk p50", seconds(first.quantile(0.5))));
+            rows.push(row("first chunk p99", seconds(first.quantile(0.99))));
+        }
+        None => rows.push(row("slowest", q(1.0))),
     }
-    frame.render_widget(
-        Paragraph::new(lines).block(Block::bordered().title(" response time, last 5 s ")),
-        area,
-    );
+    draw_rows(frame, area, " response time, 5 s ", rows);
 }
 
 fn draw_errors(frame: &mut Frame<'_>, area: Rect, p: &Progress) {
     let share = if p.requests == 0 { 0.0 } else { p.errors as f64 / p.requests as f64 * 100.0 };
     let color = if p.errors == 0 { GOOD } else { BAD };
-    let statuses: Vec<_> = p.statuses.iter().map(|(s, n)| format!("{s}: {n}")).collect();
-    let mut lines = vec![
-        row("failed", format!("{} ({share:.2} %)", p.errors)).style(Style::new().fg(color)),
-        Line::raw(format!("status {}", statuses.join("  "))),
-    ];
-    lines.extend(p.error_classes.iter().take(3).map(|(class, n)| row(class, n.to_string())));
-    let block = Block::bordered().title(" status and errors ");
-    frame.render_widget(Paragraph::new(lines).wrap(Wrap { trim: true }).block(block), area);
+    let failed = format!("{} ({share:.2} %)", p.errors);
+    let mut rows = vec![("failed".to_owned(), failed, Style::new().fg(color))];
+    let classes = p.error_classes.iter().take(2).map(|(class, n)| row(class, n.to_string()));
+    rows.extend(classes);
+    rows.extend(p.statuses.iter().map(|(status, n)| row(&format!("status {status}"), n.to_string())));
+    draw_rows(frame, area, " status and errors ", rows);
+}
+
+fn draw_steps(frame: &mut Frame<'_>, area: Rect, p: &Progress) {
+    let rows = p.steps.iter().map(|s| {
+        let failed = if s.errors > 0 { format!("{} failed   ", s.errors) } else { String::new() };
+        let [p50, p99] = [0.5, 0.99].map(|q| seconds(s.duration.quantile(q)));
+        let value = format!("{failed}{} requests   p50 {p50:>8}   p99 {p99:>8}", s.duration.count());
+        let style = if s.errors > 0 { Style::new().fg(BAD) } else { Style::new() };
+        (s.name.clone(), value, style)
+    });
+    draw_rows(frame, area, " steps of this phase ", rows.collect());
 }
 
 fn draw_rate_chart(frame: &mut Frame<'_>, area: Rect, p: &Progress) {
@@ -211,13 +263,6 @@ fn chart(
     frame.render_widget(Chart::new(sets).block(Block::bordered().title(title)).x_axis(x).y_axis(y), area);
 }
 
-fn row(name: &str, value: String) -> Line<'static> {
-    Line::from(vec![
-        Span::styled(format!("{:20}", Clean(name)), Style::new().fg(DIM)),
-        Span::styled(value, Style::new().add_modifier(Modifier::BOLD)),
-    ])
-}
-
 fn clock(total: u64) -> String {
     let (hours, minutes, seconds) = (total / 3600, total / 60 % 60, total % 60);
     if hours > 0 { format!("{hours}:{minutes:02}:{seconds:02}") } else { format!("{minutes}:{seconds:02}") }
@@ -230,7 +275,10 @@ mod tests {
     use ratatui::{Terminal, backend::TestBackend};
 
     use super::*;
-    use crate::{measure::tally::histogram, progress::Second};
+    use crate::{
+        measure::tally::histogram,
+        progress::{Second, StepState},
+    };
 
     fn progress() -> Progress {
         let mut now = histogram();
@@ -270,6 +318,8 @@ mod tests {
             statuses: vec![(200, 4314), (503, 3)],
             dropped: 2,
             rate_target: Some(120.0),
+            users_target: Some(8),
+            steps: vec![StepState { name: "query".to_owned(), duration: now.clone(), errors: 7 }],
             now: now.clone(),
             first_chunk: Some(now.clone()),
             lag: histogram(),
@@ -296,16 +346,50 @@ mod tests {
             "4321",
             "7 (0.16 %)",
             "timeout",
-            "200: 4314",
-            "target rate",
-            "120.0/s",
+            "status 200",
+            "4314",
+            "of 120.0/s",
+            "5 of 8",
             "dropped",
-            "first chunk p50/p99",
+            "first chunk p50",
+            "8:45 left",
+            "query",
+            "100 requests   p50",
             "throughput",
             "p pause",
         ] {
             assert!(text.contains(want), "{want:?} is not in\n{text}");
         }
+    }
+
+    #[test]
+    fn eighty_columns_are_enough_for_every_value() {
+        let mut p = progress();
+        p.scenario = "a-scenario-with-a-long-name".to_owned();
+        p.target = "http://a-host-with-a-long-name.example.org:18080".to_owned();
+        (p.requests, p.errors, p.users, p.users_target) = (123_456_789, 23_456_789, 12_345, Some(12_345));
+        p.rate_target = None;
+        p.steps[0].name =
+            "a step with a name that is longer than there is room for it on this screen".to_owned();
+        let text = screen(80, 32, &p);
+        for want in [
+            "12345 of 12345",
+            "123456789",
+            "23456789 (19.00 %)",
+            "/s",
+            "8:45 left",
+            "99.0 ms",
+            "starts late p99",
+            "p99  99.0 ms",
+        ] {
+            assert!(text.contains(want), "{want:?} is not in\n{text}");
+        }
+        // What nothing is known of is not zero.
+        let mut fresh = progress();
+        (fresh.history, fresh.now, fresh.rate_target) = (VecDeque::new(), histogram(), None);
+        fresh.steps.clear();
+        let text = screen(80, 24, &fresh);
+        assert!(text.contains('–') && !text.contains("0.0/s"), "{text}");
     }
 
     #[test]

@@ -100,6 +100,59 @@ fn a_sweep_runs_every_rate_once_and_fits_a_plot() {
 }
 
 #[test]
+fn a_sweep_over_users_is_repeated_and_tells_its_intervals() {
+    // Two at a time: the third user adds nothing.
+    let server = limited(2);
+    let text = "scenario: t\nflow: [{get: /}]\nphases: {p: {executor: constant-vus, vus: 1, duration: 1s}}\nmodes:\n  default: {sweep: {vus: [1, 4], window: 300ms, rest: 0s, repeat: 3}}\n";
+    let summary = run(&server, text);
+    let capacity = summary.capacity.as_ref().expect("a result");
+    let order: Vec<_> = capacity.windows.iter().map(|w| (w.users, w.phase.as_str())).collect();
+    assert_eq!(order.len(), 6);
+    assert_eq!(
+        order[..3],
+        [(Some(1), "sweep-01-1-vus"), (Some(4), "sweep-02-4-vus"), (Some(1), "sweep-03-1-vus")]
+    );
+    assert!(capacity.windows.iter().all(|w| w.dropped_ratio == 0.0 && w.throughput_ratio == 1.0));
+    let levels = &capacity.levels;
+    assert_eq!(levels.iter().map(|l| (l.users, l.windows)).collect::<Vec<_>>(), [(Some(1), 3), (Some(4), 3)]);
+    for level in levels {
+        let e = level.goodput_per_s;
+        assert!(e.low.is_some_and(|low| low <= e.mean) && e.high.is_some_and(|high| high >= e.mean), "{e:?}");
+        assert_eq!(level.is_pareto, None, "nothing streams");
+    }
+    assert_eq!(levels.iter().filter(|l| l.is_best_goodput).count(), 1);
+    let text = summary.to_text();
+    assert!(text.contains("4 users over 3 windows:") && text.contains("most good requests:"), "{text}");
+    let csv = capacity.to_csv();
+    assert!(
+        csv.starts_with("users,rate_per_s,") && csv.lines().nth(2).is_some_and(|row| row.starts_with("4,")),
+        "{csv}"
+    );
+}
+
+#[test]
+fn the_points_that_no_other_beats_are_marked() {
+    // Each of more users waits longer for its tokens.
+    let server = Server::start(|seen| {
+        let mut actions = vec![crate::server::raw(
+            "HTTP/1.1 200 X\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n",
+        )];
+        let _ = seen;
+        for _ in 0..4 {
+            actions.extend([crate::server::raw("data: x\n\n"), Do::Wait(Duration::from_millis(5))]);
+        }
+        actions.push(Do::Close);
+        actions
+    });
+    let text = "scenario: t\nflow: [{get: /, stream: sse}]\nphases: {p: {executor: constant-vus, vus: 1, duration: 1s}}\nmodes:\n  default: {sweep: {vus: [1, 2], window: 300ms, rest: 0s}}\n";
+    let summary = run(&server, text);
+    let levels = &summary.capacity.as_ref().expect("a result").levels;
+    assert!(levels.iter().any(|l| l.is_pareto == Some(true)), "{levels:?}");
+    assert!(levels.iter().all(|l| l.output_tokens_per_s_per_user.is_some_and(|e| e.mean > 0.0)));
+    assert!(summary.to_text().contains("tokens/s that no other load beats:"), "{}", summary.to_text());
+}
+
+#[test]
 fn a_stop_ends_a_search_and_says_so() {
     let server = Server::start(|_| ok());
     let text = "scenario: t\nflow: [{get: /}]\nphases: {p: {executor: constant-vus, vus: 1, duration: 1s}}\nmodes:\n  default: {search: {rate: {from: 10/s, to: 1000/s}, window: 1h}}\n";

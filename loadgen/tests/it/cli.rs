@@ -267,3 +267,18 @@ fn a_closed_model_says_that_its_generator_was_stopped() {
     let warnings = summary["warnings"].to_string();
     assert!(warnings.contains("p: the generator itself stood still for "), "{warnings}");
 }
+
+#[test]
+fn a_variable_of_the_command_line_need_not_be_in_the_environment() {
+    let server = Server::start(|_| ok());
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("s.yml").display().to_string();
+    let text = "scenario: t\nflow: [{name: a, get: '/{{ env.ASSAY_TEST_NOWHERE }}'}]\nphases: {p: {executor: per-vu-iterations}}\n";
+    std::fs::write(&path, text).expect("written");
+    let (code, _, err) = run(&["check", &path]);
+    assert!(code == 2 && err.contains("ASSAY_TEST_NOWHERE is not set"), "{err}");
+    let (code, out, err) =
+        run(&["run", &path, "--quiet", "--target", &server.url(), "--var", "ASSAY_TEST_NOWHERE=here"]);
+    assert_eq!(code, 0, "{out}{err}");
+    assert_eq!(server.seen().last().map(|s| s.line().to_owned()).as_deref(), Some("GET /here"));
+}

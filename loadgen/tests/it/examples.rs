@@ -12,7 +12,9 @@ scenario: t
 data: {patients: patients.csv}
 flow:
   - {name: refused, get: '/refused/{{ patients.random.id }}', on_failure: continue}
-  - {name: empty, get: /empty, check: {body: {contains: answer}}}
+  - {name: empty, get: /empty, check: {body: {contains: answer}}, on_failure: continue}
+  - {name: long, get: /long, on_failure: continue}
+  - {name: head, get: /head, check: {headers: {x-there: exists}}}
 phases:
   main: {executor: per-vu-iterations, vus: 2, iterations: 10}
 ";
@@ -23,6 +25,14 @@ fn examples(keep_bodies: bool) -> Vec<failures::Failure> {
         let body = "{\"error\": \"no bed for Ada Lovelace\", \"token\": \"ghp_0123456789abcdefABCDEF0123456789abcd\"}";
         if seen.line().starts_with("GET /refused") {
             respond(503, "", body)
+        } else if seen.line() == "GET /long" {
+            // A secret that the first kilobyte ends in the middle of.
+            let before = "x".repeat(1024 - 20);
+            respond(
+                500,
+                "",
+                format!("{before} ghp_0123456789abcdefABCDEF0123456789abcd {}", "y".repeat(5000)),
+            )
         } else {
             respond(200, "", "all is well")
         }
@@ -45,7 +55,10 @@ fn three_of_each_step_and_class_without_what_is_nobodys_business() {
     let found = examples(false);
     let of = |step: &str| found.iter().filter(|f| f.step == step).collect::<Vec<_>>();
     let (refused, empty) = (of("refused"), of("empty"));
-    assert_eq!((refused.len(), empty.len(), found.len()), (3, 3, 6), "{found:?}");
+    assert_eq!((refused.len(), empty.len(), found.len()), (3, 3, 12), "{found:?}");
+    let long = of("long");
+    assert!(long[0].body.len() <= 1024 && !long[0].body.contains("ghp_0"), "{}", long[0].body);
+    assert_eq!(of("head")[0].body, "");
     let first = refused[0];
     assert_eq!((first.class.as_str(), first.status, first.phase.as_str()), ("503", Some(503), "main"));
     assert_eq!(first.message, "unexpected status 503");
@@ -56,4 +69,10 @@ fn three_of_each_step_and_class_without_what_is_nobodys_business() {
     assert!(empty[0].message.starts_with("failed check"), "{}", empty[0].message);
     let kept = examples(true);
     assert!(kept.iter().any(|f| f.step == "empty" && f.body == "all is well"), "{kept:?}");
+    // Of steps that need no body, too.
+    assert!(kept.iter().any(|f| f.step == "head" && f.body == "all is well"), "{kept:?}");
+    assert!(
+        kept.iter().any(|f| f.step == "long" && f.body.len() > 4000 && f.body.contains("yyy")),
+        "{kept:?}"
+    );
 }

@@ -329,7 +329,7 @@ fn a_conversation_grows_by_what_was_answered() {
     let summary = run(&server, &iterations(flow, 2));
     assert_eq!((summary.requests, summary.errors), (6, 0));
     let bodies: Vec<String> = server.seen().into_iter().map(|s| s.body).filter(|b| !b.is_empty()).collect();
-    let message = |role: &str, content: &str| format!(r#"{{"content":"{content}","role":"{role}"}}"#);
+    let message = |role: &str, content: &str| format!(r#"{{"role":"{role}","content":"{content}"}}"#);
     let said = [("user", "q1"), ("assistant", "a1"), ("user", "q2"), ("assistant", "a2"), ("user", "q3")];
     let whole: Vec<String> = said.iter().map(|(role, content)| message(role, content)).collect();
     for (i, body) in bodies.iter().enumerate() {

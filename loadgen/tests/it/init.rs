@@ -62,3 +62,37 @@ fn what_is_written_judges_a_service() {
         assert!(!found.is_empty(), "its own metrics are in the record");
     }
 }
+
+#[test]
+fn a_scenario_is_made_of_what_is_known_of_the_service() {
+    let scenario = |arguments: &[&str]| {
+        let dir = tempfile::tempdir().expect("a directory");
+        let folder = dir.path().display().to_string();
+        let (ended, _, err) = run(&[&["init", &folder], arguments].concat());
+        assert_eq!(ended, 0, "{err}");
+        let path = format!("{folder}/assay/scenario.yml");
+        let (ended, _, err) = run(&["check", &path]);
+        assert_eq!(ended, 0, "{err}");
+        let sla = std::fs::read_to_string(format!("{folder}/assay/sla.yml")).expect("an SLA");
+        (std::fs::read_to_string(path).expect("a scenario"), sla)
+    };
+    let (text, _) = scenario(&["--target", "http://shop.example:8000"]);
+    assert!(text.contains("target: \"http://shop.example:8000\""), "{text}");
+    let (text, sla) = scenario(&["--service", "chat"]);
+    assert!(text.contains("openai: chat") && sla.contains("load_step=\"front\""), "{text}");
+    let document = tempfile::NamedTempFile::new().expect("a file");
+    let openapi = "openapi: 3.0.0\ninfo: {title: shop, version: '1'}\nservers: [{url: http://shop.example}]\npaths:\n  /items: {get: {responses: {'200': {description: all}}}}\n";
+    std::fs::write(document.path(), openapi).expect("written");
+    let document = document.path().display().to_string();
+    let (text, sla) = scenario(&["--openapi", &document, "--target", "http://127.0.0.1:9"]);
+    assert!(
+        text.contains("get: /items") && text.contains("short:") && !text.contains("shop.example"),
+        "{text}"
+    );
+    assert!(!sla.contains("front"), "{sla}");
+    let dir = tempfile::tempdir().expect("a directory");
+    let folder = dir.path().display().to_string();
+    let (ended, _, err) = run(&["init", &folder, "--target", "shop"]);
+    assert!(ended == 2 && err.contains("is not a URL to load"), "{err}");
+    assert!(!dir.path().join("assay").exists());
+}

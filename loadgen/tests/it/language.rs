@@ -13,7 +13,19 @@ use serde_json::Value;
 use crate::server::{Do, Seen, Server, raw, respond};
 
 /// The data files of the examples.
-pub(crate) const FILES: [(&str, &str); 9] = [
+pub(crate) const FILES: [(&str, &str); 12] = [
+    (
+        "tokenizer.json",
+        r#"{"version":"1.0","truncation":null,"padding":null,"added_tokens":[],"normalizer":null,"pre_tokenizer":{"type":"Whitespace"},"post_processor":null,"decoder":null,"model":{"type":"WordLevel","vocab":{"the":0,"of":1,"?":2},"unk_token":"?"}}"#,
+    ),
+    (
+        "mooncake.jsonl",
+        "{\"timestamp\": 0, \"input_length\": 600, \"output_length\": 5, \"hash_ids\": [0, 1]}\n{\"timestamp\": 9000, \"input_length\": 700, \"output_length\": 6, \"hash_ids\": [0, 2]}\n",
+    ),
+    (
+        "access.log",
+        "1.2.3.4 - - [10/Oct/2000:13:55:36 +0000] \"GET /a HTTP/1.1\" 200 1\n1.2.3.4 - - [10/Oct/2000:13:56:00 +0000] \"GET /b HTTP/1.1\" 200 1\n",
+    ),
     (
         "chats.json",
         r#"[{"conversations": [{"from": "human", "value": "Hi"}, {"from": "gpt", "value": "Hello"}, {"from": "human", "value": "Bye"}]}]"#,
@@ -121,7 +133,7 @@ fn every_example_of_the_reference_runs() {
     }
     executors.sort_unstable();
     executors.dedup();
-    assert_eq!(executors.len(), 6, "an example of each executor: {executors:?}");
+    assert_eq!(executors.len(), 7, "an example of each executor: {executors:?}");
 }
 
 #[test]

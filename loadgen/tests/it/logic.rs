@@ -7,7 +7,7 @@ use std::sync::{
 
 use loadgen::{RunError, RunOptions, Scenario};
 
-use crate::server::{Server, ok, respond, run};
+use crate::server::{Server, ok, respond, run, run_with};
 
 fn iterations(flow: &str, n: u32) -> String {
     format!(
@@ -297,4 +297,49 @@ fn the_command_shows_one_iteration_and_the_schedule() {
         "{schedule}"
     );
     assert!(schedule.contains("5 users at 2s500ms") && schedule.contains("50/s at 25s"), "{schedule}");
+}
+
+#[test]
+fn a_stop_ends_what_comes_before_the_run_and_its_requests() {
+    let (came, comes) = std::sync::mpsc::channel();
+    let came = std::sync::Mutex::new(came);
+    let server = Server::start(move |seen| match seen.line() {
+        "GET /ready" => {
+            let _ = came.lock().expect("no panic").send(());
+            respond(200, "", "{\"ready\": false}")
+        }
+        _ => ok(),
+    });
+    let text = "scenario: t\nbefore_run: [{repeat: [{name: poll, get: /ready, capture: {ready: $.ready}}], until: ready, every: 1ms, timeout: 1h}]\nflow: [{get: /}]\nphases: {p: {executor: per-vu-iterations}}\n";
+    let summary = run_with(&server, text, |o| {
+        let control = o.control();
+        std::thread::spawn(move || {
+            let _ = comes.recv();
+            control.stop();
+            // Kept, so that the server's sending does not fail.
+            while comes.recv().is_ok() {}
+        });
+    });
+    assert_eq!(summary.outcome, loadgen::summary::Outcome::Interrupted);
+    // The polling has ended with the run: two looks, apart by many of its rounds, see the same.
+    let count = || server.seen().len();
+    assert_settles(count);
+}
+
+/// Waits until a count no longer changes over a thousand rounds of what would change it.
+fn assert_settles(count: impl Fn() -> usize) {
+    let mut last = count();
+    for _ in 0..100 {
+        let server = Server::start(|_| ok());
+        run(
+            &server,
+            "scenario: t\nflow: [{get: /}]\nphases: {p: {executor: per-vu-iterations, iterations: 50}}\n",
+        );
+        let now = count();
+        if now == last {
+            return;
+        }
+        last = now;
+    }
+    panic!("it goes on and on: {last}");
 }

@@ -4,21 +4,27 @@
 use std::{
     cell::{Cell, RefCell},
     future::poll_fn,
+    sync::Arc,
     task::{Poll, Waker},
     time::Instant,
 };
 
-/// A place for one instant at which an iteration is due; sender and receiver share a thread.
+use crate::scenario::trace::Row;
+
+/// When an iteration is due, and the line of a trace that it is for.
+pub(super) type Message = (Instant, Option<Arc<Row>>);
+
+/// A place for one iteration that is due; sender and receiver share a thread.
 #[derive(Default)]
 pub(super) struct Mailbox {
-    due: Cell<Option<Instant>>,
+    due: Cell<Option<Message>>,
     is_closed: Cell<bool>,
     waker: RefCell<Option<Waker>>,
 }
 
 impl Mailbox {
-    /// Makes the user start the iteration that was due at `due`.
-    pub(super) fn send(&self, due: Instant) {
+    /// Makes the user start an iteration.
+    pub(super) fn send(&self, due: Message) {
         self.due.set(Some(due));
         self.wake();
     }
@@ -30,7 +36,7 @@ impl Mailbox {
     }
 
     /// The next message; `None` where none will come.
-    pub(super) async fn receive(&self) -> Option<Instant> {
+    pub(super) async fn receive(&self) -> Option<Message> {
         poll_fn(|cx| {
             if let Some(due) = self.due.take() {
                 return Poll::Ready(Some(due));

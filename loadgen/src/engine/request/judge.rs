@@ -4,12 +4,12 @@
 use std::time::Duration;
 
 use http::HeaderMap;
-use minijinja::Value;
+use minijinja::value::{Serde, Value};
 use serde_json::Value as Json;
 
 use crate::{
     engine::user::Context,
-    scenario::{Condition, Source, Step},
+    scenario::{Capture, Condition, Message, Source, Step},
 };
 
 pub(super) struct Judge<'s> {
@@ -18,6 +18,8 @@ pub(super) struct Judge<'s> {
     met: Vec<Option<bool>>,
     /// By capture: found so far.
     found: Vec<bool>,
+    /// The answer as a message, where that is wanted.
+    message: Option<Message>,
 }
 
 /// What came of a response.
@@ -32,13 +34,19 @@ pub(super) struct Verdict<'s> {
 pub(super) enum Problem<'s> {
     /// A check failed, by its id.
     Check(usize),
-    /// There was nothing to capture under this name.
-    Capture(&'s str),
+    /// There was nothing to capture.
+    Capture(&'s Capture),
 }
 
 impl<'s> Judge<'s> {
     pub(super) fn new(step: &'s Step) -> Self {
-        Self { step, met: vec![None; step.checks.len()], found: vec![false; step.captures.len()] }
+        let wants_message = step.captures.iter().any(|c| matches!(c.source, Source::Message));
+        Self {
+            step,
+            met: vec![None; step.checks.len()],
+            found: vec![false; step.captures.len()],
+            message: wants_message.then(Message::default),
+        }
     }
 
     /// Whether the body must be kept.
@@ -61,7 +69,7 @@ impl<'s> Judge<'s> {
     /// Whether JSON documents are looked into.
     pub(super) fn needs_json(&self) -> bool {
         self.step.checks.iter().any(|c| matches!(c.condition, Condition::Json(..)))
-            || self.step.captures.iter().any(|c| matches!(c.source, Source::Json(_)))
+            || self.step.captures.iter().any(|c| matches!(c.source, Source::Json(_) | Source::Message))
     }
 
     /// Takes a JSON document: an event's data, or the body.
@@ -77,6 +85,9 @@ impl<'s> Judge<'s> {
             }
         }
         let Some(json) = json else { return };
+        if let Some(message) = &mut self.message {
+            message.take(json);
+        }
         for (found, capture) in self.found.iter_mut().zip(&self.step.captures) {
             if let Some(value) = capture.in_json(json) {
                 context.set(&capture.name, value);
@@ -95,6 +106,23 @@ impl<'s> Judge<'s> {
         }
     }
 
+    /// Takes what there was of an answer when it was cancelled.
+    pub(super) fn so_far(&mut self, text: Option<&str>, context: &Context) {
+        self.text(text.unwrap_or_default(), context);
+        self.message(context);
+    }
+
+    /// Sets what wants the answer as a message.
+    fn message(&mut self, context: &Context) {
+        let Some(message) = self.message.as_ref().and_then(Message::finish) else { return };
+        for (found, capture) in self.found.iter_mut().zip(&self.step.captures) {
+            if matches!(capture.source, Source::Message) {
+                context.set(&capture.name, Value::from(Serde(&message)));
+                *found = true;
+            }
+        }
+    }
+
     /// Takes the response as a whole.
     pub(super) fn reply(
         &mut self,
@@ -106,6 +134,7 @@ impl<'s> Judge<'s> {
         if self.needs_json() && !body.is_empty() {
             self.json(serde_json::from_str(body).ok().as_ref(), context);
         }
+        self.message(context);
         let mut verdict = Verdict { checks: Vec::new(), problem: None };
         for (met, check) in self.met.iter().zip(&self.step.checks) {
             let passed = match check.condition.in_json(None) {
@@ -123,7 +152,7 @@ impl<'s> Judge<'s> {
                 *found = true;
             }
             if !*found && verdict.problem.is_none() {
-                verdict.problem = Some(Problem::Capture(&capture.name));
+                verdict.problem = Some(Problem::Capture(capture));
             }
         }
         verdict

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::WorkerCx;
 use crate::{
     client::{ErrorClass, reply::MAX_KEPT_BYTES, sse::Event},
-    scenario::{StreamEvent, StreamSpec},
+    scenario::{StreamEvent, StreamSpec, Tokens},
 };
 
 pub(super) struct Stream<'s> {
@@ -15,8 +15,12 @@ pub(super) struct Stream<'s> {
     pub(super) first: Option<Instant>,
     pub(super) last: Option<Instant>,
     pub(super) chunks: u64,
-    pub(super) input_tokens: Option<u64>,
-    pub(super) output_tokens: Option<u64>,
+    /// The longest gap between two pieces of content.
+    pub(super) longest_gap: Duration,
+    /// As the server counts them.
+    pub(super) tokens: Tokens,
+    /// Whether there was reasoning among the content.
+    has_reasoning: bool,
     /// The pieces of content, joined, where they are wanted.
     pub(super) text: Option<String>,
     has_events: bool,
@@ -33,8 +37,9 @@ impl<'s> Stream<'s> {
             first: None,
             last: None,
             chunks: 0,
-            input_tokens: None,
-            output_tokens: None,
+            longest_gap: Duration::ZERO,
+            tokens: Tokens::default(),
+            has_reasoning: false,
             text: wants_text.then(String::new),
             has_events: false,
             has_error: false,
@@ -59,13 +64,21 @@ impl<'s> Stream<'s> {
     }
 
     /// The output tokens that the server counted, else the pieces of content.
-    pub(super) fn tokens(&self) -> Option<u64> {
-        self.output_tokens.or((self.chunks > 0).then_some(self.chunks))
+    pub(super) fn output_tokens(&self) -> Option<u64> {
+        self.tokens.output.or((self.chunks > 0).then_some(self.chunks))
+    }
+
+    /// How many tokens there were up to now: as the server counts along, else the pieces of content.
+    pub(super) fn so_far(&self) -> u64 {
+        self.chunks.max(self.tokens.output.unwrap_or(0))
     }
 
     /// The time from the first content to the last, for each output token after the first.
     pub(super) fn per_token(&self) -> Option<Duration> {
-        let gaps = u32::try_from(self.tokens()?.checked_sub(1)?).ok().filter(|gaps| *gaps > 0)?;
+        // Reasoning that is counted and not sent took its time before the first content.
+        let hidden = if self.has_reasoning { 0 } else { self.tokens.reasoning.unwrap_or(0) };
+        let visible = self.output_tokens()?.checked_sub(hidden)?;
+        let gaps = u32::try_from(visible.checked_sub(1)?).ok().filter(|gaps| *gaps > 0)?;
         Some(self.last?.saturating_duration_since(self.first?) / gaps)
     }
 
@@ -78,21 +91,23 @@ impl<'s> Stream<'s> {
         cx: &WorkerCx,
         needs_json: bool,
     ) -> Option<serde_json::Value> {
-        let StreamEvent { is_content, input_tokens, output_tokens, is_error, is_end, json } =
+        let StreamEvent { is_content, is_reasoning, tokens, is_error, is_end, json } =
             self.spec.read(event.name, event.data, needs_json);
         self.has_events = true;
         self.has_error |= is_error;
         self.has_ended |= is_end;
-        self.input_tokens = input_tokens.or(self.input_tokens);
-        self.output_tokens = output_tokens.or(self.output_tokens);
+        self.tokens = tokens.or(self.tokens);
         if is_content {
+            self.has_reasoning |= is_reasoning;
             if let Some(text) = self.text.as_mut().filter(|t| t.len() < MAX_KEPT_BYTES) {
                 text.push_str(&self.spec.text(event.data, json.as_ref()));
             }
             self.chunks += 1;
             self.first = self.first.or(Some(at));
             if let Some(last) = self.last.replace(at) {
-                cx.tally(|t| t.chunk_gap(self.step, at.saturating_duration_since(last)));
+                let gap = at.saturating_duration_since(last);
+                self.longest_gap = self.longest_gap.max(gap);
+                cx.tally(|t| t.chunk_gap(self.step, gap));
             }
         }
         json

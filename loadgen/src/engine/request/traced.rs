@@ -81,8 +81,8 @@ impl Attempt<'_> {
             status: self.status,
             error,
             first_chunk: self.stream.as_ref().and_then(|s| s.first),
-            input_tokens: generation.and_then(|g| g.input_tokens),
-            output_tokens: generation.filter(|g| g.is_counted).and_then(|g| g.output_tokens),
+            input_tokens: generation.and_then(|g| g.tokens.input),
+            output_tokens: generation.filter(|g| g.is_counted).and_then(|g| g.tokens.output),
         });
     }
 }

@@ -4,9 +4,8 @@ use std::time::Instant;
 
 use super::{Attempt, Rendered, judge::Verdict};
 use crate::{
-    client::{Failure, reply::Reply},
+    client::{ErrorClass, Failure, reply::Reply},
     engine::user::User,
-    scenario::Source,
 };
 
 impl Attempt<'_> {
@@ -52,7 +51,7 @@ impl Attempt<'_> {
     pub(super) fn watch_end(
         &mut self,
         result: &Result<Reply, Failure>,
-        error: Option<crate::client::ErrorClass>,
+        failure: Option<&Failure>,
         end: Instant,
     ) {
         let (Some(mut exchange), Some(watcher)) = (self.exchange.take(), &self.cx.watcher) else { return };
@@ -68,26 +67,17 @@ impl Attempt<'_> {
         for (_, data) in &mut exchange.events {
             *data = secrets.body(data.as_bytes());
         }
-        exchange.error = error.map(|class| match result {
-            Err(failure) => format!("{class}: {}", secrets.hide(&failure.to_string())),
-            Ok(_) => self.problem(&exchange).unwrap_or_else(|| format!("{class}")),
+        exchange.error = failure.map(|failure| {
+            // What was found instead, where a check failed.
+            let found = exchange.checks.iter().find(|(_, passed, _)| !passed && result.is_ok());
+            let found = found.map(|(_, _, found)| format!("; found {found}")).unwrap_or_default();
+            let class = if failure.class == ErrorClass::Check {
+                String::new()
+            } else {
+                format!("{}: ", failure.class)
+            };
+            format!("{class}{}{found}", secrets.hide(&failure.detail))
         });
         watcher(&exchange);
-    }
-
-    /// The check that failed or the capture that found nothing, in words.
-    fn problem(&self, exchange: &super::Exchange) -> Option<String> {
-        if let Some((name, _, found)) = exchange.checks.iter().find(|(_, passed, _)| !passed) {
-            return Some(format!("failed check: {name}; found {found}"));
-        }
-        let (name, _) = exchange.captures.iter().find(|(_, value)| value.is_none())?;
-        let capture = self.step.captures.iter().find(|c| c.name == *name)?;
-        let place = match &capture.source {
-            Source::Json(path) => format!("at {path}"),
-            Source::Header(header) => format!("in the header {header}"),
-            Source::Regex(regex) => format!("that matches {regex}"),
-            Source::Content => "in the stream".to_owned(),
-        };
-        Some(format!("nothing to capture as {name:?} {place}"))
     }
 }

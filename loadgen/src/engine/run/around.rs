@@ -9,33 +9,33 @@ impl Run {
     /// Does what comes before the phases; gives the outcome if the run is to stop.
     pub(super) async fn before(&mut self) -> Result<Option<Outcome>, RunError> {
         let once = self.once.clone();
-        let mut before = pin!(once.before_run(None));
-        loop {
-            tokio::select! {
-                biased;
-                done = &mut before => return done.map(|()| None),
-                Some(signal) = self.signals.recv() => match signal {
-                    Signal::Stop => return Ok(Some(Outcome::Interrupted)),
-                    Signal::Abort => return Ok(Some(Outcome::Aborted)),
-                    Signal::EndPhase | Signal::Pause(_) => {}
-                },
-            }
+        match self.unless_stopped(once.before_run(None)).await {
+            Ok(done) => done.map(|()| None),
+            Err(stopped) => Ok(Some(stopped)),
         }
     }
 
     /// Does what comes after the phases; gives what was wrong.
     pub(super) async fn after(&mut self) -> Option<String> {
         let once = self.once.clone();
-        let mut after = pin!(once.after_run(None));
+        match self.unless_stopped(once.after_run(None)).await {
+            Ok(done) => done.unwrap_or_else(|e| Some(e.to_string())),
+            Err(_) => Some("cut short by a stop".to_owned()),
+        }
+    }
+
+    /// Waits for some work, which is dropped if the run is to stop; then gives the outcome.
+    pub(super) async fn unless_stopped<T>(&mut self, work: impl Future<Output = T>) -> Result<T, Outcome> {
+        let mut work = pin!(work);
         loop {
             tokio::select! {
                 biased;
-                done = &mut after => return done.unwrap_or_else(|e| Some(e.to_string())),
-                Some(signal) = self.signals.recv() => {
-                    if matches!(signal, Signal::Stop | Signal::Abort) {
-                        return Some("cut short by a stop".to_owned());
-                    }
-                }
+                Some(signal) = self.signals.recv() => match signal {
+                    Signal::Stop => return Err(Outcome::Interrupted),
+                    Signal::Abort => return Err(Outcome::Aborted),
+                    Signal::EndPhase | Signal::Pause(_) => {}
+                },
+                done = &mut work => return Ok(done),
             }
         }
     }

@@ -41,6 +41,9 @@ impl Reader<'_> {
 
 /// Splits a command.
 pub(in crate::import) fn split(command: &str) -> Result<Vec<Word>, String> {
+    // As Windows ends lines, a continuation would not end with the backslash.
+    let command = command.replace("\r\n", "\n");
+    let command = if is_of_cmd(&command) { unescaped(&command) } else { command };
     let mut r = Reader { chars: command.chars().peekable(), line: 1, col: 1 };
     let mut words = Vec::new();
     let mut word: Option<Word> = None;
@@ -74,6 +77,35 @@ pub(in crate::import) fn split(command: &str) -> Result<Vec<Word>, String> {
     }
     words.extend(word);
     Ok(words)
+}
+
+/// Whether a command was copied for the shell of Windows, which escapes by a caret: what a browser copies has `^"` everywhere.
+fn is_of_cmd(command: &str) -> bool {
+    command.contains("^\"") || command.contains("^\n")
+}
+
+/// The same for a POSIX shell: a caret takes the next character as it is, and one at the end of a line joins the next.
+fn unescaped(command: &str) -> String {
+    let mut out = String::with_capacity(command.len());
+    let mut chars = command.chars().peekable();
+    while let Some(c) = chars.next() {
+        match c {
+            '^' => match chars.next() {
+                // Two in a row are a line end inside of a text.
+                Some('\n') if chars.peek() == Some(&'\n') => {
+                    chars.next();
+                    out.push('\n');
+                }
+                Some('\n') => out.push_str("\\\n"),
+                Some(c) => out.push(c),
+                None => {}
+            },
+            // Not special there, and special here.
+            '$' | '`' => out.extend(['\\', c]),
+            c => out.push(c),
+        }
+    }
+    out
 }
 
 /// A lone dollar stands for itself; a variable is not known here.

@@ -120,7 +120,7 @@ fn read(shared: &Weak<Shared>, path: &Path, format: Format, first: u64, step: u6
             Err(e) => return Some(format!(": cannot be read: {e}")),
         };
         let before = number;
-        let read = format.read(BufReader::with_capacity(1 << 16, file), &mut |value| {
+        let read = format.read_right(BufReader::with_capacity(1 << 16, file), &mut |value| {
             let is_own = number % step == first;
             number += 1;
             !is_own || put(shared, value, pass)
@@ -135,10 +135,29 @@ fn read(shared: &Weak<Shared>, path: &Path, format: Format, first: u64, step: u6
     None
 }
 
+/// How long a value is as JSON.
+fn length(value: &Value) -> usize {
+    struct Count(usize);
+    impl io::Write for Count {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0 += bytes.len();
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut count = Count(0);
+    // Counting does not fail, and what has no form in JSON takes nothing.
+    let _ = serde_json::to_writer(&mut count, value);
+    count.0
+}
+
 /// Adds a row when there is room; false if nobody uses the file any longer.
 fn put(shared: &Weak<Shared>, value: Value, pass: u64) -> bool {
     const LOOK: Duration = Duration::from_millis(100);
-    let bytes = serde_json::to_string(&value).map_or(0, |text| text.len());
+    let bytes = length(&value);
     loop {
         // Held only while it is looked at, so that the end of the users is seen.
         let Some(shared) = shared.upgrade() else { return false };

@@ -8,7 +8,7 @@ use assay_yaml::{MapReader, Node};
 use super::{Parser, phase::GRACEFUL_STOP};
 use crate::scenario::{
     Mode, Phase,
-    capacity::{Capacity, Limits, Measure, PERCENTILES, PercentileLimit, Plan, SearchPlan, Shape},
+    capacity::{Capacity, Level, Limits, Measure, PERCENTILES, PercentileLimit, Plan, SearchPlan, Shape},
     shape,
 };
 
@@ -86,16 +86,55 @@ impl<'d> Parser<'d> {
 
     fn sweep(&mut self, node: &'d Node) -> Option<Capacity> {
         let mut map = self.cx.read(node, &shape::SWEEP)?;
-        let rates = map.require(&mut self.cx, "rates").and_then(|n| {
-            let items = self.cx.seq(n, "rates")?;
-            if items.is_empty() || items.len() > MOST_WINDOWS as usize {
-                self.cx.error(n, format!("expected 1 to {MOST_WINDOWS} rates, such as [10/s, 20/s]"));
+        let (rates, users) = (map.get("rates"), map.get("vus"));
+        let levels = match (rates, users) {
+            (Some(n), None) => self.levels(n, "rates", |p, n| p.rate(n).map(Level::Rate)),
+            (None, Some(n)) => self.levels(n, "numbers of users", |p, n| {
+                let users = p.cx.integer::<u32>(n)?;
+                if users == 0 {
+                    p.cx.error(n, "expected 1 or more, found 0");
+                }
+                Some(Level::Users(users))
+            }),
+            _ => {
+                self.cx.error(
+                    node,
+                    "a sweep is over rates or over users: {rates: [10/s, 20/s]} or {vus: [1, 2, 4]}",
+                );
+                None
             }
-            items.iter().map(|n| self.rate(n)).collect::<Option<Vec<f64>>>()
-        });
+        };
+        for key in ["pre_allocated_vus", "max_vus", "arrivals"] {
+            if let Some(n) = node.get(key).filter(|_| users.is_some()) {
+                self.cx.error(n, format!("{key} is for rates; users start their iterations themselves, so that it has no effect"));
+            }
+        }
+        let repeat = self.count(&mut map, "repeat", Some(1));
+        if let (Some(levels), Some(repeat)) = (&levels, repeat)
+            && levels.len() * repeat as usize > MOST_WINDOWS as usize
+        {
+            let message =
+                format!("{} loads, {repeat} times each, are more than {MOST_WINDOWS} windows", levels.len());
+            self.cx.error(node, message);
+        }
         let (limits, shape) = (self.limits(&mut map), self.shape(&mut map));
         map.finish(&mut self.cx);
-        Some(Capacity { plan: Plan::Sweep(rates?), limits: limits?, shape: shape? })
+        let plan = Plan::Sweep { levels: levels?, repeat: repeat? };
+        Some(Capacity { plan, limits: limits?, shape: shape? })
+    }
+
+    /// The loads of a sweep.
+    fn levels(
+        &mut self,
+        node: &'d Node,
+        what: &'static str,
+        read: impl Fn(&mut Self, &Node) -> Option<Level>,
+    ) -> Option<Vec<Level>> {
+        let items = self.cx.seq(node, what)?;
+        if items.is_empty() {
+            self.cx.error(node, format!("there are no {what}"));
+        }
+        items.iter().map(|n| read(self, n)).collect()
     }
 
     fn limits(&mut self, map: &mut MapReader<'d>) -> Option<Limits> {
@@ -143,7 +182,7 @@ impl<'d> Parser<'d> {
     }
 
     /// A share between 0 and 1.
-    fn share_of(&mut self, map: &mut MapReader<'d>, key: &'static str) -> Option<f64> {
+    pub(super) fn share_of(&mut self, map: &mut MapReader<'d>, key: &'static str) -> Option<f64> {
         let node = map.get(key)?;
         let value = self.cx.number(node)?;
         if !(0.0..=1.0).contains(&value) {

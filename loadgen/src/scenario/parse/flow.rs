@@ -154,7 +154,7 @@ impl<'d> Parser<'d> {
         found
     }
 
-    pub(super) fn positive(&mut self, node: &Node) -> Option<f64> {
+    pub(in crate::scenario) fn positive(&mut self, node: &Node) -> Option<f64> {
         let value = self.cx.number(node)?;
         if value <= 0.0 {
             self.cx.error(node, "expected a number above 0");

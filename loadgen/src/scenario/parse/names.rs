@@ -14,6 +14,8 @@ use crate::scenario::{
 const DATA_MEMBERS: [&str; 3] = ["random", "next", "unique"];
 /// What is always there, apart from functions.
 const BUILT_IN: [&str; 3] = ["env", "vu", "iteration"];
+/// The line of a trace, where a phase replays one.
+pub(crate) const TRACE: &str = "trace";
 
 /// Names used and names defined.
 #[derive(Debug, Default)]
@@ -21,6 +23,8 @@ pub(super) struct Names {
     plain: BTreeSet<String>,
     data: BTreeMap<String, Vec<String>>,
     uses: Vec<Use>,
+    /// Variables that are there in addition to the environment's.
+    variables: BTreeSet<String>,
 }
 
 #[derive(Debug)]
@@ -31,6 +35,10 @@ struct Use {
 }
 
 impl Names {
+    pub(super) fn new(variables: &[String]) -> Self {
+        Self { variables: variables.iter().cloned().collect(), ..Self::default() }
+    }
+
     pub(super) fn define(&mut self, name: &str) {
         self.plain.insert(name.to_owned());
     }
@@ -45,6 +53,8 @@ impl Names {
             Some("that of a data file")
         } else if BUILT_IN.contains(&name) {
             Some("always there in templates")
+        } else if name == TRACE {
+            Some("that of the line of a trace")
         } else if functions::find(name).is_some() || lexicon::GLOBALS.contains(&name) {
             Some("that of a function")
         } else {
@@ -80,7 +90,8 @@ impl Names {
         let mut parts = used.name.split('.');
         let root = parts.next().unwrap_or_default();
         if let Some(variable) = environment_names(&used.name) {
-            let is_missing = std::env::var_os(variable).is_none() && !used.has_default;
+            let is_given = self.variables.contains(variable) || std::env::var_os(variable).is_some();
+            let is_missing = !is_given && !used.has_default;
             return is_missing.then(|| {
                 format!("the environment variable {variable} is not set; set it, or give it a default: {{{{ env.{variable} | default('…') }}}}")
             });

@@ -8,7 +8,7 @@ use assay_yaml::{Kind, MapReader, Node};
 use super::Parser;
 use crate::scenario::{
     Arrivals, Executor, Phase, Stage, UnknownName,
-    executor::{CASES, NAMES, Plan},
+    executor::{CASES, NAMES},
     shape,
 };
 
@@ -94,7 +94,7 @@ impl<'d> Parser<'d> {
         map.finish(&mut self.cx);
         let executor = executor?;
         if let Some(n) = pacing_node
-            && matches!(executor.plan(), Plan::Schedule(_))
+            && executor.plan().is_open()
         {
             let message = format!(
                 "{} starts iterations by a schedule, so that pacing has no effect; leave it out",

@@ -9,7 +9,8 @@ use regex::Regex;
 
 use super::Parser;
 use crate::scenario::{
-    Capture, Check, CheckName, Condition, Expectation, Objectives, Source, check::JsonTest, shape,
+    Cancel, CancelWhen, Capture, Check, CheckName, Condition, Expectation, Objectives, Source,
+    check::JsonTest, shape,
 };
 
 impl<'d> Parser<'d> {
@@ -146,16 +147,20 @@ impl<'d> Parser<'d> {
         }
         let mut map = self.cx.read(node, &shape::CAPTURE)?;
         let (header, regex, json) = (map.get("header"), map.get("regex"), map.get("json"));
-        let content = map.get("content");
+        let whole = [(map.get("content"), Source::Content), (map.get("message"), Source::Message)];
         map.finish(&mut self.cx);
-        if let (Some(n), None, None, None) = (content, header, regex, json) {
-            if n.as_str() != Some("all") {
-                self.cx.error(n, "expected all, for the whole answer of a stream");
+        let mut whole: Vec<_> =
+            whole.into_iter().filter_map(|(node, source)| Some((node?, source))).collect();
+        if let (None, None, None, 1) = (header, regex, json, whole.len()) {
+            let (node, source) = whole.remove(0);
+            if node.as_str() != Some("all") {
+                self.cx.error(node, "expected all, for the whole answer");
             }
-            return Some(Source::Content);
+            return Some(source);
         }
+        let is_alone = whole.is_empty();
         match (header, regex, json) {
-            (Some(n), None, None) if content.is_none() => {
+            (Some(n), None, None) if is_alone => {
                 let name = self.cx.string(n)?;
                 let parsed = HeaderName::from_str(&name);
                 parsed
@@ -163,12 +168,12 @@ impl<'d> Parser<'d> {
                     .map_err(|_| self.cx.error(n, format!("{name:?} cannot be the name of a header")))
                     .ok()
             }
-            (None, Some(n), None) if content.is_none() => self.regex(n).map(Source::Regex),
-            (None, None, Some(n)) if content.is_none() => self.json_path(n).map(Source::Json),
+            (None, Some(n), None) if is_alone => self.regex(n).map(Source::Regex),
+            (None, None, Some(n)) if is_alone => self.json_path(n).map(Source::Json),
             _ => {
                 self.cx.error(
                     node,
-                    "a capture is a JSONPath such as $.token, {header: NAME}, {regex: PATTERN} or {content: all}",
+                    "a capture is a JSONPath such as $.token, {header: NAME}, {regex: PATTERN}, {content: all} or {message: all}",
                 );
                 None
             }
@@ -193,9 +198,35 @@ impl<'d> Parser<'d> {
             latency: read(self, "latency"),
             first_chunk: read(self, "first_chunk"),
             per_token: read(self, "per_token"),
+            chunk_gap: read(self, "chunk_gap"),
         };
         map.finish(&mut self.cx);
         objectives
+    }
+
+    /// When a request is cancelled.
+    pub(super) fn cancel(&mut self, node: &'d Node, may_stream: bool) -> Option<Cancel> {
+        let mut map = self.cx.read(node, &shape::CANCEL)?;
+        let (tokens, after) = (map.get("after_tokens"), map.get("after"));
+        let share = self.share_of(&mut map, "share").unwrap_or(1.0);
+        let when = match (tokens, after) {
+            (Some(n), None) => {
+                if !may_stream {
+                    self.cx.error(n, "after_tokens is about streams; add stream: sse, or use after");
+                }
+                self.count(&mut map, "after_tokens", None).map(|tokens| CancelWhen::Tokens(u64::from(tokens)))
+            }
+            (None, Some(_)) => self.length(&mut map, "after").map(CancelWhen::After),
+            _ => {
+                self.cx.error(
+                    node,
+                    "a request is cancelled after a time or after tokens: {after: 2s} or {after_tokens: 20}",
+                );
+                None
+            }
+        };
+        map.finish(&mut self.cx);
+        Some(Cancel { when: when?, share })
     }
 }
 

@@ -88,12 +88,9 @@ impl<'d> Parser<'d> {
             name.has_checks = !checks.is_empty() || !captures.is_empty();
         }
         let objectives = map.get("objectives").map(|n| self.objectives(n)).unwrap_or_default();
-        self.check_combination(
-            map.node(),
-            stream.is_some() || api.is_some(),
-            &method,
-            (&objectives, &captures),
-        );
+        let may_stream = stream.is_some() || api.is_some();
+        let cancel = map.get("cancel").and_then(|n| self.cancel(n, may_stream));
+        self.check_combination(map.node(), may_stream, &method, (&objectives, &captures));
         map.finish(&mut self.cx);
         Some(Step {
             id,
@@ -108,6 +105,7 @@ impl<'d> Parser<'d> {
             checks,
             captures,
             objectives,
+            cancel,
             timeout,
             resend,
             on_failure,
@@ -127,6 +125,7 @@ impl<'d> Parser<'d> {
         let streams_only = [
             ("first_chunk", objectives.first_chunk.is_some()),
             ("per_token", objectives.per_token.is_some()),
+            ("chunk_gap", objectives.chunk_gap.is_some()),
         ];
         for (key, _) in streams_only.iter().filter(|(_, is_there)| *is_there && !may_stream) {
             let at = node.get("objectives").and_then(|n| n.get(key)).unwrap_or(node);

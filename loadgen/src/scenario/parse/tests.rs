@@ -215,7 +215,7 @@ fn searches_and_sweeps_are_read_and_checked() {
         &mode("{phases: [p]}"),
         "s.yml:2:6: a mode is a list of phases, or a map with one of search and sweep",
     );
-    check(&mode("{sweep: {rates: []}}"), "expected 1 to 100 rates");
+    check(&mode("{sweep: {rates: []}}"), "there are no rates");
     check(
         &mode("{sweep: {rates: [1/s], windw: 1s}}"),
         r#"unknown key "windw" in a sweep; did you mean "window"?"#,

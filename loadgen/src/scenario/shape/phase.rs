@@ -120,7 +120,12 @@ pub(in crate::scenario) static MODE: Shape = Shape {
             "{rate: {from: 10/s, to: 1000/s}}",
             "The highest rate that keeps its objectives",
         ),
-        Key::new("sweep", Kind::Map(&SWEEP), "{rates: [10/s, 20/s, 40/s]}", "Each of several rates"),
+        Key::new(
+            "sweep",
+            Kind::Map(&SWEEP),
+            "{rates: [10/s, 20/s, 40/s]}",
+            "Each of several rates, or numbers of users",
+        ),
     ],
     one_of: &["search", "sweep"],
 };
@@ -173,11 +178,13 @@ pub(in crate::scenario) static SEARCH: Shape = Shape {
 pub(in crate::scenario) static SWEEP: Shape = Shape {
     title: "Sweep",
     what: "a sweep",
-    about: "Holds each of several rates for a window.",
+    about: "Holds each of several loads for a window: rates, or numbers of users that start their next iteration when the last has ended. At most 100 windows.",
     keys: window_keys![
-        Key::new("rates", Kind::List(&Kind::Rate), "[10/s, 20/s]", "The rates, 1 to 100").required(),
+        Key::new("rates", Kind::List(&Kind::Rate), "[10/s, 20/s]", "The rates"),
+        Key::new("vus", Kind::List(&Kind::Whole(1)), "[1, 2, 4, 8]", "The numbers of users"),
+        Key::new("repeat", Kind::Whole(1), "5", "How often each load is held, over all of them again and again; `--repeat` overrides it. From 2 on, results have their 95 % intervals").or("1"),
     ],
-    one_of: &[],
+    one_of: &["rates", "vus"],
 };
 
 /// A range of rates.

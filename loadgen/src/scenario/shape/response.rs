@@ -63,8 +63,14 @@ pub(in crate::scenario) static CAPTURE: Shape = Shape {
             "all",
             "The whole answer of a stream: its pieces of content, joined, without reasoning and tool calls",
         ),
+        Key::new(
+            "message",
+            Kind::Word(&["all"]),
+            "all",
+            "The whole answer as the message that the next request has in its history, tool calls among it; for OpenAI's chat, Anthropic's messages and Ollama's chat, as a stream or not",
+        ),
     ],
-    one_of: &["json", "header", "regex", "content"],
+    one_of: &["json", "header", "regex", "content", "message"],
 };
 
 /// What a good request keeps.
@@ -87,8 +93,32 @@ pub(in crate::scenario) static OBJECTIVES: Shape = Shape {
             "50ms",
             "The most per output token after the first, on average over the stream",
         ),
+        Key::new(
+            "chunk_gap",
+            Kind::Duration,
+            "500ms",
+            "The most between any two pieces of content of a stream",
+        ),
     ],
     one_of: &[],
+};
+
+/// When requests are cancelled.
+pub(in crate::scenario) static CANCEL: Shape = Shape {
+    title: "Cancel",
+    what: "when a request is cancelled",
+    about: "A request that is cancelled is no failure, and in none of the figures of those that ran to their end; it is counted in `load_requests_cancelled_total`. Its iteration goes on, without its checks, and with those captures that were there by then.",
+    keys: &[
+        Key::new(
+            "after_tokens",
+            Kind::Whole(1),
+            "20",
+            "After so many output tokens of a stream, or pieces of content if the server does not count along",
+        ),
+        Key::new("after", Kind::Duration, "2s", "So long after it began, if it has not ended by then"),
+        Key::new("share", Kind::Share, "0.1", "The share of the requests that it happens to").or("1"),
+    ],
+    one_of: &["after_tokens", "after"],
 };
 
 /// A stream.

@@ -2,7 +2,7 @@
 
 use assay_yaml::shape::{Key, Kind, Shape};
 
-use super::response::{CAPTURE_KIND, CHECKS, OBJECTIVES, STREAM};
+use super::response::{CANCEL, CAPTURE_KIND, CHECKS, OBJECTIVES, STREAM};
 
 /// A template.
 pub(super) const TEMPLATE: Kind = Kind::Special("template");
@@ -91,6 +91,13 @@ pub(in crate::scenario) static REQUEST: Shape = Shape {
             "Values of the response for later templates; one that is not there fails the request",
         ),
         Key::new("objectives", Kind::Map(&OBJECTIVES), "{duration: 500ms}", "What a good request keeps"),
+        Key::new(
+            "cancel",
+            Kind::Map(&CANCEL),
+            "{after: 2s}",
+            "When the client closes the connection, as a person does who has read enough",
+        )
+        .otherwise("requests run to their end"),
         Key::new("timeout", Kind::Duration, "10s", "How long the request may take")
             .otherwise("the scenario's"),
         Key::new(

@@ -11,12 +11,36 @@ use serde_json::value::RawValue;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Known {
     pub(crate) is_content: bool,
-    pub(crate) input_tokens: Option<u64>,
-    pub(crate) output_tokens: Option<u64>,
+    /// Whether the content is all of it reasoning.
+    pub(crate) is_reasoning: bool,
+    pub(crate) tokens: Tokens,
     /// Whether it reports an error, whatever the response's status is.
     pub(crate) is_error: bool,
     /// Whether it ends the stream.
     pub(crate) is_end: bool,
+}
+
+/// Tokens as a service counts them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Tokens {
+    pub(crate) input: Option<u64>,
+    /// Among the input, those that were in a cache.
+    pub(crate) cached: Option<u64>,
+    pub(crate) output: Option<u64>,
+    /// Among the output, those of reasoning.
+    pub(crate) reasoning: Option<u64>,
+}
+
+impl Tokens {
+    /// What a later event says, and what earlier ones said of the rest.
+    pub(crate) fn or(self, before: Self) -> Self {
+        Self {
+            input: self.input.or(before.input),
+            cached: self.cached.or(before.cached),
+            output: self.output.or(before.output),
+            reasoning: self.reasoning.or(before.reasoning),
+        }
+    }
 }
 
 /// A value that was passed over, and is where it was.
@@ -110,6 +134,7 @@ struct Part<'d> {
     text: Raw<'d>,
     #[serde(rename = "functionCall")]
     function_call: Raw<'d>,
+    thought: Raw<'d>,
 }
 
 #[derive(Deserialize)]
@@ -121,6 +146,10 @@ struct Usage<'d> {
     input_tokens: Raw<'d>,
     cache_creation_input_tokens: Raw<'d>,
     cache_read_input_tokens: Raw<'d>,
+    prompt_tokens_details: Raw<'d>,
+    input_tokens_details: Raw<'d>,
+    completion_tokens_details: Raw<'d>,
+    output_tokens_details: Raw<'d>,
     // Gemini's.
     #[serde(rename = "promptTokenCount")]
     prompt_token_count: Raw<'d>,
@@ -128,9 +157,20 @@ struct Usage<'d> {
     candidates_token_count: Raw<'d>,
     #[serde(rename = "thoughtsTokenCount")]
     thoughts_token_count: Raw<'d>,
+    #[serde(rename = "cachedContentTokenCount")]
+    cached_content_token_count: Raw<'d>,
     // TGI's.
     input_length: Raw<'d>,
     generated_tokens: Raw<'d>,
+}
+
+/// What tokens are made of.
+#[derive(Deserialize)]
+struct Details<'d> {
+    #[serde(borrow)]
+    cached_tokens: Raw<'d>,
+    reasoning_tokens: Raw<'d>,
+    thinking_tokens: Raw<'d>,
 }
 
 /// Reads a JSON object; `None` if it is none.
@@ -139,18 +179,19 @@ pub(crate) fn read(data: &str) -> Option<Known> {
         // A place that is there twice is the last one's.
         let tree: serde_json::Value = serde_json::from_str(data).ok()?;
         let whole = serde_json::to_string(tree.as_object()?).ok()?;
-        return object::<Top<'_>>(&whole).map(|top| known(&top));
+        return object::<Top<'_>>(&whole).map(|top| known(&top, &whole));
     };
-    Some(known(&top))
+    Some(known(&top, data))
 }
 
-fn known(top: &Top<'_>) -> Known {
+fn known(top: &Top<'_>, data: &str) -> Known {
     let kind = top.kind.and_then(text).unwrap_or_default();
-    let (input_tokens, output_tokens) = tokens(top);
+    let is_content = is_content(top, kind);
     Known {
-        is_content: is_content(top, kind),
-        input_tokens,
-        output_tokens,
+        is_content,
+        // Most events need not be read a second time.
+        is_reasoning: is_content && may_be_reasoning(data) && is_reasoning(top, kind),
+        tokens: tokens(top),
         is_error: is_error(top.error) || kind == "error" || kind == "response.failed",
         is_end: is_end(top, kind),
     }
@@ -176,6 +217,44 @@ fn is_content(top: &Top<'_>, kind: &str) -> bool {
             let content = c.content.and_then(|c| object::<Parts<'_>>(c.get()));
             content.is_some_and(|c| is_text_or_parts(c.parts))
         })
+}
+
+fn may_be_reasoning(data: &str) -> bool {
+    [&b"reason"[..], b"think", b"thought"]
+        .iter()
+        .any(|word| memchr::memmem::find(data.as_bytes(), word).is_some())
+}
+
+/// Whether content has reasoning, and nothing beside it.
+fn is_reasoning(top: &Top<'_>, kind: &str) -> bool {
+    if kind.starts_with("response.") {
+        return kind.starts_with("response.reasoning");
+    }
+    let is_thought = |value: Raw<'_>| {
+        let Some(m) = value.and_then(|v| object::<Message<'_>>(v.get())) else { return false };
+        [m.reasoning_content, m.reasoning, m.thinking].into_iter().any(is_text)
+            && !(is_text_or_parts(m.content)
+                || is_text(m.text)
+                || is_text(m.refusal)
+                || m.tool_calls.is_some())
+    };
+    let of_choices = items(top.choices);
+    let mut choices = of_choices.iter().filter_map(|c| object::<Choice<'_>>(c.get())).peekable();
+    if choices.peek().is_some() {
+        return choices.all(|c| !is_text(c.text) && is_thought(c.delta));
+    }
+    let parts = items(top.candidates);
+    let mut parts = parts
+        .iter()
+        .filter_map(|c| object::<Candidate<'_>>(c.get())?.content)
+        .filter_map(|c| object::<Parts<'_>>(c.get())?.parts)
+        .flat_map(|p| items(Some(p)))
+        .filter_map(|p| object::<Part<'_>>(p.get()))
+        .peekable();
+    if parts.peek().is_some() {
+        return parts.all(|p| p.thought.is_some_and(|t| t.get() == "true"));
+    }
+    is_thought(top.delta) || is_thought(top.message) || (is_text(top.thinking) && !is_text(top.response))
 }
 
 fn is_message(value: Raw<'_>) -> bool {
@@ -218,8 +297,7 @@ fn is_end(top: &Top<'_>, kind: &str) -> bool {
         || top.generated_text.is_some_and(|t| t.get() != "null")
 }
 
-/// Input and output tokens.
-fn tokens(top: &Top<'_>) -> (Option<u64>, Option<u64>) {
+fn tokens<'d>(top: &Top<'d>) -> Tokens {
     let inner = [top.response, top.message].into_iter().flatten();
     let inner = inner.filter_map(|m| object::<Message<'_>>(m.get())).find_map(|m| m.usage);
     let usage = [top.usage, inner, top.usage_metadata, top.details];
@@ -230,6 +308,7 @@ fn tokens(top: &Top<'_>) -> (Option<u64>, Option<u64>) {
         count(top.prompt_eval_count).or_else(|| llama(top.tokens_evaluated)),
         count(top.eval_count).or_else(|| llama(top.tokens_predicted)),
     );
+    let (mut cached_tokens, mut reasoning) = (None, None);
     if let Some(u) = usage {
         let cached = [u.cache_creation_input_tokens, u.cache_read_input_tokens];
         let cached: u64 = cached.into_iter().filter_map(count).sum();
@@ -239,8 +318,18 @@ fn tokens(top: &Top<'_>) -> (Option<u64>, Option<u64>) {
         let own = count(u.completion_tokens).or_else(|| count(u.output_tokens));
         let gemini = count(u.candidates_token_count).map(|n| n + thoughts);
         output = own.or(gemini).or_else(|| count(u.generated_tokens)).or(output);
+        let details =
+            |value: [Raw<'d>; 2]| value.into_iter().flatten().find_map(|v| object::<Details<'_>>(v.get()));
+        let cached_of = details([u.prompt_tokens_details, u.input_tokens_details]);
+        cached_tokens = cached_of
+            .and_then(|d| count(d.cached_tokens))
+            .or_else(|| count(u.cache_read_input_tokens))
+            .or_else(|| count(u.cached_content_token_count));
+        reasoning = details([u.completion_tokens_details, u.output_tokens_details])
+            .and_then(|d| count(d.reasoning_tokens).or_else(|| count(d.thinking_tokens)))
+            .or_else(|| count(u.thoughts_token_count));
     }
-    (input, output)
+    Tokens { input, cached: cached_tokens, output, reasoning }
 }
 
 /// A list would be read field by field, too.
@@ -273,106 +362,4 @@ fn count(value: Raw<'_>) -> Option<u64> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn content(data: &str, want: bool) {
-        assert_eq!(read(data).map(|k| k.is_content), Some(want), "{data}");
-    }
-
-    #[test]
-    fn content_of_every_dialect() {
-        content(r#"{"choices":[{"delta":{"role":"assistant","content":""}}]}"#, false);
-        content(r#"{"choices":[{"delta":{"content":"Hi"}}]}"#, true);
-        content(r#"{"choices":[{"delta":{"content":[{"type":"text","text":"Hi"}]}}]}"#, true);
-        content(r#"{"choices":[{"index":0,"delta":{}},{"index":1,"delta":{"content":"Hi"}}]}"#, true);
-        content(r#"{"choices":[{"delta":{"reasoning_content":"So"}}]}"#, true);
-        content(
-            r#"{"choices":[{"delta":{"content":null,"tool_calls":[{"function":{"name":"look","arguments":""}}]}}]}"#,
-            true,
-        );
-        content(
-            r#"{"choices":[{"delta":{"tool_calls":[{"index":0,"function":{"arguments":"{\"q\""}}]}}]}"#,
-            true,
-        );
-        content(r#"{"choices":[{"delta":{"refusal":"No"}}]}"#, true);
-        content(r#"{"choices":[{"text":"Hi"}]}"#, true);
-        content(r#"{"choices":[],"usage":{"completion_tokens":5}}"#, false);
-        // Azure's first frame.
-        content(r#"{"choices":[],"prompt_filter_results":[{"prompt_index":0}]}"#, false);
-        content(r#"{"type":"response.output_text.delta","delta":"Hi"}"#, true);
-        content(r#"{"type":"response.function_call_arguments.delta","delta":"{"}"#, true);
-        content(r#"{"type":"response.output_text.done","text":"Hi"}"#, false);
-        content(
-            r#"{"type":"message_start","message":{"role":"assistant","content":[],"usage":{"output_tokens":1}}}"#,
-            false,
-        );
-        content(r#"{"type":"content_block_start","content_block":{"type":"text","text":""}}"#, false);
-        content(r#"{"type":"content_block_delta","delta":{"type":"text_delta","text":"Hi"}}"#, true);
-        content(
-            r#"{"type":"content_block_delta","delta":{"type":"input_json_delta","partial_json":"{"}}"#,
-            true,
-        );
-        content(
-            r#"{"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"output_tokens":15}}"#,
-            false,
-        );
-        content(r#"{"type":"ping"}"#, false);
-        content(r#"{"candidates":[{"content":{"parts":[{"text":"Hi"}]}}]}"#, true);
-        content(r#"{"message":{"role":"assistant","content":"Hi"},"done":false}"#, true);
-        content(r#"{"response":"Hi","done":false}"#, true);
-        content(r#"{"response":"","done":true}"#, false);
-        content(r#"{"index":1,"token":{"id":5,"text":" Hi","special":false},"generated_text":null}"#, true);
-        content(r#"{"token":{"id":2,"text":"</s>","special":true},"generated_text":"Hi"}"#, false);
-        content(r#"{"content":" Hi","stop":false}"#, true);
-        content(r#"{"token":"a"}"#, true);
-        content(r#"{"sources":[{"text":"a document"}]}"#, false);
-        content(r#"{"prompt_progress":{"total":9}}"#, false);
-        content(r#"{"token":"","token":"a"}"#, true);
-        assert_eq!(read("42"), None);
-        assert_eq!(read("[1]"), None);
-    }
-
-    #[test]
-    fn tokens_of_every_dialect() {
-        let check = |data: &str, want: (Option<u64>, Option<u64>)| {
-            let known = read(data).expect(data);
-            assert_eq!((known.input_tokens, known.output_tokens), want, "{data}");
-        };
-        check(r#"{"usage":{"prompt_tokens":7,"completion_tokens":9}}"#, (Some(7), Some(9)));
-        check(r#"{"usage":{"input_tokens":7,"output_tokens":9}}"#, (Some(7), Some(9)));
-        check(r#"{"usage":null}"#, (None, None));
-        check(
-            r#"{"type":"message_start","message":{"usage":{"input_tokens":2,"cache_read_input_tokens":5,"output_tokens":1}}}"#,
-            (Some(7), Some(1)),
-        );
-        check(
-            r#"{"type":"response.completed","response":{"usage":{"input_tokens":7,"output_tokens":9}}}"#,
-            (Some(7), Some(9)),
-        );
-        check(
-            r#"{"usageMetadata":{"promptTokenCount":7,"candidatesTokenCount":4,"thoughtsTokenCount":5}}"#,
-            (Some(7), Some(9)),
-        );
-        check(r#"{"done":true,"prompt_eval_count":7,"eval_count":9}"#, (Some(7), Some(9)));
-        check(
-            r#"{"generated_text":"x","details":{"input_length":7,"generated_tokens":9}}"#,
-            (Some(7), Some(9)),
-        );
-        check(r#"{"stop":true,"tokens_evaluated":7,"tokens_predicted":9}"#, (Some(7), Some(9)));
-        check(r#"{"usage":{"completion_tokens":"5","prompt_tokens":6.0}}"#, (None, None));
-    }
-
-    #[test]
-    fn errors_and_ends_of_every_dialect() {
-        let flags = |data: &str| read(data).map(|k| (k.is_error, k.is_end)).expect(data);
-        assert_eq!(flags(r#"{"error":{"message":"…","code":500}}"#), (true, false));
-        assert_eq!(flags(r#"{"error":"overloaded","error_type":"overloaded"}"#), (true, false));
-        assert_eq!(flags(r#"{"type":"error","code":"server_error"}"#), (true, false));
-        assert_eq!(flags(r#"{"type":"response.failed","response":{"error":{"code":"x"}}}"#), (true, true));
-        assert_eq!(flags(r#"{"error":null,"token":"a"}"#), (false, false));
-        assert_eq!(flags(r#"{"type":"message_stop"}"#), (false, true));
-        assert_eq!(flags(r#"{"done":true}"#), (false, true));
-        assert_eq!(flags(r#"{"generated_text":"x"}"#), (false, true));
-    }
-}
+mod tests;

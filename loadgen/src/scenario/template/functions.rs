@@ -4,10 +4,23 @@ use std::fmt::Write as _;
 
 use minijinja::{Error, ErrorKind, Value};
 
-/// Where a user's random numbers come from.
+use super::super::tokenizer::Tokenizer;
+use crate::seed::mix;
+
+/// What functions have of the user who calls them: random numbers, and the tokenizer.
 pub(crate) trait Chance {
     /// The next 64 random bits.
     fn next(&self) -> u64;
+
+    /// The model's tokenizer, if there is one.
+    fn tokenizer(&self) -> Option<&Tokenizer> {
+        None
+    }
+
+    /// A whole number from 0 up to, and without, `count`.
+    fn below(&self, count: u64) -> u64 {
+        ((u128::from(self.next()) * u128::from(count)) >> 64) as u64
+    }
 }
 
 /// A function.
@@ -25,7 +38,7 @@ pub(crate) struct Function {
 }
 
 /// All of them.
-pub(crate) static FUNCTIONS: [Function; 8] = [
+pub(crate) static FUNCTIONS: [Function; 9] = [
     Function {
         name: "uuid",
         calls: &["uuid()"],
@@ -83,10 +96,24 @@ pub(crate) static FUNCTIONS: [Function; 8] = [
     },
     Function {
         name: "prompt",
-        calls: &["prompt(200)"],
-        about: "A text of about so many tokens",
+        calls: &["prompt(200)", "prompt(700, [0, 2])"],
+        about: "A text of so many tokens, exactly so with a `tokenizer`; with ids, made of blocks of 512 tokens that are the same for the same id, as the prefixes that traces share are",
         gives: "water under which a long name …",
         call: prompt,
+    },
+    Function {
+        name: "tokens",
+        calls: &["tokens('some text')"],
+        about: "How many tokens a text has by the `tokenizer`; without one an estimate, a token for each four bytes",
+        gives: "2",
+        call: |chance, arguments| match arguments {
+            [text] => {
+                let text = text.as_str().map_or_else(|| text.to_string(), str::to_owned);
+                let count = chance.tokenizer().map_or(text.len().div_ceil(4), |t| t.count(&text));
+                Ok(Value::from(count))
+            }
+            _ => Err(wrong("expected a text, such as tokens('some text')".to_owned())),
+        },
     },
 ];
 
@@ -160,8 +187,7 @@ fn random_text(chance: &dyn Chance, arguments: &[Value]) -> Result<Value, Error>
         length.ok_or_else(|| wrong(format!("expected a length up to {MOST}, such as random_text(12)")))?;
     let mut out = String::with_capacity(length);
     for _ in 0..length {
-        let at = ((u128::from(chance.next()) * LETTERS.len() as u128) >> 64) as usize;
-        let _ = out.write_char(char::from(LETTERS[at]));
+        let _ = out.write_char(char::from(LETTERS[chance.below(LETTERS.len() as u64) as usize]));
     }
     Ok(Value::from(out))
 }
@@ -175,8 +201,7 @@ fn choice(chance: &dyn Chance, arguments: &[Value]) -> Result<Value, Error> {
     if all.is_empty() {
         return Err(wrong("choice has nothing to choose from".to_owned()));
     }
-    let at = ((u128::from(chance.next()) * all.len() as u128) >> 64) as usize;
-    Ok(all[at].clone())
+    Ok(all[chance.below(all.len() as u64) as usize].clone())
 }
 
 fn two_numbers(arguments: &[Value], example: &str) -> Result<[f64; 2], Error> {
@@ -195,7 +220,7 @@ fn gaussian(chance: &dyn Chance) -> f64 {
 }
 
 /// Short common words, each of which is one token behind a space in the vocabularies of the usual models.
-const WORDS: [&str; 64] = [
+pub(crate) const WORDS: [&str; 64] = [
     "the", "of", "and", "to", "in", "is", "that", "for", "it", "as", "was", "with", "be", "by", "on", "not",
     "he", "his", "but", "at", "are", "this", "have", "from", "or", "had", "an", "they", "which", "one",
     "you", "were", "all", "her", "she", "there", "would", "their", "we", "him", "been", "has", "when", "who",
@@ -203,22 +228,34 @@ const WORDS: [&str; 64] = [
     "can", "only", "other", "time", "new", "some",
 ];
 
+/// The tokens of a block that an id stands for, as in Mooncake's traces.
+const BLOCK: usize = 512;
+
 fn prompt(chance: &dyn Chance, arguments: &[Value]) -> Result<Value, Error> {
     const MOST: f64 = (1 << 20) as f64;
-    let tokens = match arguments {
-        [n] => f64::try_from(n.clone()).ok().filter(|n| (0.0..=MOST).contains(n)),
-        _ => None,
+    let (tokens, ids) = match arguments {
+        [n] => (n, None),
+        [n, ids] => (n, ids.try_iter().ok()),
+        _ => return Err(wrong("expected prompt(200), or with ids prompt(700, [0, 2])".to_owned())),
     };
+    if arguments.len() == 2 && ids.is_none() {
+        return Err(wrong("expected a list of ids, such as prompt(700, [0, 2])".to_owned()));
+    }
+    let tokens = f64::try_from(tokens.clone()).ok().filter(|n| (0.0..=MOST).contains(n));
     let tokens = tokens
         .ok_or_else(|| wrong(format!("expected a number of tokens up to {MOST}, such as prompt(200)")))?;
-    let mut out = String::new();
-    for _ in 0..tokens.round().max(1.0) as usize {
-        if !out.is_empty() {
-            out.push(' ');
+    let tokens = tokens.round().max(1.0) as usize;
+    let known = chance.tokenizer().map_or(&WORDS[..], Tokenizer::words);
+    let mut words = Vec::with_capacity(tokens);
+    for id in ids.into_iter().flatten() {
+        let mut state = id.to_string().bytes().fold(BLOCK as u64, |state, byte| mix(state ^ u64::from(byte)));
+        for _ in 0..BLOCK.min(tokens - words.len()) {
+            state = mix(state.wrapping_add(1));
+            words.push(known[((u128::from(state) * known.len() as u128) >> 64) as usize]);
         }
-        out.push_str(WORDS[(chance.next() >> 58) as usize]);
     }
-    Ok(Value::from(out))
+    words.resize_with(tokens, || known[chance.below(known.len() as u64) as usize]);
+    Ok(Value::from(words.join(" ")))
 }
 
 #[cfg(test)]
@@ -226,7 +263,6 @@ mod tests {
     use std::cell::Cell;
 
     use super::*;
-    use crate::seed::mix;
 
     struct Seeded(Cell<u64>);
 
@@ -292,6 +328,17 @@ mod tests {
         let text = call("prompt", &[Value::from(200)]).expect("a text");
         assert_eq!(text.as_str().expect("a text").split(' ').count(), 200);
         assert!(call("prompt", &[Value::from("many")]).is_err());
+        let of_ids = |tokens: usize, ids: &[u32]| {
+            let text = call("prompt", &[Value::from(tokens), Value::from(ids.to_vec())]).expect("a text");
+            let words: Vec<String> = text.to_string().split(' ').map(str::to_owned).collect();
+            assert_eq!(words.len(), tokens);
+            words
+        };
+        let (a, b) = (of_ids(1100, &[0, 1, 2]), of_ids(1200, &[0, 7, 2]));
+        assert_eq!(a[..512], b[..512]);
+        assert_ne!(a[512..1024], b[512..1024]);
+        assert_eq!(a[1024..], b[1024..1100]);
+        assert!(call("prompt", &[Value::from(1), Value::from(2)]).is_err());
     }
 
     #[test]

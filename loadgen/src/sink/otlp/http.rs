@@ -48,7 +48,8 @@ impl Http {
         if settings.gzip {
             headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
         }
-        let files = TlsFiles { ca: settings.ca.clone(), client: settings.client.clone() };
+        let files =
+            TlsFiles { ca: settings.ca.clone(), client: settings.client.clone(), ..TlsFiles::default() };
         let tls =
             tls::config(&files, Version::Http1, settings.url.scheme() == "https").map_err(SinkError::new)?;
         let mut builder = Client::builder()

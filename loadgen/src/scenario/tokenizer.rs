@@ -1,0 +1,76 @@
+//! A model's tokenizer, from a local `tokenizer.json`. Invariant: nothing is fetched, and a prompt that is made of [`Tokenizer::words`]
+//! has as many tokens as words.
+
+use std::fmt;
+
+/// A tokenizer.
+pub(crate) struct Tokenizer {
+    inner: tokenizers::Tokenizer,
+    words: Vec<&'static str>,
+}
+
+impl fmt::Debug for Tokenizer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Tokenizer({} tokens)", self.inner.get_vocab_size(true))
+    }
+}
+
+/// The least words of one token that make a prompt.
+const LEAST_WORDS: usize = 2;
+
+impl Tokenizer {
+    /// Reads a tokenizer; of `words`, those are kept that are one token each.
+    pub(crate) fn parse(bytes: &[u8], words: &[&'static str]) -> Result<Self, String> {
+        let inner = tokenizers::Tokenizer::from_bytes(bytes)
+            .map_err(|e| format!("not a tokenizer.json as Hugging Face's tokenizers write it: {e}"))?;
+        let mut tokenizer = Self { inner, words: Vec::new() };
+        // At the start of a text, and behind a space.
+        let is_one = |t: &Self, word: &str| t.count(word) == 1 && t.count(&format!("{word} {word}")) == 2;
+        tokenizer.words = words.iter().copied().filter(|word| is_one(&tokenizer, word)).collect();
+        if tokenizer.words.len() < LEAST_WORDS {
+            return Err("it has no common English words, of which prompts are made".to_owned());
+        }
+        let all = tokenizer.words.join(" ");
+        if tokenizer.count(&all) != tokenizer.words.len() {
+            return Err(
+                "its tokens reach over several words, so that prompts of a given length cannot be made"
+                    .to_owned(),
+            );
+        }
+        Ok(tokenizer)
+    }
+
+    /// How many tokens a text has, without those that a server adds at its ends.
+    pub(crate) fn count(&self, text: &str) -> usize {
+        self.inner.encode_fast(text, false).map_or(0, |encoding| encoding.len())
+    }
+
+    /// Words that are one token each.
+    pub(crate) fn words(&self) -> &[&'static str] {
+        &self.words
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// Byte pairs in which `the`, `of` and `water` are one token, and every other word is its letters.
+    pub(crate) const SMALL: &str = r#"{"version":"1.0","truncation":null,"padding":null,"added_tokens":[],"normalizer":null,
+        "pre_tokenizer":{"type":"Whitespace"},"post_processor":null,"decoder":null,
+        "model":{"type":"BPE","dropout":null,"unk_token":null,"continuing_subword_prefix":null,"end_of_word_suffix":null,
+        "fuse_unk":false,"byte_fallback":false,"ignore_merges":false,
+        "vocab":{"a":0,"e":1,"f":2,"h":3,"n":4,"o":5,"t":6,"w":7,"r":8,"d":9,"th":10,"the":11,"of":12},
+        "merges":["t h","th e","o f"]}}"#;
+
+    #[test]
+    fn words_are_one_token_each() {
+        let tokenizer = Tokenizer::parse(SMALL.as_bytes(), &["the", "of", "and", "to"]).expect("a tokenizer");
+        assert_eq!(tokenizer.words(), ["the", "of"]);
+        assert_eq!(tokenizer.count("the end of the road"), 1 + 3 + 1 + 1 + 4);
+        let e = Tokenizer::parse(SMALL.as_bytes(), &["and"]).expect_err("no words");
+        assert!(e.contains("no common English words"), "{e}");
+        let e = Tokenizer::parse(b"{\"model\": 1}", &[]).expect_err("no tokenizer");
+        assert!(e.contains("not a tokenizer.json"), "{e}");
+    }
+}
