@@ -92,7 +92,7 @@ pub(crate) fn run() -> Result<u8> {
                 seed: a.seed,
                 rules: a.rules,
                 slas: a.sla,
-                command,
+                command: command.words(),
                 plain: a.plain,
                 web: a.web,
             };

@@ -81,3 +81,26 @@ fn descriptors_may_run_out() {
     drop(held);
     wait_for("a scrape after them", is_whole);
 }
+
+/// SIGXFSZ, which the system sends at a write beyond the limit on the size of files, would end it.
+#[test]
+fn a_log_that_may_not_grow_stops_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let log = directory.path().join("log");
+    let exporter = Program::at_free_port(
+        |address| {
+            let mut command = Command::new("sh");
+            command.args([
+                "-c",
+                "ulimit -f 0; exec \"$@\" 2> \"$LOG\"",
+                "sh",
+                env!("CARGO_BIN_EXE_exporter"),
+            ]);
+            command.arg(format!("--web.listen-address={address}")).env("LOG", &log);
+            command
+        },
+        "/metrics",
+    );
+    assert_eq!(http::get(&exporter.address, "/metrics").unwrap().status, 200);
+    assert_eq!(std::fs::metadata(&log).unwrap().len(), 0, "the limit held");
+}

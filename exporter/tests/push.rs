@@ -7,7 +7,11 @@
 
 use std::process::Command;
 
-use assay_testkit::{Program, Prometheus, wait_for};
+use assay_testkit::{
+    Program, Prometheus, http,
+    server::{Server, respond},
+    wait_for,
+};
 
 #[test]
 fn prometheus_takes_what_is_pushed() {
@@ -33,4 +37,21 @@ fn prometheus_takes_what_is_pushed() {
     assert!(value("exporter_push_samples_total").unwrap() > 100.0);
     assert_eq!(value("exporter_push_requests_total{result=\"error\"}"), Some(0.0));
     drop(exporter);
+}
+
+/// The password in the address is for the server that was named, and for no other.
+#[test]
+fn a_redirect_is_a_failure_and_nothing_goes_to_where_it_leads() {
+    let other = Server::start(|_| respond(200, "", ""));
+    let to = format!("Location: {}/api/v1/write\r\n", other.url());
+    let server = Server::start(move |_| respond(307, &to, ""));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_exporter"));
+    command.args(["--web.listen-address=127.0.0.1:0", "--push.interval=50ms"]);
+    command.arg(format!("--push=http://ann:s3cret@{}/api/v1/write", server.address));
+    let exporter = Program::listening(&mut command, "listening");
+    wait_for("three requests", || server.seen().len() >= 3);
+    let own = http::get(&exporter.address, "/metrics").unwrap().text();
+    assert_eq!(other.seen().len(), 0);
+    assert!(own.contains("exporter_push_requests_total{result=\"success\"} 0"), "{own}");
+    assert!(!own.contains("exporter_push_requests_total{result=\"error\"} 0"), "{own}");
 }

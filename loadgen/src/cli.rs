@@ -276,7 +276,7 @@ pub(crate) fn main() -> ExitCode {
     };
     console::start_logging();
     ExitCode::from(match arguments.command {
-        Command::Run(arguments) => run::run(&arguments, &command),
+        Command::Run(arguments) => run::run(&arguments, &command.words()),
         Command::Check { scenarios } => check::check(&scenarios),
         Command::Import { source } => import::import(&source),
         Command::Init(arguments) => init::init(&arguments),

@@ -60,7 +60,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     console::start_logging();
     cli.memory.apply();
     let outcome = match &cli.command {
-        Command::Eval(args) => eval::run(args, &command),
+        Command::Eval(args) => eval::run(args, &command.words()),
         Command::Check(args) => check::run(args),
         Command::Backtest(args) => backtest::run(args),
         Command::Compare(args) => compare::run(args),

@@ -440,3 +440,35 @@ impl Served {
         self.run.database.metadata(metric)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_client_that_leaves_gives_no_place_back_before_its_work_is_done() {
+        let settings = Settings::new(RuleFiles::default(), QueryLimits::default());
+        let (begun_sender, mut begun) = tokio::sync::mpsc::unbounded_channel();
+        let (finish, finished) = mpsc::channel::<()>();
+        let work = settings.compute(move || {
+            begun_sender.send(()).ok();
+            finished.recv().ok();
+        });
+        tokio::select! {
+            _ = work => panic!("the work waits"),
+            _ = begun.recv() => {}
+        }
+        // The future is dropped, as it is when the connection ends; the thread still works.
+        assert_eq!(settings.plain_gate.available_permits(), PLAIN_AT_ONCE - 1);
+        drop(finish);
+        let all = settings.plain_gate.acquire_many(PLAIN_AT_ONCE as u32);
+        drop(
+            tokio::time::timeout(Duration::from_secs(60), all)
+                .await
+                .expect("the place is free")
+                .expect("is open"),
+        );
+    }
+}

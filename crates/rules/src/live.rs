@@ -12,7 +12,7 @@ use assay_promql::{Engine, ast::DurationContext};
 use crate::{
     file::{RuleFiles, RuleId, RuleKind},
     overlay::{Hidden, Overlay, View},
-    replay::{Environment, ReplayOptions, RuleRun, hidden, slots::Slots},
+    replay::{Environment, ReplayOptions, RuleRun, group_order, hidden, slots::Slots},
 };
 
 /// Templates may query what they like; this far back they find what rules wrote.
@@ -27,6 +27,8 @@ pub struct Live<'a> {
     options: ReplayOptions,
     engine: Engine,
     groups: Vec<LiveGroup<'a>>,
+    /// The groups in the order of their evaluation.
+    order: Vec<usize>,
     overlay: Overlay,
     hidden: Hidden,
     horizon_ms: i64,
@@ -57,8 +59,7 @@ impl<'a> Live<'a> {
     #[must_use]
     pub fn new(files: &'a RuleFiles, options: ReplayOptions) -> Self {
         let options = ReplayOptions { end_ms: i64::MAX, ..options };
-        let mut number = 0;
-        let mut groups = Vec::new();
+        let (mut number, mut runs) = (0, Vec::new());
         for (g, group) in files.groups.iter().enumerate() {
             let offset_ms = group.query_offset_ms.unwrap_or(options.query_offset_ms);
             let mut rules = Vec::new();
@@ -67,10 +68,16 @@ impl<'a> Live<'a> {
                 (run.number, number) = (number, number + 1);
                 rules.push(run);
             }
-            let slots = Slots::of(group, &options);
-            groups.push(LiveGroup { rules, slots, next_ms: slots.first_ms });
+            runs.push(rules);
         }
+        let order = group_order(&runs);
+        let groups = files.groups.iter().zip(runs).map(|(group, rules)| {
+            let slots = Slots::of(group, &options);
+            LiveGroup { rules, slots, next_ms: slots.first_ms }
+        });
+        let groups = groups.collect();
         Self {
+            order,
             engine: Engine::new(options.engine.clone()),
             groups,
             overlay: Overlay::default(),
@@ -91,15 +98,19 @@ impl<'a> Live<'a> {
     /// out slots that it came too late for.
     pub fn advance(&mut self, source: &dyn Queryable, now_ms: i64) {
         let mut due: Vec<(i64, usize)> = Vec::new();
-        for (g, group) in self.groups.iter_mut().enumerate().filter(|(_, g)| g.next_ms <= now_ms) {
+        for (place, g) in self.order.iter().enumerate() {
+            let group = &mut self.groups[*g];
+            if group.next_ms > now_ms {
+                continue;
+            }
             let late = (now_ms - group.next_ms) / group.slots.interval_ms;
             let t_ms = group.next_ms + late * group.slots.interval_ms;
             group.next_ms = t_ms + group.slots.interval_ms;
-            due.push((t_ms, g));
+            due.push((t_ms, place));
         }
         due.sort_unstable();
-        for (t_ms, g) in due {
-            for run in &mut self.groups[g].rules {
+        for (t_ms, place) in due {
+            for run in &mut self.groups[self.order[place]].rules {
                 let view = View { source, overlay: &self.overlay, hidden: &self.hidden };
                 let written = run.step(t_ms, &Environment::of(&self.engine, &view, &self.options));
                 run.commit(t_ms, written, &mut self.overlay);

@@ -1,7 +1,8 @@
 //! Replays rules over recorded series, as Prometheus would have evaluated them while they were recorded.
 //!
 //! Source: Prometheus `rules/group.go` v3.13. Invariant: what a rule reads at a slot is what the source holds and what
-//! rules had written before it; of groups that share a slot, the one that stands first is evaluated first.
+//! rules had written before it; of groups that share a slot, those whose series others read are evaluated first, so that
+//! the order of the files decides nothing.
 
 mod columns;
 mod depend;
@@ -20,7 +21,7 @@ use crate::{
     overlay::{Hidden, Overlay, View},
 };
 
-pub(crate) use depend::may_match;
+pub(crate) use depend::{group_order, may_match};
 pub(crate) use rule::{Environment, RuleRun, instant};
 
 /// How to replay.
@@ -162,6 +163,8 @@ pub(crate) struct State<'a> {
     /// By group, then by rule.
     pub(crate) runs: Vec<Vec<RuleRun<'a>>>,
     pub(crate) groups: Vec<slots::Slots>,
+    /// The groups in the order of their evaluation at a slot that they share.
+    pub(crate) order: Vec<usize>,
     pub(crate) overlay: Overlay,
     pub(crate) hidden: Hidden,
     held: Reserved,
@@ -192,6 +195,7 @@ impl<'a> State<'a> {
             source,
             options,
             engine: Engine::new(options.engine.clone()),
+            order: depend::group_order(&runs),
             runs,
             groups,
             overlay: Overlay::default(),

@@ -435,6 +435,27 @@ mod tests {
     }
 
     #[test]
+    fn impossible_phases_are_left_out_and_the_rest_is_kept() {
+        let mut m = manifest();
+        let possible = m.phases[0].clone();
+        let named = |name: &str, start_ms, end_ms| Phase {
+            name: name.to_owned(),
+            start_ms,
+            end_ms: Some(end_ms),
+            ..possible.clone()
+        };
+        let (start_ms, end_ms) = (possible.start_ms, possible.start_ms + 1);
+        m.phases.insert(0, named("of 1906", -2_000_000_000_000, end_ms));
+        m.phases.push(named("without end", start_ms, i64::MAX));
+        m.phases.push(named("backwards", end_ms, start_ms));
+        m.phases.push(named("last", start_ms, end_ms));
+        assert_eq!(m.drop_impossible_phases(), ["of 1906", "without end", "backwards"]);
+        let names: Vec<_> = m.phases.iter().map(|p| p.name.as_str()).collect();
+        assert_eq!(names, [possible.name.as_str(), "last"]);
+        m.write(tempfile::tempdir().expect("a directory").path()).expect("is written");
+    }
+
+    #[test]
     fn times_are_rfc_3339_and_the_outcome_is_tagged() {
         let json = serde_json::to_value(manifest()).expect("serializes");
         assert_eq!(json["phases"][0]["start"], "2023-11-14T22:13:20.250Z");

@@ -13,6 +13,7 @@ use assay_run::{
     recorder::run_directory,
     time::{self, SteadyClock},
 };
+use assay_testkit::server::{Server, respond};
 
 fn read(run: &Run, name: &str) -> Vec<(Labels, Column)> {
     let series =
@@ -234,5 +235,27 @@ fn a_step_of_the_wall_clock_drops_nothing_and_is_noted() {
         assert!(column.times.iter().all(|t| (start_ms..=end_ms).contains(t)), "{column:?} {phase:?}");
         let notes = Manifest::read(&dir).expect("reads").notes;
         assert!(notes.len() == 1 && notes[0].contains("the machine's clock went"), "{notes:?}");
+    }
+}
+
+/// The target's address may hold a key in its query: where it redirects to gets the request without it.
+#[test]
+fn a_target_that_redirects_gives_its_address_to_nobody() {
+    let other = Server::start(|_| respond(200, "Content-Type: text/plain\r\n", "g 1\n"));
+    let to = format!("Location: {}/moved\r\n", other.url());
+    let target = Server::start(move |_| respond(302, &to, ""));
+    let parent = tempfile::tempdir().expect("a directory");
+    let dir = parent.path().join("run");
+    let recorder = Recorder::create(&dir, Manifest::new("t", time::now_ms()), &RecorderOptions::default())
+        .expect("begins");
+    let url = format!("{}/metrics?api_key=s3cret", target.url());
+    recorder.scrape(Target::new("api", &url).expect("a target")).expect("scrapes");
+    recorder.finish(Outcome::Finished).expect("finishes");
+    let run = Run::open(&dir).expect("opens");
+    assert_eq!(one(&run, "g").1.values, [1.0], "the redirect was followed");
+    let seen = other.seen();
+    assert!(!seen.is_empty());
+    for request in seen {
+        assert!(!request.head.contains("s3cret"), "{}", request.head);
     }
 }

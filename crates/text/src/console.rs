@@ -67,20 +67,31 @@ pub fn begin() {
     let _ = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::default());
 }
 
-/// Prepares the process and reads its command line, program name first; gives that line too, by the options' long names and without
-/// secrets.
+/// A command line that was parsed.
+pub struct CommandLine {
+    command: fn() -> Command,
+    matches: ArgMatches,
+}
+
+impl CommandLine {
+    /// The program, its commands and its options by their long names, without secrets.
+    #[must_use]
+    pub fn words(&self) -> Vec<String> {
+        rebuilt(&(self.command)(), &self.matches)
+    }
+}
+
+/// Prepares the process and reads its command line, program name first; gives that line too.
 ///
 /// # Errors
 /// The exit code with which the program ends: help or the version was asked for, or something is wrong; either was printed.
 pub fn parse<T: CommandFactory + FromArgMatches>(
     arguments: impl IntoIterator<Item = OsString>,
-) -> Result<(T, Vec<String>), u8> {
+) -> Result<(T, CommandLine), u8> {
     begin();
-    let command = T::command();
-    let parsed = command
-        .clone()
-        .try_get_matches_from(arguments)
-        .and_then(|matches| Ok((T::from_arg_matches(&matches)?, command_line(&command, &matches))));
+    let parsed = T::command().try_get_matches_from(arguments).and_then(|matches| {
+        Ok((T::from_arg_matches(&matches)?, CommandLine { command: T::command, matches }))
+    });
     parsed.map_err(|e| misused(&e))
 }
 
@@ -114,8 +125,7 @@ fn complaint(error: &clap::Error) -> String {
     document(text)
 }
 
-/// The command line that was parsed: the program, its commands and its options by their long names, without secrets.
-fn command_line(command: &Command, matches: &ArgMatches) -> Vec<String> {
+fn rebuilt(command: &Command, matches: &ArgMatches) -> Vec<String> {
     let mut words = vec![command.get_name().to_owned()];
     push_words(command, matches, &mut words);
     words
@@ -226,7 +236,7 @@ mod tests {
         let words = "./bin/tool eval run -qu http://me:pw@h/?key=k --rules a b --header=X-Id:t --var PASSWORD=p --var a=b --max-memory 5%";
         let matches = command.clone().try_get_matches_from(words.split(' ')).expect("valid");
         assert_eq!(
-            command_line(&command, &matches).join(" "),
+            rebuilt(&command, &matches).join(" "),
             "tool --max-memory 5% eval run --rules a b --url http://xxxxx@h/?key=xxxxx --var PASSWORD=xxxxx --var a=b --header X-Id: xxxxx --quiet"
         );
     }

@@ -12,11 +12,13 @@ use assay_model::{Labels, Matcher, QueryError, Queryable};
 
 use crate::verdict::{AddedSample, PhaseInfo, PhaseSource, RunInfo, Window};
 
+mod cached;
 pub mod complete;
 mod counters;
 mod targets;
 mod view;
 
+pub use cached::Cached;
 pub use targets::{Target, TargetKey};
 pub use view::WindowView;
 

@@ -171,3 +171,28 @@ fn check_tells_findings_by_severity_and_wrong_files_apart() {
     check(&["--ignore", "missing-sumary"], 2, "did you mean \"missing-summary\"?");
     check(&["--list"], 0, "duplicate-rule");
 }
+
+/// A limit on the size of files (SIGXFSZ) makes a write fail; it does not end the program.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_file_that_may_not_grow_is_an_error_with_its_reason() {
+    let recording = Recording::new(Trouble::default());
+    let report = recording.place("report.html");
+    let sla = sla();
+    let out = Command::new("sh")
+        .args(["-c", "ulimit -f 8; exec \"$@\"", "sh", env!("CARGO_BIN_EXE_ruleseval"), "eval"])
+        .arg(recording.path())
+        .args(["--rules", &rules(), "--sla"])
+        .arg(sla)
+        .arg("--html")
+        .arg(&report)
+        .output()
+        .expect("starts");
+    assert_eq!(out.status.code(), Some(2), "{:?} {}", out.status, text(&out.stderr));
+    assert!(
+        text(&out.stderr).contains("report.html") && text(&out.stderr).contains("too large"),
+        "{}",
+        text(&out.stderr)
+    );
+    assert!(!report.exists(), "no half report is left");
+}

@@ -24,10 +24,11 @@ use crate::{
 
 /// Replays all rules; false where the outcome depends on an order of writing that only `steps` keeps.
 pub(super) fn run(state: &mut State<'_>) -> bool {
-    let places: Vec<RuleId> = state.runs.iter().flatten().map(|run| run.summary.id).collect();
-    let layers = {
-        let flat: Vec<&RuleRun<'_>> = state.runs.iter().flatten().collect();
-        depend::layers(&flat)
+    let (places, layers) = {
+        let of = |g: &usize| state.runs[*g].iter().zip(std::iter::repeat(state.groups[*g]));
+        let in_order: Vec<_> = state.order.iter().flat_map(of).collect();
+        let places: Vec<RuleId> = in_order.iter().map(|(run, _)| run.summary.id).collect();
+        (places, depend::layers(&in_order))
     };
     for layer in layers {
         let mut grids: BTreeMap<(Slots, i64), Vec<RuleId>> = BTreeMap::new();

@@ -9,7 +9,7 @@ use assay_promql::{
     ast::{DurationExpr, DurationKind, Func},
 };
 
-use super::RuleRun;
+use super::{RuleRun, slots::Slots};
 use crate::file::{Rule, RuleKind};
 
 /// Rules that are evaluated in one go: alone, or together slot by slot.
@@ -21,22 +21,40 @@ pub(super) struct Part {
     pub(super) stepwise: bool,
 }
 
-/// The parts in layers: those of one layer need only what earlier layers write.
-pub(super) fn layers(runs: &[&RuleRun<'_>]) -> Vec<Vec<Part>> {
-    let queried: Vec<Queried> = runs.iter().map(|run| Queried::of(run)).collect();
+/// The groups in the order in which they are evaluated where they share a slot: those that write what others read come
+/// first, whichever file stands first. Groups that read each other stay in the order of the files.
+pub(crate) fn group_order(groups: &[Vec<RuleRun<'_>>]) -> Vec<usize> {
+    let queried: Vec<Vec<Queried>> = groups.iter().map(|g| g.iter().map(Queried::of).collect()).collect();
+    let mut readers: Vec<Vec<usize>> = vec![Vec::new(); groups.len()];
+    for (producer, rules) in groups.iter().enumerate() {
+        for (consumer, queried) in queried.iter().enumerate() {
+            if rules.iter().any(|rule| queried.iter().any(|q| q.may_read(rule))) {
+                readers[producer].push(consumer);
+            }
+        }
+    }
+    components(&readers).into_iter().flatten().collect()
+}
+
+/// The parts in layers: those of one layer need only what earlier layers write. The rules come in the order of their
+/// evaluation, each with its slots.
+pub(super) fn layers(runs: &[(&RuleRun<'_>, Slots)]) -> Vec<Vec<Part>> {
+    let queried: Vec<Queried> = runs.iter().map(|(run, _)| Queried::of(run)).collect();
     let count = runs.len();
     // readers[p] are the rules that p must come before, or be evaluated with.
     let mut readers: Vec<Vec<usize>> = vec![Vec::new(); count];
     let mut stepwise: Vec<bool> = queried.iter().map(|q| !q.by_column).collect();
     for (consumer, queried) in queried.iter().enumerate() {
-        for (producer, run) in runs.iter().enumerate() {
+        let (reading, reading_slots) = runs[consumer];
+        for (producer, (run, slots)) in runs.iter().enumerate() {
             if !queried.may_read(run) {
                 continue;
             }
             readers[producer].push(consumer);
-            // What a later rule writes is seen one slot later, and what stands further back than its slot may be seen
-            // too early: only slot by slot is that right.
-            if producer >= consumer || run.offset_ms > runs[consumer].offset_ms {
+            // What a later rule of the same slot writes is seen one slot later, and what stands further back than its
+            // slot may be seen too early: only slot by slot is that right.
+            let is_later = producer >= consumer && slots.meet(reading_slots);
+            if is_later || run.offset_ms > reading.offset_ms {
                 readers[consumer].push(producer);
                 stepwise[consumer] = true;
             }
@@ -67,7 +85,8 @@ pub(super) fn layers(runs: &[&RuleRun<'_>]) -> Vec<Vec<Part>> {
     layers
 }
 
-/// Strongly connected components by Tarjan's algorithm, each ascending, those that others need first.
+/// Strongly connected components by Tarjan's algorithm, each ascending, those that others need first and else by their
+/// numbers.
 fn components(edges: &[Vec<usize>]) -> Vec<Vec<usize>> {
     #[derive(Clone, Copy)]
     struct Visit {
@@ -77,7 +96,7 @@ fn components(edges: &[Vec<usize>]) -> Vec<Vec<usize>> {
     }
     let mut visits: Vec<Option<Visit>> = vec![None; edges.len()];
     let (mut stack, mut out, mut next) = (Vec::new(), Vec::new(), 0);
-    for root in 0..edges.len() {
+    for root in (0..edges.len()).rev() {
         if visits[root].is_some() {
             continue;
         }
@@ -238,7 +257,8 @@ mod tests {
             .enumerate()
             .map(|(r, rule)| RuleRun::new(RuleId { group: 0, rule: r }, group, rule, 0))
             .collect();
-        let refs: Vec<_> = runs.iter().collect();
+        let slots = Slots { first_ms: 0, last_ms: 60_000, interval_ms: 15_000 };
+        let refs: Vec<_> = runs.iter().map(|run| (run, slots)).collect();
         let part = |p: &Part| {
             let names: Vec<_> = p.rules.iter().map(|r| group.rules[*r].name.as_str()).collect();
             format!("{}{}", names.join("+"), if p.stepwise { "*" } else { "" })
@@ -265,6 +285,32 @@ mod tests {
         check("-a=rate(up[5m] offset 1m)\n-b={__name__=~\"a|x\"}", "a|b");
         check("!A=up == 0\n!B=ALERTS{alertname=\"A\"}\n!C=ALERTS{alertname!=\"C\"}", "A|B|C");
         check("!A=up == 0\n-n=count(ALERTS{alertstate=\"none\"})", "A n");
+    }
+
+    #[test]
+    fn groups_come_after_those_that_they_read() {
+        let check = |groups: &[(&str, &str)], want: &[usize]| {
+            let body: String = groups
+                .iter()
+                .enumerate()
+                .map(|(i, (name, expr))| {
+                    format!("- name: g{i}\n  rules:\n  - record: {name}\n    expr: {expr}\n")
+                })
+                .collect();
+            let files = RuleFiles::parse("r.yml", &format!("groups:\n{body}")).expect("reads");
+            let runs: Vec<Vec<_>> = files
+                .groups
+                .iter()
+                .enumerate()
+                .map(|(g, group)| vec![RuleRun::new(RuleId { group: g, rule: 0 }, group, &group.rules[0], 0)])
+                .collect();
+            assert_eq!(group_order(&runs), want, "{groups:?}");
+        };
+        check(&[("a", "up"), ("b", "up"), ("c", "up")], &[0, 1, 2]);
+        check(&[("a", "c"), ("b", "up"), ("c", "up")], &[1, 2, 0]);
+        check(&[("a", "b"), ("b", "c"), ("c", "up"), ("d", "a")], &[2, 1, 0, 3]);
+        // Each reads the other: the order of the files.
+        check(&[("a", "b"), ("b", "a"), ("c", "up")], &[0, 1, 2]);
     }
 
     #[test]

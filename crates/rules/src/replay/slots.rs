@@ -55,6 +55,15 @@ impl Slots {
         (Self { last_ms: self.first_ms.saturating_sub(1), ..self }, Some(message))
     }
 
+    /// Whether a slot of these may be at the time of one of those.
+    pub(crate) fn meet(self, other: Self) -> bool {
+        let (mut a, mut b) = (self.interval_ms, other.interval_ms);
+        while b != 0 {
+            (a, b) = (b, a % b);
+        }
+        self.first_ms.saturating_sub(other.first_ms) % a == 0
+    }
+
     /// All slots, ascending.
     pub(crate) fn iter(self) -> impl Iterator<Item = i64> {
         (0..self.len() as i64).map(move |i| self.first_ms + i * self.interval_ms)
@@ -120,6 +129,15 @@ mod tests {
         let message = message.expect("is reported");
         assert!(message.contains("210240001 evaluations over 100 years"), "{message}");
         assert_eq!(slots(i64::MAX).0.len(), 0);
+    }
+
+    #[test]
+    fn slots_meet_where_their_intervals_let_them() {
+        let slots = |first_ms, interval_ms| Slots { first_ms, last_ms: 60_000, interval_ms };
+        assert!(slots(0, 5_000).meet(slots(0, 7_000)));
+        assert!(slots(3, 15_000).meet(slots(10_003, 10_000)));
+        assert!(!slots(0, 15_000).meet(slots(1, 15_000)));
+        assert!(slots(1, 10).meet(slots(0, 3)));
     }
 
     #[test]

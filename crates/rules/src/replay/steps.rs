@@ -9,17 +9,20 @@ use crate::{file::RuleId, overlay::View};
 
 /// Replays the rules for which `chosen` is true, by their places.
 pub(super) fn run(state: &mut State<'_>, chosen: &dyn Fn(RuleId) -> bool) {
+    // By time, then by place in the order.
     let mut due: BinaryHeap<Reverse<(i64, usize)>> = BinaryHeap::new();
-    for (g, slots) in state.groups.iter().enumerate() {
-        if slots.len() > 0 && (0..state.runs[g].len()).any(|r| chosen(RuleId { group: g, rule: r })) {
-            due.push(Reverse((slots.first_ms, g)));
+    for (place, g) in state.order.iter().enumerate() {
+        let slots = state.groups[*g];
+        if slots.len() > 0 && (0..state.runs[*g].len()).any(|r| chosen(RuleId { group: *g, rule: r })) {
+            due.push(Reverse((slots.first_ms, place)));
         }
     }
-    while let Some(Reverse((t_ms, g))) = due.pop() {
+    while let Some(Reverse((t_ms, place))) = due.pop() {
+        let g = state.order[place];
         group(state, g, t_ms, chosen);
         let next_ms = t_ms + state.groups[g].interval_ms;
         if next_ms <= state.groups[g].last_ms {
-            due.push(Reverse((next_ms, g)));
+            due.push(Reverse((next_ms, place)));
         }
     }
 }

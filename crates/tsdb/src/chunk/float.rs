@@ -130,17 +130,18 @@ impl Native for FloatHistogram {
         state.negative = vec![full; self.negative_buckets.len()];
     }
 
-    fn take_next(&mut self, state: &mut State, reader: &mut BitReader<'_>) {
-        take(&mut self.count, &mut state.count, reader);
-        take(&mut self.zero_count, &mut state.zero_count, reader);
-        take(&mut self.sum, &mut state.sum, reader);
+    fn take_next(&mut self, state: &mut State, reader: &mut BitReader<'_>) -> bool {
+        let mut changed = take(&mut self.count, &mut state.count, reader)
+            | take(&mut self.zero_count, &mut state.zero_count, reader)
+            | take(&mut self.sum, &mut state.sum, reader);
         if assay_model::is_stale(self.sum) {
-            return;
+            return false;
         }
         let positive = self.positive_buckets.iter_mut().zip(&mut state.positive);
         for (v, window) in positive.chain(self.negative_buckets.iter_mut().zip(&mut state.negative)) {
-            take(v, window, reader);
+            changed |= take(v, window, reader);
         }
+        changed == 0
     }
 
     fn to_float(&self) -> FloatHistogram {
@@ -154,6 +155,9 @@ fn put_buckets(new: &[f64], old: &[f64], windows: &mut [XorWindow], out: &mut Bi
     }
 }
 
-fn take(value: &mut f64, window: &mut XorWindow, reader: &mut BitReader<'_>) {
-    *value = f64::from_bits(value.to_bits() ^ window.take(reader));
+/// Yields the bits that changed.
+fn take(value: &mut f64, window: &mut XorWindow, reader: &mut BitReader<'_>) -> u64 {
+    let changed = window.take(reader);
+    *value = f64::from_bits(value.to_bits() ^ changed);
+    changed
 }

@@ -49,8 +49,8 @@ pub(crate) trait Native: Clone + Default {
     fn put_next(&self, last: &Self, state: &mut Self::State, out: &mut BitWriter);
     /// Reads what `put_first` wrote into `self`, which has the right layout.
     fn take_first(&mut self, state: &mut Self::State, reader: &mut BitReader<'_>);
-    /// Reads what `put_next` wrote; `self` is the sample before.
-    fn take_next(&mut self, state: &mut Self::State, reader: &mut BitReader<'_>);
+    /// Reads what `put_next` wrote; `self` is the sample before. True if this one is the same.
+    fn take_next(&mut self, state: &mut Self::State, reader: &mut BitReader<'_>) -> bool;
     fn to_float(&self) -> FloatHistogram;
 }
 
@@ -228,6 +228,8 @@ struct HistogramDecoder<'a, H: Native> {
     t: i64,
     delta: i64,
     last: H,
+    /// Whether `last` is the same as the one before it.
+    repeats: bool,
     state: H::State,
 }
 
@@ -255,6 +257,7 @@ impl<'a, H: Native> HistogramDecoder<'a, H> {
             t: 0,
             delta: 0,
             last: H::zero(&layout),
+            repeats: false,
             state: H::State::default(),
         })
     }
@@ -270,8 +273,9 @@ impl<'a, H: Native> HistogramDecoder<'a, H> {
         } else {
             self.delta = self.delta.wrapping_add(take_varbit_int(&mut self.reader));
             self.t = self.t.wrapping_add(self.delta);
-            self.last.take_next(&mut self.state, &mut self.reader);
-            self.last.set_hint(hint(self.header, false));
+            let hint = hint(self.header, false);
+            self.repeats = self.last.take_next(&mut self.state, &mut self.reader) && self.last.hint() == hint;
+            self.last.set_hint(hint);
         }
         if self.reader.overrun() {
             self.left = 0;
@@ -317,9 +321,14 @@ pub(crate) fn decode_floats<H: Native>(data: &[u8], out: &mut Column) -> Result<
             }
         };
         let sum = decoder.last.sum();
-        let h = if is_stale(sum) { FloatHistogram::stale(sum) } else { decoder.last.to_float() };
+        let h = match out.histograms.last() {
+            // Of a phase that is over, or a service at rest, there are many.
+            Some(before) if decoder.repeats => Arc::clone(before),
+            _ if is_stale(sum) => Arc::new(FloatHistogram::stale(sum)),
+            _ => Arc::new(decoder.last.to_float()),
+        };
         out.histogram_times.push(t);
-        out.histograms.push(Arc::new(h));
+        out.histograms.push(h);
     }
     Ok(())
 }

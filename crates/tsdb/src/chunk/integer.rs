@@ -140,17 +140,19 @@ impl Native for Histogram {
         state.negative = vec![0; self.negative_buckets.len()];
     }
 
-    fn take_next(&mut self, state: &mut State, reader: &mut BitReader<'_>) {
+    fn take_next(&mut self, state: &mut State, reader: &mut BitReader<'_>) -> bool {
         state.count = state.count.wrapping_add(take_varbit_int(reader));
         self.count = self.count.wrapping_add(state.count as u64);
         state.zero_count = state.zero_count.wrapping_add(take_varbit_int(reader));
         self.zero_count = self.zero_count.wrapping_add(state.zero_count as u64);
-        self.sum = f64::from_bits(self.sum.to_bits() ^ state.sum.take(reader));
+        let sum = state.sum.take(reader);
+        self.sum = f64::from_bits(self.sum.to_bits() ^ sum);
         if assay_model::is_stale(self.sum) {
-            return;
+            return false;
         }
-        take_buckets(&mut self.positive_buckets, &mut state.positive, reader);
-        take_buckets(&mut self.negative_buckets, &mut state.negative, reader);
+        let grown = take_buckets(&mut self.positive_buckets, &mut state.positive, reader)
+            | take_buckets(&mut self.negative_buckets, &mut state.negative, reader);
+        state.count | state.zero_count | grown == 0 && sum == 0
     }
 
     fn to_float(&self) -> FloatHistogram {
@@ -166,9 +168,26 @@ fn put_buckets(new: &[i64], old: &[i64], deltas: &mut [i64], out: &mut BitWriter
     }
 }
 
-fn take_buckets(buckets: &mut [i64], deltas: &mut [i64], reader: &mut BitReader<'_>) {
-    for (bucket, delta) in buckets.iter_mut().zip(deltas) {
-        *delta = delta.wrapping_add(take_varbit_int(reader));
-        *bucket = bucket.wrapping_add(*delta);
+/// Yields a number that is zero if no bucket changed.
+fn take_buckets(buckets: &mut [i64], deltas: &mut [i64], reader: &mut BitReader<'_>) -> i64 {
+    let (mut at, mut any) = (0, 0);
+    while at < buckets.len() {
+        // A bucket that grew by as much as before is a zero, and many stand in a row.
+        let zeros = (reader.peek().leading_zeros().min(56) as usize).min(buckets.len() - at);
+        for (bucket, delta) in buckets[at..at + zeros].iter_mut().zip(&deltas[at..at + zeros]) {
+            *bucket = bucket.wrapping_add(*delta);
+            any |= *delta;
+        }
+        reader.skip(zeros as u32);
+        at += zeros;
+        if zeros < 56
+            && let (Some(bucket), Some(delta)) = (buckets.get_mut(at), deltas.get_mut(at))
+        {
+            *delta = delta.wrapping_add(take_varbit_int(reader));
+            *bucket = bucket.wrapping_add(*delta);
+            any |= *delta;
+            at += 1;
+        }
     }
+    any
 }
