@@ -12,7 +12,9 @@ use tracing_subscriber::{
 /// Starts logging, once for the process.
 pub(crate) fn start(level: &str, format: &str) {
     let level = level.parse().unwrap_or(LevelFilter::INFO);
-    let builder = tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr);
+    // A log that cannot be written, such as on a full disk, would be reported on standard error, with a panic.
+    let builder =
+        tracing_subscriber::fmt().with_max_level(level).log_internal_errors(false).with_writer(io::stderr);
     match format {
         "json" => builder
             .json()

@@ -186,6 +186,8 @@ where
     });
     layer()
         .with_writer(io::stderr)
+        // A log that cannot be written, such as on a full disk, would be reported on standard error, with a panic.
+        .log_internal_errors(false)
         .with_ansi(has_colours())
         .fmt_fields(fields.delimited(" "))
         .with_filter(filter)
