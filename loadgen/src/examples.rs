@@ -17,7 +17,7 @@ use std::{
 };
 
 use assay_run::{
-    failures::{FILE_NAME, Failure},
+    failures::{EACH, FILE_NAME, Failure},
     manifest::create_private,
     time::now_ms,
 };
@@ -28,8 +28,6 @@ use crate::{
     scenario::{Rows, Scenario},
 };
 
-/// How many examples there are of a class and step.
-const EACH: u32 = 3;
 /// How many wait to be written; more at one instant are not kept.
 const WAITING: usize = 64;
 /// How much of a body is kept, in bytes, and how much of it if bodies are asked for.

@@ -141,6 +141,9 @@ impl RecordedRun {
         let recorder = Arc::new(Recorder::create(&dir, manifest, &recording)?);
         run.outputs.examples =
             Some(Examples::start(&dir, &run.scenario, options.keep_bodies).map_err(BeginError::Examples)?);
+        if let Some(tracer) = &run.outputs.tracer {
+            tracer.keep(&dir, &options.instance);
+        }
         options.standards.write(&dir).map_err(|cause| BeginError::Standards { dir: dir.clone(), cause })?;
         for target in options.scrape {
             recorder.scrape(target)?;

@@ -6,11 +6,13 @@
 
 mod context;
 mod iteration;
+mod kept;
 pub(crate) mod request;
 pub(crate) mod span;
 
 use std::{
     cell::{Cell, RefCell},
+    path::Path,
     rc::Rc,
     sync::{
         Arc, Mutex, PoisonError,
@@ -22,7 +24,7 @@ use std::{
 use rand::{RngExt as _, SeedableRng as _, rngs::SmallRng};
 
 pub(crate) use self::{context::Context, iteration::IterationSpan, request::RequestSpan};
-use self::{context::sampling_bound, span::Span};
+use self::{context::sampling_bound, kept::Kept, span::Span};
 use crate::client::ErrorClass;
 
 /// How many spans of one worker wait at most, between two pushes.
@@ -41,6 +43,8 @@ struct Shared {
     began: Instant,
     began_ns: u64,
     buffers: Mutex<Vec<Arc<Buffer>>>,
+    /// Where spans are kept in addition to where they are pushed.
+    kept: Mutex<Option<Kept>>,
 }
 
 /// The spans of one worker that were not taken yet.
@@ -62,8 +66,26 @@ impl Tracer {
                 began: Instant::now(),
                 began_ns: u64::try_from(since_epoch.as_nanos()).unwrap_or(u64::MAX),
                 buffers: Mutex::default(),
+                kept: Mutex::default(),
             }),
         }
+    }
+
+    /// Keeps the spans of generator `instance` in a run's directory, too.
+    pub(crate) fn keep(&self, run: &Path, instance: &str) {
+        *self.shared.kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(Kept::new(run, instance));
+    }
+
+    /// Writes spans into the run's directory, if they are kept.
+    pub(crate) fn write(&self, spans: &[Span]) {
+        if let Some(kept) = self.shared.kept.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+            kept.write(spans);
+        }
+    }
+
+    /// What is to be said of the file in the run's directory.
+    pub(crate) fn note(&self) -> Option<String> {
+        self.shared.kept.lock().unwrap_or_else(PoisonError::into_inner).as_ref()?.note.clone()
     }
 
     /// A worker's own end of it.

@@ -1,4 +1,4 @@
-//! The pages in a browser: the page of a run from its beginning to its end, the list of runs, a comparison.
+//! The pages in a browser: the page of a run from its beginning to its end, the list of runs, comparisons, a history.
 //!
 //! Invariant: what is checked is what a person would see; what the check needs is installed below `target/tools` and never published
 //! with Assay.
@@ -21,6 +21,7 @@ use crate::{
 };
 
 mod browser;
+mod past;
 
 use browser::{Browser, Tab};
 
@@ -288,7 +289,7 @@ fn usable(tab: &mut Tab<'_>) -> Result<()> {
     tab.is_clean("its use")
 }
 
-/// The list of runs and the comparison of two.
+/// The list of runs, the comparison of two and of one with a baseline, trends and history.
 fn pages_of_runs(
     browser: &mut Browser,
     eye: &mut Eye,
@@ -298,12 +299,7 @@ fn pages_of_runs(
 ) -> Result<()> {
     let runs = run.parent().context("a folder of runs")?;
     assay_testkit::files::copy(run, &runs.join("again")).context("a second run")?;
-    let port = free_port()?;
-    let mut command = Command::new(ruleseval);
-    command.arg("serve").arg(runs).arg("--listen").arg(format!("127.0.0.1:{port}"));
-    let mut process = Process::start("ruleseval", &mut command, dir)?;
-    let server = Server::new(port);
-    server.wait_for("/", &mut process)?;
+    let (_process, server) = serve(ruleseval, runs, dir)?;
     eye.look_at(browser, &format!("{}/", server.base()), "list")?;
     let mut tab = browser.tab(1440, 900)?;
     tab.open(&format!("{}/", server.base()))?;
@@ -311,7 +307,31 @@ fn pages_of_runs(
     tab.wait_until("location.pathname === '/compare' && document.readyState === 'complete'")?;
     let url = tab.eval("location.href")?.as_str().context("an address")?.to_owned();
     tab.close()?;
-    eye.look_at(browser, &url, "compare")
+    eye.look_at(browser, &url, "compare")?;
+    let worse = past::comparison(ruleseval, run, dir)?;
+    eye.look_at(browser, &format!("file://{}", worse.display()), "worse")?;
+    let served = serve(ruleseval, &past::runs(run, dir)?, dir)?;
+    let base = served.1.base().to_owned();
+    eye.look_at(browser, &format!("{base}/"), "trends")?;
+    let mut tab = browser.tab(1440, 900)?;
+    tab.open(&format!("{base}/history"))?;
+    ensure!(
+        tab.eval("document.querySelectorAll('.mark.worse').length > 0")? == true,
+        "the step is not drawn"
+    );
+    tab.close()?;
+    eye.look_at(browser, &format!("{base}/history"), "history")
+}
+
+/// A server of a folder of runs, which ends with its process.
+fn serve(ruleseval: &Path, runs: &Path, dir: &Path) -> Result<(Process, Server)> {
+    let port = free_port()?;
+    let mut command = Command::new(ruleseval);
+    command.arg("serve").arg(runs).arg("--listen").arg(format!("127.0.0.1:{port}"));
+    let mut process = Process::start("ruleseval", &mut command, dir)?;
+    let server = Server::new(port);
+    server.wait_for("/", &mut process)?;
+    Ok((process, server))
 }
 
 /// Whether all pages are valid HTML.

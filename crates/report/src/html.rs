@@ -66,7 +66,8 @@ fn page(verdict: &Verdict, charts: &Charts, live: bool) -> Result<String, HtmlEr
     let run = &verdict.run;
     let frame = Frame { start_ms: run.start_ms, end_ms: run.end_ms, phases: &run.phases };
     // What a page in progress has of it is in its parts.
-    let embedded = if live { None } else { Some(verdict) };
+    let (json, left_out) = if live { ("null".to_owned(), None) } else { embedded(verdict) };
+    let notes: Vec<&str> = verdict.notes.iter().chain(&left_out).map(String::as_str).collect();
     let series = serde_json::json!({"span": [run.start_ms, run.end_ms], "charts": charts.plots});
     let (alerts, more_alerts) = alerts::timeline(verdict, &frame);
     let page = env.get_template("report")?.render(context! {
@@ -77,18 +78,18 @@ fn page(verdict: &Verdict, charts: &Charts, live: bool) -> Result<String, HtmlEr
         live => live,
         summary => &*verdict.summary,
         name => run.scenario.as_deref().unwrap_or(&run.source),
-        started => units::timestamp(run.start_ms).replace('T', " ").replace('Z', " UTC"),
+        started => format!("{} UTC", units::date_and_time(run.start_ms)),
         length => units::length(run.end_ms - run.start_ms),
         mode => run.manifest["mode"].as_str(),
         about => Serde(about::header(&run.manifest)),
         repeat => about::command(&run.manifest),
         cut_short => super::cut_short(verdict),
         problems => Serde(&verdict.problems),
-        keys => Serde(findings::cards(verdict, verdict.key_findings())),
-        findings => Serde(findings::cards(verdict, verdict.findings.iter())),
+        keys => Serde(findings::cards(verdict, verdict.key_findings(), &frame)),
+        findings => Serde(findings::cards(verdict, verdict.findings.iter(), &frame)),
         todo => Serde(findings::recommendations(verdict)),
         advice => Serde(findings::advice(verdict)),
-        notes => Serde(&verdict.notes),
+        notes => Serde(notes),
         groups => Serde(objectives::groups(verdict, charts, &frame)),
         criteria => Serde(objectives::criteria(verdict)),
         baseline => Serde(objectives::baseline(verdict)),
@@ -107,9 +108,33 @@ fn page(verdict: &Verdict, charts: &Charts, live: bool) -> Result<String, HtmlEr
         slas => Serde(&verdict.slas),
         tool => Serde(&verdict.tool),
         source => &*run.source,
-        json => raw(&serde_json::to_string(&embedded).unwrap_or_default()),
+        json => raw(&json),
     })?;
     Ok(document(page))
+}
+
+/// The verdict as JSON, and what is to be said if the page has no room for all of it: then what was missed comes first.
+fn embedded(verdict: &Verdict) -> (String, Option<String>) {
+    const MOST_BYTES: usize = 600_000;
+    const ROWS: usize = 200;
+    const INSTANCES: usize = 20;
+    let json = |verdict: &Verdict| serde_json::to_string(verdict).unwrap_or_default();
+    let whole = json(verdict);
+    if whole.len() <= MOST_BYTES {
+        return (whole, None);
+    }
+    let mut part = verdict.clone();
+    part.objectives.sort_by_key(|row| matches!(row.status, Status::Pass | Status::Skipped));
+    part.objectives.truncate(ROWS);
+    part.alerts.iter_mut().for_each(|alert| alert.instances.truncate(INSTANCES));
+    let note = format!(
+        "The data of this page have {} of {} rows of objectives, those that were missed first, and at most {INSTANCES} instances of each \
+         alert; all of them are in the JSON of the verdict (ruleseval eval --json).",
+        part.objectives.len(),
+        verdict.objectives.len()
+    );
+    part.notes.push(note.clone());
+    (json(&part), Some(note))
 }
 
 /// The outcome in a word or two; a run in which nothing was decided yet is running.
@@ -210,6 +235,22 @@ mod tests {
         let end = start + html[start..].find("</script>").expect("ends");
         let back: Verdict = serde_json::from_str(&html[start..end]).expect("is JSON");
         assert_eq!(back, verdict);
+    }
+
+    #[test]
+    fn very_many_rows_leave_a_page_that_can_be_sent_around() {
+        let mut verdict = testing::verdict(Status::Fail);
+        verdict.objectives = vec![verdict.objectives[1].clone(); 5_000];
+        verdict.objectives[4_321].status = Status::Fail;
+        let instances = &mut verdict.alerts[0].instances;
+        *instances = vec![instances[0].clone(); 5_000];
+        let html = render(&verdict, &testing::charts()).expect("renders");
+        assert!(html.len() < 1_000_000, "{}", html.len());
+        assert!(html.contains("have 200 of 5000 rows of objectives"), "nothing says what is left out");
+        let start = html.find(r#"id="verdict">"#).expect("is there") + r#"id="verdict">"#.len();
+        let end = start + html[start..].find("</script>").expect("ends");
+        let back: Verdict = serde_json::from_str(&html[start..end]).expect("is JSON");
+        assert_eq!((back.objectives.len(), back.objectives[0].status), (200, Status::Fail));
     }
 
     #[test]

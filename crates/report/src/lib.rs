@@ -138,6 +138,14 @@ fn finding_action(finding: &Finding) -> Option<String> {
     Some(format!("{} Expected: {} ({}).", action.text, action.gain, action.how))
 }
 
+/// What is carried, in two sentences for texts without a section of their own; none of a run with one level of load.
+fn scaling_summary(scaling: &Scaling) -> Vec<String> {
+    if scaling.levels.len() < 2 || scaling.carried.is_none() {
+        return Vec::new();
+    }
+    scaling_lines(scaling).into_iter().take(2).collect()
+}
+
 /// How much load is carried, where the knee is, and what two instances would carry, a sentence each.
 fn scaling_lines(scaling: &Scaling) -> Vec<String> {
     let load = |v: f64| assay_verdict::units::quantity(v, scaling.axis.unit());

@@ -25,17 +25,15 @@ pub fn render(verdict: &Verdict) -> String {
     findings(&mut out, verdict);
     objectives(&mut out, verdict);
     explanations(&mut out, verdict);
-    if verdict.scaling.levels.len() > 1 && verdict.scaling.carried.is_some() {
-        for line in super::scaling_lines(&verdict.scaling).iter().take(2) {
-            let _ = writeln!(out, "{}\n", markdown(line));
-        }
+    for line in super::scaling_summary(&verdict.scaling) {
+        let _ = writeln!(out, "{}\n", markdown(&line));
     }
     alerts(&mut out, verdict);
     remarks(&mut out, verdict);
     let _ = writeln!(
         out,
         "<sub>{} to {} UTC · {} {} · {}</sub>",
-        units::timestamp(verdict.run.start_ms).trim_end_matches('Z').replace('T', " "),
+        units::date_and_time(verdict.run.start_ms),
         units::clock(verdict.run.end_ms),
         markdown(&verdict.tool.name),
         markdown(&verdict.tool.version),

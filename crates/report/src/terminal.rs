@@ -1,6 +1,6 @@
 //! The verdict for a terminal. Invariant: without colour the text says as much as with it.
 
-use std::io::IsTerminal as _;
+use std::{collections::BTreeSet, io::IsTerminal as _};
 
 use assay_text::{Clean, Page};
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
@@ -8,7 +8,7 @@ use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 use assay_verdict::{
     findings::Severity,
     units,
-    verdict::{AlertRow, ObjectiveRow, Status, Verdict},
+    verdict::{AlertInstance, AlertRow, ObjectiveRow, Status, Verdict},
 };
 
 /// How to print.
@@ -50,11 +50,9 @@ pub fn render(verdict: &Verdict, options: TerminalOptions) -> String {
             out.line(format_args!("    → {action}"));
         }
     }
-    if verdict.scaling.levels.len() > 1 && verdict.scaling.carried.is_some() {
-        for line in super::scaling_lines(&verdict.scaling).iter().take(2) {
-            for (i, part) in wrapped(line, 110).iter().enumerate() {
-                out.line(format_args!("{}{part}", if i == 0 { "scaling: " } else { "    " }));
-            }
+    for line in super::scaling_summary(&verdict.scaling) {
+        for (i, part) in wrapped(&line, 110).iter().enumerate() {
+            out.line(format_args!("{}{part}", if i == 0 { "scaling: " } else { "    " }));
         }
     }
     for alert in &verdict.alerts {
@@ -116,7 +114,7 @@ fn paint_marks(table: &str, options: TerminalOptions) -> String {
 
 fn explain(out: &mut Page, row: &ObjectiveRow, options: TerminalOptions) {
     for note in super::row_notes(row) {
-        out.line(format_args!("note: {} in {}: {note}", row.title(), super::phase(row)));
+        out.line(format_args!("note: {} in {}: {}", row.title(), super::phase(row), short(&note)));
     }
     if !matches!(row.status, Status::Fail | Status::Inconclusive) {
         return;
@@ -131,23 +129,42 @@ fn explain(out: &mut Page, row: &ObjectiveRow, options: TerminalOptions) {
     }
 }
 
+/// A line for what an alert said while it fired, however often it said the same.
 fn describe_alert(out: &mut Page, alert: &AlertRow, options: TerminalOptions) {
-    for instance in alert.instances.iter().filter(|i| i.fired_at_ms.is_some()) {
-        let status = if alert.counts && !instance.phases.is_empty() { Status::Fail } else { Status::Skipped };
+    let summary = |i: &AlertInstance| {
+        let found = i.annotations.iter().find(|(n, _)| n == "summary");
+        found.map_or_else(String::new, |(_, v)| v.clone())
+    };
+    let fired: Vec<&AlertInstance> = alert.instances.iter().filter(|i| i.fired_at_ms.is_some()).collect();
+    let mut said: Vec<String> = fired.iter().map(|i| summary(i)).collect();
+    let mut seen = BTreeSet::new();
+    said.retain(|text| seen.insert(text.clone()));
+    for text in said {
+        let same: Vec<_> = fired.iter().filter(|i| summary(i) == text).collect();
+        let fails = alert.counts && same.iter().any(|i| !i.phases.is_empty());
+        let status = if fails { Status::Fail } else { Status::Skipped };
         let mark = paint(super::mark(status), status, options);
-        let fired = instance.fired_at_ms.unwrap_or(instance.active_at_ms);
-        let end = instance.ended_at_ms.map_or_else(|| "the end".to_owned(), units::clock);
-        let summary =
-            instance.annotations.iter().find(|(n, _)| n == "summary").map_or("", |(_, v)| v.as_str());
+        let first = same[0];
+        let from = units::clock(first.fired_at_ms.unwrap_or(first.active_at_ms));
+        let end = first.ended_at_ms.map_or_else(|| "the end".to_owned(), units::clock);
+        let more = match same.len() {
+            1 => String::new(),
+            n => format!(" and {} more times", n - 1),
+        };
         let severity = if alert.severity.is_empty() { "no severity" } else { &alert.severity };
         out.marked(
             &mark,
-            format_args!(
-                " alert {} ({severity}) fired {} to {end} UTC: {summary}",
-                alert.name,
-                units::clock(fired)
-            ),
+            format_args!(" alert {} ({severity}) fired {from} to {end} UTC{more}: {text}", alert.name),
         );
+    }
+}
+
+/// A text that fits a line or two; the other forms of the report have all of it.
+fn short(text: &str) -> String {
+    const MOST: usize = 200;
+    match text.char_indices().nth(MOST) {
+        Some((at, _)) => format!("{}…", &text[..at]),
+        None => text.to_owned(),
     }
 }
 
@@ -202,6 +219,18 @@ mod tests {
         }
         assert!(!text.contains('\x1b'), "no colour was asked for");
         assert!(text.lines().all(|l| l.chars().count() <= 140), "{text}");
+    }
+
+    #[test]
+    fn what_is_said_again_and_what_is_long_takes_a_line() {
+        let mut verdict = testing::verdict(Status::Fail);
+        let again = verdict.alerts[0].instances[0].clone();
+        verdict.alerts[0].instances.push(again);
+        verdict.objectives[0].notes = vec!["long ".repeat(200)];
+        let text = render(&verdict, TerminalOptions { colour: false, width: 100 });
+        assert_eq!(text.matches("alert QueryLatencyP99High").count(), 1, "{text}");
+        assert!(text.contains(" and 1 more times: "), "{text}");
+        assert!(text.lines().all(|l| l.chars().count() <= 300), "{text}");
     }
 
     #[test]

@@ -27,10 +27,6 @@ pub struct AlertInstance {
     pub ended_at_ms: Option<i64>,
     /// When the expression last stopped holding while `keep_firing_for` kept the alert firing.
     pub kept_since_ms: Option<i64>,
-    /// The value when it became active.
-    pub first_value: f64,
-    /// The value when it began to fire.
-    pub fired_value: Option<f64>,
     /// The last value.
     pub last_value: f64,
     /// The annotations as they read when the alert fired; where it did not, when it became active.
@@ -180,7 +176,6 @@ impl Alerts {
                 alert.state = Some(AlertState::Firing);
                 let instance = &mut timeline[alert.instance];
                 instance.fired_at_ms = Some(t_ms);
-                instance.fired_value = Some(alert.value);
                 // Annotations may have changed since the alert became active.
                 if let Some((_, index)) = here
                     && instance.active_at_ms != t_ms
@@ -208,7 +203,7 @@ impl Alerts {
             let instance = &mut self.timeline[alert.instance];
             instance.ended_at_ms = Some(t_ms);
             if instance.fired_at_ms == Some(t_ms) {
-                (instance.fired_at_ms, instance.fired_value) = (None, None);
+                instance.fired_at_ms = None;
             }
         }
         self.timeline.truncate(known);
@@ -255,8 +250,6 @@ impl Alerts {
             fired_at_ms: None,
             ended_at_ms: None,
             kept_since_ms: None,
-            first_value: value,
-            fired_value: None,
             last_value: value,
             worst: Worst { at_ms: t_ms, value, annotations: annotations.clone() },
             annotations,
@@ -389,7 +382,7 @@ mod tests {
         );
         assert_eq!(timeline.len(), 2);
         assert_eq!(timeline[0].fired_at_ms, None);
-        assert_eq!(timeline[1].fired_value, Some(4.0));
+        assert!(timeline[1].fired_at_ms.is_some() && timeline[1].last_value == 4.0);
     }
 
     #[test]

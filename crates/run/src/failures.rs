@@ -11,14 +11,21 @@
 //!
 //! Invariant: a reader takes every line that is one and passes over the others, so that a file that was cut short is readable.
 
-use std::{fs, io::Read as _, path::Path};
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::{self, Read as _, Write as _},
+    path::Path,
+};
 
 use serde::{Deserialize, Serialize};
 
-use crate::time;
+use crate::{manifest::create_private, time};
 
 /// The name of the file.
 pub const FILE_NAME: &str = "failures.jsonl";
+/// How many examples there are of a class and step.
+pub const EACH: u32 = 3;
 /// How much of the file is read.
 const MOST_BYTES: usize = 4 * 1024 * 1024;
 
@@ -85,6 +92,26 @@ pub fn read(run: &Path) -> Vec<Failure> {
     list
 }
 
+/// Writes the examples of several runs as those of one: of each class and step the first [`EACH`] of all. No examples make no file.
+///
+/// # Errors
+/// If the file cannot be written.
+pub fn join(runs: &[impl AsRef<Path>], into: &Path) -> io::Result<()> {
+    let mut all: Vec<Failure> = runs.iter().flat_map(|run| read(run.as_ref())).collect();
+    all.sort_by_key(|f| f.at_ms);
+    let mut taken: BTreeMap<(String, String), u32> = BTreeMap::new();
+    all.retain(|f| {
+        let count = taken.entry((f.step.clone(), f.class.clone())).or_default();
+        *count += 1;
+        *count <= EACH
+    });
+    if all.is_empty() {
+        return Ok(());
+    }
+    let text: String = all.iter().map(Failure::to_line).collect();
+    create_private(&into.join(FILE_NAME))?.write_all(text.as_bytes())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -106,5 +133,38 @@ mod tests {
         fs::write(dir.path().join(FILE_NAME), text).expect("writes");
         assert_eq!(read(dir.path()), [early, failure]);
         assert!(read(&dir.path().join("none")).is_empty());
+    }
+
+    #[test]
+    fn of_several_runs_the_first_are_kept() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let failure = |at_ms: i64, class: &str| Failure {
+            at_ms,
+            phase: "steady".to_owned(),
+            step: "query".to_owned(),
+            class: class.to_owned(),
+            status: None,
+            message: String::new(),
+            body: String::new(),
+        };
+        let run = |name: &str, list: &[Failure]| {
+            let path = dir.path().join(name);
+            fs::create_dir(&path).expect("makes");
+            let text: String = list.iter().map(Failure::to_line).collect();
+            fs::write(path.join(FILE_NAME), text).expect("writes");
+            path
+        };
+        let first = run("a", &[failure(1, "503"), failure(5, "503"), failure(9, "503")]);
+        let second = run("b", &[failure(2, "503"), failure(3, "timeout"), failure(8, "503")]);
+        let none = dir.path().join("c");
+        fs::create_dir(&none).expect("makes");
+        join(&[first, second, none.clone()], dir.path()).expect("writes");
+        let of = |f: &Failure| (f.at_ms, f.class.clone());
+        let want = [(1, "503"), (2, "503"), (3, "timeout"), (5, "503")].map(|(t, c)| (t, c.to_owned()));
+        assert_eq!(read(dir.path()).iter().map(of).collect::<Vec<_>>(), want);
+        let empty = dir.path().join("empty");
+        fs::create_dir(&empty).expect("makes");
+        join(&[none], &empty).expect("nothing to do");
+        assert!(!empty.join(FILE_NAME).exists());
     }
 }

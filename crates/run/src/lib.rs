@@ -4,6 +4,7 @@
 //! runs/clinical-rag-20261123T134500Z/
 //!   run.json     the Manifest: scenario, phases, seed, host, versions, outcome
 //!   failures.jsonl  the first examples of what failed, where anything did
+//!   traces.jsonl    spans, where traces were made
 //!   data/        a Prometheus data directory: a WAL while it is recorded, one block when it is done
 //! ```
 //!
@@ -29,6 +30,7 @@ pub mod plan;
 pub mod pull;
 pub mod recorder;
 pub mod time;
+pub mod traces;
 
 pub use assay_prom_api::Auth;
 pub use manifest::{Manifest, ManifestError, Outcome, Phase};

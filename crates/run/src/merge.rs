@@ -12,15 +12,16 @@ mod sum;
 
 use std::{
     collections::{BTreeMap, btree_map::Entry},
-    fs,
+    fs, io,
     path::{Path, PathBuf},
 };
 
 use assay_model::{Column, Labels, QueryError, Queryable as _, Series};
 
 use crate::{
-    Manifest, OpenError, Run,
+    Manifest, OpenError, Run, failures,
     import::{Draft, ImportError, ImportStats, Store},
+    traces,
 };
 
 /// The label that distinguishes shards.
@@ -78,7 +79,7 @@ pub struct Merged {
 /// A series, and the run that it is of.
 type OfPart<'r> = (usize, Box<dyn Series + 'r>);
 
-/// Merges runs into the new run directory `out`, with the rules and SLAs of the first.
+/// Merges runs into the new run directory `out`, with the rules and SLAs of the first, and the examples of failures and traces of all.
 ///
 /// # Errors
 /// Where a run cannot be read, where the runs are not parts of one load, or where `out` cannot be written or
@@ -134,6 +135,12 @@ pub fn merge(runs: &[PathBuf], out: &Path) -> Result<Merged, MergeError> {
     for folder in ["rules", "sla"] {
         copy_files(&first.join(folder), &done.dir.join(folder))?;
     }
+    let joined = |file: &str, result: io::Result<()>| {
+        let failed = |source| ImportError::Io { path: done.dir.join(file), action: "write", source };
+        result.map_err(|e| MergeError::Write(failed(e)))
+    };
+    joined(failures::FILE_NAME, failures::join(runs, &done.dir))?;
+    joined(traces::FILE_NAME, traces::join(runs, &done.dir))?;
     Ok(Merged { dir: done.dir, manifest: done.manifest, stats: done.stats, warnings })
 }
 

@@ -12,7 +12,8 @@ use crate::{
     compare::alike,
     eval::{EvalError, run_info},
     measure::{
-        Batching, Figure, Measure, Measured, MeasuredRun, Pairs, Part, matched, measure, of_objectives,
+        Batching, MeasuredRun, Pairs, measure, of_objectives,
+        readings::{self, Reading},
     },
     sla::Sla,
     verdict::{ObjectiveRow, RunInfo, Verdict},
@@ -34,16 +35,14 @@ pub struct Baseline {
     pub name: String,
     /// What it was measured of.
     infos: Vec<RunInfo>,
-    values: Vec<Value>,
+    values: Values<f64>,
 }
 
-#[derive(Clone, Debug)]
-struct Value {
-    sla: String,
-    objective: String,
-    phase: Option<String>,
-    labels: Pairs,
-    value: f64,
+/// Something of each series: by SLA, objective, phase and labels.
+type Values<T> = BTreeMap<(String, String, Option<String>, Pairs), T>;
+
+fn key(Reading { measure, phase, labels, .. }: Reading) -> (String, String, Option<String>, Pairs) {
+    (measure.sla, measure.name, phase, labels)
 }
 
 impl Baseline {
@@ -70,43 +69,25 @@ impl Baseline {
     }
 
     fn of_verdict(name: String, verdict: Verdict) -> Self {
-        let mut series: BTreeMap<_, Vec<(Pairs, f64)>> = BTreeMap::new();
-        for row in verdict.objectives {
-            let Some(value) = row.value else { continue };
-            series.entry((row.sla, row.name, row.phase)).or_default().push((row.labels, value));
-        }
-        let values = series.into_iter().flat_map(|((sla, objective, phase), list)| {
-            let value = move |(labels, value)| {
-                let (sla, objective, phase) = (sla.clone(), objective.clone(), phase.clone());
-                Value { sla, objective, phase, labels, value }
-            };
-            matched(list.into_iter()).into_iter().map(value)
-        });
-        Self { name, values: values.collect(), infos: vec![verdict.run] }
+        let readings = readings::of_verdict(&verdict).into_iter();
+        let values = readings
+            .map(|reading| {
+                let value = reading.value;
+                (key(reading), value)
+            })
+            .collect();
+        Self { name, values, infos: vec![verdict.run] }
     }
 
     /// Of several runs the mean.
     fn of_runs(name: String, runs: Vec<MeasuredRun>) -> Self {
-        let mut values: Vec<(Value, f64)> = Vec::new();
-        for (measure, figure) in runs.iter().flat_map(|r| &r.measured).flat_map(objective_figures) {
-            let Some(value) = figure.value else { continue };
-            let known = values.iter_mut().find(|(v, _)| {
-                (&v.sla, &v.objective, &v.phase, &v.labels)
-                    == (&measure.sla, &measure.name, &figure.phase, &figure.labels)
-            });
-            match known {
-                Some((known, count)) => {
-                    *count += 1.0;
-                    known.value += (value - known.value) / *count;
-                }
-                None => {
-                    let (phase, labels) = (figure.phase.clone(), figure.labels.clone());
-                    let (sla, objective) = (measure.sla.clone(), measure.name.clone());
-                    values.push((Value { sla, objective, phase, labels, value }, 1.0));
-                }
-            }
+        let mut sums: Values<(f64, f64)> = BTreeMap::new();
+        for reading in runs.iter().flat_map(readings::of_run) {
+            let value = reading.value;
+            let (sum, count) = sums.entry(key(reading)).or_default();
+            (*sum, *count) = (*sum + value, *count + 1.0);
         }
-        let values = values.into_iter().map(|(value, _)| value).collect();
+        let values = sums.into_iter().map(|(key, (sum, count))| (key, sum / count)).collect();
         Self { name, values, infos: runs.into_iter().map(|r| r.info).collect() }
     }
 
@@ -132,16 +113,9 @@ impl Baseline {
     /// The value for a row; `key` is its series among those of the objective in its phase, as [`matched`] has it.
     #[must_use]
     pub(crate) fn value(&self, row: &ObjectiveRow, key: &Pairs) -> Option<f64> {
-        let same = |v: &&Value| {
-            (&v.sla, &v.objective, &v.phase, &v.labels) == (&row.sla, &row.name, &row.phase, key)
-        };
-        self.values.iter().find(same).map(|v| v.value)
+        let key = (row.sla.clone(), row.name.clone(), row.phase.clone(), key.clone());
+        self.values.get(&key).copied()
     }
-}
-
-fn objective_figures(measured: &Measured) -> impl Iterator<Item = (&Measure, &Figure)> {
-    let is_objective = measured.measure.part == Part::Objective;
-    measured.figures.iter().filter(move |_| is_objective).map(|f| (&measured.measure, f))
 }
 
 /// The directories' names, each once: a second one of the same name has a number.

@@ -100,8 +100,9 @@ struct Sampling {
 pub fn query(run: &RunInfo, slas: &[Sla], source: &dyn Source) -> Result<Charts, SourceError> {
     let Some(sampling) = sampling(run, source)? else { return Ok(Charts::default()) };
     let mut charts = around_plots(run, sampling, slas, source)?;
+    let starts = starts(source, sampling.end_ms)?;
     for plot in PLOTS {
-        charts.plots.extend(chart(plot, sampling, slas, source)?);
+        charts.plots.extend(chart(plot, sampling, &starts, slas, source)?);
     }
     Ok(charts)
 }
@@ -124,8 +125,7 @@ fn around_plots(
     source: &dyn Source,
 ) -> Result<Charts, SourceError> {
     let mut charts = Charts::default();
-    let busiest = format!("topk(1, {})", Histogram { by: "load_step", ..REQUESTS }.count());
-    if let Some((step, matcher)) = subject(&busiest, run.start_ms, run.end_ms, source)? {
+    if let Some((step, matcher)) = subject(run.start_ms, run.end_ms, source)? {
         charts.heat = heat::query(run, &step, &matcher, sampling, source)?;
     }
     for sla in slas {
@@ -165,20 +165,21 @@ fn sampling(run: &RunInfo, source: &dyn Source) -> Result<Option<Sampling>, Sour
 fn chart(
     plot: &Plot,
     sampling: Sampling,
+    starts: &Starts,
     slas: &[Sla],
     source: &dyn Source,
 ) -> Result<Option<Chart>, SourceError> {
     let window = duration::format_ms(sampling.window_ms);
-    let (subject, only) = match plot.subject {
-        Some(expression) => match subject(expression, sampling.start_ms, sampling.end_ms, source)? {
+    let (subject, only) = match plot.has_subject {
+        true => match subject(sampling.start_ms, sampling.end_ms, source)? {
             Some(found) => found,
             None => return Ok(None),
         },
-        None => Default::default(),
+        false => Default::default(),
     };
     let mut lines = Vec::new();
-    for (legend, expression) in plot.lines {
-        let expression = expression.replace("WINDOW", &window).replace("SUBJECT", &only);
+    for (legend, query) in plot.lines {
+        let expression = query.expression(sampling.window_ms, &only);
         let result = source.range(&expression, sampling.start_ms, sampling.end_ms, sampling.step_ms)?;
         for one in series(result) {
             let points = points(&one.samples.times, &one.samples.values);
@@ -188,7 +189,7 @@ fn chart(
         }
     }
     if plot.by_process {
-        lines = one_line_a_process(lines, &starts(source, sampling.end_ms)?);
+        lines = one_line_a_process(lines, starts);
     }
     Ok(finished(plot, &subject, &window, slas, lines))
 }
@@ -253,14 +254,10 @@ fn highest(mut lines: Vec<Line>) -> (Vec<Line>, String) {
     (lines, format!(" The {MOST_LINES} highest of {count} are drawn."))
 }
 
-/// What a chart is about, and the matcher that selects it.
-fn subject(
-    expression: &str,
-    start_ms: i64,
-    end_ms: i64,
-    source: &dyn Source,
-) -> Result<Option<(String, String)>, SourceError> {
+/// The step that is asked most, and the matcher that selects it.
+fn subject(start_ms: i64, end_ms: i64, source: &dyn Source) -> Result<Option<(String, String)>, SourceError> {
     let range = duration::format_ms(end_ms - start_ms);
+    let expression = format!("topk(1, {})", Histogram { by: "load_step", ..REQUESTS }.count());
     let found = samples(source.instant(&expression.replace("RANGE", &range), end_ms)?);
     let label = found.first().and_then(|s| s.labels.iter().next());
     Ok(label.map(|(name, value)| (value.to_owned(), Matcher::equal(name, value).to_string())))
@@ -328,7 +325,12 @@ impl Trend {
 
 #[cfg(test)]
 mod tests {
+    use assay_model::Labels;
+    use assay_run::Run;
+    use assay_tsdb::{Head, HeadOptions};
+
     use super::*;
+    use crate::source::RecordedSource;
 
     fn line(name: &str, values: &[f64]) -> Line {
         Line {
@@ -362,5 +364,46 @@ mod tests {
             line("unknown", &[1.0, 2.0]),
         ];
         assert_eq!(names(lines), ["demo, exporter", "other", "late", "unknown"]);
+    }
+
+    /// A minute of a generator whose histograms came by classic buckets.
+    #[test]
+    fn classic_histograms_are_drawn_as_native_ones_are() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let mut head = Head::create(&dir.path().join("data"), HeadOptions::default()).expect("begins");
+        let (start_ms, end_ms) = (1_700_000_000_000, 1_700_000_060_000);
+        let labels = |name: &str, le: Option<&str>| {
+            let own = [("__name__", name), ("job", "loadgen"), ("load_step", "query")];
+            Labels::from_pairs(own.into_iter().chain(le.map(|le| ("le", le))))
+        };
+        for second in 0..=60 {
+            let (t_ms, count) = (start_ms + second * 1000, second as f64 * 10.0);
+            let mut put = |name: &str, le: Option<&str>, v: f64| {
+                head.append(&labels(&format!("http_client_request_duration_seconds{name}"), le), t_ms, v)
+                    .expect("appends");
+            };
+            put("_count", None, count);
+            put("_sum", None, count * 0.2);
+            for (le, share) in [("0.1", 0.2), ("0.25", 0.9), ("0.5", 1.0), ("+Inf", 1.0)] {
+                put("_bucket", Some(le), count * share);
+            }
+            head.append(&labels("load_users", None), t_ms, 5.0).expect("appends");
+        }
+        head.finish().expect("finishes");
+        let run = Run::open(dir.path()).expect("opens");
+        let info = RunInfo { start_ms, end_ms, ..RunInfo::default() };
+        let found = query(&info, &[], &RecordedSource::new(&run.database)).expect("draws");
+        let line = |id: &str, name: &str| {
+            let chart = found.plots.iter().find(|p| p.id == id).unwrap_or_else(|| panic!("no chart {id}"));
+            let line =
+                chart.lines.iter().find(|l| l.name == name).unwrap_or_else(|| panic!("no line {name}"));
+            line.points.last().expect("has points").1
+        };
+        assert!((line("throughput", "requests") - 10.0).abs() < 1.0);
+        assert!((line("users", "in flight") - 2.0).abs() < 0.2);
+        assert!((0.1..0.25).contains(&line("latency", "p50")));
+        let heat = found.heat.expect("is drawn");
+        let last = &heat.columns.last().expect("has columns").1;
+        assert!(heat.step == "query" && last.iter().sum::<f64>() > 1.0, "{heat:?}");
     }
 }

@@ -8,7 +8,7 @@ use assay_rules::{
     file::{RuleFiles, expand},
     replay::SlotMode,
 };
-use assay_run::{OpenError, Run, failures::Failure};
+use assay_run::{OpenError, Run, failures::Failure, traces::Span};
 use assay_yaml::{Diagnostic, Diagnostics};
 
 use crate::{
@@ -186,6 +186,7 @@ struct Record<'a> {
     notes: Vec<String>,
     warnings: Vec<String>,
     failures: Vec<Failure>,
+    spans: Vec<Span>,
     is_in_progress: bool,
 }
 
@@ -196,6 +197,7 @@ impl<'a> Record<'a> {
             notes: run.manifest.as_ref().map(|m| m.notes.clone()).unwrap_or_default(),
             warnings: run.database.warnings().iter().map(ToString::to_string).collect(),
             failures: assay_run::failures::read(&run.path),
+            spans: assay_run::traces::read(&run.path),
             is_in_progress: false,
         }
     }
@@ -260,7 +262,7 @@ fn judge_run(
     if !record.is_in_progress {
         verdict.scaling = scaling::scaling(&data, &verdict, slas)?;
     }
-    verdict.findings = findings::find(&data, &verdict, &options.no_findings)?;
+    verdict.findings = findings::find(&data, &verdict, &record.spans, &options.no_findings)?;
     verdict.tables = tables::tables(&data, info)?;
     verdict.tool.command.clone_from(&options.command);
     let source = RecordedSource::new(&cached);

@@ -4,7 +4,10 @@
 //! the time before), it never rests on a share alone; what a slow service does to the generator is never the generator's
 //! fault; the same run yields the same findings in the same order.
 
+use std::fmt::Write as _;
+
 use assay_model::{METRIC_NAME, Matcher};
+use assay_run::traces::Span;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -13,11 +16,16 @@ use crate::{
     verdict::{AlertRow, Status, Verdict, Window},
 };
 
+mod devices;
+mod doubts;
+mod drift;
 mod errors;
 mod freezes;
 mod generator;
 mod knee;
 mod leaks;
+mod network;
+mod paths;
 mod queues;
 mod resources;
 mod seen;
@@ -142,17 +150,22 @@ pub struct Kind {
 
 /// All kinds, in the order in which they explain: what is wrong with the measurement, resources, throttling, freezes and
 /// outages, a stage, a queue, the code.
-pub const KINDS: [Kind; 24] = [
+pub const KINDS: [Kind; 34] = [
     generator::LATE,
     generator::FROZEN,
     generator::BUSY,
     warmup::KIND,
+    doubts::LITTLE,
     resources::CPU_OTHERS,
     resources::CPU,
     resources::MEMORY,
     resources::OOM,
+    devices::XID,
+    devices::DISK,
+    network::KIND,
     leaks::MEMORY,
     leaks::FILES,
+    leaks::THREADS,
     throttling::CPU,
     throttling::GPU,
     freezes::RESTART,
@@ -162,72 +175,89 @@ pub const KINDS: [Kind; 24] = [
     stages::SLOW,
     stages::CACHE,
     queues::MODEL,
+    queues::POOL,
     queues::BEFORE_SERVICE,
+    devices::GPU,
+    paths::KIND,
     errors::STREAMS,
     errors::FAILED,
+    drift::KIND,
     generator::USERS,
+    doubts::FEW,
     knee::KIND,
 ];
 
-/// The metrics that findings read, for those that fetch only what is needed; of histograms the base name.
-pub(crate) const METRICS: [&str; 42] = [
+/// Jobs that watch, and are no part of the service.
+const OBSERVERS: [&str; 4] = ["loadgen", "exporter", "node", "prometheus"];
+
+/// The metrics that findings read, as regular expressions of names, for those that fetch only what is needed.
+pub(crate) const METRICS: &[&str] = &[
     "up",
     "load_schedule_lag_seconds",
     "load_users",
+    "load_rate_target_per_second",
     "load_cpu_time_seconds_total",
     "load_iterations_total",
     "load_iterations_dropped_total",
     "load_checks_total",
     "load_received_bytes_total",
-    "http_client_request_duration_seconds",
-    "gen_ai_client_operation_time_to_first_chunk_seconds",
-    "gen_ai_client_operation_time_per_output_chunk_seconds",
-    "http_server_request_duration_seconds",
-    "rag_stage_duration_seconds",
+    "http_client_request_duration_seconds(_(bucket|count|sum))?",
+    "gen_ai_client_operation_time_to_first_chunk_seconds(_(bucket|count|sum))?",
+    "gen_ai_client_operation_time_per_output_chunk_seconds(_(bucket|count|sum))?",
+    "http_server_request_duration_seconds(_(bucket|count|sum))?",
+    "http_server_active_requests",
+    "rag_stage_duration_seconds(_(bucket|count|sum))?",
     "rag_cache_requests_total",
-    "rag_llm_queued",
-    "rag_llm_active",
-    "rag_llm_slots",
+    "rag_llm_(queued|active|slots)",
     "rag_part_ready",
-    "vllm:num_requests_waiting",
-    "vllm:num_requests_running",
+    "vllm:num_requests_(waiting|running)",
+    "db_client_connection_(pending_requests|count|max)",
+    "hikaricp_connections_(pending|active|max)",
+    "go_sql_(wait_duration_seconds_total|in_use_connections|max_open_connections)",
     "process_start_time_seconds",
     "process_cpu_seconds_total",
     "process_resident_memory_bytes",
-    "process_open_fds",
-    "process_max_fds",
+    "process_(open|max)_fds",
+    "process_threads",
+    "process_thread_count",
+    "jvm_threads_live_threads",
+    "go_goroutines",
+    "namedprocess_namegroup_(memory_bytes|open_filedesc|num_threads)",
+    "container_(memory_working_set_bytes|file_descriptors|threads)",
+    "container_cpu_cfs_(throttled_)?periods_total",
     "node_cpu_seconds_total",
-    "node_pressure_cpu_waiting_seconds_total",
-    "node_memory_MemAvailable_bytes",
-    "node_memory_MemTotal_bytes",
-    "node_vmstat_oom_kill",
-    "node_vmstat_pswpin",
-    "node_vmstat_pswpout",
-    "container_cpu_cfs_periods_total",
-    "container_cpu_cfs_throttled_periods_total",
-    "DCGM_FI_DEV_SM_CLOCK",
-    "DCGM_FI_DEV_CLOCK_THROTTLE_REASONS",
-    "DCGM_FI_DEV_CLOCKS_EVENT_REASONS",
-    "http_client_request_duration_seconds_(bucket|count|sum)",
-    "gen_ai_client_operation_time_to_first_chunk_seconds_(bucket|count|sum)",
-    "gen_ai_client_operation_time_per_output_chunk_seconds_(bucket|count|sum)",
-    "http_server_request_duration_seconds_(bucket|count|sum)",
-    "rag_stage_duration_seconds_(bucket|count|sum)",
+    "node_pressure_(cpu|io|memory)_waiting_seconds_total",
+    "node_memory_(MemAvailable|MemTotal)_bytes",
+    "node_vmstat_(oom_kill|pswpin|pswpout)",
+    "node_disk_io_time_(weighted_)?seconds_total",
+    "node_network_(receive|transmit)_(bytes|packets|errs|drop)_total",
+    "node_network_speed_bytes",
+    "node_netstat_Tcp_(RetransSegs|OutSegs)",
+    "node_netstat_TcpExt_ListenOverflows",
+    "node_nf_conntrack_entries(_limit)?",
+    "exporter_gpu_xid_errors_total",
+    "DCGM_FI_DEV_(XID_ERRORS|GPU_UTIL|SM_CLOCK|CLOCK_THROTTLE_REASONS|CLOCKS_EVENT_REASONS)",
+    "DCGM_FI_PROF_SM_ACTIVE",
 ];
 
 /// Looks for one kind of thing in one window.
 type Finder = fn(&Seen<'_>) -> Result<Vec<Finding>, SourceError>;
 
-const FINDERS: [Finder; 10] = [
+const FINDERS: [Finder; 15] = [
     generator::find,
     warmup::find,
+    doubts::find,
     resources::find,
+    devices::find,
+    network::find,
     leaks::find,
     throttling::find,
     freezes::find,
     stages::find,
     queues::find,
+    paths::find,
     errors::find,
+    drift::find,
     generator::find_users,
 ];
 
@@ -246,11 +276,16 @@ pub fn kind(text: &str) -> Result<Kind, String> {
 }
 
 /// What happened in the judged windows of a run, but for some kinds: the most serious first, and of these what explains the
-/// others.
+/// others. `spans` are those of the run's traces.
 ///
 /// # Errors
 /// Where the series cannot be read.
-pub fn find(data: &RunData<'_>, verdict: &Verdict, but: &[Kind]) -> Result<Vec<Finding>, SourceError> {
+pub fn find(
+    data: &RunData<'_>,
+    verdict: &Verdict,
+    spans: &[Span],
+    but: &[Kind],
+) -> Result<Vec<Finding>, SourceError> {
     let mut found: Vec<Finding> = Vec::new();
     let whole = RecordedSource::new(data.source());
     for window in &windows(verdict) {
@@ -258,7 +293,7 @@ pub fn find(data: &RunData<'_>, verdict: &Verdict, but: &[Kind]) -> Result<Vec<F
         let within = RecordedSource::new(&view);
         let targets = ["up", "load_users"].map(|name| vec![Matcher::equal(METRIC_NAME, name)]);
         let interval_ms = data.interval_ms(window, &targets).map_err(SourceError::new)?;
-        let seen = Seen::new(verdict, window, &within, &whole, interval_ms);
+        let seen = Seen::new(verdict, window, (&within, &whole), spans, interval_ms);
         for finder in FINDERS {
             for finding in finder(&seen)? {
                 add(&mut found, finding);
@@ -268,6 +303,7 @@ pub fn find(data: &RunData<'_>, verdict: &Verdict, but: &[Kind]) -> Result<Vec<F
     found.extend(knee::find(verdict));
     found.retain(|f| but.iter().all(|k| k.id != f.id));
     without_consequences(&mut found);
+    name_coincidences(&mut found);
     found.sort_by_key(|f| (std::cmp::Reverse(f.severity), rank(&f.id), f.window.start_ms, f.subject.clone()));
     Ok(found)
 }
@@ -311,11 +347,44 @@ fn without_consequences(found: &mut [Finding]) {
     };
     let is_away = has(&[freezes::RESTART, freezes::OUTAGE, freezes::FREEZE, freezes::PART]);
     let is_frozen = has(&[generator::FROZEN]);
+    let is_slow = is_away
+        || is_frozen
+        || has(&[resources::CPU, resources::CPU_OTHERS, resources::MEMORY, devices::DISK, throttling::CPU])
+        || has(&[
+            stages::SLOW,
+            stages::CACHE,
+            queues::MODEL,
+            queues::POOL,
+            queues::BEFORE_SERVICE,
+            network::KIND,
+        ]);
     for finding in found {
+        let is_one_of = |kinds: &[Kind]| kinds.iter().any(|k| k.id == finding.id);
         let explained = (is_away && finding.id == errors::FAILED.id && finding.confidence == Confidence::Low)
-            || (is_frozen && [generator::LATE.id, freezes::FREEZE.id].contains(&finding.id.as_str()));
+            // What stands still or is away turns away and sends again.
+            || (is_away && finding.id == network::KIND.id && finding.confidence != Confidence::High)
+            || (is_frozen && is_one_of(&[generator::LATE, freezes::FREEZE]))
+            || (is_slow && is_one_of(&[drift::KIND]));
         if explained {
             finding.severity = Severity::Info;
+        }
+    }
+}
+
+/// Says of failures that came at once what else was found at that time.
+fn name_coincidences(found: &mut [Finding]) {
+    let is_error = |f: &Finding| [errors::FAILED.id, errors::STREAMS.id].contains(&f.id.as_str());
+    let others: Vec<_> = found
+        .iter()
+        .filter(|f| f.severity > Severity::Info && !is_error(f))
+        .filter_map(|f| Some((f.span_ms?, format!("{} {}", f.id, f.subject).trim_end().to_owned())))
+        .collect();
+    for finding in found.iter_mut().filter(|f| is_error(f)) {
+        let Some((from, to)) = finding.span_ms else { continue };
+        let at_once = others.iter().filter(|(span, _)| span.0 <= to && span.1 >= from);
+        let names: Vec<&str> = at_once.map(|(_, name)| name.as_str()).collect();
+        if !names.is_empty() {
+            let _ = write!(finding.title, "; at the same time: {}", names.join(", "));
         }
     }
 }

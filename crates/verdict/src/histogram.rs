@@ -18,6 +18,14 @@ pub(crate) const REQUESTS: Histogram<'static> = Histogram {
     by: "",
 };
 
+/// Those of them that failed.
+pub(crate) const FAILURES: Histogram<'static> =
+    Histogram { matchers: "error_type!~\"|interrupted\"", ..REQUESTS };
+
+/// The service's own stages.
+pub(crate) const STAGES: Histogram<'static> =
+    Histogram { metric: "rag_stage_duration_seconds", matchers: "", by: "stage" };
+
 impl Histogram<'_> {
     fn each(&self, native: &str, classic: &str) -> String {
         let fill = |text: &str| {

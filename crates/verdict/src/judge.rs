@@ -19,10 +19,10 @@ use crate::{
 };
 
 mod budget;
-mod generator;
+pub(crate) mod generator;
 mod missing;
 mod naming;
-mod percentile;
+pub(crate) mod percentile;
 
 pub(crate) use missing::near_name;
 

@@ -10,12 +10,14 @@ use serde::Serialize;
 
 use crate::{
     data::RunData,
-    histogram::{Histogram, REQUESTS},
+    histogram::{FAILURES, Histogram, REQUESTS, STAGES},
     sla::{self, Sla},
     source::{RecordedSource, Source, SourceError, numbers, series},
     verdict::{RunInfo, Window},
     windows,
 };
+
+pub(crate) mod readings;
 
 /// How many batches a phase is cut into at first.
 const BATCHES: i64 = 30;
@@ -162,8 +164,7 @@ pub fn of_objectives(slas: &[Sla]) -> Vec<Measure> {
 #[must_use]
 pub fn of_steps_and_stages() -> Vec<Measure> {
     let steps = Histogram { by: "load_step", ..REQUESTS };
-    let failures = Histogram { matchers: "error_type!~\"|interrupted\"", ..steps };
-    let stages = Histogram { metric: "rag_stage_duration_seconds", matchers: "", by: "stage" };
+    let failures = Histogram { by: steps.by, ..FAILURES };
     let measure = |part, name: &str, unit: &str, text: String, comparison: &str, limit| Measure {
         part,
         sla: String::new(),
@@ -183,7 +184,7 @@ pub fn of_steps_and_stages() -> Vec<Measure> {
         all.push(measure(Part::Step, name, "s", steps.quantile(q), "<", None));
     }
     for (name, q) in [("p50", 0.5), ("p99", 0.99)] {
-        all.push(measure(Part::Stage, name, "s", stages.quantile(q), "<", None));
+        all.push(measure(Part::Stage, name, "s", STAGES.quantile(q), "<", None));
     }
     all
 }

@@ -164,6 +164,15 @@ fn instances(data: &RunData<'_>, run: &RunInfo) -> Result<Option<f64>, SourceErr
     one_number(&RecordedSource::new(data.source()), expression, run.end_ms)
 }
 
+/// The different loads that levels have, ascending.
+#[must_use]
+pub fn different_loads(levels: &[Level]) -> Vec<f64> {
+    let mut loads: Vec<f64> = levels.iter().map(|l| l.load).collect();
+    loads.sort_by(f64::total_cmp);
+    loads.dedup_by(|a, b| is_same(*a, *b));
+    loads
+}
+
 /// Whether two loads are the same level.
 fn is_same(a: f64, b: f64) -> bool {
     (a - b).abs() <= SAME * a.abs().max(b.abs())

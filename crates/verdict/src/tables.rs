@@ -3,23 +3,26 @@
 
 use std::collections::BTreeMap;
 
-use assay_model::{Labels, duration};
-use serde::{Deserialize, Serialize};
+use assay_model::{Labels, Matcher, duration};
+use assay_run::plan::PHASE_LABEL;
 
 use crate::{
     data::RunData,
-    histogram::{Histogram, REQUESTS},
+    histogram::{FAILURES, Histogram, REQUESTS, STAGES},
     source::{RecordedSource, Source as _, SourceError, numbers, series},
-    verdict::{RunInfo, Window, number},
+    verdict::{RunInfo, Window},
 };
+
+mod rows;
+
+pub use rows::{CheckCount, EnergyRow, ErrorCount, Spread, StageRow, StepRow, Tables};
 
 /// The quantiles of a [`Spread`], least and greatest among them.
 const QUANTILES: [f64; 7] = [0.0, 0.5, 0.9, 0.95, 0.99, 0.999, 1.0];
 
 const LATENCY: Histogram<'static> = Histogram { metric: "load_request_latency_seconds", ..BY_STEP };
 const BY_STEP: Histogram<'static> = Histogram { by: "load_step", ..REQUESTS };
-const FAILURES: Histogram<'static> =
-    Histogram { matchers: "error_type!~\"|interrupted\"", by: "load_step, error_type", ..BY_STEP };
+const BY_CLASS: Histogram<'static> = Histogram { by: "load_step, error_type", ..FAILURES };
 const FIRST_CHUNK: Histogram<'static> = Histogram {
     metric: "gen_ai_client_operation_time_to_first_chunk_seconds",
     matchers: "",
@@ -29,8 +32,6 @@ const OUTPUT_CHUNK: Histogram<'static> =
     Histogram { metric: "gen_ai_client_operation_time_per_output_chunk_seconds", ..FIRST_CHUNK };
 const TOKENS: Histogram<'static> =
     Histogram { metric: "gen_ai_client_token_usage", matchers: "", by: "load_step, gen_ai_token_type" };
-const STAGES: Histogram<'static> =
-    Histogram { metric: "rag_stage_duration_seconds", matchers: "", by: "stage" };
 
 /// Into how many parts a phase is cut to say when failures were.
 const PARTS: i64 = 60;
@@ -43,7 +44,8 @@ const ENERGY: [(&str, &str, f64); 3] = [
 ];
 
 /// The metrics that tables read beyond those of findings and charts; of histograms the base name.
-pub(crate) const METRICS: [&str; 9] = [
+pub(crate) const METRICS: [&str; 10] = [
+    "load_request_duration_(min|max)_seconds",
     "load_requests_good_total",
     "load_rate_target_per_second",
     "load_request_latency_seconds",
@@ -55,153 +57,6 @@ pub(crate) const METRICS: [&str; 9] = [
     "node_rapl_dram_joules_total",
 ];
 
-/// Everything that is tabled.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Tables {
-    /// Requests, by phase in order and by step, the most asked first.
-    pub steps: Vec<StepRow>,
-    /// The service's own stages, by phase in order, the one that takes most of the time first.
-    pub stages: Vec<StageRow>,
-    /// Energy, by phase in order.
-    pub energy: Vec<EnergyRow>,
-}
-
-/// What a step asked in a phase.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct StepRow {
-    /// The phase, or `None` where the run has none.
-    pub phase: Option<String>,
-    /// Whether the phase only warms up.
-    pub warmup: bool,
-    /// The step.
-    pub step: String,
-    /// Requests that ended; a person's stop aside.
-    #[serde(with = "number::plain")]
-    pub requests: f64,
-    /// How many of them failed.
-    #[serde(with = "number::plain")]
-    pub failed: f64,
-    /// How many of them kept all objectives of the scenario.
-    #[serde(with = "number::optional")]
-    pub good: Option<f64>,
-    /// Requests per second of the phase.
-    #[serde(with = "number::plain")]
-    pub per_second: f64,
-    /// Failures by class, the most frequent first.
-    pub errors: Vec<ErrorCount>,
-    /// What the scenario asks of the answers, in the order of its names.
-    #[serde(default)]
-    pub checks: Vec<CheckCount>,
-    /// Seconds from the first byte sent.
-    pub duration: Option<Spread>,
-    /// Seconds from the instant that the schedule asked for.
-    pub latency: Option<Spread>,
-    /// Seconds to the first content of a stream.
-    pub first_chunk: Option<Spread>,
-    /// Seconds between pieces of a stream's content.
-    pub output_chunk: Option<Spread>,
-    /// Tokens of all prompts.
-    #[serde(with = "number::optional")]
-    pub input_tokens: Option<f64>,
-    /// Tokens of all answers.
-    #[serde(with = "number::optional")]
-    pub output_tokens: Option<f64>,
-}
-
-/// How many requests failed in a way.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct ErrorCount {
-    /// `error.type`, as the metrics have it.
-    pub class: String,
-    /// How many.
-    #[serde(with = "number::plain")]
-    pub requests: f64,
-    /// Between when they were counted, to a sixtieth of the phase, in milliseconds since the Unix epoch.
-    #[serde(default)]
-    pub span_ms: Option<(i64, i64)>,
-}
-
-/// How often the answers were what the scenario asks of them.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct CheckCount {
-    /// The check.
-    pub check: String,
-    /// How often it held.
-    #[serde(with = "number::plain")]
-    pub passed: f64,
-    /// How often it did not.
-    #[serde(with = "number::plain")]
-    pub failed: f64,
-}
-
-/// How a histogram's values are spread, in its unit. Least and greatest are bounds of its outermost buckets.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Spread {
-    /// Their sum by their number.
-    #[serde(with = "number::plain")]
-    pub mean: f64,
-    /// The lower bound of the lowest bucket with a value.
-    #[serde(with = "number::plain")]
-    pub least: f64,
-    /// Half are below.
-    #[serde(with = "number::plain")]
-    pub p50: f64,
-    /// Nine of ten are below.
-    #[serde(with = "number::plain")]
-    pub p90: f64,
-    /// 95 of 100 are below.
-    #[serde(with = "number::plain")]
-    pub p95: f64,
-    /// 99 of 100 are below.
-    #[serde(with = "number::plain")]
-    pub p99: f64,
-    /// 999 of 1,000 are below.
-    #[serde(with = "number::plain")]
-    pub p999: f64,
-    /// The upper bound of the highest bucket with a value.
-    #[serde(with = "number::plain")]
-    pub greatest: f64,
-}
-
-/// A stage of the service in a phase.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct StageRow {
-    /// The phase, or `None` where the run has none.
-    pub phase: Option<String>,
-    /// Whether the phase only warms up.
-    pub warmup: bool,
-    /// The stage.
-    pub stage: String,
-    /// How often it ran.
-    #[serde(with = "number::plain")]
-    pub runs: f64,
-    /// Its part of the time of all stages, 0 to 1.
-    #[serde(with = "number::plain")]
-    pub share: f64,
-    /// Seconds.
-    pub duration: Spread,
-}
-
-/// The energy of a phase from one kind of counter.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct EnergyRow {
-    /// The phase, or `None` where the run has none.
-    pub phase: Option<String>,
-    /// Whether the phase only warms up.
-    pub warmup: bool,
-    /// GPU, processor or memory; all that were scraped.
-    pub what: String,
-    /// Joules.
-    #[serde(with = "number::plain")]
-    pub joules: f64,
-    /// Joules for each request.
-    #[serde(with = "number::optional")]
-    pub per_request: Option<f64>,
-    /// Joules for each token of an answer.
-    #[serde(with = "number::optional")]
-    pub per_output_token: Option<f64>,
-}
-
 /// The tables of a run.
 ///
 /// # Errors
@@ -210,7 +65,9 @@ pub fn tables(data: &RunData<'_>, run: &RunInfo) -> Result<Tables, SourceError> 
     let mut tables = Tables::default();
     for (window, warmup) in windows(run) {
         let view = data.window(&window);
-        let asked = Asked { source: RecordedSource::new(&view), window: &window, warmup };
+        let whole = RecordedSource::new(data.source());
+        let asked =
+            Asked { source: RecordedSource::new(&view), whole, end_ms: run.end_ms, window: &window, warmup };
         let steps = asked.steps()?;
         tables.energy.extend(asked.energy(&steps)?);
         tables.steps.extend(steps);
@@ -237,6 +94,9 @@ type Spans = BTreeMap<(String, String), (i64, i64)>;
 /// A window, and what answers for it.
 struct Asked<'a> {
     source: RecordedSource<'a>,
+    /// The run as it is, and when it ends.
+    whole: RecordedSource<'a>,
+    end_ms: i64,
     window: &'a Window,
     warmup: bool,
 }
@@ -285,7 +145,12 @@ impl Asked<'_> {
         }
         let [duration, latency, first, output] =
             [&BY_STEP, &LATENCY, &FIRST_CHUNK, &OUTPUT_CHUNK].map(|h| self.spreads(h));
-        let (duration, latency, first, output) = (duration?, latency?, first?, output?);
+        let (mut duration, latency, first, output) = (duration?, latency?, first?, output?);
+        for (step, (least, greatest)) in self.ends()? {
+            if let Some(spread) = duration.get_mut(&step) {
+                (spread.least, spread.greatest) = (least, greatest);
+            }
+        }
         let mut rows: Vec<StepRow> = counts
             .into_iter()
             .map(|(step, requests)| {
@@ -315,10 +180,29 @@ impl Asked<'_> {
         Ok(rows)
     }
 
+    /// The shortest and the longest time of a step's requests, if the generator says them.
+    fn ends(&self) -> Result<BTreeMap<String, (f64, f64)>, SourceError> {
+        let Some(phase) = &self.window.phase else { return Ok(BTreeMap::new()) };
+        // What it says of a phase stays as it is once the phase has ended.
+        let range = duration::format_ms((self.end_ms - self.window.start_ms).max(1));
+        let of_phase = Matcher::equal(PHASE_LABEL, phase);
+        let read = |of: &str| -> Result<BTreeMap<String, f64>, SourceError> {
+            let metric = format!("load_request_duration_{of}_seconds{{{of_phase}}}");
+            let expression = format!("{of} by (load_step) (last_over_time({metric}[{range}]))");
+            let found = numbers(self.whole.instant(&expression, self.end_ms)?);
+            Ok(found.map(|(labels, v)| (value(&labels, "load_step"), v)).collect())
+        };
+        let (least, mut greatest) = (read("min")?, read("max")?);
+        Ok(least
+            .into_iter()
+            .filter_map(|(step, v)| Some((step.clone(), (v, greatest.remove(&step)?))))
+            .collect())
+    }
+
     /// Failures by step and class, with when they were.
     fn errors(&self) -> Result<BTreeMap<String, Vec<ErrorCount>>, SourceError> {
         let mut errors: BTreeMap<String, Vec<ErrorCount>> = BTreeMap::new();
-        let by_class = FAILURES.count();
+        let by_class = BY_CLASS.count();
         let found: Vec<_> = self.numbers(&by_class)?.into_iter().filter(|(_, n)| *n > 0.0).collect();
         let spans = if found.is_empty() { Spans::new() } else { self.spans(&by_class)? };
         for (labels, requests) in found {

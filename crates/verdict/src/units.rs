@@ -86,14 +86,20 @@ pub fn clock(t_ms: i64) -> String {
     }
 }
 
-/// The same with the date before it, unless all of `span_ms` is on one day.
+/// Date and time of a time, in UTC, to the second: `2023-11-14 22:13:20`.
+#[must_use]
+pub fn date_and_time(t_ms: i64) -> String {
+    timestamp(t_ms).replace('T', " ").trim_end_matches('Z').to_owned()
+}
+
+/// The time of day, with the date before it unless all of `span_ms` is on one day.
 #[must_use]
 pub fn clock_within(t_ms: i64, span_ms: (i64, i64)) -> String {
     const DAY_MS: i64 = 86_400_000;
     if span_ms.0.div_euclid(DAY_MS) == span_ms.1.div_euclid(DAY_MS) {
         return clock(t_ms);
     }
-    timestamp(t_ms).replace('T', " ").trim_end_matches('Z').to_owned()
+    date_and_time(t_ms)
 }
 
 /// A length of time to the second, or to the millisecond below ten seconds: `2m30s`, `1.5s`.

@@ -25,11 +25,12 @@ pub(super) fn start(arguments: &RunArguments, instance: &str, outputs: &mut Outp
         outputs.sinks.push(Box::new(sink));
     }
     if let Some(ratio) = arguments.trace_sample {
-        let settings = Settings::resolve(Signal::Traces, &given, variable).map_err(|e| e.to_string())?.ok_or(
-            "--trace-sample: there is no place for the traces; give --otlp or --otlp-traces, or set OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
-        )?;
+        let settings = Settings::resolve(Signal::Traces, &given, variable).map_err(|e| e.to_string())?;
+        if settings.is_none() && arguments.record.is_none() && !arguments.judge {
+            return Err("--trace-sample: there is no place for the traces; give --record, --otlp or --otlp-traces, or set OTEL_EXPORTER_OTLP_TRACES_ENDPOINT".to_owned());
+        }
         let tracer = Tracer::new(ratio);
-        let sink = SpanSink::start(&settings, tracer.clone(), instance).map_err(|e| e.to_string())?;
+        let sink = SpanSink::start(settings.as_ref(), tracer.clone(), instance).map_err(|e| e.to_string())?;
         outputs.sinks.push(Box::new(sink));
         outputs.tracer = Some(tracer);
     }

@@ -181,6 +181,14 @@ impl Output {
             self.histogram(&names::REQUEST_DURATION, labels.clone(), &outcome.duration, outcome.born_ms);
             self.histogram(&names::REQUEST_LATENCY, labels, &outcome.latency, outcome.born_ms);
         }
+        let times = || step.outcomes.iter().map(|outcome| &outcome.duration);
+        let least = times().filter_map(ExponentialHistogram::min).reduce(f64::min);
+        let greatest = times().filter_map(ExponentialHistogram::max).reduce(f64::max);
+        for (instrument, value) in [(&names::REQUEST_MIN, least), (&names::REQUEST_MAX, greatest)] {
+            if let Some(value) = value {
+                self.gauge(instrument, base.build(), value);
+            }
+        }
         for (part, histogram) in step.parts() {
             self.histogram(&names::REQUEST_PART, with(base, &[("part", part)]), histogram, start_ms);
         }

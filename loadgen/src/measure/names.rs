@@ -51,6 +51,10 @@ instruments! {
         "Time from the first byte sent to the end of the response.";
     REQUEST_LATENCY = "load.request.latency", "s", "load_request_latency_seconds", Histogram,
         "Time from the instant that the schedule intended to the end of the response.";
+    REQUEST_MIN = "load.request.duration.min", "s", "load_request_duration_min_seconds", Gauge,
+        "The shortest time from the first byte sent to the end of the response, in the phase so far.";
+    REQUEST_MAX = "load.request.duration.max", "s", "load_request_duration_max_seconds", Gauge,
+        "The longest time from the first byte sent to the end of the response, in the phase so far.";
     REQUEST_PART = "load.request.part", "s", "load_request_part_seconds", Histogram,
         "Time spent in a part of a request: lookup, connecting, tls, sending, waiting, receiving.";
     REQUESTS_GOOD = "load.requests.good", "{request}", "load_requests_good_total", Counter,

@@ -72,7 +72,11 @@ fn what_cannot_work_ends_with_2_and_one_line() {
         assert_eq!((code, out.as_str()), (2, ""), "{err}");
         assert!(err.contains(want), "{err}");
     };
-    check(&["--trace-sample", "1"], &[], "there is no place for the traces; give --otlp or --otlp-traces");
+    check(
+        &["--trace-sample", "1"],
+        &[],
+        "there is no place for the traces; give --record, --otlp or --otlp-traces",
+    );
     check(&["--trace-sample", "1.5"], &[], "a share of all iterations from 0 to 1");
     check(&["--otlp", "ftp://x"], &[], "--otlp: the OTLP endpoint \"ftp://x\" is neither http nor https");
     check(&["--otlp-protocol", "http/json"], &[], "possible values: http/protobuf, grpc");

@@ -25,7 +25,7 @@ fn trace(options: &mut RunOptions, protocol: Protocol, receiver: &Receiver, rati
     options
         .outputs
         .sinks
-        .push(Box::new(SpanSink::start(&settings, tracer.clone(), "here").expect("a sender")));
+        .push(Box::new(SpanSink::start(Some(&settings), tracer.clone(), "here").expect("a sender")));
     options.outputs.tracer = Some(tracer);
 }
 

@@ -7,6 +7,9 @@ use assay_verdict::baseline::{BaselineOptions, make};
 
 use super::output;
 
+/// From which size on a file is not one that people read.
+const MOST_BYTES: usize = 1_000_000;
+
 /// Write a baseline: what runs measured, for a file that is kept with the sources.
 ///
 /// The file has the machine, the software, what was asked and what it took, resources, bottlenecks and findings for people, and the
@@ -54,6 +57,12 @@ pub(super) fn run(args: &Args) -> anyhow::Result<u8> {
     })?;
     for warning in &made.warnings {
         console::say(format_args!("warning: {warning}"));
+    }
+    if made.text.len() > MOST_BYTES {
+        let megabytes = made.text.len() as f64 / 1e6;
+        console::say(format_args!(
+            "warning: the baseline has {megabytes:.1} MB, which nobody reviews: an objective has very many series; sum them in its expression"
+        ));
     }
     let path = args.output.clone().unwrap_or_else(|| PathBuf::from("-"));
     output::write(&path, &document(made.text))?;

@@ -16,6 +16,7 @@ use assay_report::html::{
 use assay_run::{Manifest, Run, manifest};
 use assay_text::Clean;
 use assay_verdict::{
+    baseline::is_baseline_name,
     compare::{CompareOptions, compare},
     eval::EvalError,
     history::{History, HistoryOptions, history},
@@ -49,11 +50,16 @@ pub(crate) struct Folder {
     path: PathBuf,
     settings: Arc<Settings>,
     open: Mutex<Vec<Open>>,
-    history: Mutex<Option<(Judged, Arc<History>)>>,
+    /// Held while a run is opened, so that two that ask for one run open it once.
+    opening: Mutex<()>,
+    history: Mutex<Option<(Written, Found)>>,
 }
 
-/// The runs that have a verdict, and when each was written.
-type Judged = Vec<(PathBuf, Option<SystemTime>)>;
+/// The files that a history is made of, and when each was written.
+type Written = Vec<(PathBuf, Option<SystemTime>)>;
+
+/// What came of them: the history, or what is wrong with a file.
+type Found = Result<Arc<History>, String>;
 
 struct Open {
     name: String,
@@ -66,7 +72,8 @@ struct Open {
 
 impl Folder {
     pub(crate) fn new(path: PathBuf, settings: Arc<Settings>) -> Self {
-        Self { path, settings, open: Mutex::default(), history: Mutex::default() }
+        let (open, opening, history) = <_>::default();
+        Self { path, settings, open, opening, history }
     }
 
     /// The directory of a run, if this is the name of one.
@@ -82,16 +89,13 @@ impl Folder {
         let not_found = || (StatusCode::NOT_FOUND, format!("there is no run {}", Clean(name)));
         let path = self.run(name).ok_or_else(not_found)?;
         let written = path.join(manifest::FILE_NAME).metadata().and_then(|m| m.modified()).ok();
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        open.retain(|run| run.name != name || run.is_current(written));
-        if let Some(at) = open.iter().position(|run| run.name == name) {
-            // The one that was used last is last.
-            let run = open.remove(at);
-            let router = run.router.clone();
-            open.push(run);
+        if let Some(router) = self.opened(name, written) {
             return Ok(router);
         }
-        drop(open);
+        let _one_at_a_time = self.opening.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(router) = self.opened(name, written) {
+            return Ok(router);
+        }
         let cannot = |e: assay_run::OpenError| (StatusCode::UNPROCESSABLE_ENTITY, e.to_string());
         let run = Run::open(&path).map_err(cannot)?;
         let ended = run.manifest.as_ref().is_none_or(|m| m.outcome.is_some());
@@ -105,28 +109,42 @@ impl Folder {
         Ok(router)
     }
 
-    /// How each objective went over the newest runs that have a verdict; read again when there is another verdict.
-    fn history(&self) -> Result<Arc<History>, EvalError> {
-        let verdicts = std::fs::read_dir(&self.path).into_iter().flatten().flatten();
-        let mut judged: Judged = verdicts
-            .map(|entry| entry.path().join("verdict.json"))
+    /// The API over a run that is open and as it is on disk.
+    fn opened(&self, name: &str, written: Option<SystemTime>) -> Option<Router> {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.retain(|run| run.name != name || run.is_current(written));
+        let at = open.iter().position(|run| run.name == name)?;
+        // The one that was used last is last.
+        let run = open.remove(at);
+        let router = run.router.clone();
+        open.push(run);
+        Some(router)
+    }
+
+    /// How each objective went over the newest runs that have a verdict; read again when a verdict or a baseline file was written.
+    fn history(&self) -> Found {
+        let entries = std::fs::read_dir(&self.path).into_iter().flatten().flatten();
+        let source = |path: PathBuf| if is_baseline_name(&path) { path } else { path.join("verdict.json") };
+        let mut written: Written = entries
+            .map(|entry| source(entry.path()))
             .filter_map(|path| Some((path.metadata().ok()?.modified().ok(), path)))
             .map(|(written, path)| (path, written))
             .collect();
-        judged.sort();
+        written.sort();
         // Others that ask meanwhile wait, and get the same.
         let mut known = self.history.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, history)) = known.as_ref().filter(|(of, _)| *of == judged) {
-            return Ok(Arc::clone(history));
+        if let Some((_, found)) = known.as_ref().filter(|(of, _)| *of == written) {
+            return found.clone();
         }
-        let found = Arc::new(history(&HistoryOptions {
+        let found = history(&HistoryOptions {
             folder: self.path.clone(),
             judged_only: true,
             newest: Some(LISTED),
             ..HistoryOptions::default()
-        })?);
-        *known = Some((judged, Arc::clone(&found)));
-        Ok(found)
+        });
+        let found = found.map(Arc::new).map_err(|e| Clean(e).to_string());
+        *known = Some((written, found.clone()));
+        found
     }
 
     /// The runs, the newest first, and how many are not listed.
@@ -165,7 +183,7 @@ fn entry(manifest: &Manifest, path: &Path) -> Option<Entry> {
         name,
         scenario: manifest.scenario.clone(),
         mode: manifest.mode.clone().unwrap_or_default(),
-        started: units::timestamp(manifest.start_ms).replace('T', " ").replace('Z', " UTC"),
+        started: format!("{} UTC", units::date_and_time(manifest.start_ms)),
         length: manifest.end_ms.map(|end| units::length(end - manifest.start_ms)).unwrap_or_default(),
         verdict: text("status").unwrap_or_else(|| instead.to_owned()),
         why: text("summary").unwrap_or_else(|| why.to_owned()),
@@ -206,8 +224,7 @@ async fn index(State(folder): State<Arc<Folder>>) -> Response {
 /// How objectives went over the runs.
 async fn history_page(State(folder): State<Arc<Folder>>) -> Response {
     shown(folder, |folder| {
-        let history =
-            folder.history().map_err(|e| (StatusCode::UNPROCESSABLE_ENTITY, Clean(e).to_string()))?;
+        let history = folder.history().map_err(|e| (StatusCode::UNPROCESSABLE_ENTITY, e))?;
         trends::render(&history, Some("./")).map_err(internal)
     })
     .await

@@ -9,6 +9,7 @@ mod histories;
 mod hostile;
 mod inhibition;
 mod junit_schema;
+mod large;
 mod peers;
 mod recording;
 mod reports;

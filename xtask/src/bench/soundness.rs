@@ -1,8 +1,9 @@
 //! Whether the shipped rules and the SLA are silent on a service that is well, and speak when it is not.
 //!
 //! The first half runs the demo many times, at a seed each; the second plants a fault in the real service, or in the
-//! generator, and asks which alerts fired. Invariant: what is named in [`FAULTS`] must fire; what fires besides is shown.
-//! Rules with windows of hours (ErrorBudgetBurnSlow, ProcessMemoryLeak) are left to the rules' unit tests.
+//! generator, and asks which alerts fired, and what was found first. Invariant: what is named in [`FAULTS`] must fire; what fires
+//! besides is shown. Rules with windows of hours (ErrorBudgetBurnSlow, ProcessMemoryLeak) are left to the rules' unit tests. The same
+//! matrix on simulated runs, which take no service and no time, is a test of the crate that judges.
 
 use std::{
     collections::BTreeSet,
@@ -46,7 +47,17 @@ pub(crate) struct Soundness {
     /// Leave out the faults.
     #[arg(long, conflicts_with = "fault")]
     healthy_only: bool,
+    /// How often each fault is planted.
+    #[arg(long, default_value_t = 1)]
+    repeat: usize,
+    /// Ask simulated runs instead: ten of each cause, and twenty that are well.
+    #[arg(long, conflicts_with_all = ["fault", "healthy_only"])]
+    simulated: bool,
 }
+
+/// The test that simulates.
+const SIMULATED: [&str; 9] =
+    ["test", "--release", "-p", "assay-verdict", "--test", "verdicts", "matrix::matrix", "--", "--ignored"];
 
 /// Rules about the host, whose load is everybody's.
 const OF_THE_HOST: [&str; 3] = ["cpu.yml", "memory.yml", "gpu.yml"];
@@ -59,6 +70,9 @@ struct Bed {
 
 /// Prints both tables.
 pub(super) fn run(options: &Soundness) -> Result<()> {
+    if options.simulated {
+        return shell::run(shell::cargo(&SIMULATED).arg("--nocapture"));
+    }
     let bin = match &options.bin {
         Some(bin) => bin.clone(),
         None => shell::build("release", &["demo", "exporter", "loadgen", "ruleseval"])?,
@@ -143,17 +157,24 @@ fn healthy(bed: &Bed, options: &Soundness) -> Result<Vec<String>> {
 }
 
 fn faults(bed: &Bed, options: &Soundness) -> Result<Vec<String>> {
-    let chosen: Vec<&Fault> =
+    let chosen: Vec<&'static Fault> =
         FAULTS.iter().filter(|f| options.fault.as_deref().is_none_or(|name| f.name.contains(name))).collect();
     ensure!(!chosen.is_empty(), "no fault has such a name");
     // The last one takes the whole machine.
-    let alone = |f: &&&Fault| f.name.contains("the machine");
-    let (heavy, light): (Vec<&Fault>, Vec<&Fault>) = chosen.iter().partition(|f| alone(f));
-    let mut seen = in_lanes(light.len(), options.lanes, &|i| fired(bed, light[i]))?;
-    seen.extend(in_lanes(heavy.len(), 1, &|i| fired(bed, heavy[i]))?);
+    let alone = |f: &&&'static Fault| f.name.contains("the machine");
+    let (heavy, light): (Vec<&'static Fault>, Vec<&'static Fault>) = chosen.iter().partition(|f| alone(f));
+    // Each as often as was asked for, those of one fault in a row.
+    let repeat = options.repeat.max(1);
+    let all = |list: &[&'static Fault], lanes: usize| {
+        in_lanes(list.len() * repeat, lanes, &|i| fired(bed, list[i / repeat], i % repeat))
+    };
+    let mut seen = all(&light, options.lanes)?;
+    seen.extend(all(&heavy, 1)?);
     println!("| fault | fired, as it must | fired, too | findings |\n|---|---|---|---|");
     let mut wrong = Vec::new();
-    for (fault, seen) in light.iter().chain(&heavy).zip(&seen) {
+    let repeated = light.iter().chain(&heavy).flat_map(|fault| std::iter::repeat_n(*fault, repeat));
+    let mut right: Vec<(&str, &str, usize)> = Vec::new();
+    for (fault, seen) in repeated.zip(&seen) {
         let must: BTreeSet<String> =
             fault.fires.iter().map(|(name, severity)| format!("{name}/{severity}")).collect();
         let missing: Vec<_> = must.difference(&seen.alerts).cloned().collect();
@@ -162,19 +183,33 @@ fn faults(bed: &Bed, options: &Soundness) -> Result<Vec<String>> {
         let findings = seen.findings.join(", ");
         println!("| {} | {} | {} | {findings} |", fault.name, found.join(", "), besides.join(", "));
         let first = seen.findings.first().map_or("nothing", String::as_str);
-        if let Some(finding) = fault.finding.filter(|f| !first.starts_with(f)) {
-            wrong.push(format!("{}: {first} came first, and not {finding}", fault.name));
+        if let Some(finding) = fault.finding {
+            if right.last().is_none_or(|(name, _, _)| *name != fault.name) {
+                right.push((fault.name, finding, 0));
+            }
+            if let Some(counted) = right.last_mut().filter(|_| first.starts_with(finding)) {
+                counted.2 += 1;
+            } else {
+                eprintln!("{}: {first} came first, and not {finding}", fault.name);
+            }
         }
         if !missing.is_empty() {
             wrong.push(format!("{}: {} did not fire", fault.name, missing.join(", ")));
+        }
+    }
+    println!("\n| fault | must come first | first in |\n|---|---|---|");
+    for (name, finding, count) in right {
+        println!("| {name} | {finding} | {count} of {repeat} |");
+        if count * 10 < repeat * 9 {
+            wrong.push(format!("{name}: {finding} came first in {count} of {repeat}"));
         }
     }
     Ok(wrong)
 }
 
 /// The alerts that fired in a run with the fault, and what was found.
-fn fired(bed: &Bed, fault: &Fault) -> Result<Seen> {
-    let dir = bed.dir.join(fault.name.replace(' ', "-"));
+fn fired(bed: &Bed, fault: &Fault, number: usize) -> Result<Seen> {
+    let dir = bed.dir.join(format!("{}-{number}", fault.name.replace(' ', "-")));
     std::fs::create_dir_all(&dir)?;
     let (service, exporter) = (format!("127.0.0.1:{}", free_port()?), format!("127.0.0.1:{}", free_port()?));
     let serve = || {
@@ -237,6 +272,7 @@ fn fired(bed: &Bed, fault: &Fault) -> Result<Seen> {
                 loads[0].signal(rustix::process::Signal::CONT)?;
             }
             Act::KillLoad => drop(loads.remove(0)),
+            Act::Plant(fault) => plant(&service, fault)?,
         }
     }
     for mut load in loads {
@@ -260,6 +296,19 @@ fn fired(bed: &Bed, fault: &Fault) -> Result<Seen> {
     let alerts =
         raised(&verdict_of(&dir.join("alerts.json"))?, false).into_iter().map(|a| a.title()).collect();
     Ok(Seen { alerts, findings: findings(&verdict_of(&dir.join("verdict.json"))?) })
+}
+
+/// Plants a fault in a service that is up.
+fn plant(service: &str, fault: &str) -> Result<()> {
+    let post = |path: &str, body: &str, token: &str| -> Result<String> {
+        let request = ureq::post(format!("http://{service}{path}"));
+        let request = request.header("authorization", format!("Bearer {token}"));
+        let mut answer = request.content_type("application/json").send(body).context(path.to_owned())?;
+        Ok(answer.body_mut().read_to_string()?)
+    };
+    let login = post("/login", r#"{"username": "admin", "password": "demo"}"#, "")?;
+    let login: Value = serde_json::from_str(&login)?;
+    post("/admin/fault", fault, login["access_token"].as_str().context("a token")?).map(drop)
 }
 
 /// What a fault left behind.

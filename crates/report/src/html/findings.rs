@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 
 use assay_verdict::{
     findings::{Confidence, Finding},
-    units,
     verdict::{Status, Verdict},
 };
 use serde::Serialize;
@@ -32,7 +31,11 @@ struct Figure<'a> {
 }
 
 /// Findings as they are shown, in the order given.
-pub(super) fn cards<'a>(verdict: &'a Verdict, findings: impl Iterator<Item = &'a Finding>) -> Vec<Card<'a>> {
+pub(super) fn cards<'a>(
+    verdict: &'a Verdict,
+    findings: impl Iterator<Item = &'a Finding>,
+    frame: &Frame<'_>,
+) -> Vec<Card<'a>> {
     let card = |f: &'a Finding| Card {
         id: &f.id,
         name: &f.name,
@@ -42,7 +45,7 @@ pub(super) fn cards<'a>(verdict: &'a Verdict, findings: impl Iterator<Item = &'a
         title: &f.title,
         place: match f.span_ms {
             Some((from, to)) => {
-                format!("{}, {} to {} UTC", f.window.title(), units::clock(from), units::clock(to))
+                format!("{}, {} to {} UTC", f.window.title(), frame.clock(from), frame.clock(to))
             }
             None => f.window.title().to_owned(),
         },

@@ -34,8 +34,18 @@ pub fn render(history: &History, index: Option<&str>) -> Result<String, HtmlErro
     Ok(document(page))
 }
 
+/// How many series a page shows of a group.
+const MOST: usize = 60;
+
 fn group(group: &Group) -> Value {
-    let series: Vec<Value> = group.series.iter().map(|s| series(group, s)).collect();
+    // Of very many those that changed, in their order.
+    let is_few = group.series.len() <= MOST;
+    let changed = group.series.iter().filter(|s| is_few || !s.changes.is_empty());
+    let same = group.series.iter().filter(|s| !is_few && s.changes.is_empty());
+    let series: Vec<Value> = changed.chain(same).take(MOST).map(|s| series(group, s)).collect();
+    let more = group.series.len() - series.len();
+    let more =
+        (more > 0).then(|| format!("{more} more series are not shown; ruleseval history --json has them."));
     let runs: Vec<Value> = group
         .runs
         .iter()
@@ -43,7 +53,7 @@ fn group(group: &Group) -> Value {
         .map(|run| {
             context! {
                 name => &*run.name,
-                started => units::timestamp(run.start_ms).replace('T', " ").replace('Z', " UTC"),
+                started => format!("{} UTC", units::date_and_time(run.start_ms)),
                 verdict => run.status.map_or("", |s| s.as_str()),
                 revision => run.revision.clone().unwrap_or_default(),
                 remarks => run.file.iter().map(|f| format!("from {f}")).chain(run.differs.iter().cloned())
@@ -51,7 +61,7 @@ fn group(group: &Group) -> Value {
             }
         })
         .collect();
-    context! { title => title(group), series, runs }
+    context! { title => title(group), series, runs, more }
 }
 
 fn series(group: &Group, series: &Series) -> Value {
@@ -258,6 +268,19 @@ mod tests {
         assert!(render(&history, Some("./")).expect("renders").contains("all runs"));
         let text = crate::history::render(&history, 140);
         assert!(text.contains("worse by +10.0 % from run-30") && text.contains("note: a note"), "{text}");
+    }
+
+    #[test]
+    fn of_very_many_series_those_that_changed_are_shown() {
+        let mut history = testing::history();
+        let changed = history.groups[0].series[0].clone();
+        assert!(!changed.changes.is_empty());
+        let same = Series { changes: Vec::new(), name: "same".to_owned(), ..changed.clone() };
+        history.groups[0].series = vec![same; 5_000];
+        history.groups[0].series.push(changed);
+        let page = render(&history, None).expect("renders");
+        assert!(page.len() < 1_000_000, "{}", page.len());
+        assert!(page.contains("&lt;b&gt;p99") && page.contains("4941 more series are not shown"), "{page}");
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 use assay_verdict::{
-    scaling::{Level, Scaling},
+    scaling::{Level, Scaling, different_loads},
     units,
 };
 use minijinja::{Value, context, value::Serde};
@@ -19,19 +19,12 @@ pub(super) fn drawn(scaling: &Scaling) -> Value {
     if scaling.levels.is_empty() {
         return Value::from(());
     }
-    let charts = if distinct(&scaling.levels) > 1 { charts(scaling) } else { Vec::new() };
+    let charts = if different_loads(&scaling.levels).len() > 1 { charts(scaling) } else { Vec::new() };
     context! {
         lines => crate::scaling_lines(scaling),
         charts => charts,
         table => Serde(table(scaling)),
     }
-}
-
-/// How many different loads there were.
-fn distinct(levels: &[Level]) -> usize {
-    let mut loads: Vec<f64> = levels.iter().map(|l| l.load).collect();
-    loads.dedup_by(|a, b| (*a - *b).abs() <= 0.02 * a.abs().max(b.abs()));
-    loads.len()
 }
 
 type Line<'a> = (&'a str, Box<dyn Fn(&Level) -> Option<f64>>);
@@ -187,7 +180,7 @@ mod tests {
         let svg = charts(&odd)[0].get_attr("svg").expect("is drawn").to_string();
         assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");
         let one = Scaling { levels: scaling.levels[..1].to_vec(), ..Scaling::default() };
-        assert_eq!(distinct(&one.levels), 1);
+        assert_eq!(different_loads(&one.levels).len(), 1);
         assert!(drawn(&Scaling::default()).is_none());
     }
 }

@@ -8,7 +8,6 @@ use minijinja::{Value, context};
 use super::plot::{Frame, path};
 use assay_verdict::{
     charts::Line,
-    units,
     verdict::{AlertInstance, ObjectiveRow},
 };
 
@@ -79,7 +78,7 @@ pub(super) fn alert(instance: &AlertInstance, severity: &str, frame: &Frame<'_>)
         "pending",
         frame.part(active),
         frame.part(fired),
-        &format!("pending {} to {}", units::clock(active), units::clock(fired)),
+        &format!("pending {} to {}", frame.clock(active), frame.clock(fired)),
     );
     if instance.fired_at_ms.is_some() {
         let class = match severity {
@@ -87,7 +86,7 @@ pub(super) fn alert(instance: &AlertInstance, severity: &str, frame: &Frame<'_>)
             "warning" => "firing warning",
             _ => "firing",
         };
-        let title = format!("firing {} to {}", units::clock(fired), units::clock(end));
+        let title = format!("firing {} to {}", frame.clock(fired), frame.clock(end));
         rect(&mut svg, class, frame.part(fired), frame.part(end), &title);
     }
     svg.push_str("<line class=\"cursor\" x1=\"0\" x2=\"0\" y1=\"0\" y2=\"0\"/></svg>");

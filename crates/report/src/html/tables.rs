@@ -118,8 +118,8 @@ fn requests_of(steps: &[StepRow]) -> Table {
     Table {
         title: "By phase and step",
         label: "Requests",
-        note: "Times are from the first byte sent; least and greatest are bounds of the outermost buckets. Failed requests \
-               are in them.",
+        note: "Times are from the first byte sent; least and greatest are as measured, or bounds of the outermost \
+               buckets where the generator does not say them. Failed requests are in them.",
         head: vec![
             "phase",
             "step",

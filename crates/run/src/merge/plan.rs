@@ -35,14 +35,15 @@ const PHASE: [&str; 4] = ["planned", "finished", "running", "cut_short"];
 fn rule(name: &str) -> Option<Rule> {
     Some(match name {
         "load_run_info" | "load_phase_info" | "load_phase_planned_seconds" => Rule::Largest,
-        "load_phase_start_time_seconds" => Rule::Earliest,
+        "load_request_duration_max_seconds" => Rule::Largest,
+        "load_phase_start_time_seconds" | "load_request_duration_min_seconds" => Rule::Earliest,
         "load_phase_end_time_seconds" => Rule::Latest,
         "load_run_outcome" | "load_phase_outcome" => Rule::Worst,
         _ => return None,
     })
 }
 
-/// Whether a series describes a run's plan rather than counts.
+/// Whether a series describes a run's plan, or the ends of what was measured, rather than counts.
 pub(super) fn is_plan(labels: &Labels) -> bool {
     rule(labels.metric_name()).is_some()
 }

@@ -56,12 +56,9 @@ impl Growing {
         if looks_again {
             self.starts = starts(source, now_ms)?;
         }
-        let window = duration::format_ms(WINDOW_MS);
         for (plot, so_far) in PLOTS.iter().zip(&mut self.plots) {
-            if let Some(expression) = plot.subject
-                && (so_far.subject.is_none() || looks_again)
-            {
-                let found = subject(expression, start_ms, now_ms, source)?;
+            if plot.has_subject && (so_far.subject.is_none() || looks_again) {
+                let found = subject(start_ms, now_ms, source)?;
                 // Another step that is asked more now is another chart.
                 if found != so_far.subject {
                     *so_far = PlotSoFar { subject: found, ..PlotSoFar::default() };
@@ -71,8 +68,8 @@ impl Growing {
                 }
             }
             let only = so_far.subject.as_ref().map_or_else(String::new, |(_, matcher)| matcher.clone());
-            for (number, (legend, expression)) in plot.lines.iter().enumerate() {
-                let expression = expression.replace("WINDOW", &window).replace("SUBJECT", &only);
+            for (number, (legend, query)) in plot.lines.iter().enumerate() {
+                let expression = query.expression(WINDOW_MS, &only);
                 for (labels, v) in numbers(source.instant(&expression, now_ms)?) {
                     so_far.add(number, legend, labels, (now_ms, v));
                 }

@@ -53,11 +53,7 @@ impl Sides<'_> {
 
     /// The rows of a measure: phases that both sides have, in the new runs' order.
     pub(super) fn rows(&self, measure: &Measure) -> Vec<Draft> {
-        let figures = |side: &'_ [MeasuredRun]| -> Vec<Figure> {
-            let all = side.iter().filter_map(|r| r.of(measure));
-            all.flat_map(|m| m.figures.iter().cloned()).collect()
-        };
-        let (base, new) = (figures(self.base), figures(self.new));
+        let (base, new) = (figures(self.base, measure), figures(self.new, measure));
         // A phase that new runs did not come to is not one that they do not have.
         let is_whole = self.new.iter().all(|r| r.info.is_whole());
         let missed = base.iter().filter(|_| !is_whole);
@@ -71,10 +67,10 @@ impl Sides<'_> {
         let mut rows = Vec::new();
         for phase in phases {
             let in_phase = |f: &&Figure| f.phase == *phase;
-            if is_measured && !base.iter().any(|f| in_phase(&f)) {
+            if is_measured && !base.iter().any(|f| in_phase(f)) {
                 continue;
             }
-            let both = base.iter().filter(in_phase).chain(new.iter().filter(in_phase));
+            let both = base.iter().chain(&new).copied().filter(in_phase);
             let mut labels: Vec<&Pairs> = both.filter(|f| f.value.is_some()).map(|f| &f.labels).collect();
             labels.sort();
             labels.dedup();
@@ -90,9 +86,10 @@ impl Sides<'_> {
     }
 
     fn draft(&self, measure: &Measure, phase: &Option<String>, labels: &Pairs) -> Draft {
-        let of = |side: &[MeasuredRun]| -> Vec<Figure> {
-            let all = side.iter().filter_map(|r| r.of(measure)).flat_map(|m| &m.figures);
-            all.filter(|f| f.phase == *phase && f.labels == *labels && f.value.is_some()).cloned().collect()
+        let of = |side| {
+            let mut found = figures(side, measure);
+            found.retain(|f| f.phase == *phase && f.labels == *labels && f.value.is_some());
+            found
         };
         let (base, new) = (of(self.base), of(self.new));
         let [b, n] = samples(&base, &new);
@@ -158,8 +155,13 @@ impl Sides<'_> {
     }
 }
 
+/// The figures of a measure in all runs of a side.
+fn figures<'a>(side: &'a [MeasuredRun], measure: &Measure) -> Vec<&'a Figure> {
+    side.iter().filter_map(|r| r.of(measure)).flat_map(|m| &m.figures).collect()
+}
+
 /// The runs' values, with batches as long as neighbours need: the first length at which no run's are too much alike.
-fn samples(base: &[Figure], new: &[Figure]) -> [Vec<Sample>; 2] {
+fn samples(base: &[&Figure], new: &[&Figure]) -> [Vec<Sample>; 2] {
     let sample = |figure: &Figure, level: usize| {
         let batches = figure.batches.get(level).or(figure.batches.last());
         let batches = batches.map(|b| b.values.clone()).unwrap_or_default();

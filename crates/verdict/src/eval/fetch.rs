@@ -81,7 +81,7 @@ fn selectors(files: &RuleFiles, slas: &[Sla]) -> Vec<Vec<Matcher>> {
     }
     let own = PLAN_METRICS
         .iter()
-        .chain(&findings::METRICS)
+        .chain(findings::METRICS)
         .chain(&tables::METRICS)
         .copied()
         .collect::<Vec<_>>()

@@ -69,6 +69,8 @@ pub fn eval_in_progress(
         notes: Vec::new(),
         warnings: Vec::new(),
         failures: assay_run::failures::read(Path::new(&run.source)),
+        // Traces are looked through once they are complete.
+        spans: Vec::new(),
         is_in_progress: true,
     };
     let mut verdict = judge_run(&record, &info, files, slas, None, &options)?.verdict;

@@ -4,12 +4,10 @@ use super::{
     Confidence, Finding, Kind, Severity, Topic,
     seen::{Histogram, REQUESTS, Seen, Span, only, stretches},
 };
-use crate::{source::SourceError, units};
+use crate::{histogram::FAILURES, source::SourceError, units};
 
 pub(super) const FAILED: Kind = Kind { id: "E001", name: "errors" };
 pub(super) const STREAMS: Kind = Kind { id: "E002", name: "broken-streams" };
-
-const FAILURES: Histogram<'static> = Histogram { matchers: "error_type!~\"|interrupted\"", ..REQUESTS };
 
 /// The share of requests that may fail.
 const ALLOWED: f64 = 0.01;
@@ -150,4 +148,29 @@ fn remedy(class: &str) -> &'static str {
         "check" => "Compare one answer with what the check asks for.",
         _ => "Read the service's log at the time of the first one.",
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The lower ends of `scipy.stats.binomtest(bad, all).proportion_ci(2 * norm.cdf(3) - 1, "wilson")` of scipy 1.17.1.
+    #[test]
+    fn the_least_share_agrees_with_scipy() {
+        for (bad, all, want) in SCIPY {
+            assert!(
+                (least_share(bad, all) - want).abs() < 1e-12,
+                "{bad} of {all}: {}",
+                least_share(bad, all)
+            );
+        }
+        // Too few to say anything.
+        assert_eq!(least_share(4.0, 10.0), 0.0);
+    }
+
+    const SCIPY: [(f64, f64, f64); 3] = [
+        (5.0, 100.0, 0.014_337_119_878_956_223),
+        (30.0, 1000.0, 0.017_544_775_802_771_66),
+        (900.0, 1000.0, 0.867_875_065_343_461),
+    ];
 }

@@ -2,7 +2,7 @@
 //! chance makes it at the rate before.
 
 use super::{
-    Confidence, Finding, Kind, Severity, Topic,
+    Confidence, Finding, Kind, OBSERVERS, Severity, Topic,
     seen::{Histogram, REQUESTS, Seen, Span, longest, only},
 };
 use crate::{source::SourceError, units};
@@ -18,8 +18,6 @@ const MISSING: f64 = 12.0;
 const SHORTEST_MS: i64 = 2_000;
 /// How long users have been there before a gap at least.
 const SETTLING_MS: i64 = 5_000;
-/// Jobs that watch, and are no part of the service.
-const OBSERVERS: [&str; 4] = ["loadgen", "exporter", "node", "prometheus"];
 
 const REFUSED: Histogram<'static> = Histogram { matchers: "error_type=~\"refused|connect\"", ..REQUESTS };
 

@@ -1,11 +1,12 @@
 //! The measurement itself: whether the generator offered the load that was planned. Invariant: what a slow service causes
 //! is not the generator's fault.
 
-use super::{
-    Finding, Kind, Severity, Topic,
-    seen::{REQUESTS, Seen, mean},
+use super::{Finding, Kind, Severity, Topic, seen::Seen};
+use crate::{
+    judge::generator::{DROPPED, Dropped},
+    source::SourceError,
+    units,
 };
-use crate::{source::SourceError, units};
 
 pub(super) const LATE: Kind = Kind { id: "G001", name: "generator-late" };
 pub(super) const FROZEN: Kind = Kind { id: "G002", name: "generator-frozen" };
@@ -18,8 +19,6 @@ const LATE_S: f64 = 0.1;
 const FEWEST: f64 = 20.0;
 /// The share of the host's processors that the generator may use.
 const BUSY_SHARE: f64 = 0.5;
-/// The share of iterations that may be dropped.
-const DROPPED: f64 = 0.01;
 
 pub(super) fn find(seen: &Seen<'_>) -> Result<Vec<Finding>, SourceError> {
     let mut found = Vec::new();
@@ -104,15 +103,10 @@ fn busy(seen: &Seen<'_>) -> Result<Option<Finding>, SourceError> {
 
 /// Iterations that never began: for want of users, which is the plan's fault if the service is quick, and its own if not.
 pub(super) fn find_users(seen: &Seen<'_>) -> Result<Vec<Finding>, SourceError> {
-    let dropped = "sum(increase(load_iterations_dropped_total[RANGE]))";
-    let Some(count) = seen.number(dropped)?.filter(|n| *n >= 1.0) else { return Ok(Vec::new()) };
-    let done = seen.number("sum(increase(load_iterations_total[RANGE]))")?.unwrap_or(0.0);
-    if count < DROPPED * (count + done) {
+    let number = |expression: &str| seen.number(&expression.replace("PHASE", ""));
+    let Some(Dropped { count, done, users, in_flight, is_idle }) = Dropped::of(number)? else {
         return Ok(Vec::new());
-    }
-    let users = seen.line("sum(load_users)")?;
-    let in_flight = seen.number(&format!("{} / {}", REQUESTS.sum(), seen.seconds()))?.unwrap_or(0.0);
-    let is_idle = in_flight < mean(&users) / 2.0;
+    };
     let share = units::quantity(count / (count + done), "ratio");
     let title = format!("{share} of the iterations were never started, because no user was free");
     let finding = seen
@@ -121,7 +115,7 @@ pub(super) fn find_users(seen: &Seen<'_>) -> Result<Vec<Finding>, SourceError> {
         .confidence(super::Confidence::High)
         .shows(
             "dropped iterations, against one in a hundred",
-            seen.over_window(dropped),
+            seen.over_window(&Dropped::COUNT.replace("PHASE", "")),
             Some(DROPPED * (count + done)),
             count,
             "",
@@ -129,7 +123,7 @@ pub(super) fn find_users(seen: &Seen<'_>) -> Result<Vec<Finding>, SourceError> {
         .shows(
             "requests in flight, on average, against the users",
             String::new(),
-            Some(mean(&users)),
+            Some(users),
             in_flight,
             "",
         );

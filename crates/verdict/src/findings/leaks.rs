@@ -1,11 +1,11 @@
-//! What grows for as long as the load lasts: memory and file descriptors. Invariant: what grows at the start and then stays
+//! What grows for as long as the load lasts: memory, file descriptors, threads. Invariant: what grows at the start and then stays
 //! is a pool or a cache that fills.
 
 use assay_model::duration;
 
 use super::{
-    Confidence, Finding, Kind, Severity,
-    seen::{Points, Seen, only},
+    Confidence, Finding, Kind, OBSERVERS, Severity,
+    seen::{Points, Seen, mean, only},
 };
 use crate::{
     leak::{self, Trend},
@@ -15,40 +15,135 @@ use crate::{
 
 pub(super) const MEMORY: Kind = Kind { id: "R005", name: "memory-leak" };
 pub(super) const FILES: Kind = Kind { id: "R006", name: "descriptor-leak" };
+pub(super) const THREADS: Kind = Kind { id: "R010", name: "thread-leak" };
 
 /// A shorter window shows no leak.
 const SHORTEST_S: f64 = 30.0;
-/// By how much memory must grow over the window.
-const LEAST_BYTES: f64 = 32.0 * 1024.0 * 1024.0;
-/// By how many descriptors.
-const LEAST_FILES: f64 = 20.0;
+/// How many times as many users make the load another one.
+const MORE_USERS: f64 = 1.25;
+
+/// A thing that may leak.
+struct Leak {
+    kind: Kind,
+    what: &'static str,
+    unit: &'static str,
+    /// By how much it must grow over the window.
+    least: f64,
+    /// Where it is measured: those further down are asked only if those above know nothing of the service.
+    places: &'static [Place],
+    /// What it cannot exceed; `OWNER` stands for the matcher of whose it is.
+    limit: &'static str,
+    remedy: &'static str,
+}
+
+/// A metric, what its series must have, and the label that says whose it is.
+struct Place {
+    metric: &'static str,
+    matchers: &'static str,
+    label: &'static str,
+}
+
+const fn of_job(metric: &'static str) -> Place {
+    Place { metric, matchers: "job!=\"\"", label: "job" }
+}
+
+const fn of_group(metric: &'static str, matchers: &'static str) -> Place {
+    Place { metric, matchers, label: "groupname" }
+}
+
+const fn of_container(metric: &'static str) -> Place {
+    Place { metric, matchers: "name!=\"\"", label: "name" }
+}
+
+const LEAKS: [Leak; 3] = [
+    Leak {
+        kind: MEMORY,
+        what: "memory",
+        unit: "bytes",
+        least: 32.0 * 1024.0 * 1024.0,
+        places: &[
+            of_job("process_resident_memory_bytes"),
+            of_group("namedprocess_namegroup_memory_bytes", "memtype=\"resident\""),
+            of_container("container_memory_working_set_bytes"),
+        ],
+        limit: "sum(node_memory_MemTotal_bytes)",
+        remedy: "Run the sustained phase for longer, and take a heap profile at its start and at its end.",
+    },
+    Leak {
+        kind: FILES,
+        what: "file descriptors",
+        unit: "",
+        least: 20.0,
+        places: &[
+            of_job("process_open_fds"),
+            of_group("namedprocess_namegroup_open_filedesc", "groupname!=\"\""),
+            of_container("container_file_descriptors"),
+        ],
+        limit: "min(process_max_fds{OWNER})",
+        remedy: "Count what the descriptors are at the end of a run (/proc/PID/fd): connections, files or pipes that nothing closes.",
+    },
+    Leak {
+        kind: THREADS,
+        what: "threads or tasks",
+        unit: "",
+        least: 10.0,
+        places: &[
+            of_job("process_threads"),
+            of_job("process_thread_count"),
+            of_job("jvm_threads_live_threads"),
+            of_job("go_goroutines"),
+            of_group("namedprocess_namegroup_num_threads", "groupname!=\"\""),
+            of_container("container_threads"),
+        ],
+        limit: "",
+        remedy: "Take a dump of all threads at the end of a run: most of them will wait in the same place, for a pool or a call without a timeout.",
+    },
+];
 
 pub(super) fn find(seen: &Seen<'_>) -> Result<Vec<Finding>, SourceError> {
     let mut found = Vec::new();
-    if seen.seconds() < SHORTEST_S {
+    if seen.seconds() < SHORTEST_S || load_grows(seen)? {
         return Ok(found);
     }
-    for (kind, metric, least, unit) in [
-        (MEMORY, "process_resident_memory_bytes", LEAST_BYTES, "bytes"),
-        (FILES, "process_open_fds", LEAST_FILES, ""),
-    ] {
+    for leak in &LEAKS {
         let mut known: Vec<Points> = Vec::new();
-        for (job, points) in seen.lines(&format!("sum by (job) ({metric})"), "job")? {
-            let Some(trend) = lasting(&points, least) else { continue };
+        for (place, owner, points) in lines(seen, leak)? {
+            let Some(trend) = lasting(&points, leak.least) else { continue };
             // One process that two jobs scrape leaks once.
             if known.contains(&points) {
                 continue;
             }
-            let limit = match unit {
-                "bytes" => "sum(node_memory_MemTotal_bytes)".to_owned(),
-                _ => format!("min(process_max_fds{{{}}})", only("job", &job)),
-            };
-            let limit = seen.number(&limit)?;
-            found.push(leaking(seen, kind, &job, metric, trend, limit, unit));
+            let limit = leak.limit.replace("OWNER", &only(place.label, &owner));
+            let limit = if limit.is_empty() { None } else { seen.number(&limit)? };
+            found.push(leaking(seen, leak, place, &owner, trend, limit));
             known.push(points);
         }
     }
     Ok(found)
+}
+
+/// Whether there are more users at the end than after the start: what each user takes is no leak.
+fn load_grows(seen: &Seen<'_>) -> Result<bool, SourceError> {
+    let users = seen.line("sum(load_users)")?;
+    let quarter = users.len() / 4;
+    let (early, late) = (mean(&users[quarter..2 * quarter]), mean(&users[users.len() - quarter..]));
+    Ok(late > MORE_USERS * early)
+}
+
+/// Whose it is, and how it went.
+type Owned = (&'static Place, String, Points);
+
+fn lines(seen: &Seen<'_>, leak: &'static Leak) -> Result<Vec<Owned>, SourceError> {
+    let mut all: Vec<Owned> = Vec::new();
+    for place in leak.places {
+        let Place { metric, matchers, label } = place;
+        let found = seen.lines(&format!("sum by ({label}) ({metric}{{{matchers}}})"), label)?;
+        all.extend(found.into_iter().map(|(owner, points)| (place, owner, points)));
+        if all.iter().any(|(_, owner, _)| !OBSERVERS.contains(&owner.as_str())) {
+            break;
+        }
+    }
+    Ok(all)
 }
 
 /// The trend of what grows from start to end, and not less in the second half.
@@ -65,14 +160,13 @@ fn lasting(points: &[(i64, f64)], least: f64) -> Option<Trend> {
 
 fn leaking(
     seen: &Seen<'_>,
-    kind: Kind,
-    job: &str,
-    metric: &str,
+    leak: &Leak,
+    place: &Place,
+    owner: &str,
     trend: Trend,
     limit: Option<f64>,
-    unit: &str,
 ) -> Finding {
-    let what = if kind == MEMORY { "memory" } else { "file descriptors" };
+    let &Leak { kind, what, unit, remedy, .. } = leak;
     let per_hour = if unit.is_empty() {
         units::digits(trend.per_hour().round())
     } else {
@@ -86,15 +180,25 @@ fn leaking(
         }
     });
     let start = trend.level - trend.per_s * trend.length_s;
-    seen.finding(kind, job, format!("{job} loses {what}: {per_hour} an hour for as long as the load lasts{until}"))
+    let title = format!("{owner} loses {what}: {per_hour} an hour for as long as the load lasts{until}");
+    let expression = format!("sum({}{{{}}})", place.metric, only(place.label, owner));
+    seen.finding(kind, owner, title)
         .severity(Severity::Warning)
         .confidence(Confidence::Medium)
-        .shows(format!("{what} at the end, on the line of its growth, against the start"), format!("sum({metric}{{{}}})", only("job", job)), Some(start), trend.level, unit)
-        .shows("growth each second (Theil and Sen), against the lower end of its 99.9 % interval", String::new(), Some(trend.low_per_s), trend.per_s, unit)
+        .shows(
+            format!("{what} at the end, on the line of its growth, against the start"),
+            expression,
+            Some(start),
+            trend.level,
+            unit,
+        )
+        .shows(
+            "growth each second (Theil and Sen), against the lower end of its 99.9 % interval",
+            String::new(),
+            Some(trend.low_per_s),
+            trend.per_s,
+            unit,
+        )
         .against("Growth that ends in a longer run: then it was a cache or a pool that filled.")
-        .act(if kind == MEMORY {
-            "Run the sustained phase for longer, and take a heap profile at its start and at its end."
-        } else {
-            "Count what the descriptors are at the end of a run (/proc/PID/fd): connections, files or pipes that nothing closes."
-        })
+        .act(remedy)
 }

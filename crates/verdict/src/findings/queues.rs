@@ -1,14 +1,14 @@
-//! Requests that wait: for a slot of the model, or before the service has them.
+//! Requests that wait: for a slot of the model, for a connection of a pool, or before the service has them.
 
 use super::{
     Confidence, Finding, Kind, Severity, Topic,
-    seen::{Histogram, REQUESTS, Seen, mean, times},
-    stages,
+    seen::{Histogram, REQUESTS, Seen, mean, only, times},
 };
-use crate::{source::SourceError, units};
+use crate::{histogram::STAGES, source::SourceError, units};
 
 pub(super) const MODEL: Kind = Kind { id: "Q001", name: "model-queue" };
 pub(super) const BEFORE_SERVICE: Kind = Kind { id: "Q002", name: "before-the-service" };
+pub(super) const POOL: Kind = Kind { id: "Q003", name: "pool-exhausted" };
 
 /// How many requests may wait for the model on average.
 const WAITING: f64 = 0.5;
@@ -35,6 +35,9 @@ pub(super) fn model_waits(seen: &Seen<'_>) -> Result<bool, SourceError> {
 pub(super) fn find(seen: &Seen<'_>) -> Result<Vec<Finding>, SourceError> {
     let mut found = Vec::new();
     found.extend(model(seen)?);
+    for pool in &POOLS {
+        found.extend(waits(seen, pool)?);
+    }
     found.extend(before_service(seen)?);
     Ok(found)
 }
@@ -72,9 +75,74 @@ fn model(seen: &Seen<'_>) -> Result<Option<Finding>, SourceError> {
 
 /// The part of the time of all stages that goes to the model, if the service has stages.
 fn model_share(seen: &Seen<'_>) -> Result<Option<f64>, SourceError> {
-    let spent = seen.ranked(&stages::STAGES.sum(), "stage")?;
+    let spent = seen.ranked(&STAGES.sum(), "stage")?;
     let total: f64 = spent.iter().map(|(_, v)| v).sum();
     Ok(spent.iter().find(|(stage, _)| stage == "generate").map(|(_, v)| v / total).filter(|v| v.is_finite()))
+}
+
+/// How a library counts its pool of connections.
+struct Pool {
+    /// The label that names the pool.
+    label: &'static str,
+    /// How many wait for a connection on average, how many are in use, and how many there may be.
+    waiting: &'static str,
+    used: &'static str,
+    most: &'static str,
+}
+
+/// OpenTelemetry's conventions, HikariCP, and Go's database/sql, whose counter of waited seconds grows by as many a second as wait
+/// (Little's law).
+const POOLS: [Pool; 3] = [
+    Pool {
+        label: "db_client_connection_pool_name",
+        waiting: "sum by (db_client_connection_pool_name) (avg_over_time(db_client_connection_pending_requests[RANGE]))",
+        used: "sum(avg_over_time(db_client_connection_count{db_client_connection_state=\"used\",OF}[RANGE]))",
+        most: "sum(max_over_time(db_client_connection_max{OF}[RANGE]))",
+    },
+    Pool {
+        label: "pool",
+        waiting: "sum by (pool) (avg_over_time(hikaricp_connections_pending[RANGE]))",
+        used: "sum(avg_over_time(hikaricp_connections_active{OF}[RANGE]))",
+        most: "sum(max_over_time(hikaricp_connections_max{OF}[RANGE]))",
+    },
+    Pool {
+        label: "db_name",
+        waiting: "sum by (db_name) (rate(go_sql_wait_duration_seconds_total[RANGE]))",
+        used: "sum(avg_over_time(go_sql_in_use_connections{OF}[RANGE]))",
+        most: "sum(max_over_time(go_sql_max_open_connections{OF}[RANGE]))",
+    },
+];
+
+/// Requests that wait for a connection of a pool.
+fn waits(seen: &Seen<'_>, pool: &Pool) -> Result<Vec<Finding>, SourceError> {
+    let mut found = Vec::new();
+    for (name, waiting) in seen.ranked(pool.waiting, pool.label)? {
+        if waiting <= WAITING {
+            continue;
+        }
+        let of = only(pool.label, &name);
+        let used = seen.number(&pool.used.replace("OF", &of))?.unwrap_or(0.0);
+        let most = seen.number(&pool.most.replace("OF", &of))?;
+        let called = if name.is_empty() { "connections".to_owned() } else { name.clone() };
+        let size = most.map_or_else(String::new, |n| format!(" of {}", units::digits(n)));
+        let title = format!(
+            "On average {} requests wait for a connection of the pool {called}{size}",
+            units::digits(waiting)
+        );
+        let is_missed = seen.misses(&[Topic::Time, Topic::Throughput]);
+        found.push(
+            seen.finding(POOL, &name, title)
+                .severity(if is_missed { Severity::Critical } else { Severity::Info })
+                .confidence(Confidence::High)
+                .shows("requests that wait for a connection, on average, against those that have one", seen.over_window(pool.waiting), Some(used), waiting, "")
+                .against("Connections that are idle while requests wait; or a database that takes no longer when fewer of them are open.")
+                .act(format!(
+                    "Let the pool have about {} connections if the database can take them; else hold each for a shorter time: one query in place of many, none held during calls to others.",
+                    units::digits((used + waiting).ceil())
+                )),
+        );
+    }
+    Ok(found)
 }
 
 /// What the client waits and the service does not see.

@@ -3,7 +3,7 @@
 
 use super::{
     Confidence, Finding, Kind, Severity, Topic,
-    seen::{Seen, mean, only},
+    seen::{Seen, longest, mean, only, share_of},
 };
 use crate::{source::SourceError, units};
 
@@ -18,6 +18,8 @@ const BUSY: f64 = 0.9;
 const LASTING: f64 = 0.25;
 /// The least share of memory that should be available.
 const AVAILABLE: f64 = 0.1;
+/// The share of the time in which something may wait for memory.
+const PRESSED: f64 = 0.1;
 
 pub(super) fn find(seen: &Seen<'_>) -> Result<Vec<Finding>, SourceError> {
     let mut found = Vec::new();
@@ -31,9 +33,7 @@ fn processors(seen: &Seen<'_>) -> Result<Option<Finding>, SourceError> {
     let busy = "1 - sum by (instance) (rate(node_cpu_seconds_total{mode=~\"idle|iowait\"}[RANGE])) \
                 / sum by (instance) (rate(node_cpu_seconds_total[RANGE]))";
     let mut hosts = seen.lines(busy, "instance")?;
-    let saturated = |points: &[(i64, f64)]| {
-        points.iter().filter(|p| p.1 > BUSY).count() as f64 / points.len().max(1) as f64
-    };
+    let saturated = |points: &[(i64, f64)]| share_of(points, |v| v > BUSY);
     hosts.sort_by(|a, b| saturated(&b.1).total_cmp(&saturated(&a.1)));
     let Some((host, points)) = hosts.first().filter(|(_, points)| saturated(points) >= LASTING) else {
         return Ok(None);
@@ -87,6 +87,11 @@ fn processors(seen: &Seen<'_>) -> Result<Option<Finding>, SourceError> {
         share,
         "ratio",
     );
+    // How long at a stretch, if it is not all of the window.
+    let finding = match longest(points, |v| v > BUSY).filter(|_| saturated(points) < 1.0) {
+        Some(span) => finding.span(span),
+        None => finding,
+    };
     let finding = if list.is_empty() {
         finding
     } else {
@@ -144,14 +149,26 @@ fn users(seen: &Seen<'_>) -> Result<Vec<(String, f64)>, SourceError> {
 fn memory(seen: &Seen<'_>) -> Result<Option<Finding>, SourceError> {
     let share = "min by (instance) (min_over_time(node_memory_MemAvailable_bytes[RANGE])) \
                  / max by (instance) (max_over_time(node_memory_MemTotal_bytes[RANGE]))";
+    let pressed = "max(rate(node_pressure_memory_waiting_seconds_total[RANGE]))";
+    let pressure = seen.number(pressed)?;
+    let is_pressed = pressure.is_some_and(|share| share > PRESSED);
     let mut hosts = seen.ranked(share, "instance")?;
-    let Some((host, available)) = hosts.pop().filter(|h| h.1 < AVAILABLE) else { return Ok(None) };
+    let Some((host, available)) = hosts.pop().filter(|h| h.1 < AVAILABLE || is_pressed) else {
+        return Ok(None);
+    };
     let processes =
         seen.ranked("max by (job) (max_over_time(process_resident_memory_bytes[RANGE]))", "job")?;
     let list: Vec<_> =
         processes.iter().take(3).map(|(job, v)| format!("{job} {}", units::quantity(*v, "bytes"))).collect();
     let swap = "sum(rate(node_vmstat_pswpin[RANGE])) + sum(rate(node_vmstat_pswpout[RANGE]))";
-    let title = format!("{host} has only {} of its memory left", units::quantity(available, "ratio"));
+    let left = units::quantity(available, "ratio");
+    let title = match pressure.filter(|_| available >= AVAILABLE) {
+        Some(share) => format!(
+            "Programs wait for memory {} of the time, in a control group's limit or in swap, while {host} has {left} of its memory left",
+            units::quantity(share, "ratio")
+        ),
+        None => format!("{host} has only {left} of its memory left"),
+    };
     let mut finding = seen
         .finding(MEMORY, &host, title)
         .severity(seen.severity(&[Topic::Time, Topic::Throughput, Topic::Resources]))
@@ -172,6 +189,15 @@ fn memory(seen: &Seen<'_>) -> Result<Option<Finding>, SourceError> {
                 list.join(", ")
             )
         });
+    if let Some(share) = pressure.filter(|share| *share > 0.0) {
+        finding = finding.shows(
+            "share of the time in which something waited for memory",
+            seen.over_window(pressed),
+            Some(PRESSED),
+            share,
+            "ratio",
+        );
+    }
     if let Some(pages) = seen.number(swap)?.filter(|p| *p > 1.0) {
         finding = finding.shows("pages swapped each second", seen.over_window(swap), Some(0.0), pages, "/s");
     }

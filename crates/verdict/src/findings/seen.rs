@@ -1,14 +1,16 @@
 //! What the finders look at: one judged window of a run. Invariant: every figure is of this window or of a named part of it.
 
-use assay_model::{Matcher, duration};
+use assay_model::{Labels, Matcher, duration};
+use assay_run::traces;
 
 pub(super) use crate::histogram::{Histogram, REQUESTS};
 
 use super::{Action, Confidence, Evidence, Finding, Kind, Severity, Topic, misses, topic};
 use crate::{
+    judge::percentile,
     source::{RecordedSource, Source as _, SourceError, numbers, series},
     units,
-    verdict::{Status, Verdict, Window},
+    verdict::{ObjectiveRow, Status, Verdict, Window},
 };
 
 /// Samples of a line: milliseconds since the Unix epoch and value, ascending, finite.
@@ -25,6 +27,8 @@ pub(super) struct Seen<'a> {
     within: &'a RecordedSource<'a>,
     /// The run as it is.
     whole: &'a RecordedSource<'a>,
+    /// All spans of the run's traces.
+    pub(super) spans: &'a [traces::Span],
     /// How far samples are apart.
     pub(super) interval_ms: i64,
 }
@@ -33,26 +37,41 @@ impl<'a> Seen<'a> {
     pub(super) fn new(
         verdict: &'a Verdict,
         window: &'a Window,
-        within: &'a RecordedSource<'a>,
-        whole: &'a RecordedSource<'a>,
+        (within, whole): (&'a RecordedSource<'a>, &'a RecordedSource<'a>),
+        spans: &'a [traces::Span],
         interval_ms: i64,
     ) -> Self {
-        Self { verdict, window, within, whole, interval_ms: interval_ms.max(1) }
+        Self { verdict, window, within, whole, spans, interval_ms: interval_ms.max(1) }
     }
 
     pub(super) fn seconds(&self) -> f64 {
         self.window.len_ms() as f64 / 1e3
     }
 
-    /// The expression with `RANGE` as the window's length.
-    pub(super) fn over_window(&self, expression: &str) -> String {
-        expression.replace("RANGE", &duration::format_ms(self.window.len_ms()))
+    /// The window's length, as a range has it.
+    pub(super) fn range(&self) -> String {
+        duration::format_ms(self.window.len_ms())
     }
 
-    /// Label values and numbers at the window's end, largest first; `RANGE` is the window's length.
+    /// The expression with `RANGE` as the window's length.
+    pub(super) fn over_window(&self, expression: &str) -> String {
+        expression.replace("RANGE", &self.range())
+    }
+
+    /// The numbers of an expression at the window's end, with their labels; `RANGE` is the window's length.
+    pub(super) fn found(&self, expression: &str) -> Result<Vec<(Labels, f64)>, SourceError> {
+        Ok(numbers(self.within.instant(&self.over_window(expression), self.window.end_ms)?).collect())
+    }
+
+    /// The same by the value of one label, largest first.
     pub(super) fn ranked(&self, expression: &str, label: &str) -> Result<Vec<(String, f64)>, SourceError> {
-        let found = numbers(self.within.instant(&self.over_window(expression), self.window.end_ms)?);
+        let found = self.found(expression)?.into_iter();
         Ok(by_size(found.map(|(labels, v)| (labels.get(label).unwrap_or_default().to_owned(), v))))
+    }
+
+    /// How few samples the percentile of a row rests on, if they are too few.
+    pub(super) fn few(&self, row: &ObjectiveRow) -> Result<Option<percentile::Few>, SourceError> {
+        percentile::few(row, self.window, self.within)
     }
 
     /// The one number of an expression at the window's end.
@@ -118,7 +137,7 @@ impl<'a> Seen<'a> {
                 && row.phase == self.window.phase
                 && topic(&row.category, &row.unit) == Topic::Time
         });
-        missed.filter_map(|row| quantile_of(&row.measure)).max_by(f64::total_cmp)
+        missed.filter_map(|row| percentile::rank(&row.measure)).max_by(f64::total_cmp)
     }
 
     /// Critical where it explains what is missed here, else a warning.
@@ -198,12 +217,6 @@ impl Finding {
     }
 }
 
-/// The quantile that an expression asks a histogram for.
-fn quantile_of(expression: &str) -> Option<f64> {
-    let (_, rest) = expression.split_once("histogram_quantile(")?;
-    rest.split(',').next()?.trim().parse().ok().filter(|q| (0.0..1.0).contains(q))
-}
-
 /// A matcher for a label's value, whatever characters that has.
 pub(super) fn only(label: &str, value: &str) -> String {
     Matcher::equal(label, value).to_string()
@@ -226,6 +239,11 @@ pub(super) fn stretches(points: &[(i64, f64)], holds: impl Fn(f64) -> bool) -> V
 /// The mean of points; zero for none.
 pub(super) fn mean(points: &[(i64, f64)]) -> f64 {
     if points.is_empty() { 0.0 } else { points.iter().map(|p| p.1).sum::<f64>() / points.len() as f64 }
+}
+
+/// The part of the points for which something holds; zero for none.
+pub(super) fn share_of(points: &[(i64, f64)], holds: impl Fn(f64) -> bool) -> f64 {
+    points.iter().filter(|p| holds(p.1)).count() as f64 / points.len().max(1) as f64
 }
 
 /// How many times as much, in words.

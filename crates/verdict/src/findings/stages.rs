@@ -5,13 +5,10 @@ use super::{
     Confidence, Finding, Kind, Severity, Topic, queues,
     seen::{Histogram, Seen, Span, only, times},
 };
-use crate::{source::SourceError, units, verdict::Status};
+use crate::{histogram::STAGES, source::SourceError, units, verdict::Status};
 
 pub(super) const SLOW: Kind = Kind { id: "B001", name: "stage-slow" };
 pub(super) const CACHE: Kind = Kind { id: "B002", name: "cache-misses" };
-
-pub(super) const STAGES: Histogram<'static> =
-    Histogram { metric: "rag_stage_duration_seconds", matchers: "", by: "stage" };
 
 /// How much longer a stage must take than elsewhere or before.
 const FACTOR: f64 = 2.0;

@@ -2,7 +2,7 @@
 
 use super::{
     Confidence, Finding, Kind, Topic,
-    seen::{Seen, mean},
+    seen::{Seen, mean, share_of},
 };
 use crate::{source::SourceError, units};
 
@@ -64,9 +64,7 @@ fn gpus(seen: &Seen<'_>) -> Result<Vec<Finding>, SourceError> {
     let mut reasons = seen.lines("DCGM_FI_DEV_CLOCK_THROTTLE_REASONS", "gpu")?;
     reasons.extend(seen.lines("DCGM_FI_DEV_CLOCKS_EVENT_REASONS", "gpu")?);
     for (gpu, bits) in reasons {
-        let share = |mask: u64| {
-            bits.iter().filter(|p| p.1 as u64 & mask != 0).count() as f64 / bits.len().max(1) as f64
-        };
+        let share = |mask: u64| share_of(&bits, |v| v as u64 & mask != 0);
         let sm =
             clocks.iter().find(|(g, _)| *g == gpu).map(|(_, points)| points.as_slice()).unwrap_or_default();
         let early = mean(&sm[..sm.len() / 5]);

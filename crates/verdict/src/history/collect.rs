@@ -2,36 +2,31 @@
 //! measured by one expression.
 
 use std::{
+    cmp::Reverse,
+    collections::HashMap,
     fs,
     path::{Path, PathBuf},
 };
 
-use assay_model::duration;
-use assay_run::{Manifest, PhaseOutcome, Run, manifest};
+use assay_run::{Manifest, ManifestError, PhaseOutcome, Run, manifest};
 
 use super::{ENOUGH, Group, GroupRun, History, HistoryOptions, Point, Series};
 use crate::{
     baseline::{BaselineFile, is_baseline_name},
     compare::alike,
     eval::{EvalError, read_files, run_info, standards_of},
-    judge::AGAINST,
-    measure::{self, Batching, Measure, MeasuredRun, Pairs, Part},
-    verdict::{ObjectiveRow, RunInfo, Verdict},
+    measure::{
+        self, Batching, Measure, MeasuredRun, Pairs,
+        readings::{self, Reading},
+    },
+    verdict::{RunInfo, Verdict},
 };
 
 /// A run with its values.
 struct Known {
     run: GroupRun,
     info: RunInfo,
-    values: Vec<Value>,
-}
-
-/// A value of an objective.
-struct Value {
-    measure: Measure,
-    phase: Option<String>,
-    labels: Pairs,
-    value: f64,
+    values: Vec<Reading>,
 }
 
 /// All series of a folder; changes are not looked for yet.
@@ -81,10 +76,16 @@ impl Folder<'_> {
         let entries = fs::read_dir(folder).map_err(cannot)?;
         let mut paths: Vec<PathBuf> = entries.flatten().map(|e| e.path()).collect();
         paths.sort();
-        let (mut runs, mut found) = (Vec::new(), 0);
-        for path in paths.iter().filter(|p| p.join(manifest::FILE_NAME).is_file()) {
-            found += 1;
-            runs.extend(self.run(path)?);
+        let is_run = |p: &&PathBuf| p.join(manifest::FILE_NAME).is_file();
+        let mut manifests: Vec<_> = paths.iter().filter(is_run).map(|p| (Manifest::read(p), p)).collect();
+        // What has no description comes first, so that it is named.
+        manifests.sort_by_key(|(m, p)| Reverse((m.as_ref().map_or(i64::MAX, |m| m.start_ms), *p)));
+        let (mut runs, mut found) = (Vec::new(), manifests.len());
+        for (manifest, path) in manifests {
+            runs.extend(self.run(path, manifest)?);
+            if self.options.newest.is_some_and(|newest| runs.len() >= newest) {
+                break;
+            }
         }
         for path in paths.iter().filter(|p| is_baseline_name(p)) {
             let text = fs::read_to_string(path).unwrap_or_default();
@@ -110,9 +111,13 @@ impl Folder<'_> {
     }
 
     /// What a run's directory has; `None`, with a note, if nothing can be known of it.
-    fn run(&mut self, path: &Path) -> Result<Option<Known>, EvalError> {
+    fn run(
+        &mut self,
+        path: &Path,
+        manifest: Result<Manifest, ManifestError>,
+    ) -> Result<Option<Known>, EvalError> {
         let name = name_of(path);
-        let manifest = match Manifest::read(path) {
+        let manifest = match manifest {
             Ok(manifest) => manifest,
             Err(e) => return Ok(self.leave_out(&name, &e.to_string())),
         };
@@ -160,58 +165,12 @@ fn name_of(path: &Path) -> String {
 }
 
 fn of_verdict(verdict: Verdict) -> Known {
-    let mut values: Vec<Value> = Vec::new();
-    let rows: Vec<&ObjectiveRow> = verdict.objectives.iter().filter(|r| !r.name.ends_with(AGAINST)).collect();
-    let mut seen: Vec<(&str, &str, &Option<String>)> = Vec::new();
-    for row in &rows {
-        let key = (row.sla.as_str(), row.name.as_str(), &row.phase);
-        if seen.contains(&key) {
-            continue;
-        }
-        seen.push(key);
-        let same = rows.iter().filter(|r| (r.sla.as_str(), r.name.as_str(), &r.phase) == key);
-        let found = same.filter_map(|r| Some((r.labels.clone(), r.value.filter(|v| v.is_finite())?)));
-        let length_ms =
-            verdict.windows.iter().find(|w| w.phase == row.phase).map_or(0, crate::verdict::Window::len_ms);
-        let measure = Measure {
-            part: Part::Objective,
-            sla: row.sla.clone(),
-            name: row.name.clone(),
-            unit: row.unit.clone(),
-            measure: without_length(&row.measure, length_ms),
-            comparison: row.comparison.clone(),
-            limit: row.limit,
-            phases: Vec::new(),
-        };
-        values.extend(measure::matched(found).into_iter().map(|(labels, value)| Value {
-            measure: measure.clone(),
-            phase: row.phase.clone(),
-            labels,
-            value,
-        }));
-    }
+    let values = readings::of_verdict(&verdict);
     Known { run: blank(&verdict.run, None), info: verdict.run, values }
 }
 
-/// An expression without the length of its phase: phases of two runs differ by milliseconds, which changes nothing.
-fn without_length(text: &str, length_ms: i64) -> String {
-    if length_ms <= 0 {
-        return text.to_owned();
-    }
-    let seconds = assay_model::number::format_f(length_ms as f64 / 1e3);
-    text.replace(&duration::format_ms(length_ms), "$__range")
-        .replace(&length_ms.to_string(), "$__range_ms")
-        .replace(&seconds, "$__range_s")
-}
-
 fn of_measured(measured: MeasuredRun, file: Option<String>) -> Known {
-    let mut values = Vec::new();
-    for one in measured.measured.into_iter().filter(|m| m.measure.part == Part::Objective) {
-        values.extend(one.figures.into_iter().filter_map(|figure| {
-            let value = figure.value.filter(|v| v.is_finite())?;
-            Some(Value { measure: one.measure.clone(), phase: figure.phase, labels: figure.labels, value })
-        }));
-    }
+    let values = readings::of_run(&measured).collect();
     Known { run: blank(&measured.info, file), info: measured.info, values }
 }
 
@@ -230,19 +189,18 @@ fn blank(info: &RunInfo, file: Option<String>) -> GroupRun {
 /// Series of runs of the same: those that the newest run with values has first.
 fn group(known: Vec<Known>) -> Group {
     let mut series: Vec<(String, Series)> = Vec::new();
+    let mut places: HashMap<(&str, &str, &Option<String>, &Pairs), usize> = HashMap::new();
     let newest = known.last().map(|k| k.info.clone()).unwrap_or_default();
     for (run, known) in known.iter().enumerate().rev() {
         for value in &known.values {
-            let Value { measure, phase, labels, value } = value;
+            let Reading { measure, phase, labels, value } = value;
             let text = measure.measure.split_whitespace().collect::<String>();
             let point = Point { run, value: *value };
-            let same = |s: &&mut (String, Series)| {
-                let s = &s.1;
-                (&s.sla, &s.name, &s.phase, &s.labels) == (&measure.sla, &measure.name, phase, labels)
-            };
-            match series.iter_mut().find(same) {
+            let key = (measure.sla.as_str(), measure.name.as_str(), phase, labels);
+            let place = *places.entry(key).or_insert(series.len());
+            match series.get_mut(place) {
                 Some((known, series)) if *known == text && series.note.is_empty() => {
-                    series.points.insert(0, point);
+                    series.points.push(point);
                 }
                 Some((_, series)) => {
                     "earlier runs measured it by another expression, and are left out"
@@ -253,6 +211,8 @@ fn group(known: Vec<Known>) -> Group {
         }
     }
     let mut series: Vec<Series> = series.into_iter().map(|(_, s)| s).collect();
+    // They came from the newest run backwards.
+    series.iter_mut().for_each(|s| s.points.reverse());
     for one in series.iter_mut().filter(|s| s.points.len() < ENOUGH && s.note.is_empty()) {
         let count = one.points.len();
         let runs = if count == 1 { "run" } else { "runs" };

@@ -20,12 +20,42 @@ const BEYOND: f64 = 5.0;
 /// The two-sided quantile of the normal distribution at 95 %.
 const Z: f64 = 1.96;
 
+/// The samples that a percentile rests on, where they are too few.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Few {
+    /// How many there are, and how many it takes.
+    pub(crate) samples: f64,
+    pub(crate) needed: f64,
+    /// Between which values it is with 95 % confidence.
+    pub(crate) low: f64,
+    pub(crate) high: f64,
+    pub(crate) unit: String,
+}
+
 /// The interval of a percentile that has too few samples, in words.
 pub(super) fn note(
     row: &ObjectiveRow,
     window: &Window,
     source: &dyn Source,
 ) -> Result<Option<String>, SourceError> {
+    let quantity = |v: f64| units::quantity(v, &row.unit);
+    Ok(few(row, window, source)?.map(|few| {
+        format!(
+            "{} samples are few for this percentile, which takes {:.0}: with 95 % confidence it is between {} and {}",
+            units::digits(few.samples),
+            few.needed,
+            quantity(few.low),
+            quantity(few.high)
+        )
+    }))
+}
+
+/// How few samples a row's percentile rests on; `None` if they are enough, or it is no percentile.
+pub(crate) fn few(
+    row: &ObjectiveRow,
+    window: &Window,
+    source: &dyn Source,
+) -> Result<Option<Few>, SourceError> {
     let Some(Quantile { of, rank, per_unit_s }) = quantile(&row.measure) else { return Ok(None) };
     let number = |text: String| -> Result<Option<f64>, SourceError> {
         let found = source.instant(&text, window.end_ms)?.value;
@@ -36,22 +66,32 @@ pub(super) fn note(
         Some(count) => count,
         None => number(format!("max without (le) ({of})"))?.unwrap_or(0.0),
     };
-    let count = (count * per_unit_s).round();
+    let samples = (count * per_unit_s).round();
     let beyond = rank.min(1.0 - rank);
-    if count < 1.0 || count * beyond >= BEYOND {
+    if samples < 1.0 || samples * beyond >= BEYOND {
         return Ok(None);
     }
-    let half = Z * (rank * (1.0 - rank) / count).sqrt();
+    let half = Z * (rank * (1.0 - rank) / samples).sqrt();
     let at = |rank: f64| number(format!("histogram_quantile({}, {of})", rank.clamp(0.0, 1.0)));
     let (Some(low), Some(high)) = (at(rank - half)?, at(rank + half)?) else { return Ok(None) };
-    let quantity = |v: f64| units::quantity(v, &row.unit);
-    Ok(Some(format!(
-        "{} samples are few for this percentile, which takes {:.0}: with 95 % confidence it is between {} and {}",
-        units::digits(count),
-        (BEYOND / beyond).ceil(),
-        quantity(low),
-        quantity(high)
-    )))
+    let needed = (BEYOND / beyond - 1e-6).ceil();
+    Ok(Some(Few { samples, needed, low, high, unit: row.unit.clone() }))
+}
+
+/// The quantile that an expression asks histograms for, wherever in it; the highest of several.
+pub(crate) fn rank(measure: &str) -> Option<f64> {
+    let expr = assay_promql::parse(measure).ok()?;
+    let mut highest: Option<f64> = None;
+    expr.walk(&mut |e| {
+        if let Expr::Call(call) = e
+            && call.func.id == Func::Quantile(QuantileFunc::HistogramQuantile)
+            && let Some(Expr::Number(rank)) = call.args.first().map(Expr::unparen)
+            && (0.0..1.0).contains(&rank.value)
+        {
+            highest = Some(highest.map_or(rank.value, |h| h.max(rank.value)));
+        }
+    });
+    highest
 }
 
 /// A quantile of a histogram.
@@ -101,6 +141,16 @@ fn of_series(found: &QueryValue, row: &ObjectiveRow) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_rank_is_found_wherever_it_is() {
+        assert_eq!(rank("1000 * histogram_quantile( 0.95, increase(x[1m]))"), Some(0.95));
+        assert_eq!(
+            rank("max(histogram_quantile(0.5, rate(x[1m])) or histogram_quantile(0.99, y))"),
+            Some(0.99)
+        );
+        assert_eq!((rank("max(x)"), rank("histogram_quantile(1, x)"), rank("(")), (None, None, None));
+    }
 
     #[test]
     fn quantiles_are_recognised() {

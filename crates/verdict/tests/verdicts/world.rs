@@ -79,6 +79,10 @@ pub(crate) struct World {
     /// Whether the plan is published, and whether there is a `run.json`.
     pub(crate) plan: bool,
     pub(crate) manifest: Option<Outcome>,
+    /// By which part of it the latency has grown at the end of each phase.
+    pub(crate) drift: f64,
+    /// What chance does to it: rates, times, scrapes, figures; none if 0.
+    pub(crate) seed: u64,
 }
 
 impl Default for World {
@@ -114,6 +118,8 @@ impl Default for World {
             kept: (-5.0, 1000.0),
             plan: true,
             manifest: Some(Outcome::Finished),
+            drift: 0.0,
+            seed: 0,
         }
     }
 }
@@ -129,6 +135,44 @@ struct Request {
 impl World {
     pub(crate) fn phase(&mut self, name: &str) -> &mut SimPhase {
         self.phases.iter_mut().find(|p| p.name == name).expect("is a phase")
+    }
+
+    /// The same world on another day: the rates differ by up to 15 %, what happens comes up to five seconds earlier or later, and what
+    /// a record has of it is disturbed.
+    pub(crate) fn perturbed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        for (i, phase) in self.phases.iter_mut().enumerate() {
+            phase.rate *= 1.0 + 0.15 * noise(seed, 1, i as u64);
+        }
+        let later = self.later_s();
+        for span in self.down.iter_mut().chain(&mut self.stalled) {
+            *span = (span.0 + later, span.1 + later);
+        }
+        for failures in &mut self.failures {
+            failures.span = (failures.span.0 + later, failures.span.1 + later);
+        }
+        self
+    }
+
+    /// By how much later than at home the service does what it does.
+    fn later_s(&self) -> f64 {
+        (5.0 * noise(self.seed, 2, 0)).round()
+    }
+
+    /// How long a request takes: the world's latency with what chance and drift make of it.
+    fn takes_s(&self, number: usize, request: &Request) -> f64 {
+        let phase = &self.phases[request.phase];
+        let gone = (request.end_s - phase.span.0) / (phase.span.1 - phase.span.0);
+        phase.latency * (1.0 + self.drift * gone) * (0.15 * noise(self.seed, 3, number as u64)).exp()
+    }
+
+    /// A figure as a record has it: gauges are read with an error of up to 3 %.
+    fn figure(&self, name: &str, t: f64, v: f64) -> f64 {
+        let is_noisy = name.ends_with("_fds")
+            || name.ends_with("_queued")
+            || name.ends_with("_active")
+            || (name.ends_with("_bytes") && !name.contains("Total") && !name.contains("speed"));
+        if is_noisy { v * (1.0 + 0.03 * noise(self.seed, 4, t.to_bits())) } else { v }
     }
 
     /// Leaves only these phases, the first of them from T0 on.
@@ -277,7 +321,7 @@ impl World {
                 let request = requests[next];
                 if next % self.shards == shard {
                     let into = if request.failed { &mut failed } else { &mut ok };
-                    into[request.phase].record(self.phases[request.phase].latency);
+                    into[request.phase].record(self.takes_s(next, &request));
                     lag[request.phase].record(self.lag_s);
                 }
                 next += 1;
@@ -377,22 +421,29 @@ impl World {
         let mut t = offset - 10.0 * interval;
         while t <= until {
             let is_down = self.down.iter().any(|(from, to)| t >= *from && t < *to);
-            if self.is_kept(t) {
+            // One scrape in fifty is lost on the way, and none is quite on time.
+            let is_lost = noise(self.seed, 5, t.to_bits()) > 0.96;
+            let at = t + 0.2 * interval * noise(self.seed, 6, t.to_bits());
+            let in_service = t - self.later_s();
+            if self.is_kept(t) && !is_lost {
                 for target in &targets {
                     let own = || parsed.iter().filter(|(l, _)| l.keep_target() == *target);
                     let found: Vec<_> =
-                        own().filter_map(|(l, values)| Some((l, value_at(values, t)?))).collect();
+                        own().filter_map(|(l, values)| Some((l, value_at(values, in_service)?))).collect();
                     // A target without any series is not there any more, or not yet.
                     if found.is_empty() {
                         continue;
                     }
                     let up = target.to_builder().set("__name__", "up").build();
-                    head.append(&up, at_ms(t), f64::from(u8::from(!is_down))).expect("appends");
+                    head.append(&up, at_ms(at), f64::from(u8::from(!is_down))).expect("appends");
                     for (labels, value) in found.into_iter().filter(|_| !is_down) {
                         match value {
-                            SequenceValue::Float(v) => head.append(labels, at_ms(t), *v).expect("appends"),
+                            SequenceValue::Float(v) => {
+                                let v = self.figure(labels.metric_name(), t, *v);
+                                head.append(labels, at_ms(at), v).expect("appends");
+                            }
                             SequenceValue::Histogram { value, .. } => {
-                                head.append_float_histogram(labels, at_ms(t), value).expect("appends");
+                                head.append_float_histogram(labels, at_ms(at), value).expect("appends");
                             }
                             SequenceValue::Omitted => {}
                         }
@@ -402,6 +453,22 @@ impl World {
             t += interval;
         }
     }
+}
+
+/// A number from -1 to 1 that is the same for the same seed, subject and place; 0 for no seed.
+pub(crate) fn noise(seed: u64, subject: u64, place: u64) -> f64 {
+    if seed == 0 {
+        return 0.0;
+    }
+    // SplitMix64 (Steele, Lea and Flood 2014), a step for each.
+    let mut state = 0u64;
+    for part in [seed, subject, place] {
+        state = (state ^ part).wrapping_add(0x9e37_79b9_7f4a_7c15);
+        state = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        state = (state ^ (state >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        state ^= state >> 31;
+    }
+    (state >> 11) as f64 / (1u64 << 52) as f64 - 1.0
 }
 
 trait KeepTarget {

@@ -27,25 +27,31 @@ const BATCH: usize = 512;
 /// The span was sampled; and it is known that its parent is not remote.
 const FLAGS: u32 = 0x01 | 0x100;
 
-/// Pushes the spans of a run, once a second.
+/// Pushes the spans of a run, once a second, and writes them where the run keeps them.
 pub struct SpanSink {
-    exporter: Exporter,
+    /// To where they are pushed, if to anywhere.
+    exporter: Option<Exporter>,
     tracer: Tracer,
     instance: String,
 }
 
 impl SpanSink {
-    /// Starts pushing what `tracer` collects.
+    /// Starts pushing what `tracer` collects; without settings, the run's own file has it alone.
     ///
     /// # Errors
     /// Where a file that the settings name cannot be read, or the system gives no thread.
-    pub fn start(settings: &Settings, tracer: Tracer, instance: &str) -> Result<Self, SinkError> {
-        Ok(Self { exporter: Exporter::start(settings)?, tracer, instance: instance.to_owned() })
+    pub fn start(settings: Option<&Settings>, tracer: Tracer, instance: &str) -> Result<Self, SinkError> {
+        let exporter = settings.map(Exporter::start).transpose()?;
+        Ok(Self { exporter, tracer, instance: instance.to_owned() })
     }
 
     fn send(&mut self) {
-        for batch in self.tracer.take().chunks(BATCH) {
-            self.exporter.send(request(batch, &self.instance));
+        let spans = self.tracer.take();
+        self.tracer.write(&spans);
+        if let Some(exporter) = &self.exporter {
+            for batch in spans.chunks(BATCH) {
+                exporter.send(request(batch, &self.instance));
+            }
         }
     }
 }
@@ -57,11 +63,12 @@ impl MetricsSink for SpanSink {
     }
 
     fn failures(&self) -> u64 {
-        self.exporter.failures()
+        self.exporter.as_ref().map_or(0, Exporter::failures)
     }
 
     fn notes(&self) -> Vec<String> {
-        let mut notes = self.exporter.notes();
+        let mut notes = self.exporter.as_ref().map(Exporter::notes).unwrap_or_default();
+        notes.extend(self.tracer.note());
         let (made, dropped) = self.tracer.counts();
         if dropped > 0 {
             notes.push(format!(
@@ -73,11 +80,11 @@ impl MetricsSink for SpanSink {
 
     fn end(&mut self) {
         self.send();
-        self.exporter.end();
+        self.exporter.iter().for_each(Exporter::end);
     }
 
     fn finish(&mut self) -> Result<(), SinkError> {
-        self.exporter.finish()
+        self.exporter.as_mut().map_or(Ok(()), Exporter::finish)
     }
 }
 

@@ -16,6 +16,8 @@ pub(super) enum Act {
     FreezeLoad(u64),
     /// The generator is killed.
     KillLoad,
+    /// A fault of the service's own is planted: what `/admin/fault` takes.
+    Plant(&'static str),
 }
 
 /// Who drives the load.
@@ -96,6 +98,19 @@ flow:
     get: /metrics
     check: {body: {matches: '(\w+\W+){90}'}}
 phases: {main: {executor: constant-vus, vus: 64, duration: 90s}}
+";
+
+// The same few questions again and again, which a cache answers.
+const ASKED_AGAIN: &str = "scenario: asked-again
+setup:
+  - {post: /login, json: {username: resident, password: demo}, capture: {token: $.access_token}}
+flow:
+  - name: query
+    post: /query
+    headers: {authorization: 'Bearer {{ token }}'}
+    json: {question: What is sepsis?, patient_id: P-0020, k: 5}
+  - think: 300ms
+phases: {main: {executor: constant-vus, vus: 3, duration: 80s}}
 ";
 
 const SLOW: &str = "xtask/src/bench/slow.yml";
@@ -216,6 +231,7 @@ pub(super) const FAULTS: &[Fault] = &[
             ("ApiLatencyP99High", "warning"),
             ("RequestsTimeOut", "warning"),
         ],
+        finding: Some("B001 generate"),
         ..PLAIN
     },
     Fault {
@@ -257,6 +273,19 @@ pub(super) const FAULTS: &[Fault] = &[
         serve: &["--fault", "memory-leak=40MB", "--fault", "fd-leak=8"],
         load: Load::Own(HEALTH, &[]),
         fires: &[("ProcessMemoryGrowing", "warning"), ("ProcessFilesHigh", "warning")],
+        ..PLAIN
+    },
+    Fault {
+        name: "the cache is switched off",
+        load: Load::Own(ASKED_AGAIN, &[]),
+        act: Some((35, Act::Plant(r#"{"faults": ["cache-off"]}"#))),
+        finding: Some("B002"),
+        ..PLAIN
+    },
+    Fault {
+        name: "most questions fail for eight seconds",
+        act: Some((20, Act::Plant(r#"{"faults": ["errors=0.8"], "seconds": 8}"#))),
+        finding: Some("E001"),
         ..PLAIN
     },
     Fault {
