@@ -82,7 +82,7 @@ fn done(arguments: &[&str], codes: &[i32]) -> String {
     let out = limited(arguments);
     let text = String::from_utf8_lossy(&out.stdout).into_owned() + &String::from_utf8_lossy(&out.stderr);
     let code = out.status.code().unwrap_or(-1);
-    assert!(codes.contains(&code), "{arguments:?}: {code}: {:.2000}", text);
+    assert!(codes.contains(&code), "{arguments:?}: {code}: {text:.2000}");
     text
 }
 

@@ -67,7 +67,7 @@ impl Sides<'_> {
         let mut rows = Vec::new();
         for phase in phases {
             let in_phase = |f: &&Figure| f.phase == *phase;
-            if is_measured && !base.iter().any(|f| in_phase(f)) {
+            if is_measured && !base.iter().any(in_phase) {
                 continue;
             }
             let both = base.iter().chain(&new).copied().filter(in_phase);
