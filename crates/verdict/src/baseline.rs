@@ -110,7 +110,7 @@ impl Baseline {
         Ok(warnings)
     }
 
-    /// The value for a row; `key` is its series among those of the objective in its phase, as [`matched`] has it.
+    /// The value for a row; `key` is its series among those of the objective in its phase, as [`crate::measure::matched`] has it.
     #[must_use]
     pub(crate) fn value(&self, row: &ObjectiveRow, key: &Pairs) -> Option<f64> {
         let key = (row.sla.clone(), row.name.clone(), row.phase.clone(), key.clone());
