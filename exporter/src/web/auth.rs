@@ -17,7 +17,8 @@ use tokio::sync::Semaphore;
 const MOST_REMEMBERED: usize = 1000;
 /// Passwords of one client that wait to be checked at most; one is checked at a time.
 const MOST_WAITING: usize = 16;
-/// Passwords that are checked at the same time.
+/// Passwords that are checked at the same time: those of clients that have failed, and others.
+const PARALLEL_SUSPECTS: usize = 1;
 const PARALLEL: usize = 4;
 
 /// What follows the cost in a hash of no password.
@@ -36,10 +37,12 @@ pub(super) struct Verified {
     /// The right credentials by user: as many as there are users.
     right: Mutex<HashMap<String, Key>>,
     wrong: Mutex<HashSet<Key>>,
-    /// Clients and users of failed logins.
+    /// Clients of failed logins, each alone and with the user.
     failed: Mutex<HashSet<u64>>,
     /// The queues of clients: of those who have failed as this user, and of others.
     lanes: Mutex<HashMap<LaneKey, Arc<Lane>>>,
+    /// For clients that have failed as whatever user.
+    suspects: Semaphore,
     hashing: Semaphore,
 }
 
@@ -79,6 +82,7 @@ impl Default for Verified {
             wrong: Mutex::default(),
             failed: Mutex::default(),
             lanes: Mutex::default(),
+            suspects: Semaphore::new(PARALLEL_SUSPECTS),
             hashing: Semaphore::new(PARALLEL),
         }
     }
@@ -92,15 +96,17 @@ impl Verified {
         if locked(&self.right).get(&attempt.user) == Some(&key) {
             return Login::Right;
         }
+        let client = self.keys.0.hash_one(attempt.from);
+        let as_user = self.keys.0.hash_one((attempt.from, &attempt.user));
         if locked(&self.wrong).contains(&key) {
+            self.has_failed([client, as_user]);
             return Login::Wrong;
         }
-        let client = self.keys.0.hash_one((attempt.from, &attempt.user));
-        let at = (attempt.from, locked(&self.failed).contains(&client));
+        let at = (attempt.from, locked(&self.failed).contains(&as_user));
         let lane = Arc::clone(locked(&self.lanes).entry(at).or_insert_with(|| {
             Arc::new(Lane { turn: Semaphore::new(1), places: Semaphore::new(MOST_WAITING) })
         }));
-        let login = self.queue(&lane, key, client, attempt).await;
+        let login = self.queue(&lane, key, [client, as_user], attempt).await;
         let mut lanes = locked(&self.lanes);
         drop(lane);
         if lanes.get(&at).is_some_and(|lane| Arc::strong_count(lane) == 1) {
@@ -109,11 +115,14 @@ impl Verified {
         login
     }
 
-    async fn queue(&self, lane: &Lane, key: Key, client: u64, attempt: Attempt) -> Login {
+    async fn queue(&self, lane: &Lane, key: Key, client: [u64; 2], attempt: Attempt) -> Login {
         let Ok(_place) = lane.places.try_acquire() else { return Login::TooMany };
         // The semaphores are never closed.
         let _turn = lane.turn.acquire().await;
-        let _slot = self.hashing.acquire().await;
+        // Who guesses takes no slot of others, however many addresses he guesses from.
+        let is_suspect = locked(&self.failed).contains(&client[0]);
+        let slots = if is_suspect { &self.suspects } else { &self.hashing };
+        let _slot = slots.acquire().await;
         // It may have been checked in the meantime.
         if locked(&self.right).get(&attempt.user) == Some(&key) {
             return Login::Right;
@@ -125,8 +134,12 @@ impl Verified {
             return Login::Right;
         }
         remember(&self.wrong, key);
-        remember(&self.failed, client);
+        self.has_failed(client);
         Login::Wrong
+    }
+
+    fn has_failed(&self, client: [u64; 2]) {
+        client.into_iter().for_each(|client| remember(&self.failed, client));
     }
 }
 
@@ -257,6 +270,33 @@ mod tests {
         }
         assert_eq!((wrong, turned_away), (MOST_WAITING, 100 - MOST_WAITING));
         assert!(locked(&verified.lanes).is_empty(), "queues go with those who wait in them");
+    }
+
+    /// Not even the first time.
+    #[tokio::test]
+    async fn a_new_client_waits_for_none_that_has_failed() {
+        let verified = Arc::new(Verified::default());
+        for from in 1..=9 {
+            assert_eq!(verified.check(attempt(from, "amy", "wrong")).await, Login::Wrong);
+        }
+        // As if one of them were being checked without end.
+        let busy = verified.suspects.acquire_many(PARALLEL_SUSPECTS as u32).await.unwrap();
+        let guesses: Vec<_> = (1..=9)
+            .flat_map(|from| (0..10).map(move |i| (from, i)))
+            .map(|(from, i)| {
+                let verified = Arc::clone(&verified);
+                tokio::spawn(async move { verified.check(attempt(from, &format!("u{i}"), "x")).await })
+            })
+            .collect();
+        while locked(&verified.lanes).len() < 9 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(verified.hashing.available_permits(), PARALLEL);
+        assert_eq!(verified.check(attempt(10, "amy", "right")).await, Login::Right);
+        drop(busy);
+        for guess in guesses {
+            assert_eq!(guess.await.unwrap(), Login::Wrong);
+        }
     }
 
     #[tokio::test]
