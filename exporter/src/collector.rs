@@ -74,6 +74,7 @@ impl Entry {
         Self { name, default_on: true, about, flags: &[], runs: Runs::Here, check: |_| Ok(()), build }
     }
 
+    #[cfg(target_os = "linux")]
     const fn off(
         name: &'static str,
         about: &'static str,
@@ -86,6 +87,7 @@ impl Entry {
         Self { flags, ..self }
     }
 
+    #[cfg(target_os = "linux")]
     const fn check(self, check: fn(&Settings) -> Result<(), String>) -> Self {
         Self { check, ..self }
     }

@@ -5,6 +5,7 @@
 
 use std::{
     collections::{BTreeSet, HashSet},
+    panic::{self, AssertUnwindSafe},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -14,7 +15,7 @@ use assay_model::expo::MetricFamily;
 use crate::{
     Failure, Families, Host, Options, OptionsError, Paths,
     collector::{self, Collector, Entry, Runs},
-    families::{Conflict, Scraped, Template},
+    families::{Conflict, Memory, Scraped},
     own::Own,
     process,
     worker::{Late, Ticket, Worker},
@@ -33,8 +34,8 @@ pub struct Exporter {
     own_metrics: bool,
     own: Own,
     conflicts_logged: Mutex<HashSet<(String, String)>>,
-    /// The series of the last scrape of all collectors.
-    template: Mutex<Option<Arc<Template>>>,
+    /// What scrapes of all collectors remember of the one before.
+    memory: Mutex<Memory>,
 }
 
 struct Running {
@@ -110,7 +111,7 @@ impl Exporter {
             own_metrics,
             own: Own::new(),
             conflicts_logged: Mutex::default(),
-            template: Mutex::default(),
+            memory: Mutex::default(),
         }
     }
 
@@ -163,7 +164,7 @@ impl Exporter {
             .collect();
         // Selections may take turns; each would find the other's series.
         let is_whole = *selection == Selection::All;
-        let mut out = if is_whole { Families::after(self.template().clone()) } else { Families::new() };
+        let mut out = if is_whole { self.memory().begin() } else { Families::new() };
         if self.own_metrics {
             process::own_of(&host, &mut out);
             build_info(&mut out);
@@ -172,7 +173,12 @@ impl Exporter {
             .filter_map(|running| match &running.how {
                 How::Here(collector) if running.entry.runs == Runs::Last => {
                     let start = Instant::now();
-                    Some((running, collector.begin(&host), start.elapsed()))
+                    let rest = if host.has_time(start) {
+                        unless_it_panics(|| Ok(collector.begin(&host)))
+                    } else {
+                        Err(no_time())
+                    };
+                    Some((running, rest, start.elapsed()))
                 }
                 _ => None,
             })
@@ -183,9 +189,7 @@ impl Exporter {
             }
         }
         for (running, rest, before) in begun {
-            let start = Instant::now();
-            let result = rest(&host, &mut out);
-            running.finish(&mut out, result.as_ref().err(), (before + start.elapsed()).as_secs_f64());
+            running.run(&mut out, before, |out, _| rest?(&host, out));
         }
         for (running, collector, worker, ticket) in tickets {
             match ticket {
@@ -196,18 +200,17 @@ impl Exporter {
         if self.own_metrics {
             self.own.show(&mut out);
         }
+        let is_tracked = out.is_tracked();
         let (scraped, conflicts) = out.scraped();
         self.report(&conflicts);
-        if let Scraped::New(_, template) = &scraped
-            && is_whole
-        {
-            self.template().clone_from(template);
+        if is_tracked {
+            self.memory().learn(&scraped);
         }
         scraped
     }
 
-    fn template(&self) -> MutexGuard<'_, Option<Arc<Template>>> {
-        self.template.lock().unwrap_or_else(PoisonError::into_inner)
+    fn memory(&self) -> MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn join(
@@ -307,6 +310,13 @@ fn no_time() -> Failure {
     Failure::Late("the scraper's timeout left no time".into())
 }
 
+/// A collector with a fault takes nothing else away.
+fn unless_it_panics<T>(work: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
+    // What was added before stays, as with any failure; locks that were held are taken all the same.
+    panic::catch_unwind(AssertUnwindSafe(work))
+        .unwrap_or_else(|_| Err(Failure::Other("it panicked, which is a fault of the exporter".into())))
+}
+
 impl Running {
     fn new(entry: &'static Entry, settings: &crate::Settings, paths: &Paths) -> Self {
         let collector = (entry.build)(settings);
@@ -319,7 +329,7 @@ impl Running {
                 let mut families = Families::new();
                 // Its own patience is the only limit here: scrapes with several timeouts share a run.
                 let host = Host::new(paths.clone(), Some(start + PATIENCE));
-                let result = own.collect(&host, &mut families);
+                let result = unless_it_panics(|| own.collect(&host, &mut families));
                 Outcome { families, result, seconds: start.elapsed().as_secs_f64() }
             });
             How::Aside(collector, worker)
@@ -331,12 +341,21 @@ impl Running {
 
     /// Runs the collector in this thread, where there is time.
     fn collect(&self, collector: &dyn Collector, host: &Host, out: &mut Families) {
+        self.run(out, Duration::ZERO, |out, start| {
+            if host.has_time(start) { collector.collect(host, out) } else { Err(no_time()) }
+        });
+    }
+
+    /// Runs what there is to do at this start, when some was done `before`, and shows how it went.
+    fn run(
+        &self,
+        out: &mut Families,
+        before: Duration,
+        work: impl FnOnce(&mut Families, Instant) -> Result<(), Failure>,
+    ) {
         let start = Instant::now();
-        let result = match host.deadline {
-            Some(deadline) if start >= deadline => Err(no_time()),
-            _ => collector.collect(host, out),
-        };
-        self.finish(out, result.as_ref().err(), start.elapsed().as_secs_f64());
+        let result = unless_it_panics(|| work(out, start));
+        self.finish(out, result.as_ref().err(), (before + start.elapsed()).as_secs_f64());
     }
 
     fn finish(&self, out: &mut Families, failure: Option<&Failure>, seconds: f64) {

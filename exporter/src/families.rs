@@ -3,6 +3,7 @@
 //! Invariant: one family for one name, with one type, and one sample for one label set. What came first stays; what
 //! does not agree with it is left out and reported.
 
+mod memory;
 mod template;
 
 use std::{fmt, sync::Arc};
@@ -13,8 +14,8 @@ use assay_model::{
 };
 use hashbrown::HashMap;
 
-pub(crate) use self::template::Template;
-use self::template::{Recorder, Replay, is_plain};
+pub(crate) use self::memory::Memory;
+use self::template::{Recorder, Replay, Template, is_plain};
 
 /// The metric families of one scrape.
 #[derive(Clone, Debug, Default)]
@@ -105,12 +106,17 @@ impl Families {
     }
 
     /// Families that are compared with those of the scrape before.
-    pub(crate) fn after(template: Option<Arc<Template>>) -> Self {
+    fn after(template: Option<Arc<Template>>) -> Self {
         let track = match template {
             Some(template) => Track::Replay(Replay::new(template)),
             None => Track::Record(Recorder::default()),
         };
         Self { track, ..Self::default() }
+    }
+
+    /// Whether they are compared, or kept to be compared with.
+    pub(crate) fn is_tracked(&self) -> bool {
+        !matches!(self.track, Track::None)
     }
 
     /// Adds a counter's sample. Names of counters end in `_total` by convention; nothing is appended.
@@ -224,7 +230,7 @@ impl Families {
     /// Everything that `other` holds is added.
     pub fn append(&mut self, other: Self) {
         self.conflicts.extend(other.conflicts);
-        let is_tracked = !matches!(self.track, Track::None);
+        let is_tracked = self.is_tracked();
         for family in other.list {
             if is_tracked || self.by_name.contains_key(&family.name) {
                 for metric in family.metrics {

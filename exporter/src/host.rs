@@ -99,6 +99,11 @@ impl Host {
             shared: kernel::Shared::default(),
         }
     }
+
+    /// Whether the deadline is after `now`.
+    pub(crate) fn has_time(&self, now: Instant) -> bool {
+        self.deadline.is_none_or(|deadline| now < deadline)
+    }
 }
 
 /// This host's name.

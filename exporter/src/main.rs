@@ -5,6 +5,7 @@ mod logging;
 
 use std::{process::ExitCode, sync::Arc, time::Duration};
 
+use anyhow::Context as _;
 use assay_text::console;
 use exporter::{Exporter, bind, push, serve, sys};
 use tokio::{sync::watch, task::JoinSet};
@@ -17,19 +18,25 @@ const BAD_INPUT: u8 = 2;
 /// After the first signal the process ends within two seconds, whatever hangs.
 const GRACE: Duration = Duration::from_millis(1_900);
 
+/// Longer than any process runs.
+const FOREVER: Duration = Duration::from_secs(u32::MAX as u64);
+
 fn main() -> ExitCode {
     console::begin();
     sys::memory::economize();
     raise_descriptors();
     let outcome = Args::parse(std::env::args_os()).map_err(anyhow::Error::from).and_then(|args| {
         logging::start(&args.log_level, &args.log_format);
-        // One thread serves; scrapes run on threads that come and go.
+        // One thread serves; scrapes run on others.
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
-            // Longer than the usual interval of scrapes, so that one finds the thread of the one before.
-            .thread_keep_alive(Duration::from_secs(20))
+            // They stay, a few as there are turns to scrape.
+            .thread_keep_alive(FOREVER)
             .build()?;
-        runtime.block_on(run(args))
+        runtime.block_on(async {
+            first_thread().await?;
+            run(args).await
+        })
     });
     match outcome {
         // Threads may hang in the kernel or in a driver's library: nothing waits for them.
@@ -41,6 +48,16 @@ fn main() -> ExitCode {
             ExitCode::from(BAD_INPUT)
         }
     }
+}
+
+/// A thread for scrapes is there from the start, so that they are answered when the system gives no more threads.
+async fn first_thread() -> anyhow::Result<()> {
+    // The runtime would panic.
+    let attempt = std::thread::Builder::new().spawn(|| ());
+    let attempt =
+        attempt.context("the system gives no thread; raise the limit of processes (pids.max, ulimit -u)")?;
+    let _ = attempt.join();
+    Ok(tokio::task::spawn_blocking(|| ()).await?)
 }
 
 /// As many descriptors as the system allows, which is what Go gives node_exporter.

@@ -27,6 +27,15 @@ pub(crate) struct Own {
     pushed_samples: Counter<u64, AtomicU64>,
 }
 
+/// A scrape that is being served.
+pub(crate) struct InFlight(Gauge);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
 impl Own {
     pub(crate) fn new() -> Self {
         let own = Self {
@@ -75,8 +84,10 @@ impl Own {
         self.requests.get_or_create(&vec![("code", code.to_string())]).inc();
     }
 
-    pub(crate) fn in_flight(&self) -> &Gauge {
-        &self.in_flight
+    /// Counts a scrape as being served until the result is dropped.
+    pub(crate) fn in_flight(&self) -> InFlight {
+        self.in_flight.inc();
+        InFlight(self.in_flight.clone())
     }
 
     pub(crate) fn late(&self, collector: &str) {

@@ -120,10 +120,9 @@ async fn metrics(
     query: Query<Vec<(String, String)>>,
     headers: HeaderMap,
 ) -> Response {
-    let in_flight = server.exporter.own().in_flight().clone();
-    in_flight.inc();
+    // Also where the client leaves, and this ends in the middle.
+    let _in_flight = server.exporter.own().in_flight();
     let response = answer(&server, &query, &headers).await;
-    in_flight.dec();
     server.exporter.own().request(response.status().as_u16());
     response
 }
@@ -132,10 +131,6 @@ async fn answer(server: &Arc<Server>, parameters: &[(String, String)], headers: 
     let Ok(_permit) = server.permits.try_acquire() else {
         let message =
             format!("{} scrapes are running, which is the limit; try again later\n", server.max_requests);
-        return (StatusCode::SERVICE_UNAVAILABLE, message).into_response();
-    };
-    let Ok(thread) = Arc::clone(&server.threads).try_acquire_owned() else {
-        let message = "all threads hang in collectors; see the log\n";
         return (StatusCode::SERVICE_UNAVAILABLE, message).into_response();
     };
     let values = |key: &str| -> Vec<String> {
@@ -152,22 +147,27 @@ async fn answer(server: &Arc<Server>, parameters: &[(String, String)], headers: 
     let exporter = Arc::clone(&server.exporter);
     let scrape = async {
         let _turn = server.turns.acquire().await;
+        let thread = Arc::clone(&server.threads).try_acquire_owned().ok()?;
         let scrape = tokio::task::spawn_blocking(move || {
             let body = scrape(&exporter, &selection, deadline, format, gzip);
             drop(thread);
             body
         });
-        scrape.await
+        Some(scrape.await)
     };
     let give_up = deadline.unwrap_or(now + LONGEST) + OVERTIME;
     match tokio::time::timeout_at(give_up.into(), scrape).await {
-        Ok(Ok(Ok(body))) if gzip => {
+        Ok(Some(Ok(Ok(body)))) if gzip => {
             let headers = [(header::CONTENT_TYPE, format.content_type()), (header::CONTENT_ENCODING, "gzip")];
             (headers, body).into_response()
         }
-        Ok(Ok(Ok(body))) => ([(header::CONTENT_TYPE, format.content_type())], body).into_response(),
-        Ok(Ok(Err(cause))) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{cause}\n")).into_response(),
-        Ok(Err(cause)) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{cause}\n")).into_response(),
+        Ok(Some(Ok(Ok(body)))) => ([(header::CONTENT_TYPE, format.content_type())], body).into_response(),
+        Ok(Some(Ok(Err(cause)))) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{cause}\n")).into_response(),
+        Ok(Some(Err(cause))) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{cause}\n")).into_response(),
+        Ok(None) => {
+            let message = "all threads hang in collectors; see the log\n";
+            (StatusCode::SERVICE_UNAVAILABLE, message).into_response()
+        }
         Err(_) => {
             tracing::error!("a scrape hangs, and was given up");
             (StatusCode::SERVICE_UNAVAILABLE, "the scrape hangs\n").into_response()

@@ -5,6 +5,9 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)]
 
+#[path = "common/library.rs"]
+mod library;
+
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -23,23 +26,12 @@ struct Fake {
 impl Fake {
     fn new() -> Self {
         let fake = Self { directory: tempfile::tempdir().unwrap() };
-        fake.compile();
+        library::compile("fake_nvml.c", &fake.library());
         fake
     }
 
     fn library(&self) -> PathBuf {
         self.directory.path().join("libnvidia-ml.so.1")
-    }
-
-    fn compile(&self) {
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/fake_nvml.c");
-        let compiled = Command::new("cc")
-            .args(["-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-Wno-stringop-truncation", "-o"])
-            .args([&self.library(), &source])
-            .arg("-ldl")
-            .status()
-            .expect("cc runs: a C compiler is needed to build this project");
-        assert!(compiled.success());
     }
 
     fn set(&self, name: &str, text: &str) {

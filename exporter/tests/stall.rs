@@ -16,8 +16,8 @@ use std::{
 
 use assay_model::expo::{MetricFamily, MetricValue};
 use exporter::{
-    Exporter, Failure, Families, Host, Selection, ServeOptions,
-    collector::{Collector, Entry, Runs},
+    Exporter, Failure, Families, Host, Selection, ServeOptions, Settings,
+    collector::{Begun, Collector, Entry, Runs},
     serve,
 };
 use tokio::{
@@ -67,15 +67,7 @@ impl Collector for Hangs {
 macro_rules! hanging {
     ($name:literal, $runs:expr) => {{
         static GATE: Gate = Gate::new();
-        static ENTRY: Entry = Entry {
-            name: $name,
-            default_on: true,
-            about: "",
-            flags: &[],
-            runs: $runs,
-            check: |_| Ok(()),
-            build: |_| Box::new(Hangs(&GATE)),
-        };
+        static ENTRY: Entry = entry($name, $runs, |_| Box::new(Hangs(&GATE)));
         (&GATE, &ENTRY)
     }};
 }
@@ -129,6 +121,74 @@ fn what_hangs_takes_nothing_else_away_and_has_one_thread_each() {
     });
 }
 
+/// Has a fault.
+struct Panics;
+
+impl Collector for Panics {
+    fn collect(&self, _host: &Host, out: &mut Families) -> Result<(), Failure> {
+        out.gauge("before_the_fault", "", &[], 1.0);
+        panic!("as a test wants it")
+    }
+}
+
+/// Counts how often it begins.
+struct Begins;
+
+static BEGUN: AtomicUsize = AtomicUsize::new(0);
+
+impl Collector for Begins {
+    fn collect(&self, host: &Host, out: &mut Families) -> Result<(), Failure> {
+        self.begin(host)(host, out)
+    }
+
+    fn begin(&self, _host: &Host) -> Begun<'_> {
+        BEGUN.fetch_add(1, Ordering::SeqCst);
+        Box::new(|_, _| Ok(()))
+    }
+}
+
+const fn entry(name: &'static str, runs: Runs, build: fn(&Settings) -> Box<dyn Collector>) -> Entry {
+    Entry { name, default_on: true, about: "", flags: &[], runs, check: |_| Ok(()), build }
+}
+
+#[test]
+fn a_collector_that_panics_takes_nothing_else_away() {
+    static ENTRIES: [Entry; 3] = [
+        entry("panics_1", Runs::Here, |_| Box::new(Panics)),
+        entry("panics_2", Runs::Last, |_| Box::new(Panics)),
+        entry("panics_3", Runs::Aside, |_| Box::new(Panics)),
+    ];
+    let directory = tempfile::tempdir().unwrap();
+    let options = common::made_up_host(directory.path());
+    let others: Vec<_> = options.collectors.iter().copied().collect();
+    let mut exporter = Exporter::new(options.clone());
+    let before = exporter.gather();
+    ENTRIES.iter().for_each(|entry| exporter.add(entry, &options.settings));
+    for _ in 0..3 {
+        let families = exporter.gather();
+        for entry in &ENTRIES {
+            assert_eq!(success(&families, entry.name), Some(0.0));
+        }
+        for &name in &others {
+            assert_eq!(success(&families, name), success(&before, name), "{name}");
+        }
+        assert!(families.iter().any(|family| family.name == "before_the_fault"));
+    }
+}
+
+#[test]
+fn without_time_nothing_begins() {
+    static ENTRY: Entry = entry("begins", Runs::Last, |_| Box::new(Begins));
+    let directory = tempfile::tempdir().unwrap();
+    let options = common::made_up_host(directory.path());
+    let mut exporter = Exporter::new(options.clone());
+    exporter.add(&ENTRY, &options.settings);
+    let families = exporter.gather_selected(&Selection::All, Some(Instant::now()));
+    assert_eq!((success(&families, "begins"), BEGUN.load(Ordering::SeqCst)), (Some(0.0), 0));
+    let families = exporter.gather();
+    assert_eq!((success(&families, "begins"), BEGUN.load(Ordering::SeqCst)), (Some(1.0), 1));
+}
+
 /// Sends a request and gives the response's head and body.
 async fn get(address: &str, headers: &str) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
@@ -168,6 +228,30 @@ async fn more_scrapes_than_the_limit_are_refused() {
     gate.open();
     let response = first.await.unwrap();
     assert!(response.starts_with("HTTP/1.1 200 ") && response.contains("node_load15 12.5\n"), "{response}");
+}
+
+/// A scraper whose patience is over closes the connection.
+#[tokio::test]
+async fn a_client_that_leaves_is_no_longer_served() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut options = common::made_up_host(directory.path());
+    options.own_metrics = true;
+    let (gate, entry) = hanging!("waits", Runs::Here);
+    let mut exporter = Exporter::new(options.clone());
+    exporter.add(entry, &options.settings);
+    let address = start(exporter, 8).await;
+    let mut leaving = TcpStream::connect(&address).await.unwrap();
+    leaving.write_all(b"GET /metrics HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+    while gate.inside.load(Ordering::SeqCst) == 0 {
+        tokio::task::yield_now().await;
+    }
+    drop(leaving);
+    gate.open();
+    let alone = async {
+        // This scrape is being served itself.
+        while !get(&address, "").await.contains("promhttp_metric_handler_requests_in_flight 1\n") {}
+    };
+    tokio::time::timeout(assay_testkit::wait::PATIENCE, alone).await.expect("nobody else is served");
 }
 
 /// Even a collector that must not hang and does.

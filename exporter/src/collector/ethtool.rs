@@ -175,6 +175,31 @@ mod tests {
     use super::*;
 
     #[test]
+    fn statistics_are_chosen_by_their_drivers_names() {
+        let shown = |pattern: &str| {
+            let settings = Settings::default().with("collector.ethtool.metrics-include", pattern).unwrap();
+            let mut out = Families::new();
+            let statistics = [("rx_errors".to_owned(), 1), ("tx_packets".to_owned(), 2)];
+            Ethtool::new(&settings).show_statistics(&mut out, "eth0", &statistics);
+            out.finish().into_iter().map(|family| family.name).collect::<Vec<_>>()
+        };
+        let (errors, packets) = ("node_ethtool_received_errors_total", "node_ethtool_transmitted_packets_total");
+        assert_eq!(shown(".*"), [errors, packets]);
+        assert_eq!(shown("^rx_"), [errors]);
+        assert_eq!(shown("^(tx_packets|rx_bytes)$"), [packets]);
+    }
+
+    #[test]
+    fn devices_are_chosen_by_their_names() {
+        let asked = |switch: &str| {
+            let settings = Settings::default().with(switch, "^eth").unwrap();
+            ["eth0", "lo"].map(|device| Ethtool::new(&settings).devices.allows(device))
+        };
+        assert_eq!(asked("collector.ethtool.device-include"), [true, false]);
+        assert_eq!(asked("collector.ethtool.device-exclude"), [false, true]);
+    }
+
+    #[test]
     fn statistics_are_named_as_node_exporter_does() {
         let ethtool = Ethtool::new(&Settings::default());
         let mut out = Families::new();

@@ -118,14 +118,14 @@ impl Collector for Filesystem {
             for (mount, answer) in mounts.iter().zip(&answers) {
                 match answer {
                     Err(NoUsage::TimedOut | NoUsage::NoAnswerYet) => stuck += 1,
-                    Err(NoUsage::NotAsked) => not_asked += 1,
+                    Err(NoUsage::NotAsked | NoUsage::NoThread) => not_asked += 1,
                     _ => {}
                 }
                 show(out, mount, answer);
             }
             match not_asked {
                 0 => Ok(()),
-                n => Err(Failure::Late(format!("{n} mounts were not asked in time; {stuck} do not answer"))),
+                n => Err(Failure::Late(format!("{n} mounts were not asked; {stuck} do not answer"))),
             }
         })
     }

@@ -194,8 +194,12 @@ impl Gpu {
             tracing::info!("no GPU has GPM, which came with Hopper: no DCGM_FI_PROF_* metrics");
         }
         let (raw, stop) = (Raw::open(path).map(Arc::new), Arc::new(Stop::default()));
-        self.xid_errors.watch(Arc::clone(&nvml), Arc::clone(&stop));
-        let profiler = Profiler::start(Arc::clone(&nvml), raw.clone(), Arc::clone(&stop));
+        let watching = self.xid_errors.watch(Arc::clone(&nvml), Arc::clone(&stop));
+        let started = watching.and_then(|()| Profiler::start(Arc::clone(&nvml), raw.clone(), Arc::clone(&stop)));
+        let profiler = started.map_err(|cause| {
+            stop.set();
+            Failure::Other(format!("no thread to watch the GPUs with: {cause}"))
+        })?;
         Ok(Driver { nvml, raw, version, hostname: crate::host::name(), profiler, stop })
     }
 }

@@ -24,8 +24,9 @@ pub(crate) struct Template {
     steps: Vec<Step>,
     /// The steps in the order in which they are shown.
     order: Vec<usize>,
-    text: OnceLock<Rendered>,
-    openmetrics: OnceLock<Rendered>,
+    /// `None` in it where what the encoder writes is not a line for each step.
+    text: OnceLock<Option<Rendered>>,
+    openmetrics: OnceLock<Option<Rendered>>,
 }
 
 #[derive(Debug)]
@@ -214,7 +215,9 @@ impl Replay {
             Format::OpenMetrics => (&template.openmetrics, write_openmetrics_float),
             Format::Protobuf => return format.encode(&self.families()),
         };
-        let rendered = rendered.get_or_init(|| template.render(format));
+        let Some(rendered) = rendered.get_or_init(|| template.render(format, write)) else {
+            return format.encode(&self.families());
+        };
         /// Of a value, as a rule.
         const VALUE_BYTES: usize = 20;
         let bytes: usize = rendered.before.iter().map(|text| text.len() + VALUE_BYTES).sum();
@@ -241,21 +244,26 @@ impl Template {
         families
     }
 
-    /// Written with one and the same word for all values, and taken apart at it.
-    fn render(&self, format: Format) -> Rendered {
-        const WORD: &str = "NaN";
-        let text = String::from_utf8(format.encode(&self.families(|_| f64::NAN))).unwrap_or_default();
+    /// Written with the numbers of the steps for values, and taken apart at them; `None` where what is written is not a line
+    /// for each step, in their order.
+    fn render(&self, format: Format, write: fn(&mut String, f64)) -> Option<Rendered> {
+        let text = String::from_utf8(format.encode(&self.families(|step| step as f64))).ok()?;
         let (mut before, mut after) = (Vec::with_capacity(self.order.len()), String::new());
+        let (mut order, mut end) = (self.order.iter(), String::new());
         for line in text.split_inclusive('\n') {
-            match line.trim_end().strip_suffix(WORD) {
-                Some(series) if !line.starts_with('#') => {
-                    after.push_str(series);
-                    before.push(std::mem::replace(&mut after, "\n".to_owned()));
-                }
-                _ => after.push_str(line),
+            if line.starts_with('#') {
+                after.push_str(line);
+                continue;
             }
+            end.clear();
+            end.push(' ');
+            write(&mut end, *order.next()? as f64);
+            end.push('\n');
+            after.push_str(line.strip_suffix(end.as_str())?);
+            after.push(' ');
+            before.push(std::mem::replace(&mut after, "\n".to_owned()));
         }
-        Rendered { before, after }
+        order.next().is_none().then_some(Rendered { before, after })
     }
 }
 
@@ -339,6 +347,23 @@ mod tests {
             let timed = Metric::new(Labels::empty(), MetricValue::Float(1.0)).at(5);
             out.push(MetricType::Gauge, "changes", "Help.", timed);
         });
+    }
+
+    /// A template whose series are in another order than they are shown in would put values behind the wrong ones.
+    #[test]
+    fn a_template_that_is_not_what_is_written_is_not_used() {
+        let mut first = Families::after(None);
+        fill(&mut first, 1.0, usual);
+        let Scraped::New(_, Some(template)) = first.scraped().0 else { panic!("no template") };
+        let mut template = Arc::into_inner(template).unwrap();
+        assert!(template.render(Format::Text, write_float).is_some());
+        let last = template.order.len() - 1;
+        template.order.swap(0, last);
+        assert!(template.render(Format::Text, write_float).is_none());
+        assert!(template.render(Format::OpenMetrics, write_openmetrics_float).is_none());
+        let values: Vec<f64> = (0..=last).map(|step| step as f64).collect();
+        let replay = Replay { template: Arc::new(template), values };
+        assert_eq!(replay.encode(Format::Text), Format::Text.encode(&replay.families()));
     }
 
     #[test]

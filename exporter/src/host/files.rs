@@ -31,6 +31,9 @@ const PAGE: usize = 4096;
 /// Descriptors kept at most, and no more than a quarter of those that the process may have.
 const MOST_KEPT: usize = 512;
 
+/// Of these, what attributes of /sys leave to files of /proc, which are few and read by most collectors.
+const OF_PROC: usize = 64;
+
 thread_local! {
     static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
@@ -91,31 +94,44 @@ impl Descriptor {
 
     /// The descriptor, to be kept; `None` where there is no place for one more, or this is no /sys.
     pub(super) fn kept(mut self) -> Option<Self> {
-        self.place = if is_of(&self.file, SYSFS_MAGIC) { Place::take() } else { None };
+        self.place = PLACES.take(most_kept(), OF_PROC).filter(|_| is_of(&self.file, SYSFS_MAGIC));
         self.place.is_some().then_some(self)
     }
 }
 
-/// One of the places for descriptors that stay open.
+/// Places for descriptors that stay open: how many are taken.
+#[derive(Debug, Default)]
+struct Places(AtomicUsize);
+
+static PLACES: Places = Places(AtomicUsize::new(0));
+
+/// One of them.
 #[derive(Debug)]
-struct Place;
+struct Place(&'static Places);
 
-/// Places in use.
-static TAKEN: AtomicUsize = AtomicUsize::new(0);
-
-impl Place {
-    fn take() -> Option<Self> {
-        let allowed = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
-        let most = allowed.map_or(MOST_KEPT, |n| usize::try_from(n / 4).unwrap_or(MOST_KEPT).min(MOST_KEPT));
-        let taken = TAKEN.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| (n < most).then_some(n + 1));
-        taken.ok().map(|_| Self)
+impl Places {
+    /// A place, if of the `most` that there are more than `others` are free; others leave half at least.
+    fn take(&'static self, most: usize, others: usize) -> Option<Place> {
+        let most = most - others.min(most / 2);
+        let taken =
+            self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| (n < most).then_some(n + 1));
+        taken.ok().map(|_| Place(self))
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        TAKEN.fetch_sub(1, Ordering::Relaxed);
+        self.0.0.fetch_sub(1, Ordering::Relaxed);
     }
+}
+
+/// How many places there are. The limit of descriptors is raised at the start and stays.
+fn most_kept() -> usize {
+    static MOST: OnceLock<usize> = OnceLock::new();
+    *MOST.get_or_init(|| {
+        let allowed = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+        allowed.map_or(MOST_KEPT, |n| usize::try_from(n / 4).unwrap_or(MOST_KEPT).min(MOST_KEPT))
+    })
 }
 
 /// The same text as [`read`] gives, from a descriptor that stays open where the file is one of a real /proc.
@@ -149,8 +165,8 @@ fn read_open(path: &Path, whole: usize) -> Result<String, Failure> {
     let mut kept = kept.write().unwrap_or_else(PoisonError::into_inner);
     kept.remove(path);
     if is_kept(path)
+        && let Some(place) = PLACES.take(most_kept(), 0)
         && is_of(&file, PROC_SUPER_MAGIC)
-        && let Some(place) = Place::take()
     {
         kept.insert(path.to_owned(), (Mutex::new(file), place));
     }
@@ -232,6 +248,23 @@ fn failure(path: &Path, cause: Errno) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn attributes_leave_places_to_files_of_proc() {
+        static FREE: Places = Places(AtomicUsize::new(0));
+        let check = |most: usize, attributes: usize| {
+            let all: Vec<Place> = std::iter::from_fn(|| FREE.take(most, OF_PROC)).collect();
+            assert_eq!(all.len(), attributes, "of {most}");
+            let left: Vec<Place> = std::iter::from_fn(|| FREE.take(most, 0)).collect();
+            assert_eq!(all.len() + left.len(), most);
+            drop(left);
+            assert!(FREE.take(most, OF_PROC).is_none(), "what is given back is /proc's");
+        };
+        check(512, 448);
+        check(100, 50);
+        check(10, 5);
+        check(0, 0);
+    }
 
     #[test]
     fn what_is_kept_open_is_read_anew_and_what_is_no_proc_is_not_kept() {

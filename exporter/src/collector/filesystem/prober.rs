@@ -33,6 +33,8 @@ pub(super) enum NoUsage {
     NoAnswerYet,
     /// Nobody asked it before the scrape's time was over.
     NotAsked,
+    /// There was no thread to ask it with, and none could be had.
+    NoThread,
 }
 
 impl NoUsage {
@@ -43,6 +45,7 @@ impl NoUsage {
             Self::TimedOut => "mountpoint timeout",
             Self::NoAnswerYet => "no answer before the scrape's deadline",
             Self::NotAsked => "not asked before the scrape's deadline",
+            Self::NoThread => "not asked: no thread for it",
         }
     }
 }
@@ -68,6 +71,7 @@ struct State<T> {
     queue: VecDeque<PathBuf>,
     mounts: HashMap<PathBuf, Asked<T>>,
     threads: usize,
+    most_threads: usize,
     idle: usize,
     /// Answers so far.
     answered: u64,
@@ -82,7 +86,14 @@ enum Asked<T> {
 
 impl<T: Clone + Send + 'static> Prober<T> {
     pub(super) fn new(probe: Probe<T>) -> Self {
-        let state = State { queue: VecDeque::new(), mounts: HashMap::new(), threads: 0, idle: 0, answered: 0 };
+        let state = State {
+            queue: VecDeque::new(),
+            mounts: HashMap::new(),
+            threads: 0,
+            most_threads: MOST_THREADS,
+            idle: 0,
+            answered: 0,
+        };
         let shared =
             Shared { probe, state: Mutex::new(state), work: Condvar::new(), answers: Condvar::new() };
         Self { shared: Arc::new(shared) }
@@ -118,6 +129,7 @@ impl<T: Clone + Send + 'static> Prober<T> {
         deadline: Option<Instant>,
     ) -> Vec<Result<T, NoUsage>> {
         let mut state = self.shared.lock();
+        let mut unasked = NoUsage::NotAsked;
         loop {
             let now = Instant::now();
             // Nobody waits for a mount that had its time before this scrape began.
@@ -136,8 +148,15 @@ impl<T: Clone + Send + 'static> Prober<T> {
             let (guard, waited) =
                 self.shared.answers.wait_timeout(state, wait).unwrap_or_else(PoisonError::into_inner);
             state = guard;
-            if waited.timed_out() && !state.queue.is_empty() && state.answered == answered {
-                self.shared.add_thread(&mut state);
+            if waited.timed_out()
+                && !state.queue.is_empty()
+                && state.answered == answered
+                && !self.shared.add_thread(&mut state)
+                && state.all_hang(timeout)
+            {
+                // Nobody is left who would ask.
+                unasked = NoUsage::NoThread;
+                break;
             }
         }
         let now = Instant::now();
@@ -147,9 +166,19 @@ impl<T: Clone + Send + 'static> Prober<T> {
                 Some(Asked::Answered(at, answer)) if *at >= start => answer.clone().map_err(NoUsage::Error),
                 Some(Asked::Running(since)) if now >= *since + timeout => Err(NoUsage::TimedOut),
                 Some(Asked::Running(_)) => Err(NoUsage::NoAnswerYet),
-                _ => Err(NoUsage::NotAsked),
+                _ => Err(unasked.clone()),
             })
             .collect()
+    }
+}
+
+impl<T> State<T> {
+    /// Whether every thread is with a mount that has had its time.
+    fn all_hang(&self, timeout: Duration) -> bool {
+        let hung = self.mounts.values().filter(
+            |asked| matches!(asked, Asked::Running(since) if since.elapsed() >= timeout),
+        );
+        hung.count() >= self.threads
     }
 }
 
@@ -158,17 +187,22 @@ impl<T: Send + 'static> Shared<T> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Wakes an idle thread, or starts one.
-    fn add_thread(self: &Arc<Self>, state: &mut State<T>) {
+    /// Wakes an idle thread, or starts one; whether there is one more now.
+    fn add_thread(self: &Arc<Self>, state: &mut State<T>) -> bool {
         if state.idle > 0 {
             self.work.notify_one();
-        } else if state.threads < MOST_THREADS {
-            let shared = Arc::clone(self);
-            match thread::Builder::new().name("statfs".into()).spawn(move || shared.work()) {
-                Ok(_) => state.threads += 1,
-                Err(cause) => tracing::debug!("no thread for statfs: {cause}"),
-            }
+            return true;
         }
+        if state.threads >= state.most_threads {
+            return false;
+        }
+        let shared = Arc::clone(self);
+        let started = thread::Builder::new().name("statfs".into()).spawn(move || shared.work());
+        match &started {
+            Ok(_) => state.threads += 1,
+            Err(cause) => tracing::debug!("no thread for statfs: {cause}"),
+        }
+        started.is_ok()
     }
 
     fn work(&self) {
@@ -250,6 +284,23 @@ mod tests {
         // Released for now and for good: the sender's end ends the wait of later ones too.
         drop(release);
         assert_eq!(ask(&prober, &mounts, LONG, None), vec![Ok(7); 5]);
+    }
+
+    #[test]
+    fn a_mount_without_a_thread_is_not_waited_for_and_not_marked() {
+        let (prober, release, _asks) = prober();
+        let mounts = paths(&["/a", "/dead", "/b"]);
+        let most = |n: usize| prober.shared.lock().most_threads = n;
+        most(0);
+        for _ in 0..10 {
+            assert_eq!(ask(&prober, &mounts, LONG, None), vec![Err(NoUsage::NoThread); 3]);
+        }
+        most(1);
+        let answers = ask(&prober, &mounts, Duration::from_millis(200), None);
+        assert_eq!(answers, [Ok(7), Err(NoUsage::TimedOut), Err(NoUsage::NoThread)], "its one thread hangs");
+        most(MOST_THREADS);
+        drop(release);
+        assert_eq!(ask(&prober, &mounts, LONG, None), vec![Ok(7); 3]);
     }
 
     #[test]

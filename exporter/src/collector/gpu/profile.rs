@@ -5,6 +5,7 @@
 
 use std::{
     collections::BTreeMap,
+    io,
     sync::{Arc, Mutex, PoisonError},
     thread,
     time::Duration,
@@ -50,14 +51,15 @@ pub(super) struct Profiler {
 
 impl Profiler {
     /// Samples the GPUs that can be, in a thread of its own.
-    pub(super) fn start(nvml: Arc<Nvml>, raw: Option<Arc<Raw>>, stop: Arc<Stop>) -> Self {
+    ///
+    /// # Errors
+    /// If the system gives no thread.
+    pub(super) fn start(nvml: Arc<Nvml>, raw: Option<Arc<Raw>>, stop: Arc<Stop>) -> io::Result<Self> {
         let profiler = Self::default();
         let mine = profiler.clone();
         let run = move || mine.run(&nvml, raw.as_deref(), &stop);
-        if let Err(cause) = thread::Builder::new().name("nvml-gpm".into()).spawn(run) {
-            tracing::warn!("no thread for GPU profiling: {cause}");
-        }
-        profiler
+        thread::Builder::new().name("nvml-gpm".into()).spawn(run)?;
+        Ok(profiler)
     }
 
     pub(super) fn value(&self, place: Place, at: usize) -> Option<f64> {

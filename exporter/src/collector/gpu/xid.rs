@@ -5,6 +5,7 @@
 
 use std::{
     collections::BTreeMap,
+    io,
     sync::{Arc, Mutex, PoisonError},
     thread,
     time::Duration,
@@ -59,12 +60,13 @@ const MEANINGS: [(u64, &str); 20] = [
 
 impl XidErrors {
     /// Counts from now on, in a thread of its own.
-    pub(super) fn watch(&self, nvml: Arc<Nvml>, stop: Arc<Stop>) {
+    ///
+    /// # Errors
+    /// If the system gives no thread.
+    pub(super) fn watch(&self, nvml: Arc<Nvml>, stop: Arc<Stop>) -> io::Result<()> {
         let errors = self.clone();
         let run = move || errors.run(&nvml, &stop);
-        if let Err(cause) = thread::Builder::new().name("nvml-events".into()).spawn(run) {
-            tracing::warn!("no thread for XID errors: {cause}");
-        }
+        thread::Builder::new().name("nvml-events".into()).spawn(run).map(|_| ())
     }
 
     fn run(&self, nvml: &Nvml, stop: &Stop) {

@@ -143,6 +143,10 @@ fn serve(path: &std::path::Path, hangs: bool) {
 use zbus::connection::Builder;
 
 fn collector(path: &std::path::Path) -> Systemd {
+    Systemd::new(&settings(path))
+}
+
+fn settings(path: &std::path::Path) -> Settings {
     let mut settings = Settings::default();
     let address = format!("unix:path={}", path.display());
     for (name, value) in [
@@ -154,7 +158,7 @@ fn collector(path: &std::path::Path) -> Systemd {
     ] {
         settings.set(name, &[value]).unwrap();
     }
-    Systemd::new(&settings)
+    settings
 }
 
 #[test]
@@ -192,6 +196,30 @@ fn units_are_shown_with_their_properties() {
         }
     }
     assert!(systemd.bus.lock().unwrap().is_some());
+}
+
+/// Patterns match whole names, unlike all others.
+#[test]
+fn units_are_chosen_by_their_names() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("private");
+    serve(&path, false);
+    let names = |switch: &str, pattern: &str| {
+        let mut settings = settings(&path);
+        settings.set(switch, &[pattern]).unwrap();
+        let mut out = Families::new();
+        Systemd::new(&settings).collect(&Host::new(Paths::default(), None), &mut out).unwrap();
+        let families = out.finish();
+        let states = families.iter().find(|family| family.name == "node_systemd_unit_state");
+        let metrics = states.map_or(&[][..], |states| &states.metrics);
+        let names = metrics.iter().filter_map(|metric| metric.labels.get("name"));
+        names.map(str::to_owned).collect::<std::collections::BTreeSet<_>>().into_iter().collect::<Vec<_>>()
+    };
+    let (include, exclude) = ("collector.systemd.unit-include", "collector.systemd.unit-exclude");
+    assert_eq!(names(include, "web.+"), ["web.service", "web.socket"]);
+    assert_eq!(names(include, "web"), [""; 0]);
+    assert_eq!(names(exclude, r"web\..*|.*\.mount"), ["backup.timer"]);
+    assert_eq!(names(exclude, "web"), ["backup.timer", "home.mount", "web.service", "web.socket"]);
 }
 
 #[test]

@@ -1,22 +1,28 @@
-//! File systems that never answer: three FUSE mounts whose server reads no request.
+//! What never answers: three FUSE mounts whose server reads no request, NVML, network drivers, and a pipe among text
+//! files.
 //!
-//! Needs root, `/dev/fuse` and `unshare`; elsewhere it is left out. The mounts are in a mount namespace and a process
-//! namespace of their own, which no other program sees.
+//! The mounts need root, `/dev/fuse` and `unshare`; elsewhere they are left out. They are in a mount namespace and a
+//! process namespace of their own, which no other program sees.
 
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)]
 
+#[path = "common/library.rs"]
+mod library;
+
 use std::{
+    collections::BTreeSet,
     ffi::CString,
     fs::{self, File, OpenOptions},
     io::{BufRead as _, BufReader, Read as _, Write as _},
     os::fd::AsRawFd as _,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
 
+use assay_testkit::{Program, http, wait_for};
 use rustix::mount::{MountFlags, mount};
 
 const DIRECTORY: &str = "EXPORTER_TEST_HUNG_MOUNTS";
@@ -50,14 +56,33 @@ fn hung_mount(at: &Path) -> File {
     device
 }
 
+/// The exporter with NVML, network drivers and a text file that do not answer; the first two do when `hang` is gone.
+fn beside_what_hangs(directory: &Path) -> Command {
+    let library = |name: &str| directory.join(name);
+    library::compile("fake_nvml.c", &library("libnvidia-ml.so.1"));
+    library::compile("hung_ioctl.c", &library("hung_ioctl.so"));
+    fs::write(directory.join("hang"), "").unwrap();
+    let texts = directory.join("texts");
+    fs::create_dir(&texts).unwrap();
+    assert!(Command::new("mkfifo").arg(texts.join("pipe.prom")).status().unwrap().success());
+    let mut exporter = Command::new(env!("CARGO_BIN_EXE_exporter"));
+    exporter
+        .args(["--web.listen-address=127.0.0.1:0", "--collector.ethtool"])
+        .arg(format!("--collector.gpu.nvml-library={}", library("libnvidia-ml.so.1").display()))
+        .arg(format!("--collector.textfile.directory={}", texts.display()))
+        .env("LD_PRELOAD", library("hung_ioctl.so"))
+        .env("HANG_WHILE", directory.join("hang"));
+    exporter
+}
+
 /// Run by the test below in namespaces of its own: mounts, and then the exporter until it is killed.
 #[test]
 #[ignore = "the inner half of the test below"]
 fn the_exporter_beside_hung_mounts() {
-    let Some(directory) = std::env::var_os(DIRECTORY) else { return };
-    let _held: Vec<File> = MOUNTS.map(|name| hung_mount(&Path::new(&directory).join(name))).into();
-    let mut exporter = Command::new(env!("CARGO_BIN_EXE_exporter"));
-    exporter.args(["--web.listen-address=127.0.0.1:0", "--collector.filesystem.mount-timeout=500ms"]);
+    let Some(directory) = std::env::var_os(DIRECTORY).map(PathBuf::from) else { return };
+    let _held: Vec<File> = MOUNTS.map(|name| hung_mount(&directory.join(name))).into();
+    let mut exporter = beside_what_hangs(&directory);
+    exporter.arg("--collector.filesystem.mount-timeout=500ms");
     let status = exporter.stderr(Stdio::inherit()).status().unwrap();
     panic!("the exporter ended: {status}");
 }
@@ -71,18 +96,64 @@ impl Drop for Running {
     }
 }
 
-fn threads_waiting(pid: &str) -> usize {
+/// The names of a process' threads.
+fn threads(pid: &str) -> Vec<String> {
     let tasks = fs::read_dir(format!("/proc/{pid}/task")).unwrap();
-    let is_prober = |comm: String| comm.trim() == "statfs";
-    tasks
-        .filter(|t| {
-            is_prober(fs::read_to_string(t.as_ref().unwrap().path().join("comm")).unwrap_or_default())
-        })
-        .count()
+    let name = |path: PathBuf| fs::read_to_string(path.join("comm")).unwrap_or_default().trim().to_owned();
+    tasks.map(|task| name(task.unwrap().path())).collect()
+}
+
+/// The collectors' successes, as the lines have them.
+fn successes(text: &str) -> BTreeSet<&str> {
+    text.lines().filter(|line| line.starts_with("node_scrape_collector_success{")).collect()
+}
+
+const HANGING: [&str; 2] = ["ethtool", "gpu"];
+
+/// All collectors but those that hang go on as ever, and the pipe is an error.
+fn assert_is_whole_but_for_what_hangs(text: &str, first: &str) {
+    for name in HANGING {
+        assert!(
+            text.contains(&format!("node_scrape_collector_success{{collector=\"{name}\"}} 0\n")),
+            "{text}"
+        );
+    }
+    assert_eq!(successes(text), successes(first));
+    for name in ["cpu", "diskstats", "filesystem", "meminfo", "netdev", "stat", "textfile", "vmstat"] {
+        assert!(
+            text.contains(&format!("node_scrape_collector_success{{collector=\"{name}\"}} 1\n")),
+            "{text}"
+        );
+    }
+    assert!(text.contains("node_textfile_scrape_error 1\n"), "{text}");
+}
+
+/// Without rights: all that hangs but mounts.
+#[test]
+fn what_hangs_has_one_thread_and_comes_back() {
+    let directory = tempfile::tempdir().unwrap();
+    let exporter = Program::listening(&mut beside_what_hangs(directory.path()), "listening");
+    let headers = "X-Prometheus-Scrape-Timeout-Seconds: 5\r\n";
+    let scrape = || http::request(&exporter.address, "GET", "/metrics", headers, b"").unwrap().text();
+    let first = scrape();
+    for _ in 0..20 {
+        assert_is_whole_but_for_what_hangs(&scrape(), &first);
+    }
+    let threads = threads(&exporter.id().to_string());
+    for name in HANGING {
+        assert_eq!(threads.iter().filter(|thread| *thread == name).count(), 1, "{name}: {threads:?}");
+    }
+    fs::remove_file(directory.path().join("hang")).unwrap();
+    wait_for("what hung to be back", || {
+        let text = scrape();
+        HANGING
+            .iter()
+            .all(|name| text.contains(&format!("node_scrape_collector_success{{collector=\"{name}\"}} 1\n")))
+    });
 }
 
 #[test]
-fn hung_mounts_cost_a_thread_each_and_hold_up_nothing() {
+fn hung_mounts_and_all_the_rest_cost_a_thread_each_and_hold_up_nothing() {
     let is_root = rustix::process::geteuid().is_root();
     if !is_root || !Path::new("/dev/fuse").exists() {
         eprintln!("left out: this needs root and /dev/fuse");
@@ -117,33 +188,30 @@ fn hung_mounts_cost_a_thread_each_and_hold_up_nothing() {
     let address = line.split("address=").nth(1).unwrap().split_whitespace().next().unwrap().to_owned();
     thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
     let headers = "X-Prometheus-Scrape-Timeout-Seconds: 10\r\n";
-    let mut slowest = Duration::ZERO;
+    let (mut times, mut first) = (Vec::new(), String::new());
     for scrape in 0..100 {
         let start = Instant::now();
-        let text = assay_testkit::http::request(&address, "GET", "/metrics", headers, b"").unwrap().text();
-        slowest = slowest.max(start.elapsed());
+        let text = http::request(&address, "GET", "/metrics", headers, b"").unwrap().text();
+        times.push(start.elapsed());
         let hung = |line: &&str| line.starts_with("node_filesystem_device_error{") && line.ends_with(" 1");
         let dead: Vec<_> = text.lines().filter(hung).collect();
         assert_eq!(dead.len(), MOUNTS.len(), "scrape {scrape}: {dead:#?}");
         assert!(dead.iter().all(|line| line.contains("device_error=\"mountpoint timeout\"")), "{dead:#?}");
-        for collector in ["cpu", "filesystem", "meminfo", "netdev", "stat"] {
-            let success = format!("node_scrape_collector_success{{collector=\"{collector}\"}} 1");
-            assert!(text.contains(&success), "scrape {scrape}: {collector}");
+        assert!(text.contains("\nnode_filesystem_size_bytes{"), "healthy mounts are there: {text}");
+        if scrape == 0 {
+            first.clone_from(&text);
         }
-        assert!(
-            text.lines().any(|line| line.starts_with("node_filesystem_size_bytes{")),
-            "healthy mounts are there"
-        );
+        assert_is_whole_but_for_what_hangs(&text, &first);
     }
-    // The first waits for the mounts, once; 10 s is when the scraper would give up.
-    assert!(slowest < Duration::from_secs(10), "{slowest:?}");
-    let pid = pid_of(&address);
-    let waiting = threads_waiting(&pid);
-    assert!(
-        (MOUNTS.len()..=MOUNTS.len() + 2).contains(&waiting),
-        "{waiting} threads for {} hung mounts",
-        MOUNTS.len()
-    );
+    // The first waits as long as NVML and ethtool are waited for, the others wait for nothing.
+    times.sort();
+    assert!(times[99] < Duration::from_secs(10), "the scraper's timeout: {times:?}");
+    assert!(times[50] < Duration::from_secs(1), "{times:?}");
+    let threads = threads(&pid_of(&address));
+    let count = |name: &str| threads.iter().filter(|thread| *thread == name).count();
+    assert!((MOUNTS.len()..=MOUNTS.len() + 2).contains(&count("statfs")), "{threads:?}");
+    assert!(HANGING.iter().all(|name| count(name) == 1), "{threads:?}");
+    assert!(threads.len() <= 20, "{threads:?}");
 }
 
 /// The process that listens on an address, found by its arguments and parent: there is one with that directory.
