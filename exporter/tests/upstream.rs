@@ -186,26 +186,122 @@ fn text_files_are_shown_as_upstream_does() {
     }
 }
 
-/// Grafana's dashboard 1860 finds every metric that it reads, of the fixtures or of this machine.
+/// A family's type, and the labels of its samples.
+type Shape = (MetricType, BTreeSet<String>);
+
+/// All that is shown of the fixtures, and of this machine with every collector on.
+fn everything(root: &Path) -> BTreeMap<String, Shape> {
+    let all = collector::REGISTRY.iter().map(|entry| entry.name).collect();
+    let mut shown: BTreeMap<String, Shape> = BTreeMap::new();
+    for options in [options(root), Options { collectors: all, ..Options::default() }] {
+        for family in Exporter::new(options).gather() {
+            let labels = family.metrics.iter().flat_map(|metric| metric.labels.iter());
+            let labels = labels.map(|(name, _)| name.to_owned());
+            shown.entry(family.name).or_insert((family.metric_type, BTreeSet::new())).1.extend(labels);
+        }
+    }
+    shown
+}
+
+/// What is wrong with a family: `None` where it is shown with that type, if one is known, and at least these labels.
+fn problem<'a>(
+    shown: &BTreeMap<String, Shape>,
+    name: &str,
+    metric_type: Option<&str>,
+    labels: impl Iterator<Item = &'a str>,
+) -> Option<String> {
+    let Some((our_type, our_labels)) = shown.get(name) else { return Some(format!("{name} is absent")) };
+    if let Some(theirs) = metric_type.filter(|theirs| *theirs != our_type.as_str()) {
+        return Some(format!("{name} is a {}, not a {theirs}", our_type.as_str()));
+    }
+    let missing: Vec<_> = labels.filter(|label| !our_labels.contains(*label)).collect();
+    (!missing.is_empty()).then(|| format!("{name} lacks {missing:?}"))
+}
+
+/// Grafana's dashboard 1860 finds every metric that it reads, with its type and labels.
 #[test]
 fn the_dashboard_finds_all_its_metrics() {
     let directory = tempfile::tempdir().unwrap();
-    let (Some(root), Some(names)) =
+    let (Some(root), Some(rows)) =
         (fixtures(directory.path()), assay_testkit::data("dashboard-1860-metrics.tsv"))
     else {
         return;
     };
-    let mut shown: BTreeSet<String> = BTreeSet::new();
-    let everything = collector::REGISTRY.iter().map(|entry| entry.name).collect();
-    for options in [options(&root), Options { collectors: everything, ..Options::default() }] {
-        shown.extend(Exporter::new(options).gather().into_iter().map(|family| family.name));
+    let shown = everything(&root);
+    let rows = std::fs::read_to_string(rows).unwrap();
+    let mut problems = Vec::new();
+    for row in rows.lines().skip(1) {
+        let [name, metric_type, _, labels] = row.split('\t').collect::<Vec<_>>()[..] else { panic!("{row}") };
+        // Empty, which is absent, where a file system answers.
+        let labels = labels.split(',').filter(|label| !label.is_empty() && *label != "device_error");
+        if !ON_FEW_MACHINES.iter().any(|prefix| name.starts_with(prefix)) {
+            let metric_type = match metric_type {
+                "?" => None,
+                "untyped" => Some("unknown"),
+                known => Some(known),
+            };
+            problems.extend(problem(&shown, name, metric_type, labels));
+        }
     }
-    let names = std::fs::read_to_string(names).unwrap();
-    let wanted = names.lines().skip(1).filter_map(|line| line.split('\t').next());
-    let missing: Vec<_> = wanted
-        .filter(|name| !shown.contains(*name) && !ON_FEW_MACHINES.iter().any(|p| name.starts_with(p)))
+    assert!(problems.is_empty(), "{problems:#?}");
+    assert!(rows.lines().count() > 200, "the list has {} lines", rows.lines().count());
+}
+
+/// What the alerts of node-mixin read, with the labels that they choose by or show. The two of systemd
+/// (`node_systemd_unit_state`, `node_systemd_service_restart_total`) need a manager, and are in
+/// `collector/systemd/tests.rs`.
+const READ_BY_ALERTS: [(&str, &[&str]); 31] = [
+    ("node_bonding_active", &["master"]),
+    ("node_bonding_slaves", &["master"]),
+    ("node_cpu_seconds_total", &["cpu", "mode"]),
+    ("node_disk_io_time_seconds_total", &["device"]),
+    ("node_disk_io_time_weighted_seconds_total", &["device"]),
+    ("node_filefd_allocated", &[]),
+    ("node_filefd_maximum", &[]),
+    ("node_filesystem_avail_bytes", &["device", "fstype", "mountpoint"]),
+    ("node_filesystem_files", &["device", "fstype", "mountpoint"]),
+    ("node_filesystem_files_free", &["device", "fstype", "mountpoint"]),
+    ("node_filesystem_readonly", &["device", "fstype", "mountpoint"]),
+    ("node_filesystem_size_bytes", &["device", "fstype", "mountpoint"]),
+    ("node_load1", &[]),
+    ("node_md_disks", &["device", "state"]),
+    ("node_md_disks_required", &["device"]),
+    ("node_memory_MemAvailable_bytes", &[]),
+    ("node_memory_MemTotal_bytes", &[]),
+    ("node_network_receive_drop_total", &["device"]),
+    ("node_network_receive_errs_total", &["device"]),
+    ("node_network_receive_packets_total", &["device"]),
+    ("node_network_transmit_drop_total", &["device"]),
+    ("node_network_transmit_errs_total", &["device"]),
+    ("node_network_transmit_packets_total", &["device"]),
+    ("node_network_up", &["device"]),
+    ("node_nf_conntrack_entries", &[]),
+    ("node_nf_conntrack_entries_limit", &[]),
+    ("node_textfile_scrape_error", &[]),
+    ("node_timex_maxerror_seconds", &[]),
+    ("node_timex_offset_seconds", &[]),
+    ("node_timex_sync_status", &[]),
+    ("node_vmstat_pgmajfault", &[]),
+];
+
+#[test]
+fn alerts_find_all_their_metrics() {
+    let directory = tempfile::tempdir().unwrap();
+    let Some(root) = fixtures(directory.path()) else { return };
+    let shown = everything(&root);
+    let problems: Vec<_> = READ_BY_ALERTS
+        .iter()
+        .filter_map(|(name, labels)| problem(&shown, name, None, labels.iter().copied()))
         .collect();
-    assert!(missing.is_empty(), "{missing:#?}");
+    assert!(problems.is_empty(), "{problems:#?}");
+    // An alert on a degraded array compares these two by their devices.
+    let devices = |name: &str| {
+        let families = Exporter::new(options(&root)).gather();
+        let family = families.into_iter().find(|family| family.name == name).unwrap();
+        let devices = family.metrics.iter().filter_map(|m| m.labels.get("device").map(str::to_owned));
+        devices.collect::<BTreeSet<_>>()
+    };
+    assert_eq!(devices("node_md_disks"), devices("node_md_disks_required"));
 }
 
 /// Metrics that need hardware or a service that neither the fixtures nor most machines have, a wider

@@ -139,6 +139,57 @@ async fn tls_is_spoken_and_client_certificates_are_checked() {
     assert!(refused.is_err() || !refused.unwrap().contains("node_load1"));
 }
 
+/// The response to a scrape of one collector over HTTP/2, frames and all.
+async fn scrape_http2(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> String {
+    let path = "/metrics?collect[]=loadavg";
+    // The method is GET and the scheme https, by their places in the table; path and authority by their names there.
+    let mut headers = vec![0x82, 0x87, 0x04, path.len() as u8];
+    headers.extend(path.bytes());
+    headers.extend([0x01, 9]);
+    headers.extend(b"localhost");
+    let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0".to_vec();
+    // The headers of stream 1 are all there is of the request.
+    bytes.extend([0, 0, headers.len() as u8, 0x01, 0x05, 0, 0, 0, 1]);
+    bytes.extend(headers);
+    stream.write_all(&bytes).await.unwrap();
+    let (mut response, mut part) = (String::new(), [0; 4096]);
+    while !response.contains("node_scrape_collector_success") {
+        match stream.read(&mut part).await {
+            Ok(n @ 1..) => response.push_str(&String::from_utf8_lossy(&part[..n])),
+            _ => break,
+        }
+    }
+    response
+}
+
+#[tokio::test]
+async fn http2_is_spoken_unless_it_is_turned_off() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = format!("tls_server_config:\n  cert_file: {TLS}/cert.pem\n  key_file: {TLS}/key.pem\n");
+    for (setting, offered, chosen) in [
+        ("", &["h2", "http/1.1"][..], Some("h2")),
+        ("http_server_config: {http2: true}\n", &["h2"], Some("h2")),
+        ("http_server_config: {http2: true}\n", &["http/1.1"], Some("http/1.1")),
+        ("http_server_config: {http2: true}\n", &[], None),
+        ("http_server_config: {http2: false}\n", &["h2", "http/1.1"], Some("http/1.1")),
+        ("http_server_config: {http2: false}\n", &[], None),
+    ] {
+        let address = start(directory.path(), &format!("{server}{setting}")).await;
+        let stream = TcpStream::connect(&address).await.unwrap();
+        let name = ServerName::try_from("localhost").unwrap();
+        let stream = client_of(false, offered).connect(name, stream).await.unwrap();
+        assert_eq!(stream.get_ref().1.alpn_protocol(), chosen.map(str::as_bytes), "{setting}{offered:?}");
+        let response =
+            if chosen == Some("h2") { scrape_http2(stream).await } else { scrape(stream, "").await };
+        assert!(response.contains("node_load1 0.07"), "{setting}{offered:?}: {response}");
+    }
+    // Who speaks nothing else is turned away.
+    let address = start(directory.path(), &format!("{server}http_server_config: {{http2: false}}\n")).await;
+    let stream = TcpStream::connect(&address).await.unwrap();
+    let name = ServerName::try_from("localhost").unwrap();
+    assert!(client_of(false, &["h2"]).connect(name, stream).await.is_err());
+}
+
 #[test]
 fn what_is_wrong_is_said_with_its_place() {
     let directory = tempfile::tempdir().unwrap();

@@ -259,6 +259,9 @@ fn slow_readers(server: &Server, n: usize) -> Result<f64> {
     server.resident_mib()
 }
 
+/// Scrapes of which the median is taken.
+const GROUPINGS: usize = 20;
+
 /// The time of a scrape that groups many processes.
 fn groups(program: &Path, n: usize) -> Result<()> {
     let mut processes = Vec::with_capacity(n);
@@ -274,15 +277,16 @@ fn groups(program: &Path, n: usize) -> Result<()> {
     }
     let arguments = ["--collector.disable-defaults", "--collector.groups"].map(str::to_owned);
     let server = Server::start("exporter", program, 29_102, &arguments)?;
-    let mut times = Vec::new();
-    for _ in 0..21 {
-        times.push(server.scrape()?.0);
-    }
-    let first = times.remove(0);
+    let first = server.scrape()?.0;
+    let before = server.cpu_ms()?;
+    let times = (0..GROUPINGS).map(|_| Ok(server.scrape()?.0)).collect::<Result<Vec<_>>>();
+    let (mut times, cpu_ms) = (times?, (server.cpu_ms()? - before) / GROUPINGS as f64);
     println!(
-        "{} processes grouped: {:.0} ms a scrape (median of 20; the first {first:.0} ms)",
+        "{} processes grouped: {:.0} ms a scrape (median of {GROUPINGS}; at least {:.0}, the first {first:.0}), \
+         {cpu_ms:.0} ms of processor time",
         processes.len(),
-        median(&mut times)
+        median(&mut times),
+        times.iter().copied().fold(f64::INFINITY, f64::min),
     );
     for mut process in processes {
         process.kill()?;
