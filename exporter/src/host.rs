@@ -18,7 +18,9 @@ use std::{
 
 pub use self::files::read;
 #[cfg(target_os = "linux")]
-pub(crate) use self::kernel::{Descriptors, own_descriptors, processes};
+pub(crate) use self::files::read_records;
+#[cfg(target_os = "linux")]
+pub(crate) use self::kernel::{Descriptors, Processes, own_descriptors};
 #[cfg(target_os = "linux")]
 pub use self::kernel::{number, parse_number, read_attribute, read_attribute_number};
 

@@ -6,7 +6,7 @@ use rustix::process::{Resource, getrlimit};
 
 use crate::{
     Families, Host, Paths,
-    host::{own_descriptors, read},
+    host::{own_descriptors, read, read_records},
 };
 
 /// The kernel's unit for processes' times, for user space, on every Linux architecture.
@@ -28,7 +28,7 @@ pub fn own(out: &mut Families) {
 
 /// The same, where the host is read too.
 pub(crate) fn own_of(host: &Host, out: &mut Families) {
-    if let Some(stat) = read(Path::new("/proc/self/stat")).ok().as_deref().and_then(parse_stat) {
+    if let Some(stat) = read_records(Path::new("/proc/self/stat")).ok().as_deref().and_then(parse_stat) {
         let help = "User and system CPU time in seconds.";
         out.counter("process_cpu_seconds_total", help, &[], stat.cpu_ticks / TICKS_PER_S);
         out.gauge("process_virtual_memory_bytes", "Virtual memory.", &[], stat.virtual_bytes);

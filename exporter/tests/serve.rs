@@ -1,5 +1,6 @@
-//! The exporter over real HTTP.
+//! The exporter over real HTTP, of a made-up host.
 
+#![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)]
 
 mod common;

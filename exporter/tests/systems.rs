@@ -2,9 +2,10 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fs, process::Command};
 
 use assay_model::expo::{Metric, MetricValue};
+use assay_testkit::{Program, http};
 use exporter::{Exporter, Options};
 
 #[test]
@@ -55,4 +56,38 @@ fn boards_find_the_same_names_on_every_system() {
         let of = success.iter().find(|m| m.labels.get("collector") == Some(collector)).unwrap();
         assert_eq!(of.value, MetricValue::Float(1.0), "{collector}");
     }
+}
+
+/// The program with a password, a text file and what it counts of itself.
+#[test]
+fn the_program_serves_on_every_system() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = directory.path().join(name);
+        fs::write(&path, text).unwrap();
+        path.display().to_string()
+    };
+    file("own.prom", "own_metric 7\n");
+    let hash = bcrypt::hash("secret", 4).unwrap();
+    let config = file("web.yml", &format!("basic_auth_users: {{amy: \"{hash}\"}}\n"));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_exporter"));
+    command.args(["--web.listen-address=127.0.0.1:0", "--no-collector.nfs", "--no-collector.wifi"]);
+    command.arg(format!("--web.config.file={config}"));
+    command.arg(format!("--collector.textfile.directory={}", directory.path().display()));
+    let exporter = Program::listening(&mut command, "listening");
+    assert_eq!(http::get(&exporter.address, "/metrics").unwrap().status, 401);
+    // amy:secret
+    let headers = "Authorization: Basic YW15OnNlY3JldA==\r\n";
+    let response = http::request(&exporter.address, "GET", "/metrics", headers, b"").unwrap();
+    let text = response.text();
+    assert_eq!(response.status, 200, "{text}");
+    for line in [
+        "own_metric 7",
+        "node_textfile_scrape_error 0",
+        "node_scrape_collector_success{collector=\"cpu\"} 1",
+        "promhttp_metric_handler_requests_in_flight 1",
+    ] {
+        assert!(text.lines().any(|l| l == line), "{line} is not in {text}");
+    }
+    assert!(text.contains("\nprocess_cpu_seconds_total "), "{text}");
 }

@@ -1,5 +1,6 @@
 //! `--web.config.file`: passwords, TLS, headers, and what is wrong with a file.
 
+#![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)]
 
 mod common;

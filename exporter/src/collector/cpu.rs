@@ -69,12 +69,12 @@ impl Collector for Cpu {
         }
         let directory = host.sys_path("devices/system/cpu");
         if let Some(info) = &self.info {
-            info.show(&host.read_proc("cpuinfo")?, out);
+            info.show(&host.read_proc_long("cpuinfo")?, out);
         }
         isolated(&directory, out);
         let mut states = States::default();
         // Where the directory cannot be read there is nothing to show.
-        let _ = self.cpus.each(&directory, |name, cpu| {
+        let _ = self.cpus.each(host, "devices/system/cpu", |name, cpu| {
             if let Some(number) = name.strip_prefix("cpu").and_then(|number| number.parse().ok()) {
                 states.read(number, cpu);
             }
@@ -159,10 +159,11 @@ impl States {
     fn read(&mut self, number: u32, cpu: &mut Device<'_>) {
         self.online.insert(number, cpu.number("online"));
         let core_count = cpu.number("thermal_throttle/core_throttle_count");
-        let package_count = cpu.number("thermal_throttle/package_throttle_count");
-        if core_count.is_none() && package_count.is_none() {
+        // Where there is none for the core there is none for the package.
+        if core_count.is_none() {
             return;
         }
+        let package_count = cpu.number("thermal_throttle/package_throttle_count");
         let (package, core) = (cpu.number("topology/physical_package_id"), cpu.number("topology/core_id"));
         let (Some(package), Some(core)) = (package, core) else { return };
         if let Some(n) = core_count {

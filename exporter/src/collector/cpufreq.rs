@@ -33,7 +33,7 @@ const FREQUENCIES: [(&str, &str, &str); 6] = [
 
 impl Collector for Cpufreq {
     fn collect(&self, host: &Host, out: &mut Families) -> Result<(), Failure> {
-        self.cpus.each(&host.sys_path("devices/system/cpu"), |name, attributes| {
+        self.cpus.each(host, "devices/system/cpu", |name, attributes| {
             let Some(cpu) = name.strip_prefix("cpu").filter(|n| n.parse::<u32>().is_ok()) else { return };
             if attributes.has("cpufreq") {
                 show(out, cpu, attributes);

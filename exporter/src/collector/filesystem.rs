@@ -135,8 +135,8 @@ impl Filesystem {
     /// The mounts to show, each once.
     fn mounts(&self, host: &Host) -> Result<Vec<Mount>, Failure> {
         // Where processes are hidden from this user, its own mounts are all there is to see.
-        let text = match host.read_proc("1/mountinfo") {
-            Err(Failure::Absent(_)) => host.read_proc("self/mountinfo")?,
+        let text = match host.read_proc_long("1/mountinfo") {
+            Err(Failure::Absent(_)) => host.read_proc_long("self/mountinfo")?,
             other => other?,
         };
         let mut seen = HashSet::new();

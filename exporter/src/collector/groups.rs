@@ -1,13 +1,14 @@
 //! `namedprocess_namegroup_*`: processes in groups, under process-exporter's names.
 //!
 //! Invariant: a group's counters never fall; what members counted stays when they end, and a group that lost its last
-//! member stays at zero processes. A process that has not run since the last scrape is not read whole again, except
+//! member stays at zero processes. A process whose `stat` is what it was at the last scrape is not read whole again, except
 //! one of sixteen in turn, so that ten thousand idle processes cost little.
 
 mod process;
 
 use std::{
     collections::{BTreeMap, HashMap},
+    hash::{BuildHasher as _, RandomState},
     path::Path,
     sync::{Mutex, PoisonError},
 };
@@ -17,7 +18,7 @@ use super::{Collector, Entry, Runs};
 use crate::{
     Failure, Families, Host, Settings,
     groups::{Process, Rules, arguments},
-    host::{Descriptors, processes, read},
+    host::{Descriptors, Processes, read},
     settings::{Flag, Kind},
 };
 
@@ -53,11 +54,13 @@ struct Groups {
 
 #[derive(Default)]
 struct State {
-    /// By number and start.
-    members: HashMap<(u32, u64), Member>,
+    /// By their numbers.
+    members: HashMap<u32, Member>,
     /// What members that ended have counted.
     ended: BTreeMap<String, Counts>,
     scrape: u32,
+    /// Makes the members' digests.
+    hasher: RandomState,
 }
 
 /// A process that is known.
@@ -65,6 +68,10 @@ struct Member {
     /// `None` where no rule matches it.
     group: Option<String>,
     sample: Sample,
+    /// Of the text of `stat`.
+    digest: u64,
+    /// When it was there last.
+    scrape: u32,
 }
 
 /// One process in so many is read whole though it seems idle.
@@ -81,40 +88,43 @@ impl Groups {
 
     fn update(&self, host: &Host, state: &mut State) -> Result<(), Failure> {
         state.scrape = state.scrape.wrapping_add(1);
-        let mut before = std::mem::take(&mut state.members);
-        let mut path = host.paths.procfs.clone();
+        let scrape = state.scrape;
         let users = Users::default();
-        let mut parents = Vec::new();
         let descriptors = Descriptors::new(&host.paths.procfs);
-        for pid in processes(&host.paths.procfs)? {
-            path.push(pid.to_string());
-            // A process may end between being listed and being read.
-            if let Some(stat) = Stat::read(&path) {
-                let key = (pid, stat.start_ticks);
-                let known = before.remove(&key);
-                let (group, old) = match known {
-                    Some(member) => (member.group, Some(member.sample)),
-                    None => (self.rules.name(&self.describe(host, &path, pid, &stat, &users)), None),
-                };
-                let is_due = pid % TURNS == state.scrape % TURNS;
-                let sample = match old {
-                    Some(old) if !is_due && old.is_idle(&stat) => old.with(stat),
-                    _ => Sample::read(&path, stat, descriptors),
-                };
-                if group.is_none() {
-                    parents.push(key);
+        let mut processes = Processes::open(&host.paths.procfs)?;
+        for pid in processes.numbers()? {
+            let is_due = pid % TURNS == scrape % TURNS;
+            let (members, hasher) = (&mut state.members, &state.hasher);
+            let changed = processes.read(pid, "stat", |text| {
+                let digest = hasher.hash_one(text);
+                match members.get_mut(&pid) {
+                    Some(member) if member.digest == digest && !is_due => {
+                        member.scrape = scrape;
+                        None
+                    }
+                    _ => Stat::parse(text).map(|stat| (digest, stat)),
                 }
-                state.members.insert(key, Member { group, sample });
+            });
+            // A process may end between being listed and being read.
+            let Some(Some((digest, stat))) = changed else { continue };
+            let path = host.paths.procfs.join(pid.to_string());
+            let known = state.members.get_mut(&pid).filter(|known| known.sample.stat.start_ticks == stat.start_ticks);
+            if let Some(member) = known {
+                member.sample = Sample::read(&path, stat, descriptors);
+                (member.digest, member.scrape) = (digest, scrape);
+            } else {
+                let group = self.rules.name(&self.describe(host, &path, pid, &stat, &users));
+                let sample = Sample::read(&path, stat, descriptors);
+                // One that had the number before has ended.
+                let before = state.members.insert(pid, Member { group, sample, digest, scrape });
+                before.into_iter().for_each(|member| end(&mut state.ended, member));
             }
-            path.pop();
+        }
+        for (_, member) in state.members.extract_if(|_, member| member.scrape != scrape) {
+            end(&mut state.ended, member);
         }
         if self.has_children {
-            adopt(&mut state.members, &parents);
-        }
-        for member in before.into_values() {
-            if let Some(group) = member.group {
-                *state.ended.entry(group).or_default() += member.sample.counts();
-            }
+            adopt(&mut state.members);
         }
         Ok(())
     }
@@ -131,21 +141,27 @@ impl Groups {
     }
 }
 
+/// What a member that ended has counted stays.
+fn end(ended: &mut BTreeMap<String, Counts>, member: Member) {
+    if let Some(group) = member.group {
+        *ended.entry(group).or_default() += member.sample.counts();
+    }
+}
+
 /// Processes without a group join that of the nearest ancestor that has one.
-fn adopt(members: &mut HashMap<(u32, u64), Member>, orphans: &[(u32, u64)]) {
+fn adopt(members: &mut HashMap<u32, Member>) {
     const DEEPEST: usize = 64;
-    let by_pid: HashMap<u32, (u32, Option<String>)> =
-        members.iter().map(|((pid, _), m)| (*pid, (m.sample.stat.parent, m.group.clone()))).collect();
-    for key in orphans {
-        let Some(member) = members.get_mut(key) else { continue };
-        let mut parent = member.sample.stat.parent;
-        for _ in 0..DEEPEST {
-            let Some((next, group)) = by_pid.get(&parent) else { break };
-            if group.is_some() {
-                member.group.clone_from(group);
-                break;
-            }
-            parent = *next;
+    let parent = |member: &Member| members.get(&member.sample.stat.parent);
+    let orphans = members.iter().filter(|(_, member)| member.group.is_none());
+    let adopted: Vec<(u32, String)> = orphans
+        .filter_map(|(pid, orphan)| {
+            let mut ancestors = std::iter::successors(parent(orphan), |member| parent(member)).take(DEEPEST);
+            Some((*pid, ancestors.find_map(|member| member.group.clone())?))
+        })
+        .collect();
+    for (pid, group) in adopted {
+        if let Some(member) = members.get_mut(&pid) {
+            member.group = Some(group);
         }
     }
 }
@@ -329,10 +345,44 @@ mod tests {
         let text = shown();
         has(&text, "num_procs", "", "1");
         has(&text, "cpu_seconds_total", "mode=\"user\"", "3.5");
+        // Another process gets the number of one that ended.
+        let stat = root.path().join("10/stat");
+        let later = std::fs::read_to_string(&stat).unwrap().replace(" 3 0 1000 ", " 3 0 2000 ");
+        std::fs::write(&stat, later).unwrap();
+        let text = shown();
+        has(&text, "num_procs", "", "1");
+        has(&text, "cpu_seconds_total", "mode=\"user\"", "5");
+        for _ in 0..TURNS + 1 {
+            has(&shown(), "cpu_seconds_total", "mode=\"user\"", "5");
+        }
         std::fs::remove_dir_all(root.path().join("10")).unwrap();
         let text = shown();
         has(&text, "num_procs", "", "0");
-        has(&text, "cpu_seconds_total", "mode=\"user\"", "3.5");
+        has(&text, "cpu_seconds_total", "mode=\"user\"", "5");
+    }
+
+    /// What `stat` does not say of an idle process is seen when it is its turn.
+    #[test]
+    fn idle_processes_are_read_whole_in_turn() {
+        let root = tempfile::tempdir().unwrap();
+        process(root.path(), 10, 1, "nginx", 100);
+        let host = Host::new(Paths { procfs: root.path().to_owned(), ..Paths::default() }, None);
+        let groups = Groups::new(&Settings::default());
+        let read_bytes = || {
+            let mut out = Families::new();
+            groups.collect(&host, &mut out).unwrap();
+            let families = out.finish();
+            let family = families.iter().find(|f| f.name == "namedprocess_namegroup_read_bytes_total").unwrap();
+            format!("{:?}", family.metrics[0].value)
+        };
+        let before = read_bytes();
+        std::fs::write(root.path().join("10/io"), "read_bytes: 5000\nwrite_bytes: 1\n").unwrap();
+        let seen = (0..TURNS).filter(|_| read_bytes() != before).count();
+        assert!((1..=TURNS as usize).contains(&seen), "{seen}");
+        assert_ne!(read_bytes(), before);
+        process(root.path(), 10, 1, "nginx", 101);
+        std::fs::write(root.path().join("10/io"), "read_bytes: 6000\nwrite_bytes: 1\n").unwrap();
+        assert!(read_bytes().contains("6000"), "one that ran is read at once");
     }
 
     #[test]

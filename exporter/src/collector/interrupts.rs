@@ -35,7 +35,7 @@ pub(super) fn cpus(header: Option<&str>) -> Vec<&str> {
 
 impl Collector for Interrupts {
     fn collect(&self, host: &Host, out: &mut Families) -> Result<(), Failure> {
-        let text = host.read_proc("interrupts")?;
+        let text = host.read_proc_long("interrupts")?;
         let mut lines = text.lines();
         let cpus = cpus(lines.next());
         for (kind, rest) in lines.filter_map(|line| line.split_once(':')) {

@@ -52,7 +52,7 @@ impl Collector for Ipvs {
             }
         }
         let mut sums: BTreeMap<Vec<String>, [f64; 3]> = BTreeMap::new();
-        for backend in backends(&host.read_proc("net/ip_vs")?) {
+        for backend in backends(&host.read_proc_long("net/ip_vs")?) {
             let key = self.labels.iter().map(|at| backend.labels[*at].clone()).collect();
             for (sum, value) in sums.entry(key).or_default().iter_mut().zip(backend.values) {
                 *sum += value;

@@ -30,7 +30,7 @@ const STATES: [&str; 5] = ["active", "inactive", "recovering", "resync", "check"
 
 impl Collector for Mdadm {
     fn collect(&self, host: &Host, out: &mut Families) -> Result<(), Failure> {
-        let text = host.read_proc("mdstat")?;
+        let text = host.read_proc_long("mdstat")?;
         for array in arrays(&text) {
             let labels = [("device", array.name)];
             for state in STATES {

@@ -101,7 +101,7 @@ impl Netclass {
 
 impl Collector for Netclass {
     fn collect(&self, host: &Host, out: &mut Families) -> Result<(), Failure> {
-        self.class.each(&host.sys_path("class/net"), |device, attributes| {
+        self.class.each(host, "class/net", |device, attributes| {
             if self.devices.allows(device) {
                 self.show(out, device, attributes);
             }

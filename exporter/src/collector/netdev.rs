@@ -6,7 +6,10 @@
 use super::{Collector, Entry};
 use crate::{
     Failure, Families, Filter, Host, Settings,
-    host::{read_attribute, read_attribute_number},
+    host::{
+        class::{Class, Device},
+        read_attribute_number,
+    },
     settings::{Flag, Kind},
 };
 
@@ -93,6 +96,7 @@ struct Netdev {
     is_detailed: bool,
     has_alias: bool,
     has_addresses: bool,
+    class: Class,
 }
 
 impl Netdev {
@@ -102,6 +106,7 @@ impl Netdev {
             is_detailed: settings.switch("collector.netdev.enable-detailed-metrics"),
             has_alias: settings.switch("collector.netdev.label-ifalias"),
             has_addresses: settings.switch("collector.netdev.address-info"),
+            class: Class::default(),
         }
     }
 
@@ -111,13 +116,13 @@ impl Netdev {
         out: &mut Families,
         device: &str,
         columns: &str,
+        mut attributes: Option<Device<'_>>,
     ) -> Result<(), Failure> {
-        let class = host.sys_path("class/net").join(device);
-        let alias = if self.has_alias { read_attribute(&class.join("ifalias")) } else { None };
+        let alias = attributes.as_mut().filter(|_| self.has_alias).and_then(|device| device.text("ifalias"));
         // An empty label is none.
         let labels = [("device", device), ("ifalias", alias.as_deref().unwrap_or_default())];
-        let statistics = class.join("statistics");
         if self.is_detailed {
+            let statistics = host.sys_path("class/net").join(device).join("statistics");
             for (file, name) in DETAILED {
                 if let Some(value) = read_attribute_number(&statistics.join(file)) {
                     let help = format!("{file} of the network device.");
@@ -137,7 +142,7 @@ impl Netdev {
             return Err(Failure::Layout { path: host.proc_path("net/dev"), message });
         }
         // Packets for which no protocol was registered are counted in /sys alone.
-        if let Some(value) = read_attribute_number(&statistics.join("rx_nohandler")) {
+        if let Some(value) = attributes.and_then(|mut device| device.number("statistics/rx_nohandler")) {
             let help = "Received packets for which there was no protocol handler.";
             out.counter("node_network_receive_nohandler_total", help, &labels, value);
         }
@@ -148,12 +153,15 @@ impl Netdev {
 impl Collector for Netdev {
     fn collect(&self, host: &Host, out: &mut Families) -> Result<(), Failure> {
         let text = host.read_proc("net/dev")?;
+        // Without it there is what the table has.
+        let mut class = self.class.open(host, "class/net").ok();
         for line in text.lines().skip(2) {
             // A name may hold colons (`eth0:1`), a number cannot.
             let Some((device, columns)) = line.rsplit_once(':') else { continue };
             let device = device.trim();
             if self.devices.allows(device) {
-                self.show(host, out, device, columns)?;
+                let attributes = class.as_mut().and_then(|class| class.device(device));
+                self.show(host, out, device, columns, attributes)?;
             }
         }
         if self.has_addresses { addresses(&self.devices, out) } else { Ok(()) }

@@ -12,7 +12,7 @@ const NS_PER_S: f64 = 1e9;
 
 impl Collector for Schedstat {
     fn collect(&self, host: &Host, out: &mut Families) -> Result<(), Failure> {
-        let text = host.read_proc("schedstat")?;
+        let text = host.read_proc_long("schedstat")?;
         for line in text.lines() {
             let mut words = line.split_ascii_whitespace();
             let cpu = words.next().and_then(|word| word.strip_prefix("cpu"));

@@ -12,7 +12,7 @@ const BYTES_PER_KIB: f64 = 1024.0;
 
 impl Collector for Swap {
     fn collect(&self, host: &Host, out: &mut Families) -> Result<(), Failure> {
-        let text = host.read_proc("swaps")?;
+        let text = host.read_proc_long("swaps")?;
         for line in text.lines().skip(1) {
             let words: Vec<&str> = line.split_ascii_whitespace().collect();
             let &[device, kind, size, used, priority] = words.as_slice() else { continue };

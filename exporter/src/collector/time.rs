@@ -27,7 +27,7 @@ impl Collector for Time {
         out.gauge("node_time_zone_offset_seconds", "The time zone's offset from UTC.", &labels, offset_s);
 
         // Where the directory cannot be read there is nothing to show.
-        let _ = self.sources.each(&host.sys_path("devices/system/clocksource"), |name, attributes| {
+        let _ = self.sources.each(host, "devices/system/clocksource", |name, attributes| {
             let Some(device) = name.strip_prefix("clocksource") else { return };
             for source in attributes.text("available_clocksource").unwrap_or_default().split_whitespace() {
                 let labels = [("device", device), ("clocksource", source)];

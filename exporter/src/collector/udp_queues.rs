@@ -11,7 +11,7 @@ pub(super) struct UdpQueues;
 impl Collector for UdpQueues {
     fn collect(&self, host: &Host, out: &mut Families) -> Result<(), Failure> {
         for (file, ip) in [("net/udp", "v4"), ("net/udp6", "v6")] {
-            let text = match host.read_proc_lines(file) {
+            let text = match host.read_proc(file) {
                 Err(Failure::Absent(_)) => continue,
                 other => other?,
             };

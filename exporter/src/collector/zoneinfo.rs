@@ -50,7 +50,7 @@ const NAMES: [(&str, &str, MetricType); 34] = [
 
 impl Collector for Zoneinfo {
     fn collect(&self, host: &Host, out: &mut Families) -> Result<(), Failure> {
-        let text = host.read_proc("zoneinfo")?;
+        let text = host.read_proc_long("zoneinfo")?;
         let (mut node, mut zone, mut is_past_counts) = ("", "", false);
         for line in text.lines() {
             if let Some(rest) = line.strip_prefix("Node ") {

@@ -5,13 +5,17 @@
 //! real /sys is opened each time.
 
 use std::{
-    collections::HashMap,
     os::unix::fs::DirEntryExt as _,
     path::{Path, PathBuf},
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use super::{Failure, files, parse_number};
+use hashbrown::HashMap;
+
+use super::{Failure, Host, files, parse_number};
+
+/// The entries of a directory, as a scrape lists them once: names with inodes, sorted.
+pub(super) type Listing = Arc<[(String, u64)]>;
 
 /// What is kept of the entries of one directory.
 #[derive(Debug, Default)]
@@ -25,6 +29,13 @@ struct Kept {
     files: HashMap<&'static str, files::Descriptor>,
 }
 
+/// A directory's entries as they are now.
+pub(crate) struct Entries<'a> {
+    directory: PathBuf,
+    listing: Listing,
+    kept: MutexGuard<'a, HashMap<String, Kept>>,
+}
+
 /// An entry, by which its attributes are read.
 pub(crate) struct Device<'a> {
     directory: PathBuf,
@@ -32,27 +43,52 @@ pub(crate) struct Device<'a> {
 }
 
 impl Class {
+    /// Looks at the directory below `/sys`, which is always the same one.
+    ///
+    /// # Errors
+    /// [`Failure::Absent`] or [`Failure::Read`] where it cannot be read.
+    pub(crate) fn open<'a>(&'a self, host: &Host, relative: &'static str) -> Result<Entries<'a>, Failure> {
+        let directory = host.sys_path(relative);
+        let listing = host.shared.listing(relative, || list(&directory))?;
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.retain(|name, kept| inode(&listing, name) == Some(kept.inode));
+        Ok(Entries { directory, listing, kept })
+    }
+
     /// Calls `show` for each entry of the directory but regular files, sorted by name.
     ///
     /// # Errors
-    /// [`Failure::Absent`] or [`Failure::Read`] where the directory cannot be read.
+    /// As [`open`](Self::open).
     pub(crate) fn each(
         &self,
-        path: &Path,
+        host: &Host,
+        relative: &'static str,
         mut show: impl FnMut(&str, &mut Device<'_>),
     ) -> Result<(), Failure> {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let entries = entries(path)?;
-        kept.retain(|name, kept| {
-            let at = entries.binary_search_by(|(n, _)| n.as_str().cmp(name));
-            at.is_ok_and(|at| entries[at].1 == kept.inode)
-        });
-        for (name, inode) in entries {
-            let kept = kept.entry(name.clone()).or_insert_with(|| Kept { inode, files: HashMap::new() });
-            show(&name, &mut Device { directory: path.join(&name), kept });
+        let mut entries = self.open(host, relative)?;
+        for (name, inode) in &*Arc::clone(&entries.listing) {
+            show(name, &mut entries.known(name, *inode));
         }
         Ok(())
     }
+}
+
+impl Entries<'_> {
+    /// The entry of that name.
+    pub(crate) fn device(&mut self, name: &str) -> Option<Device<'_>> {
+        let inode = inode(&self.listing, name)?;
+        Some(self.known(name, inode))
+    }
+
+    fn known(&mut self, name: &str, inode: u64) -> Device<'_> {
+        let kept = self.kept.entry_ref(name).or_insert_with(|| Kept { inode, files: HashMap::new() });
+        Device { directory: self.directory.join(name), kept }
+    }
+}
+
+fn inode(listing: &Listing, name: &str) -> Option<u64> {
+    let at = listing.binary_search_by(|(n, _)| n.as_str().cmp(name)).ok()?;
+    Some(listing[at].1)
 }
 
 impl Device<'_> {
@@ -91,13 +127,13 @@ impl Device<'_> {
     }
 }
 
-/// Names with inodes, sorted; without regular files, of which `class/net` has one (`bonding_masters`).
-fn entries(path: &Path) -> Result<Vec<(String, u64)>, Failure> {
+/// Without regular files, of which `class/net` has one (`bonding_masters`).
+fn list(path: &Path) -> Result<Listing, Failure> {
     let mut names: Vec<_> = super::entries(path)?
         .filter_map(Result::ok)
         .filter(|entry| !entry.file_type().is_ok_and(|kind| kind.is_file()))
         .filter_map(|entry| Some((entry.file_name().into_string().ok()?, entry.ino())))
         .collect();
     names.sort();
-    Ok(names)
+    Ok(names.into())
 }

@@ -99,6 +99,24 @@ impl Descriptor {
     }
 }
 
+/// A directory that is open, so that the kernel does not walk to it for each file below it.
+#[derive(Debug)]
+pub(super) struct Directory(OwnedFd);
+
+impl Directory {
+    pub(super) fn open(path: &Path) -> Result<Self, Failure> {
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::DIRECTORY;
+        let directory = rustix::fs::open(path, flags, Mode::empty());
+        directory.map(Self).map_err(|cause| failure(path, cause))
+    }
+
+    /// What `take` makes of the trimmed text of a file below it.
+    pub(super) fn read_attribute<R>(&self, file: &str, take: impl FnOnce(&str) -> R) -> Result<R, Errno> {
+        let file = rustix::fs::openat(&self.0, file, FILE, Mode::empty())?;
+        Descriptor { file, place: None }.read_attribute(take)
+    }
+}
+
 /// Places for descriptors that stay open: how many are taken.
 #[derive(Debug, Default)]
 struct Places(AtomicUsize);
@@ -139,8 +157,8 @@ pub(super) fn read_kept(path: &Path) -> Result<String, Failure> {
     read_open(path, 0)
 }
 
-/// The same for a file of /proc with lines shorter than 500 bytes: it ends where there was room for one more.
-pub(super) fn read_lines(path: &Path) -> Result<String, Failure> {
+/// The same for a file of /proc with records shorter than 500 bytes: it ends where there was room for one more.
+pub(crate) fn read_records(path: &Path) -> Result<String, Failure> {
     read_open(path, PAGE - 512)
 }
 
@@ -177,9 +195,10 @@ fn read_from_start(file: BorrowedFd<'_>, whole: usize) -> Result<String, Errno> 
     read_all(whole, |buffer, offset| rustix::io::pread(file, buffer, offset))
 }
 
-/// A process ends, and its number is given to another.
+/// A process ends, and its number is given to another; the first one stays.
 fn is_kept(path: &Path) -> bool {
-    !path.iter().any(|part| part.as_encoded_bytes().iter().all(u8::is_ascii_digit))
+    let is_number = |part: &[u8]| part != b"1" && part.iter().all(u8::is_ascii_digit);
+    !path.iter().any(|part| is_number(part.as_encoded_bytes()))
 }
 
 const PROC_SUPER_MAGIC: i128 = 0x9fa0;
@@ -194,9 +213,11 @@ fn is_of(file: &OwnedFd, magic: i128) -> bool {
     rustix::fs::fstatfs(file).is_ok_and(|s| i128::from(s.f_type) == magic)
 }
 
+/// A pipe without a writer must not hold up who opens it.
+const FILE: OFlags = OFlags::RDONLY.union(OFlags::CLOEXEC).union(OFlags::NONBLOCK);
+
 fn open(path: &Path) -> Result<OwnedFd, Errno> {
-    // A pipe without a writer must not hold up who opens it.
-    rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK, Mode::empty())
+    rustix::fs::open(path, FILE, Mode::empty())
 }
 
 fn with_buffer<R>(f: impl FnOnce(&mut [u8]) -> R) -> R {

@@ -2,14 +2,49 @@
 
 use std::{
     collections::HashMap,
+    fmt::Write as _,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
 
-use super::{Failure, Host, files};
+use super::{Failure, Host, class::Listing, files};
 
-/// Texts by the names of their files below `/proc`.
-pub(super) type Shared = Mutex<HashMap<&'static str, Arc<str>>>;
+/// What was read in a scrape, by its name.
+type Once<T> = Mutex<HashMap<&'static str, T>>;
+
+/// What several collectors read in a scrape.
+#[derive(Debug, Default)]
+pub(super) struct Shared {
+    /// Files below `/proc`.
+    texts: Once<Arc<str>>,
+    /// Directories below `/sys`.
+    listings: Once<Listing>,
+}
+
+impl Shared {
+    /// The directory as it was listed first in this scrape.
+    pub(super) fn listing(
+        &self,
+        name: &'static str,
+        list: impl FnOnce() -> Result<Listing, Failure>,
+    ) -> Result<Listing, Failure> {
+        once(&self.listings, name, list)
+    }
+}
+
+fn once<T: Clone>(
+    known: &Once<T>,
+    name: &'static str,
+    read: impl FnOnce() -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(known) = known.get(name) {
+        return Ok(known.clone());
+    }
+    let new = read()?;
+    known.insert(name, new.clone());
+    Ok(new)
+}
 
 impl Host {
     /// A file below `/proc`.
@@ -24,29 +59,24 @@ impl Host {
         self.paths.sysfs.join(relative)
     }
 
-    /// The text of a file below `/proc`. Its descriptor stays open for the next time.
+    /// The text of a file below `/proc` that is one record, or has records (lines, as a rule) shorter than 500 bytes. The
+    /// kernel gives whole records, as many as a page has room for: where one more had room, there is none, and the kernel
+    /// is not asked for it. The descriptor stays open for the next time.
     ///
     /// # Errors
     /// [`Failure::Absent`] or [`Failure::Read`].
     pub fn read_proc(&self, relative: &str) -> Result<String, Failure> {
-        files::read_kept(&self.proc_path(relative))
+        files::read_records(&self.proc_path(relative))
     }
 
     /// The same for a file that several collectors read: it is read once a scrape, as the kernel works long for it.
     pub(crate) fn read_proc_shared(&self, relative: &'static str) -> Result<Arc<str>, Failure> {
-        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(text) = shared.get(relative) {
-            return Ok(Arc::clone(text));
-        }
-        let text: Arc<str> = self.read_proc(relative)?.into();
-        shared.insert(relative, Arc::clone(&text));
-        Ok(text)
+        once(&self.shared.texts, relative, || Ok(self.read_proc(relative)?.into()))
     }
 
-    /// The text of a file below `/proc` whose lines are shorter than 500 bytes. The kernel gives whole lines, as many as a
-    /// page has room for: where one more had room, there is none, and the kernel is not asked to search for it.
-    pub(crate) fn read_proc_lines(&self, relative: &str) -> Result<String, Failure> {
-        files::read_lines(&self.proc_path(relative))
+    /// The text of a file below `/proc` whose records may be long, such as those of a CPU or a mount.
+    pub(crate) fn read_proc_long(&self, relative: &str) -> Result<String, Failure> {
+        files::read_kept(&self.proc_path(relative))
     }
 
     /// The one number in a file below `/proc`.
@@ -70,16 +100,40 @@ pub fn read_attribute_number(path: &Path) -> Option<f64> {
     parse_number(&read_attribute(path)?)
 }
 
-/// The numbers of the processes below `/proc`, sorted.
-///
-/// # Errors
-/// [`Failure::Absent`] or [`Failure::Read`].
-pub(crate) fn processes(procfs: &Path) -> Result<Vec<u32>, Failure> {
-    let entries = super::entries(procfs)?;
-    let mut numbers: Vec<u32> =
-        entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect();
-    numbers.sort_unstable();
-    Ok(numbers)
+/// The processes below `/proc`.
+pub(crate) struct Processes<'a> {
+    procfs: &'a Path,
+    directory: files::Directory,
+    /// Of the file that is read, below the directory.
+    path: String,
+}
+
+impl<'a> Processes<'a> {
+    /// # Errors
+    /// [`Failure::Absent`] or [`Failure::Read`].
+    pub(crate) fn open(procfs: &'a Path) -> Result<Self, Failure> {
+        Ok(Self { procfs, directory: files::Directory::open(procfs)?, path: String::new() })
+    }
+
+    /// Their numbers, sorted.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub(crate) fn numbers(&self) -> Result<Vec<u32>, Failure> {
+        let entries = super::entries(self.procfs)?;
+        let mut numbers: Vec<u32> =
+            entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect();
+        numbers.sort_unstable();
+        Ok(numbers)
+    }
+
+    /// What `take` makes of the trimmed text of a process' file; `None` where the process has ended or hides it.
+    pub(crate) fn read<R>(&mut self, process: u32, file: &str, take: impl FnOnce(&str) -> R) -> Option<R> {
+        self.path.clear();
+        // Writing to a text cannot fail.
+        let _ = write!(self.path, "{process}/{file}");
+        self.directory.read_attribute(&self.path, take).ok()
+    }
 }
 
 /// Counts the descriptors of processes.

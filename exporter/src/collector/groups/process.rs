@@ -13,7 +13,7 @@ const TICKS_PER_S: f64 = 100.0;
 const BYTES_PER_KIB: f64 = 1024.0;
 
 /// `/proc/PID/stat` (proc_pid_stat(5)).
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub(super) struct Stat {
     pub(super) comm: String,
     pub(super) state: char,
@@ -55,11 +55,7 @@ pub(super) struct Sample {
 }
 
 impl Stat {
-    pub(super) fn read(directory: &Path) -> Option<Self> {
-        Self::parse(&read_attribute(&directory.join("stat"))?)
-    }
-
-    fn parse(text: &str) -> Option<Self> {
+    pub(super) fn parse(text: &str) -> Option<Self> {
         let (head, rest) = text.rsplit_once(')')?;
         let comm = head.split_once('(')?.1.to_owned();
         let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
@@ -112,16 +108,6 @@ impl Sample {
             voluntary: number(&status, "voluntary_ctxt_switches:"),
             involuntary: number(&status, "nonvoluntary_ctxt_switches:"),
         }
-    }
-
-    /// The rest as it was.
-    pub(super) fn with(self, stat: Stat) -> Self {
-        Self { stat, ..self }
-    }
-
-    /// Whether nothing says that the process has run since it was read.
-    pub(super) fn is_idle(&self, now: &Stat) -> bool {
-        self.stat == *now
     }
 
     pub(super) fn counts(&self) -> Counts {
