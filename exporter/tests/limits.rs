@@ -1,4 +1,4 @@
-//! Limits that are reached: descriptors, threads, and clients that do not read.
+//! Limits that are reached: descriptors, threads, the size of files, and clients that do not read.
 
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)]
@@ -149,4 +149,27 @@ fn a_thousand_clients_may_not_read() {
     assert!(resident_mib() < 128.0, "{} MiB", resident_mib());
     drop(held);
     assert_eq!(http::get(&exporter.address, "/metrics").unwrap().status, 200);
+}
+
+/// SIGXFSZ, which the system sends at a write beyond the limit on the size of files, would end it.
+#[test]
+fn a_log_that_may_not_grow_stops_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let log = directory.path().join("log");
+    let exporter = Program::at_free_port(
+        |address| {
+            let mut command = Command::new("sh");
+            command.args([
+                "-c",
+                "ulimit -f 0; exec \"$@\" 2> \"$LOG\"",
+                "sh",
+                env!("CARGO_BIN_EXE_exporter"),
+            ]);
+            command.arg(format!("--web.listen-address={address}")).env("LOG", &log);
+            command
+        },
+        "/metrics",
+    );
+    assert_eq!(http::get(&exporter.address, "/metrics").unwrap().status, 200);
+    assert_eq!(fs::metadata(&log).unwrap().len(), 0, "the limit held");
 }
