@@ -218,11 +218,6 @@ impl<'c> Attempt<'c> {
             }
             left -= 1;
             let mut redirected = next.redirected(reply.status, location.as_bytes())?;
-            // The jar decides anew; a cookie of the step's own stays with its origin.
-            let is_own = self.step.headers.iter().any(|(name, _)| *name == header::COOKIE);
-            if !is_own || redirected.origin != next.origin {
-                redirected.headers.remove(header::COOKIE);
-            }
             user.cookies.send(&redirected.origin, redirected.path.path(), &mut redirected.headers);
             next = Rc::new(redirected);
         }

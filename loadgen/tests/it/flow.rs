@@ -308,6 +308,20 @@ fn a_url_that_goes_wrong_is_told_without_what_the_environment_put_into_it() {
 }
 
 #[test]
+fn cookies_of_a_step_go_with_those_that_were_set() {
+    let server = Server::start(|seen| match seen.line() {
+        "GET /login" => respond(200, "set-cookie: sid=1\r\nset-cookie: theme=dark\r\n", ""),
+        "GET /own" => respond(302, "set-cookie: sid=2\r\nlocation: /next\r\n", ""),
+        _ => ok(),
+    });
+    let flow = "\n  - get: /login\n  - {get: /own, headers: {cookie: 'theme=light; a=b'}}";
+    let summary = run(&server, &iterations(flow, 1));
+    assert_eq!((summary.requests, summary.errors), (2, 0));
+    let sent: Vec<_> = server.seen().iter().filter_map(|s| s.header("cookie").map(str::to_owned)).collect();
+    assert_eq!(sent, ["theme=light; a=b; sid=1", "theme=light; a=b; sid=2"]);
+}
+
+#[test]
 fn a_conversation_grows_by_what_was_answered() {
     let server = Server::start(|seen| match seen.line() {
         "POST /v1/chat/completions" => {

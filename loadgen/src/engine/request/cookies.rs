@@ -49,20 +49,27 @@ impl Jar {
         }
     }
 
-    /// Adds the cookies for a request, unless the step sets its own.
+    /// Adds the cookies for a request; those that the step sets itself come first, and instead of others of their names.
     pub(super) fn send(&self, origin: &Origin, path: &str, headers: &mut HeaderMap) {
-        if self.cookies.is_empty() || headers.contains_key(header::COOKIE) {
+        if self.cookies.is_empty() {
             return;
         }
         let now_s = now_s();
-        let mut own: Vec<&Cookie> =
-            self.cookies.iter().filter(|c| c.goes_to(origin, path) && !c.is_over(now_s)).collect();
+        let set = headers.get(header::COOKIE).and_then(|v| v.to_str().ok()).unwrap_or_default();
+        let is_set = |name: &str| set.split(';').any(|pair| pair.trim().split('=').next() == Some(name));
+        let mut own: Vec<&Cookie> = self
+            .cookies
+            .iter()
+            .filter(|c| c.goes_to(origin, path) && !c.is_over(now_s) && !is_set(&c.name))
+            .collect();
         if own.is_empty() {
             return;
         }
         // Longer paths first, older ones of the same length before newer ones.
         own.sort_by_key(|c| std::cmp::Reverse(c.path.len()));
-        let pairs: Vec<String> = own.iter().map(|c| format!("{}={}", c.name, c.value)).collect();
+        let before = (!set.is_empty()).then(|| set.to_owned());
+        let pairs: Vec<String> =
+            before.into_iter().chain(own.iter().map(|c| format!("{}={}", c.name, c.value))).collect();
         if let Ok(value) = HeaderValue::from_str(&pairs.join("; ")) {
             headers.insert(header::COOKIE, value);
         }

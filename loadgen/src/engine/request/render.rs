@@ -28,6 +28,8 @@ pub(crate) struct Rendered {
     /// Path and query.
     pub(super) path: Uri,
     pub(super) headers: HeaderMap,
+    /// The cookies that the step sets itself.
+    own_cookies: Option<HeaderValue>,
     pub(super) body: Bytes,
 }
 
@@ -87,10 +89,11 @@ fn render_for(step: &Step, target: &Target, user: &User) -> Result<Rendered, Ren
     if let Some(value) = authorization {
         headers.entry(header::AUTHORIZATION).or_insert(value);
     }
+    let own_cookies = headers.get(header::COOKIE).cloned();
     user.cookies.send(&origin, &path, &mut headers);
     let body = step.body.render(&context)?;
     let path = uri(&path).map_err(|e| RenderError::new(format!("{:?}: {e}", step.url)))?;
-    Ok(Rendered { path, origin, method: step.method.clone(), headers, body })
+    Ok(Rendered { path, origin, method: step.method.clone(), headers, own_cookies, body })
 }
 
 fn path_of(url: &Url) -> String {
@@ -132,9 +135,13 @@ impl Rendered {
         let mut next = Self { path: uri(&path_of(&url)).map_err(|e| fail(e.to_string()))?, ..self.clone() };
         if origin != *next.origin {
             credentials::remove(&mut next.headers);
+            next.own_cookies = None;
             next.headers.insert(header::HOST, origin.authority.clone());
             next.origin = Arc::new(origin);
         }
+        // The jar decides again; the step's own stay with their origin.
+        next.headers.remove(header::COOKIE);
+        next.headers.extend(next.own_cookies.clone().map(|own| (header::COOKIE, own)));
         let becomes_get = status == 303 || (matches!(status, 301 | 302) && next.method == Method::POST);
         if becomes_get && next.method != Method::HEAD {
             next.method = Method::GET;
