@@ -41,7 +41,15 @@ pub fn openapi(file: &str, text: &str) -> Result<Imported, ImportError> {
 /// # Errors
 /// Where it is no HAR file, or has no request that can be repeated.
 pub fn har(file: &str, text: &str) -> Result<Imported, ImportError> {
-    har::draft(file, text).and_then(finish)
+    har::draft(file, text, false).and_then(finish)
+}
+
+/// The same, with the requests to other origins than that of the first.
+///
+/// # Errors
+/// As [`har()`].
+pub fn har_of_all_origins(file: &str, text: &str) -> Result<Imported, ImportError> {
+    har::draft(file, text, true).and_then(finish)
 }
 
 /// A scenario of one curl command, as it is in a shell.
@@ -77,8 +85,38 @@ fn finish(mut draft: draft::Draft) -> Result<Imported, ImportError> {
         Err(_) => ImportError(e.to_string()),
     })?;
     let mut notes = draft.notes;
+    notes.extend(draft.target.as_deref().and_then(public));
     notes.extend(draft.secrets.notes());
     Ok(Imported { text, variables: draft.secrets.variables(), notes })
+}
+
+/// A note where a target is not of this machine or a private network, as far as its name tells.
+fn public(target: &str) -> Option<String> {
+    let url = url::Url::parse(target).ok()?;
+    let is_own = match url.host()? {
+        url::Host::Domain(name) => {
+            !name.contains('.')
+                || [
+                    ".localhost",
+                    ".local",
+                    ".internal",
+                    ".test",
+                    ".example",
+                    ".invalid",
+                    ".lan",
+                    ".home.arpa",
+                ]
+                .iter()
+                .any(|own| name.ends_with(own))
+        }
+        url::Host::Ipv4(ip) => {
+            ip.is_loopback() || ip.is_private() || ip.is_link_local() || ip.is_documentation()
+        }
+        url::Host::Ipv6(ip) => ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local(),
+    };
+    (!is_own).then(|| {
+        format!("the target {target} is public: load it only if it is yours, or send the load elsewhere with --target")
+    })
 }
 
 #[cfg(test)]

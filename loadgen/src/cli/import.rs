@@ -26,6 +26,9 @@ pub(super) enum Source {
     Har {
         /// The file; - for the standard input
         file: PathBuf,
+        /// Take the requests to other origins than that of the first, too
+        #[arg(long)]
+        all_origins: bool,
         /// Write the scenario to FILE, which must not exist, instead of the standard output
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
@@ -46,7 +49,8 @@ pub(super) fn import(source: &Source) -> u8 {
     let behind_out;
     let (result, out) = match source {
         Source::Openapi { file, out } => (of_file(file, import::openapi), out),
-        Source::Har { file, out } => (of_file(file, import::har), out),
+        Source::Har { file, all_origins: false, out } => (of_file(file, import::har), out),
+        Source::Har { file, all_origins: true, out } => (of_file(file, import::har_of_all_origins), out),
         Source::Curl { command, out } => {
             // What follows a command in quotes is no longer curl's.
             let (command, behind) = match command.as_slice() {

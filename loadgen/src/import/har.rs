@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer};
 use super::{
     ImportError,
     curl::cookies,
-    draft::{Draft, DraftBody, DraftStep, Part, is_known, slug},
+    draft::{Draft, DraftBody, DraftStep, Part, is_known, literal, slug},
 };
 
 /// Shorter pauses are the browser's own, not the user's.
@@ -114,7 +114,7 @@ struct Pair {
 }
 
 /// The scenario of a file.
-pub(super) fn draft(file: &str, text: &str) -> Result<Draft, ImportError> {
+pub(super) fn draft(file: &str, text: &str, all_origins: bool) -> Result<Draft, ImportError> {
     let text = text.trim_start_matches('\u{feff}');
     let har: Har = serde_json::from_str(text).map_err(|e| {
         let message = e.to_string();
@@ -122,7 +122,7 @@ pub(super) fn draft(file: &str, text: &str) -> Result<Draft, ImportError> {
         ImportError(format!("{file}:{}:{}: not a HAR file: {message}", e.line(), e.column()))
     })?;
     let mut draft = Draft { origin: format!("the HAR file {file}"), ..Draft::default() };
-    let mut state = State::default();
+    let mut state = State { all_origins, ..State::default() };
     let mut entries = Vec::new();
     for (i, entry) in har.log.entries.into_iter().enumerate() {
         let place = |what: &str| ImportError(format!("{file}: entry {}: {what}", i + 1));
@@ -147,7 +147,8 @@ pub(super) fn draft(file: &str, text: &str) -> Result<Draft, ImportError> {
         (state.unknown, "requests with a method that a step cannot have"),
     ] {
         if n > 0 {
-            draft.notes.push(format!("{n} {what} are left out"));
+            let more = if what.ends_with("origins") { " (--all-origins takes them)" } else { "" };
+            draft.notes.push(format!("{n} {what} are left out{more}"));
         }
     }
     if draft.steps.is_empty() {
@@ -158,6 +159,8 @@ pub(super) fn draft(file: &str, text: &str) -> Result<Draft, ImportError> {
 
 #[derive(Default)]
 struct State {
+    /// Whether requests to other origins than the first are taken, too.
+    all_origins: bool,
     /// When the last of the requests so far ended.
     end_ms: Option<i64>,
     /// Cookies that the server set, which users keep themselves.
@@ -174,7 +177,8 @@ impl State {
             return;
         };
         let method = entry.request.method.to_ascii_uppercase();
-        if draft.target.as_ref().is_some_and(|t| *t != origin.to_string()) {
+        let is_elsewhere = draft.target.as_ref().is_some_and(|t| *t != origin.to_string());
+        if is_elsewhere && !self.all_origins {
             self.elsewhere += 1;
         } else if entry.response.status <= 0 {
             self.unanswered += 1;
@@ -186,6 +190,9 @@ impl State {
                 draft.target = Some(origin.to_string());
             }
             let mut step = self.step(draft, url, method, entry.request, &entry.response);
+            if is_elsewhere {
+                step.path = format!("{}{}", literal(&origin.to_string()), step.path);
+            }
             let pause = self.end_ms.map_or(0, |end| start_ms - end);
             if pause >= LEAST_PAUSE_MS {
                 step.think_ms = u64::try_from(pause).unwrap_or(0);

@@ -10,7 +10,7 @@ use assay_yaml::{Cx, Document, Node};
 use self::resolve::Resolver;
 use super::{
     ImportError,
-    draft::{Draft, DraftBody, DraftStep, literal, slug},
+    draft::{Draft, DraftBody, DraftStep, Part, literal, slug},
 };
 
 const METHODS: [&str; 7] = ["get", "post", "put", "patch", "delete", "head", "options"];
@@ -39,7 +39,8 @@ struct Reader<'d> {
 struct Parameter {
     name: String,
     place: String,
-    value: String,
+    /// Several of an array that is written as `a=1&a=2`.
+    values: Vec<String>,
 }
 
 impl<'d> Reader<'d> {
@@ -201,7 +202,15 @@ impl<'d> Reader<'d> {
             (None, None) if is_required => serde_json::Value::from("1"),
             (None, None) => return None,
         };
-        Some(Parameter { name, place, value: as_text(&value) })
+        // The default of a query, and of no other place.
+        let is_exploded = place == "query"
+            && node.get("explode").and_then(Node::as_bool) != Some(false)
+            && node.get("style").and_then(Node::as_str).is_none_or(|style| style == "form");
+        let values = match value.as_array().filter(|items| is_exploded && items.len() > 1) {
+            Some(items) => items.iter().map(as_text).collect(),
+            None => vec![as_text(&value)],
+        };
+        Some(Parameter { name, place, values })
     }
 
     fn body(&mut self, draft: &mut Draft, step: &mut DraftStep, operation: &'d Node) {
@@ -215,6 +224,7 @@ impl<'d> Reader<'d> {
         let json =
             named(&|k| k == "application/json" || k == "*/*").or_else(|| named(&|k| k.ends_with("+json")));
         let form = named(&|k| k == "application/x-www-form-urlencoded");
+        let parts = named(&|k| k == "multipart/form-data");
         if let Some((kind, media)) = json {
             let kind = kind.as_str().unwrap_or_default();
             if kind.ends_with("+json") {
@@ -227,6 +237,8 @@ impl<'d> Reader<'d> {
             let pairs =
                 value.as_object().into_iter().flatten().map(|(k, v)| (k.clone(), as_text(v))).collect();
             step.body = DraftBody::Form(draft.secrets.pairs(pairs));
+        } else if let Some((_, media)) = parts {
+            step.body = self.multipart(draft, &step.name, media);
         } else if let Some((kind, media)) = kinds.first() {
             let kind = kind.as_str().unwrap_or_default().to_owned();
             if kind.starts_with("text/") {
@@ -237,6 +249,29 @@ impl<'d> Reader<'d> {
                 draft.notes.push(format!("{}: its body is {kind}; write it by hand", step.name));
             }
         }
+    }
+
+    /// A form of parts; what is binary is a file that the user has to put there.
+    fn multipart(&mut self, draft: &mut Draft, step: &str, media: &'d Node) -> DraftBody {
+        let value = self.media(media);
+        let schema = media.get("schema").and_then(|s| self.follow(s));
+        let mut parts = Vec::new();
+        for (name, value) in value.as_object().into_iter().flatten() {
+            let property = schema.and_then(|s| s.get("properties")?.get(name)).and_then(|p| self.follow(p));
+            let items = property.and_then(|p| p.get("items")).and_then(|p| self.follow(p));
+            let is_file = [property, items].into_iter().flatten().any(|p| {
+                p.get("format").and_then(Node::as_str) == Some("binary")
+                    || p.get("contentMediaType").is_some()
+            });
+            let part = if is_file {
+                draft.notes.push(format!("{step}: put a file {name} next to the scenario"));
+                Part::File { path: name.clone(), kind: None }
+            } else {
+                Part::Text(as_text(value))
+            };
+            parts.push((name.clone(), part));
+        }
+        DraftBody::Parts(draft.secrets.parts(parts))
     }
 
     /// The example of a media type, its own or one made after its schema.
@@ -277,22 +312,30 @@ impl<'d> Reader<'d> {
 
 /// Puts a parameter where it belongs.
 fn place(draft: &mut Draft, step: &mut DraftStep, p: Parameter) {
+    let own = p.values.join(",");
     match p.place.as_str() {
         "path" => {
-            let value: String = url::form_urlencoded::byte_serialize(p.value.as_bytes()).collect();
+            let value: String = url::form_urlencoded::byte_serialize(own.as_bytes()).collect();
             let value = value.replace('+', "%20");
             let value = draft.secrets.text(&p.name, &value);
             step.path = step.path.replace(&format!("{{{}}}", p.name), &value);
         }
+        // A scenario's query has each name once.
+        "query" if p.values.len() > 1 => {
+            let mut pairs = url::form_urlencoded::Serializer::new(String::new());
+            pairs.extend_pairs(p.values.iter().map(|value| (&p.name, value)));
+            let mark = if step.path.contains('?') { '&' } else { '?' };
+            step.path = format!("{}{mark}{}", step.path, literal(&pairs.finish()));
+        }
         "query" => {
-            let text = draft.secrets.text(&p.name, &p.value);
+            let text = draft.secrets.text(&p.name, &own);
             step.query.push((p.name, text));
         }
         "header" if !NOT_PARAMETERS.contains(&p.name.to_ascii_lowercase().as_str()) => {
-            let text = draft.secrets.text(&p.name, &p.value);
+            let text = draft.secrets.text(&p.name, &own);
             step.headers.push((p.name.to_ascii_lowercase(), text));
         }
-        "cookie" => security::cookie(draft, step, &p.name, &p.value),
+        "cookie" => security::cookie(draft, step, &p.name, &own),
         _ => {}
     }
 }

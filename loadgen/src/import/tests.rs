@@ -126,7 +126,7 @@ fn a_har_file_is_a_flow_with_its_pauses() {
     has(
         &made.text,
         &[
-            "# 1 requests to other origins are left out",
+            "# 1 requests to other origins are left out (--all-origins takes them)",
             "# 1 requests without an answer are left out",
             "target: http://shop.test:80",
             "post: /login",
@@ -202,10 +202,12 @@ components:
   schemas:
     Pet:
       type: object
-      required: [name]
+      required: [name, born, tags, mother, all]
       properties:
         id: {type: integer, readOnly: true}
         name: {type: string, minLength: 6}
+        nick: {type: string}
+        mood: {type: string, default: calm}
         born: {type: [string, "null"], format: date}
         tags: {type: array, items: {enum: [big, small]}}
         mother: {$ref: '#/components/schemas/Pet'}
@@ -248,6 +250,8 @@ fn an_openapi_document_is_a_choice_of_its_operations() {
     assert!(
         made.text.contains(r#""all": {"a": 1.0, "b": 2}"#) && made.text.contains(r#""born": "2026-01-01""#)
     );
+    // What need not be there is left out, unless the document shows what it would be.
+    assert!(!made.text.contains("nick") && made.text.contains(r#""mood": "calm""#), "{}", made.text);
     // A pet's mother has a mother; somewhere that ends.
     assert!(made.text.len() < 10_000);
     // JSON is read as well.
@@ -372,6 +376,16 @@ fn what_firefox_writes_is_read() {
         )
     };
     let file = |entries: &[String]| format!(r#"{{"log": {{"entries": [{}]}}}}"#, entries.join(","));
+    let elsewhere = entry("", r#""postData": null"#).replace("http://a.example", "http://cdn.example");
+    let both = file(&[entry("", r#""postData": null"#), elsewhere]);
+    let made = har("a.har", &both).unwrap_or_else(|e| panic!("{e}"));
+    assert!(
+        !made.text.contains("cdn") && made.notes.iter().any(|n| n.contains("--all-origins")),
+        "{:?}",
+        made.notes
+    );
+    let made = har_of_all_origins("a.har", &both).unwrap_or_else(|e| panic!("{e}"));
+    has(&made.text, &["target: http://a.example:80", "post: /b", "post: http://cdn.example:80/b"]);
     let form = r#""postData": {"mimeType": "multipart/form-data; boundary=x", "text": "", "params": [{"name": "note", "value": "hi"}, {"name": "scan", "fileName": "scan.pdf"}]}"#;
     let packed =
         r#""postData": {"mimeType": "application/json", "text": "eyJuIjogMX0=", "encoding": "base64"}"#;
@@ -385,4 +399,49 @@ fn what_firefox_writes_is_read() {
         &made.text,
         &["post: /b", "multipart:", "note: \"hi\"", "scan: {file: \"scan.pdf\"}", "json: {\"n\": 1}"],
     );
+}
+
+#[test]
+fn forms_arrays_and_patterns_of_openapi_are_followed() {
+    let text = r#"
+openapi: 3.1.0
+info: {title: t, version: "1"}
+servers: [{url: "https://api.openai.com/v1"}]
+paths:
+  /files:
+    post:
+      parameters:
+        - {name: tag, in: query, required: true, example: [a b, c]}
+        - {name: id, in: query, required: true, explode: false, example: [1, 2]}
+      requestBody:
+        content:
+          multipart/form-data:
+            schema:
+              type: object
+              required: [scan, version, size]
+              properties:
+                scan: {type: string, format: binary}
+                version: {type: string, pattern: '^v1\.2$'}
+                size: {prefixItems: [{type: integer}, {const: mm}]}
+                note: {type: string}
+      responses: {"200": {}}
+"#;
+    let made = openapi("api.yml", text).unwrap_or_else(|e| panic!("{e}"));
+    has(
+        &made.text,
+        &[
+            "post: \"/v1/files?tag=a+b&tag=c\"",
+            "query:",
+            "id: \"1,2\"",
+            "multipart:",
+            "scan: {file: \"scan\"}",
+            "size: \"1,mm\"",
+            "version: \"v1.2\"",
+        ],
+    );
+    assert!(!made.text.contains("note:"), "{}", made.text);
+    assert!(made.notes.iter().any(|n| n.contains("put a file scan")), "{:?}", made.notes);
+    assert!(made.notes.iter().any(|n| n.contains("api.openai.com:443 is public")), "{:?}", made.notes);
+    let made = curl("curl http://192.168.1.5/a").unwrap_or_else(|e| panic!("{e}"));
+    assert!(!made.notes.iter().any(|n| n.contains("is public")), "{:?}", made.notes);
 }

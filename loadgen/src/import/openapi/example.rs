@@ -45,8 +45,11 @@ impl<'d> Reader<'d> {
         }
         match kind(schema) {
             "object" => Value::Object(self.object(schema, depth)),
-            "array" => match schema.get("items") {
-                Some(items) if depth < MAX_DEPTH => Value::Array(vec![self.example(items, depth + 1)]),
+            "array" => match (schema.get("prefixItems").and_then(Node::as_seq), schema.get("items")) {
+                (Some(first), _) if depth < MAX_DEPTH => {
+                    Value::Array(first.iter().map(|item| self.example(item, depth + 1)).collect())
+                }
+                (_, Some(items)) if depth < MAX_DEPTH => Value::Array(vec![self.example(items, depth + 1)]),
                 _ => Value::Array(Vec::new()),
             },
             "integer" | "number" => number(schema),
@@ -71,8 +74,10 @@ impl<'d> Reader<'d> {
             if is_flag("readOnly") || is_flag("deprecated") && !is_required {
                 continue;
             }
-            // What is deep and may be left out is left out.
-            if is_required || depth < MAX_DEPTH / 2 {
+            // What may be left out is left out, unless the document shows what it would be, or says of nothing that it is needed.
+            let is_wanted = is_required
+                || depth < MAX_DEPTH / 2 && (required.is_empty() || self.given(property).is_some());
+            if is_wanted {
                 map.insert(name.to_owned(), self.example(property, depth + 1));
             }
         }
@@ -91,7 +96,7 @@ fn kind(schema: &Node) -> &str {
         None if schema.get("properties").is_some() || schema.get("additionalProperties").is_some() => {
             "object"
         }
-        None if schema.get("items").is_some() => "array",
+        None if schema.get("items").is_some() || schema.get("prefixItems").is_some() => "array",
         None => "string",
     }
 }
@@ -103,7 +108,25 @@ fn number(schema: &Node) -> Value {
     if kind(schema) == "integer" { Value::from(value.ceil() as i64) } else { Value::from(value) }
 }
 
+/// The text that a pattern without choices stands for: `^v1$`, `^a\\.b$`.
+fn of_pattern(pattern: &str) -> Option<String> {
+    let inside = pattern.strip_prefix('^')?.strip_suffix('$')?;
+    let mut out = String::new();
+    let mut chars = inside.chars();
+    while let Some(c) = chars.next() {
+        match c {
+            '\\' => out.push(chars.next().filter(|c| !c.is_ascii_alphanumeric())?),
+            c if ".*+?()[]{}|^$".contains(c) => return None,
+            c => out.push(c),
+        }
+    }
+    Some(out)
+}
+
 fn text(schema: &Node) -> String {
+    if let Some(literal) = schema.get("pattern").and_then(Node::as_str).and_then(of_pattern) {
+        return literal;
+    }
     let base = match schema.get("format").and_then(Node::as_str).unwrap_or_default() {
         "date-time" => "2026-01-01T00:00:00Z",
         "date" => "2026-01-01",
