@@ -97,7 +97,7 @@ pub(crate) struct RunArguments {
     /// The HTTP proxy that all connections are tunnelled through, instead of the scenario's own
     #[arg(long, value_name = "URL", env = "LOADGEN_PROXY", hide_env_values = true)]
     proxy: Option<String>,
-    /// Take any certificate of a server, whoever signed it; run.json and the report note it
+    /// Take any certificate of a server, from any authority; run.json and the report note it
     #[arg(long)]
     insecure: bool,
     /// An address instead of what a name resolves to, as curl takes it, or a socket: HOST:PORT:unix:/run/app.sock; may be given

@@ -24,7 +24,7 @@ use assay_run::{
 use assay_text::{document, secret::redact_text};
 
 use crate::{
-    client::ErrorClass,
+    client::{ErrorClass, reply::EXCERPT},
     scenario::{Rows, Scenario},
 };
 
@@ -32,11 +32,9 @@ use crate::{
 const WAITING: usize = 64;
 /// How much of a body is kept, in bytes, and how much of it if bodies are asked for.
 const SHORT: usize = 1024;
-const LONG: usize = 64 * 1024;
+const LONG: usize = EXCERPT - MARGIN;
 /// How much of a body is cleaned beyond what is kept of it: longer than any secret.
 const MARGIN: usize = 4096;
-/// How much of a body a worker keeps for an example.
-pub(crate) const EXCERPT: usize = LONG + MARGIN;
 /// The shortest value of a data file that is taken out: shorter ones are in every text.
 const LEAST_VALUE: usize = 3;
 /// The most values that are looked for.

@@ -1,4 +1,4 @@
-//! What the windows of each load came to together. Invariant: an interval is told only where there are windows enough to know one,
+//! What the windows of each load came to together. Invariant: an interval is given only where there are windows enough to know one,
 //! and a point is best only among those that were measured.
 
 use serde::Serialize;

@@ -11,10 +11,13 @@ use super::{
     ErrorClass, Failure, connection::Connection, events::EventReader, origin::Origin, outgoing::Outgoing,
     sse, stamped::Stamps,
 };
-use crate::{examples::EXCERPT, timer::Slot};
+use crate::timer::Slot;
 
 /// The most bytes of a body that are kept for checks and captures.
 pub(crate) const MAX_KEPT_BYTES: usize = 16 * 1024 * 1024;
+
+/// How much is kept of a body that nobody asked for, for an example of a failure.
+pub(crate) const EXCERPT: usize = 68 * 1024;
 
 /// What is wanted of a response in addition to its status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

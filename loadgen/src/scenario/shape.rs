@@ -189,7 +189,7 @@ pub(super) static TLS: Shape = Shape {
             "insecure",
             Kind::Boolean,
             "true",
-            "Whether any certificate is taken, whoever signed it and for whatever name; `--insecure` says the same. The run's record and report note it",
+            "whether any certificate is taken, from any authority and for any name; `--insecure` says the same. The run's record and report note it",
         )
         .or("false"),
         Key::new(

@@ -107,7 +107,7 @@ pub(in crate::scenario) static OBJECTIVES: Shape = Shape {
 pub(in crate::scenario) static CANCEL: Shape = Shape {
     title: "Cancel",
     what: "when a request is cancelled",
-    about: "A request that is cancelled is no failure, and in none of the figures of those that ran to their end; it is counted in `load_requests_cancelled_total`. Its iteration goes on, without its checks, and with those captures that were there by then.",
+    about: "A request that is cancelled is no failure, and in none of the figures of those that ran to their end; it is counted in `load_requests_cancelled_total`. Its iteration continues, without its checks, and with those captures that were there by then.",
     keys: &[
         Key::new(
             "after_tokens",

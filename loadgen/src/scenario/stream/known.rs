@@ -225,7 +225,7 @@ fn may_be_reasoning(data: &str) -> bool {
         .any(|word| memchr::memmem::find(data.as_bytes(), word).is_some())
 }
 
-/// Whether content has reasoning, and nothing beside it.
+/// Whether content has reasoning, and nothing else.
 fn is_reasoning(top: &Top<'_>, kind: &str) -> bool {
     if kind.starts_with("response.") {
         return kind.starts_with("response.reasoning");
