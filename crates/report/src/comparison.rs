@@ -191,6 +191,11 @@ pub(crate) fn reasons(comparison: &Comparison) -> impl Iterator<Item = String> {
 }
 
 pub(crate) fn summary(comparison: &Comparison) -> String {
+    format!("{}  {}", comparison.status.as_str().to_uppercase(), counts(comparison))
+}
+
+/// How many rows came out how, and of how many runs.
+pub(crate) fn counts(comparison: &Comparison) -> String {
     let count = |change| comparison.of(comparison.decided_by).filter(|r| r.change == change).count();
     let many = |count: usize, one: &str| format!("{count} {one}{}", if count == 1 { "" } else { "s" });
     let runs = match (comparison.base.len(), comparison.new.len()) {
@@ -198,8 +203,7 @@ pub(crate) fn summary(comparison: &Comparison) -> String {
         (base, new) => format!(" ({} against {})", many(new, "run"), many(base, "run")),
     };
     format!(
-        "{}  {}, {}, {} the same, {} inconclusive{runs}",
-        comparison.status.as_str().to_uppercase(),
+        "{}, {}, {} the same, {} inconclusive{runs}",
         many(count(Change::Regression), "regression"),
         many(count(Change::Improvement), "improvement"),
         count(Change::Same),

@@ -76,10 +76,13 @@ fn parse_confidence(text: &str) -> Result<f64, String> {
 
 /// Compares.
 pub(super) fn run(args: &Args) -> anyhow::Result<u8> {
-    let all = |first: &PathBuf, more: &[PathBuf]| std::iter::once(first).chain(more).cloned().collect();
+    let all = |first: &PathBuf, more: &[PathBuf]| -> Vec<PathBuf> {
+        std::iter::once(first).chain(more).cloned().collect()
+    };
+    let (base, new) = (all(&args.first_base, &args.base), all(&args.first_new, &args.new));
     let found = compare(&CompareOptions {
-        base: all(&args.first_base, &args.base),
-        new: all(&args.first_new, &args.new),
+        base: base.clone(),
+        new: new.clone(),
         slas: args.sla.clone(),
         batch_ms: args.batch,
         confidence: args.confidence,
@@ -93,7 +96,10 @@ pub(super) fn run(args: &Args) -> anyhow::Result<u8> {
         output::write(path, &comparison::markdown(&found))?;
     }
     if let Some(path) = &args.html {
-        output::write(path, &page::render(&found, &side(&found.base), &side(&found.new), None)?)?;
+        output::write(
+            path,
+            &page::render(&found, &side(&base, &found.base), &side(&new, &found.new), None)?,
+        )?;
     }
     if let Some(path) = &args.junit {
         output::write(path, &comparison::junit(&found)?)?;

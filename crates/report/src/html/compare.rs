@@ -1,6 +1,8 @@
 //! Runs against a baseline, as a page. Invariant: it says what the other forms of a comparison say, and of steps and stages
 //! everything.
 
+use std::path::PathBuf;
+
 use assay_text::document;
 use assay_verdict::{
     compare::{CompareRow, Comparison},
@@ -9,7 +11,7 @@ use assay_verdict::{
 use minijinja::{Value, context};
 
 use super::{HtmlError, environment};
-use crate::comparison::{cells, compared, heads, reasons, summary};
+use crate::comparison::{cells, compared, counts, heads, reasons};
 
 const TEMPLATE: &str = include_str!("compare.html");
 
@@ -30,7 +32,7 @@ pub fn render(
     let tables: Vec<Value> = parts.into_iter().filter_map(|part| table(comparison, part)).collect();
     let page = env.get_template("compare")?.render(context! {
         status => comparison.status.as_str(),
-        summary => summary(comparison),
+        summary => counts(comparison),
         base,
         new,
         index,
@@ -55,15 +57,24 @@ fn table(comparison: &Comparison, part: Part) -> Option<Value> {
     Some(context! {
         title,
         decides => part == comparison.decided_by,
-        heads => heads(comparison, &rows).to_vec(),
-        rows => rows.iter().map(|row| cells(row).to_vec()).collect::<Vec<_>>(),
+        heads => ordered(heads(comparison, &rows).to_vec()),
+        rows => rows.iter().map(|row| ordered(cells(row).to_vec())).collect::<Vec<_>>(),
     })
 }
 
-/// What a side of a comparison is called: its runs.
+/// Columns as the page has them: what came out next to what it is about, so that a phone shows both.
+fn ordered<T>(mut row: Vec<T>) -> Vec<T> {
+    if let Some(outcome) = row.pop() {
+        row.insert(2.min(row.len()), outcome);
+    }
+    row
+}
+
+/// What a side of a comparison is called: the one path that was given, or its runs.
 #[must_use]
-pub fn side(runs: &[String]) -> String {
+pub fn side(paths: &[PathBuf], runs: &[String]) -> String {
     match runs {
+        [_, ..] if paths.len() == 1 => paths[0].display().to_string(),
         [one] => one.clone(),
         [first, .., last] => format!("{} runs, {first} to {last}", runs.len()),
         [] => "no run".to_owned(),
