@@ -105,11 +105,12 @@ impl<'a, 'p> BlockParser<'a, 'p> {
     }
 
     fn run(mut self) {
-        let base = self.text.as_ptr() as usize;
-        for line in self.text.split_terminator('\n') {
-            self.parsed.lines += 1;
-            // Where the line stands in the block.
-            let offset = line.as_ptr() as usize - base;
+        let (text, mut next) = (self.text, 0);
+        while next < text.len() {
+            let offset = next;
+            let end = memchr::memchr(b'\n', &text.as_bytes()[offset..]).map_or(text.len(), |i| offset + i);
+            (next, self.parsed.lines) = (end + 1, self.parsed.lines + 1);
+            let line = &text[offset..end];
             if let Err(error) = self.line(line, offset) {
                 self.parsed.errors.push(error.on_line(self.parsed.lines, line));
                 if self.parsed.errors.len() == MOST_ERRORS {
