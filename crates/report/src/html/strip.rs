@@ -61,8 +61,8 @@ pub(super) fn trend(points: &[(i64, f64)], limit: Option<f64>, frame: &Frame<'_>
     svg
 }
 
-/// One alert's pending and firing time over the run.
-pub(super) fn alert(instance: &AlertInstance, severity: &str, frame: &Frame<'_>) -> String {
+/// When an alert was pending and firing over the run.
+pub(super) fn alert(instances: &[&AlertInstance], severity: &str, frame: &Frame<'_>) -> String {
     let mut svg = String::from(
         "<svg class=\"strip timed\" viewBox=\"0 0 1000 14\" preserveAspectRatio=\"none\" data-area=\"0 0 1000 14\" aria-hidden=\"true\">",
     );
@@ -70,11 +70,19 @@ pub(super) fn alert(instance: &AlertInstance, severity: &str, frame: &Frame<'_>)
         let class = if phase.warmup { "phase warmup" } else { ["phase even", "phase odd"][i % 2] };
         rect(&mut svg, class, frame.part(phase.start_ms), frame.part(phase.end_ms), "");
     }
+    for instance in instances {
+        stretch(&mut svg, instance, severity, frame);
+    }
+    svg.push_str("<line class=\"cursor\" x1=\"0\" x2=\"0\" y1=\"0\" y2=\"0\"/></svg>");
+    svg
+}
+
+fn stretch(svg: &mut String, instance: &AlertInstance, severity: &str, frame: &Frame<'_>) {
     let end = instance.ended_at_ms.unwrap_or(frame.end_ms);
     let fired = instance.fired_at_ms.unwrap_or(end);
     let active = instance.active_at_ms;
     rect(
-        &mut svg,
+        svg,
         "pending",
         frame.part(active),
         frame.part(fired),
@@ -87,10 +95,8 @@ pub(super) fn alert(instance: &AlertInstance, severity: &str, frame: &Frame<'_>)
             _ => "firing",
         };
         let title = format!("firing {} to {}", frame.clock(fired), frame.clock(end));
-        rect(&mut svg, class, frame.part(fired), frame.part(end), &title);
+        rect(svg, class, frame.part(fired), frame.part(end), &title);
     }
-    svg.push_str("<line class=\"cursor\" x1=\"0\" x2=\"0\" y1=\"0\" y2=\"0\"/></svg>");
-    svg
 }
 
 fn rect(svg: &mut String, class: &str, from: f64, to: f64, title: &str) {

@@ -1,4 +1,4 @@
-//! The values of objectives, one a series, from a verdict or from what was measured anew. Invariant: both name a series alike, so that
+//! The values of objectives, one a series, from a verdict or from what was measured. Invariant: both name a series alike, so that
 //! the same of two runs is found.
 
 use assay_model::duration;
