@@ -69,7 +69,7 @@ enum Command {
     ///
     /// Exit codes: 0 done, 2 the runs do not fit together or cannot be read.
     Merge {
-        /// Run directories, one of each shard
+        /// Run directories, one of each shard, or a folder of runs: then the shards of the load that was begun last
         #[arg(required = true, value_name = "RUN")]
         runs: Vec<PathBuf>,
         /// The new run directory

@@ -79,12 +79,43 @@ pub struct Merged {
 /// A series, and the run that it is of.
 type OfPart<'r> = (usize, Box<dyn Series + 'r>);
 
-/// Merges runs into the new run directory `out`, with the rules and SLAs of the first, and the examples of failures and traces of all.
+/// The shards in a folder of the load that was begun last, by their numbers; `None` if it has no runs of shards. A folder that is a
+/// run is none of runs.
+fn newest(folder: &Path) -> Option<Vec<PathBuf>> {
+    if Manifest::read(folder).is_ok() {
+        return None;
+    }
+    let runs = fs::read_dir(folder).ok()?.filter_map(|entry| {
+        let path = entry.ok()?.path();
+        let manifest = Manifest::read(&path).ok()?;
+        Some((manifest.shard?, manifest, path))
+    });
+    let mut runs: Vec<_> = runs.collect();
+    runs.sort_by(|(_, a, _), (_, b, _)| b.start_ms.cmp(&a.start_ms));
+    let (shard, last, _) = runs.first()?;
+    let is_same = |count: u32, run: &Manifest| {
+        count == shard.count
+            && (&run.scenario, &run.mode, run.seed) == (&last.scenario, &last.mode, last.seed)
+            // What had ended before is another load.
+            && run.end_ms.is_none_or(|end_ms| end_ms >= last.start_ms)
+    };
+    let mut found = BTreeMap::new();
+    for (own, manifest, path) in &runs {
+        if is_same(own.count, manifest) {
+            found.entry(own.index).or_insert_with(|| path.clone());
+        }
+    }
+    Some(found.into_values().collect())
+}
+
+/// Merges runs into the new run directory `out`; of a folder of runs those are taken that are shards of the load that was begun last. The result has the rules and SLAs of the first, and the examples of failures and traces of all.
 ///
 /// # Errors
 /// Where a run cannot be read, where the runs are not parts of one load, or where `out` cannot be written or
 /// already exists. Nothing is left behind then.
 pub fn merge(runs: &[PathBuf], out: &Path) -> Result<Merged, MergeError> {
+    let named = runs.iter().flat_map(|path| newest(path).unwrap_or_else(|| vec![path.clone()]));
+    let runs = &named.collect::<Vec<_>>()[..];
     let opened = runs.iter().map(|path| Run::open(path)).collect::<Result<Vec<_>, _>>()?;
     let (mut manifest, warnings) = description::merged(&opened)?;
     let paths = runs.iter().map(|run| run.display().to_string());

@@ -135,3 +135,29 @@ fn runs_that_are_not_parts_of_one_load_are_refused() {
         Err(MergeError::Write(ImportError::Exists { .. }))
     ));
 }
+
+#[test]
+fn of_a_folder_the_newest_load_is_merged() {
+    let folder = tempfile::tempdir().expect("a folder");
+    // An older load, which had ended when the newer one began, and a folder that is no run.
+    let older = folder.path().join("older");
+    for index in 0..3 {
+        let dir = shard(&older, index, 0, 5);
+        // The recorder ends it at the present.
+        let mut manifest = Manifest::read(&dir).expect("readable");
+        manifest.end_ms = Some(START_MS + 6_000);
+        manifest.write(&dir).expect("written");
+        fs::rename(&dir, folder.path().join(format!("older-{index}"))).expect("moved");
+    }
+    fs::remove_dir(&older).expect("is empty");
+    fs::create_dir(folder.path().join("no-run")).expect("made");
+    for index in [1, 0] {
+        shard(folder.path(), index, 100, 5);
+    }
+    let out = tempfile::tempdir().expect("a folder");
+    let merged = merge(&[folder.path().to_owned()], &out.path().join("all")).expect("merges");
+    let parts: Vec<&str> =
+        merged.manifest.parts.iter().map(|p| p.name.rsplit('/').next().unwrap_or("")).collect();
+    assert_eq!(parts, ["shard-0", "shard-1"]);
+    assert!(merged.warnings.iter().any(|w| w.contains('2')), "the third is missing: {:?}", merged.warnings);
+}
