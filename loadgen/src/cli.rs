@@ -11,6 +11,7 @@ mod once;
 mod run;
 mod schedule;
 mod schema;
+mod shards;
 mod targets;
 mod telemetry;
 
@@ -227,6 +228,10 @@ pub(crate) struct RunArguments {
     /// overlap over shards 0/3, 1/3 and 2/3, which need the same scenario, mode and seed
     #[arg(long, value_name = "I/N")]
     shard: Option<loadgen::Shard>,
+    /// Drive the load as N shards, each a process on this machine, with one view; records are merged
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(2..=64),
+          conflicts_with_all = ["shard", "judge", "once", "dry_run", "metrics_listen", "requests", "hgrm", "capacity_csv", "abort_on"])]
+    shards: Option<u32>,
     /// Start the first phase at TIME, the same for all shards (RFC 3339 or unix seconds)
     #[arg(long, value_name = "TIME", value_parser = time)]
     start_at: Option<i64>,
@@ -276,7 +281,10 @@ pub(crate) fn main() -> ExitCode {
     };
     console::start_logging();
     ExitCode::from(match arguments.command {
-        Command::Run(arguments) => run::run(&arguments, &command.words()),
+        Command::Run(arguments) => match arguments.shards {
+            Some(count) => shards::run(&arguments, count),
+            None => run::run(&arguments, &command.words()),
+        },
         Command::Check { scenarios } => check::check(&scenarios),
         Command::Import { source } => import::import(&source),
         Command::Init(arguments) => init::init(&arguments),

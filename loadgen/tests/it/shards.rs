@@ -182,3 +182,24 @@ fn a_run_starts_when_it_is_told_to() {
     let phase = run.manifest.expect("a description").phases.remove(0);
     assert!(phase.start_ms >= at_ms, "{} ms early", at_ms - phase.start_ms);
 }
+
+#[test]
+fn the_shards_of_one_command_do_what_one_process_would_do() {
+    let server = Server::start(|_| ok());
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("s.yml").display().to_string();
+    let text = "scenario: t\nflow: [{get: /a}]\nphases: {p: {executor: shared-iterations, vus: 6, iterations: 31}}\n";
+    std::fs::write(&path, text).expect("written");
+    let runs = dir.path().join("runs").display().to_string();
+    let (code, out, err) =
+        crate::cli::run(&["run", &path, "--shards", "3", "--target", &server.url(), "--record", &runs]);
+    assert_eq!(code, 0, "{out}{err}");
+    assert!(out.contains("3 shards: 31 requests, 0 failed"), "{out}");
+    assert_eq!(server.seen().iter().filter(|s| s.line() == "GET /a").count(), 31);
+    let merged = err.lines().find_map(|l| l.strip_prefix("merged: ")).unwrap_or_else(|| panic!("{err}"));
+    let run = assay_run::Run::open(std::path::Path::new(merged)).expect("a run");
+    assert_eq!(run.manifest.as_ref().map(|m| m.parts.len()), Some(3));
+    // What is wrong is reported by each, and the exit code is that of bad input.
+    let (code, _, err) = crate::cli::run(&["run", "/nowhere.yml", "--shards", "2", "--quiet"]);
+    assert!(code == 2 && err.contains("shard 0: ") && err.contains("shard 1: "), "{err}");
+}

@@ -1,0 +1,290 @@
+//! `loadgen run --shards N`: the shards of one load as processes on this machine, with one view and one result.
+//!
+//! Invariant: a shard does what it would do with `--shard` on a machine of its own; only what is shown is joined here.
+
+use std::{
+    ffi::OsString,
+    io::{BufRead as _, BufReader, Read as _},
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    sync::{Arc, Mutex, PoisonError},
+    thread,
+    time::{Duration, Instant},
+};
+
+use assay_text::{Clean, Page, console};
+use loadgen::summary::seconds;
+use serde::Deserialize;
+
+use super::{RunArguments, SummaryKind, exit};
+
+/// How long the shards have to get ready before the first phase.
+const HEAD_START_MS: i64 = 3_000;
+/// How often a line is shown.
+const EVERY: Duration = Duration::from_secs(5);
+/// Options with a value that are the shards' own here, and those without one.
+const OWN: [&str; 4] = ["--shards", "--start-at", "--view", "--summary"];
+const OWN_FLAGS: [&str; 2] = ["--quiet", "-q"];
+/// What a shard says of its record.
+const RECORDED: &str = "recorded: ";
+
+/// How a shard stands, as it says each second.
+#[derive(Clone, Default, Deserialize)]
+struct Standing {
+    elapsed_s: f64,
+    phase: String,
+    users: i64,
+    requests: u64,
+    errors: u64,
+    rate_per_s: f64,
+    p99_s: Option<f64>,
+}
+
+/// What is read of a shard's summary.
+#[derive(Deserialize)]
+struct Summary {
+    requests: u64,
+    errors: u64,
+    dropped_iterations: u64,
+    phases: Vec<Phase>,
+    warnings: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct Phase {
+    name: String,
+    requests: u64,
+    errors: u64,
+    rate_per_s: f64,
+    goodput_per_s: f64,
+}
+
+#[derive(Default)]
+struct Shared {
+    standings: Vec<Standing>,
+    records: Vec<PathBuf>,
+}
+
+/// Runs the shards; the exit code is the worst of theirs.
+pub(super) fn run(arguments: &RunArguments, count: u32) -> u8 {
+    match start(arguments, count) {
+        Ok(shards) => finish(arguments, shards),
+        Err(e) => {
+            console::say(format_args!("loadgen: the shards cannot be started: {e}"));
+            exit::FAILED
+        }
+    }
+}
+
+struct Shards {
+    children: Vec<Child>,
+    shared: Arc<Mutex<Shared>>,
+    readers: Vec<thread::JoinHandle<()>>,
+}
+
+/// The arguments of this program, without what each shard has of its own.
+fn passed_on() -> Vec<OsString> {
+    let mut out = Vec::new();
+    let mut all = std::env::args_os().skip(1);
+    while let Some(argument) = all.next() {
+        let text = argument.to_string_lossy();
+        if OWN.contains(&&*text) {
+            all.next();
+        } else if !OWN_FLAGS.contains(&&*text)
+            && !OWN.iter().any(|own| text.strip_prefix(own).is_some_and(|rest| rest.starts_with('=')))
+        {
+            out.push(argument);
+        }
+    }
+    out
+}
+
+fn start(arguments: &RunArguments, count: u32) -> std::io::Result<Shards> {
+    let program = std::env::current_exe()?;
+    let start_ms = arguments.start_at.unwrap_or_else(|| assay_run::time::now_ms() + HEAD_START_MS);
+    let shared = Arc::new(Mutex::new(Shared {
+        standings: vec![Standing::default(); count as usize],
+        records: Vec::new(),
+    }));
+    let mut shards = Shards { children: Vec::new(), shared, readers: Vec::new() };
+    for index in 0..count {
+        let mut child = Command::new(&program)
+            .args(passed_on())
+            .args(["--shard", &format!("{index}/{count}"), "--view", "json", "--summary", "json"])
+            .args(["--start-at", &assay_run::time::to_rfc3339(start_ms)])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()?;
+        if let Some(stderr) = child.stderr.take() {
+            let shared = Arc::clone(&shards.shared);
+            let reader = thread::Builder::new().name("shard".to_owned());
+            shards.readers.push(reader.spawn(move || listen(index as usize, stderr, &shared))?);
+        }
+        shards.children.push(child);
+    }
+    Ok(shards)
+}
+
+/// Takes what a shard says: how it stands, where its record is, and what a person should know.
+fn listen(index: usize, stderr: impl std::io::Read, shared: &Mutex<Shared>) {
+    for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+        let mut shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Ok(standing) = serde_json::from_str::<Standing>(&line) {
+            shared.standings[index] = standing;
+        } else if let Some(record) = line.strip_prefix(RECORDED) {
+            shared.records.push(PathBuf::from(record));
+        } else {
+            console::say(format_args!("shard {index}: {}", Clean(&line)));
+        }
+    }
+}
+
+fn finish(arguments: &RunArguments, shards: Shards) -> u8 {
+    let Shards { children, shared, readers } = shards;
+    let ids: Vec<u32> = children.iter().map(Child::id).collect();
+    pass_signals_on(ids);
+    // Each is read by a thread of its own: none may wait for another to be read.
+    let waiting: Vec<_> = children.into_iter().map(|child| thread::spawn(move || wait(child))).collect();
+    let mut shown = Instant::now();
+    while waiting.iter().any(|shard| !shard.is_finished()) {
+        thread::sleep(Duration::from_millis(50));
+        if shown.elapsed() >= EVERY && !arguments.quiet {
+            shown = Instant::now();
+            let standings = shared.lock().unwrap_or_else(PoisonError::into_inner).standings.clone();
+            console::say(line(&standings));
+        }
+    }
+    let ended: Vec<(u8, String)> =
+        waiting.into_iter().map(|shard| shard.join().unwrap_or((exit::FAILED, String::new()))).collect();
+    readers.into_iter().for_each(|reader| drop(reader.join()));
+    let worst = ended.iter().map(|(code, _)| *code).max().unwrap_or(exit::FAILED);
+    let printed = print(arguments.summary, &ended);
+    let mut records = std::mem::take(&mut shared.lock().unwrap_or_else(PoisonError::into_inner).records);
+    records.sort();
+    worst.max(printed).max(merge(&records))
+}
+
+/// The exit code of a shard, and what it printed.
+fn wait(mut child: Child) -> (u8, String) {
+    let mut out = String::new();
+    if let Some(stdout) = &mut child.stdout {
+        // What is no text is no summary.
+        let _ = stdout.read_to_string(&mut out);
+    }
+    let code = child.wait().ok().and_then(|status| status.code()).and_then(|code| u8::try_from(code).ok());
+    (code.unwrap_or(exit::FAILED), out)
+}
+
+/// Hands the signals that end a program to the shards; one from a terminal they have had already.
+fn pass_signals_on(ids: Vec<u32>) {
+    #[cfg(unix)]
+    thread::spawn(move || {
+        use tokio::signal::unix::{SignalKind, signal};
+        let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
+        runtime.block_on(async {
+            let (Ok(mut interrupt), Ok(mut terminate)) =
+                (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+            else {
+                return;
+            };
+            loop {
+                tokio::select! {
+                    _ = interrupt.recv() => {}
+                    _ = terminate.recv() => {
+                        for pid in ids.iter().filter_map(|id| rustix::process::Pid::from_raw(*id as i32)) {
+                            // One that has ended needs none.
+                            let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+                        }
+                    }
+                }
+            }
+        });
+    });
+    #[cfg(not(unix))]
+    drop(ids);
+}
+
+/// All shards in a line.
+fn line(standings: &[Standing]) -> String {
+    let sum = |of: fn(&Standing) -> u64| standings.iter().map(of).sum::<u64>();
+    let longest = standings.iter().map(|s| s.elapsed_s).fold(0.0, f64::max);
+    let p99 = standings.iter().filter_map(|s| s.p99_s).reduce(f64::max);
+    format!(
+        "[{longest:>5.0}s] {}: {} shards, {} users, {:.1} requests/s, p99 at most {}, {} failed of {}",
+        standings.first().map_or("", |s| s.phase.as_str()),
+        standings.len(),
+        standings.iter().map(|s| s.users).sum::<i64>(),
+        standings.iter().map(|s| s.rate_per_s).sum::<f64>(),
+        p99.map_or_else(|| "–".to_owned(), seconds),
+        sum(|s| s.errors),
+        sum(|s| s.requests)
+    )
+}
+
+/// Prints what the shards came to together.
+fn print(kind: SummaryKind, ended: &[(u8, String)]) -> u8 {
+    let text = match kind {
+        SummaryKind::None => return exit::DONE,
+        SummaryKind::Json => {
+            let all: Vec<serde_json::Value> =
+                ended.iter().filter_map(|(_, out)| serde_json::from_str(out).ok()).collect();
+            format!("{:#}\n", serde_json::json!({ "shards": all }))
+        }
+        SummaryKind::Text => {
+            let all: Vec<Summary> =
+                ended.iter().filter_map(|(_, out)| serde_json::from_str(out).ok()).collect();
+            text(&all)
+        }
+    };
+    super::print(&text, exit::DONE)
+}
+
+fn text(all: &[Summary]) -> String {
+    let mut out = Page::new();
+    let sum = |of: fn(&Summary) -> u64| all.iter().map(of).sum::<u64>();
+    out.line(format_args!(
+        "{} shards: {} requests, {} failed, {} iterations dropped",
+        all.len(),
+        sum(|s| s.requests),
+        sum(|s| s.errors),
+        sum(|s| s.dropped_iterations)
+    ));
+    for (at, phase) in all.first().map_or(&[][..], |first| &first.phases).iter().enumerate() {
+        let of: Vec<&Phase> = all.iter().filter_map(|s| s.phases.get(at)).collect();
+        out.line(format_args!(
+            "  {}: {} requests, {} failed, {:.1} requests/s, {:.1} good/s",
+            phase.name,
+            of.iter().map(|p| p.requests).sum::<u64>(),
+            of.iter().map(|p| p.errors).sum::<u64>(),
+            of.iter().map(|p| p.rate_per_s).sum::<f64>(),
+            of.iter().map(|p| p.goodput_per_s).sum::<f64>()
+        ));
+    }
+    for (index, summary) in all.iter().enumerate() {
+        for warning in &summary.warnings {
+            out.line(format_args!("warning: shard {index}: {warning}"));
+        }
+    }
+    out.into_text()
+}
+
+/// Merges the records of the shards, where there are any.
+fn merge(records: &[PathBuf]) -> u8 {
+    let Some(first) = records.first() else { return exit::DONE };
+    let mut name = first.clone().into_os_string();
+    name.push("-merged");
+    match assay_run::merge::merge(records, &PathBuf::from(name)) {
+        Ok(merged) => {
+            for warning in &merged.warnings {
+                console::say(format_args!("loadgen: {warning}"));
+            }
+            console::say(format_args!("merged: {}", merged.dir.display()));
+            exit::DONE
+        }
+        Err(e) => {
+            console::say(format_args!("loadgen: {e}"));
+            exit::FAILED
+        }
+    }
+}
