@@ -91,7 +91,7 @@ fn newest(folder: &Path) -> Option<Vec<PathBuf>> {
         Some((manifest.shard?, manifest, path))
     });
     let mut runs: Vec<_> = runs.collect();
-    runs.sort_by(|(_, a, _), (_, b, _)| b.start_ms.cmp(&a.start_ms));
+    runs.sort_by_key(|(_, manifest, _)| std::cmp::Reverse(manifest.start_ms));
     let (shard, last, _) = runs.first()?;
     let is_same = |count: u32, run: &Manifest| {
         count == shard.count
