@@ -10,7 +10,7 @@ struct Buddyinfo;
 
 impl Collector for Buddyinfo {
     fn collect(&self, host: &Host, out: &mut Families) -> Result<(), Failure> {
-        let text = host.read_proc("buddyinfo")?;
+        let text = host.read_proc_long("buddyinfo")?;
         for line in text.lines() {
             // Node 0, zone      DMA      1      0 …
             let words: Vec<&str> = line.split_ascii_whitespace().collect();
