@@ -90,7 +90,7 @@ fn finish(mut draft: draft::Draft) -> Result<Imported, ImportError> {
     Ok(Imported { text, variables: draft.secrets.variables(), notes })
 }
 
-/// A note where a target is not of this machine or a private network, as far as its name tells.
+/// A note where a target is not of this machine or a private network, by its name.
 fn public(target: &str) -> Option<String> {
     let url = url::Url::parse(target).ok()?;
     let is_own = match url.host()? {
