@@ -213,8 +213,8 @@ fn long_replay(rig: &Rig) -> Result<(String, bool)> {
     let tried = rig.try_it(eval.arg("--json").arg(&verdict))?;
     let is_named = fs::read_to_string(&verdict)?.contains("more than 190 MiB of memory");
     let measured = format!(
-        "exit {:?}, {:.0} MiB, {:.0} s{}",
-        tried.code,
+        "exit {}, {:.0} MiB, {:.0} s{}",
+        tried.code.unwrap_or(-1),
         tried.peak_mib,
         tried.wall_s,
         if is_named { "" } else { ", the limit is not named" }
