@@ -18,6 +18,8 @@ const MISSING: f64 = 12.0;
 const SHORTEST_MS: i64 = 2_000;
 /// How long users have been there before a gap at least.
 const SETTLING_MS: i64 = 5_000;
+/// How long before and after a gap it is looked how many are answered then.
+const AROUND_MS: i64 = 15_000;
 
 const REFUSED: Histogram<'static> = Histogram { matchers: "error_type=~\"refused|connect\"", ..REQUESTS };
 
@@ -146,6 +148,17 @@ fn freeze(seen: &Seen<'_>) -> Result<Option<Finding>, SourceError> {
     let users = seen.line("sum(load_users)")?;
     let in_span = |from, to| users.iter().filter(move |p| p.0 > from && p.0 <= to).map(|p| p.1);
     let waits = in_span(from, to).all(|n| n > 0.0);
+    // What takes longer from then on, or did before, as without a cache, is slow and does not stand still.
+    let mut rate = rate;
+    let (first, last) = (seen.window.start_ms, seen.window.end_ms);
+    for (begin, end) in [((from - AROUND_MS).max(first), from), (to, (to + AROUND_MS).min(last))] {
+        let length_s = (end - begin) as f64 / 1e3;
+        if length_s >= 5.0
+            && let Some(count) = seen.number_in(&REQUESTS.count(), (begin, end))?
+        {
+            rate = rate.min(count / length_s);
+        }
+    }
     let missing = rate * (to - from) as f64 / 1e3;
     // Users that all wait for long answers leave such gaps by themselves.
     let usual_s = seen.number(&REQUESTS.quantile(0.5))?.unwrap_or(0.0);
