@@ -47,6 +47,9 @@ pub(crate) struct Soundness {
     /// Leave out the faults.
     #[arg(long, conflicts_with = "fault")]
     healthy_only: bool,
+    /// Leave out the faults that take the whole machine, so that the others can have many lanes.
+    #[arg(long)]
+    shared: bool,
     /// How often each fault is planted.
     #[arg(long, default_value_t = 1)]
     repeat: usize,
@@ -162,7 +165,11 @@ fn faults(bed: &Bed, options: &Soundness) -> Result<Vec<String>> {
     ensure!(!chosen.is_empty(), "no fault has such a name");
     // The last one takes the whole machine.
     let alone = |f: &&&'static Fault| f.name.contains("the machine");
-    let (heavy, light): (Vec<&'static Fault>, Vec<&'static Fault>) = chosen.iter().partition(|f| alone(f));
+    let (mut heavy, light): (Vec<&'static Fault>, Vec<&'static Fault>) =
+        chosen.iter().partition(|f| alone(f));
+    if options.shared {
+        heavy.clear();
+    }
     // Each as often as was asked for, those of one fault in a row.
     let repeat = options.repeat.max(1);
     let all = |list: &[&'static Fault], lanes: usize| {
