@@ -193,13 +193,13 @@ impl State {
             if is_elsewhere {
                 step.path = format!("{}{}", literal(&origin.to_string()), step.path);
             }
-            let pause = self.end_ms.map_or(0, |end| start_ms - end);
+            let pause = self.end_ms.map_or(0, |end| start_ms.saturating_sub(end));
             if pause >= LEAST_PAUSE_MS {
                 step.think_ms = u64::try_from(pause).unwrap_or(0);
             }
             // Firefox has none of what it took from its cache.
             let time_ms = entry.time.filter(|time| time.is_finite()).unwrap_or(0.0);
-            let end = start_ms + time_ms.max(0.0) as i64;
+            let end = start_ms.saturating_add(time_ms.max(0.0) as i64);
             self.end_ms = Some(self.end_ms.unwrap_or(end).max(end));
             self.note_cookies(&entry.response);
             draft.push(step);

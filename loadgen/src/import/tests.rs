@@ -445,3 +445,18 @@ paths:
     let made = curl("curl http://192.168.1.5/a").unwrap_or_else(|e| panic!("{e}"));
     assert!(!made.notes.iter().any(|n| n.contains("is public")), "{:?}", made.notes);
 }
+
+/// A time of the record may be anything: no sum of it overflows, and the requests stay.
+#[test]
+fn times_of_a_har_that_cannot_be_are_times_all_the_same() {
+    let entry = |time: &str| {
+        format!(
+            r#"{{"startedDateTime": "2026-11-25T14:00:00.310Z", "time": {time}, "request": {{"method": "GET", "url": "http://h/a"}}, "response": {{"status": 200}}}}"#
+        )
+    };
+    for time in ["1e30", "9223372036854775807", "-1e30", "null", "533333333333333333333333"] {
+        let har = format!(r#"{{"log": {{"entries": [{}, {}]}}}}"#, entry(time), entry("1"));
+        let made = super::har("a.har", &har).unwrap_or_else(|e| panic!("{time}: {e}"));
+        assert_eq!(made.text.matches("get: /a").count(), 2, "{time}: {}", made.text);
+    }
+}
