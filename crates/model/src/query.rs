@@ -52,6 +52,22 @@ impl Column {
         self.histogram_starts.clear();
     }
 
+    /// Appends the samples of another column in `[start_ms, end_ms]`, both ends in.
+    pub fn append_within(&mut self, other: &Self, start_ms: i64, end_ms: i64) {
+        let within = |times: &[i64]| {
+            let from = times.partition_point(|t| *t < start_ms);
+            from..times.partition_point(|t| *t <= end_ms).max(from)
+        };
+        let floats = within(&other.times);
+        self.times.extend_from_slice(&other.times[floats.clone()]);
+        self.values.extend_from_slice(&other.values[floats.clone()]);
+        self.starts.extend_from_slice(other.starts.get(floats).unwrap_or_default());
+        let histograms = within(&other.histogram_times);
+        self.histogram_times.extend_from_slice(&other.histogram_times[histograms.clone()]);
+        self.histograms.extend_from_slice(&other.histograms[histograms.clone()]);
+        self.histogram_starts.extend_from_slice(other.histogram_starts.get(histograms).unwrap_or_default());
+    }
+
     /// How many samples it holds.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -199,4 +215,41 @@ pub fn values_of(series: &[Box<dyn Series + '_>], name: &str) -> Vec<String> {
 pub fn names_of(series: &[Box<dyn Series + '_>]) -> Vec<String> {
     let names = series.iter().flat_map(|s| s.labels().iter().map(|(name, _)| name.to_owned()));
     names.collect::<BTreeSet<_>>().into_iter().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_of_a_column_has_both_its_ends() {
+        let h = |count: f64| Arc::new(FloatHistogram { count, ..FloatHistogram::default() });
+        let all = Column {
+            times: vec![1, 3, 5],
+            values: vec![0.1, 0.3, 0.5],
+            starts: vec![10, 30, 50],
+            histogram_times: vec![2, 4],
+            histograms: vec![h(2.0), h(4.0)],
+            histogram_starts: Vec::new(),
+        };
+        let check = |range: (i64, i64), times: &[i64], values: &[f64], starts: &[i64], counts: &[f64]| {
+            let mut out = Column::default();
+            out.append_within(&all, range.0, range.1);
+            assert_eq!(
+                (&out.times[..], &out.values[..], &out.starts[..]),
+                (times, values, starts),
+                "{range:?}"
+            );
+            let found: Vec<f64> = out.histograms.iter().map(|h| h.count).collect();
+            assert_eq!((&found[..], out.histogram_times.len()), (counts, counts.len()), "{range:?}");
+            assert!(out.histogram_starts.is_empty());
+        };
+        check((3, 5), &[3, 5], &[0.3, 0.5], &[30, 50], &[4.0]);
+        check((2, 2), &[], &[], &[], &[2.0]);
+        check((i64::MIN, i64::MAX), &[1, 3, 5], &[0.1, 0.3, 0.5], &[10, 30, 50], &[2.0, 4.0]);
+        check((5, 3), &[], &[], &[], &[]);
+        let mut twice = all.clone();
+        twice.append_within(&all, 1, 1);
+        assert_eq!((&twice.times[..], &twice.starts[..]), (&[1, 3, 5, 1][..], &[10, 30, 50, 10][..]));
+    }
 }

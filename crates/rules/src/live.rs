@@ -10,9 +10,9 @@ use assay_model::{Labels, Queryable};
 use assay_promql::{Engine, ast::DurationContext};
 
 use crate::{
-    file::{RuleFiles, RuleId, RuleKind},
+    file::{RuleFiles, RuleKind},
     overlay::{Hidden, Overlay, View},
-    replay::{Environment, ReplayOptions, RuleRun, group_order, hidden, slots::Slots},
+    replay::{Environment, ReplayOptions, RuleRun, group_order, hidden, runs, slots::Slots},
 };
 
 /// Templates may query what they like; this far back they find what rules wrote.
@@ -59,27 +59,16 @@ impl<'a> Live<'a> {
     #[must_use]
     pub fn new(files: &'a RuleFiles, options: ReplayOptions) -> Self {
         let options = ReplayOptions { end_ms: i64::MAX, ..options };
-        let (mut number, mut runs) = (0, Vec::new());
-        for (g, group) in files.groups.iter().enumerate() {
-            let offset_ms = group.query_offset_ms.unwrap_or(options.query_offset_ms);
-            let mut rules = Vec::new();
-            for (r, rule) in group.rules.iter().enumerate() {
-                let mut run = RuleRun::new(RuleId { group: g, rule: r }, group, rule, offset_ms);
-                (run.number, number) = (number, number + 1);
-                rules.push(run);
-            }
-            runs.push(rules);
-        }
+        let runs = runs(files, &options);
         let order = group_order(&runs);
         let groups = files.groups.iter().zip(runs).map(|(group, rules)| {
             let slots = Slots::of(group, &options);
             LiveGroup { rules, slots, next_ms: slots.first_ms }
         });
-        let groups = groups.collect();
         Self {
-            order,
             engine: Engine::new(options.engine.clone()),
-            groups,
+            groups: groups.collect(),
+            order,
             overlay: Overlay::default(),
             hidden: hidden(files),
             horizon_ms: horizon_ms(files, options.engine.lookback_ms),

@@ -243,20 +243,7 @@ impl Series for Borrowed<'_> {
 
     fn read(&self, start_ms: i64, end_ms: i64, out: &mut Column) -> Result<(), QueryError> {
         let end_ms = end_ms.min(self.before_ms.saturating_sub(1));
-        if end_ms < start_ms {
-            return Ok(());
-        }
-        let samples = &self.series.samples;
-        let window = |times: &[i64]| {
-            let from = times.partition_point(|t| *t < start_ms);
-            from..times.partition_point(|t| *t <= end_ms).max(from)
-        };
-        let floats = window(&samples.times);
-        out.times.extend_from_slice(&samples.times[floats.clone()]);
-        out.values.extend_from_slice(&samples.values[floats]);
-        let histograms = window(&samples.histogram_times);
-        out.histogram_times.extend_from_slice(&samples.histogram_times[histograms.clone()]);
-        out.histograms.extend_from_slice(&samples.histograms[histograms]);
+        out.append_within(&self.series.samples, start_ms, end_ms);
         Ok(())
     }
 }

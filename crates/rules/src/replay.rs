@@ -172,17 +172,7 @@ pub(crate) struct State<'a> {
 
 impl<'a> State<'a> {
     fn new(source: &'a dyn Queryable, files: &'a RuleFiles, options: &'a ReplayOptions) -> Self {
-        let mut runs: Vec<Vec<RuleRun<'_>>> = Vec::new();
-        for (g, group) in files.groups.iter().enumerate() {
-            let offset_ms = group.query_offset_ms.unwrap_or(options.query_offset_ms);
-            let rules = group.rules.iter().enumerate();
-            let id = |rule| RuleId { group: g, rule };
-            runs.push(rules.map(|(r, rule)| RuleRun::new(id(r), group, rule, offset_ms)).collect());
-        }
-        for (number, run) in runs.iter_mut().flatten().enumerate() {
-            let run: &mut RuleRun<'_> = run;
-            run.number = number;
-        }
+        let mut runs = runs(files, options);
         let mut groups = Vec::with_capacity(files.groups.len());
         for (group, rules) in files.groups.iter().zip(&mut runs) {
             let (slots, problem) = slots::Slots::of(group, options).checked();
@@ -231,6 +221,21 @@ impl<'a> State<'a> {
         }
         out
     }
+}
+
+/// The rules before their first evaluation: by group, then by rule.
+pub(crate) fn runs<'a>(files: &'a RuleFiles, options: &ReplayOptions) -> Vec<Vec<RuleRun<'a>>> {
+    let mut number = 0;
+    let groups = files.groups.iter().enumerate().map(|(g, group)| {
+        let offset_ms = group.query_offset_ms.unwrap_or(options.query_offset_ms);
+        let rules = group.rules.iter().enumerate().map(|(r, rule)| {
+            let mut run = RuleRun::new(RuleId { group: g, rule: r }, group, rule, offset_ms);
+            (run.number, number) = (number, number + 1);
+            run
+        });
+        rules.collect()
+    });
+    groups.collect()
 }
 
 /// The series of the source that the rules write again.

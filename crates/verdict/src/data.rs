@@ -18,7 +18,7 @@ mod counters;
 mod targets;
 mod view;
 
-pub use cached::Cached;
+use cached::Cached;
 pub use targets::{Target, TargetKey};
 pub use view::WindowView;
 
@@ -29,7 +29,7 @@ const AFTER_MS: i64 = 600_000;
 
 /// A run's series, with what is known of its targets and its phases.
 pub struct RunData<'a> {
-    source: &'a dyn Queryable,
+    source: Cached<'a>,
     /// Those that the run names itself: of phases given by hand the generator knows nothing.
     phases: &'a [PhaseInfo],
     /// From where to where samples may be read.
@@ -44,13 +44,13 @@ impl<'a> RunData<'a> {
         let span_ms = (run.start_ms.saturating_sub(BEFORE_MS), run.end_ms.saturating_add(AFTER_MS));
         let is_own = matches!(run.phases_from, PhaseSource::Plan | PhaseSource::Manifest);
         let phases = if is_own { run.phases.as_slice() } else { &[] };
-        Self { source, phases, span_ms, targets: Mutex::default() }
+        Self { source: Cached::new(source), phases, span_ms, targets: Mutex::default() }
     }
 
     /// The series as they are.
     #[must_use]
-    pub fn source(&self) -> &'a dyn Queryable {
-        self.source
+    pub fn source(&self) -> &dyn Queryable {
+        &self.source
     }
 
     /// The series as a window is judged by.
@@ -68,7 +68,7 @@ impl<'a> RunData<'a> {
         if let Some(known) = known {
             return Ok(known);
         }
-        let target = Arc::new(Target::read(self.source, key, self.span_ms)?);
+        let target = Arc::new(Target::read(&self.source, key, self.span_ms)?);
         let mut targets = self.targets.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(Arc::clone(targets.entry(key.clone()).or_insert(target)))
     }

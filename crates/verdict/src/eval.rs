@@ -15,7 +15,7 @@ use crate::{
     alerts::{self, Counting, Replaying},
     baseline::Baseline,
     charts::{self, Charts},
-    data::{Cached, RunData},
+    data::RunData,
     findings::{self, Kind},
     judge::{self, JudgeError, Subject, Terms},
     scaling::{self, Scaling},
@@ -235,9 +235,7 @@ fn judge_run(
     options: &EvalOptions,
 ) -> Result<Evaluation, EvalError> {
     check_alerts(files, slas)?;
-    // Objectives, rules, findings, tables and charts read the same series.
-    let cached = Cached::new(record.data);
-    let data = RunData::new(&cached, info);
+    let data = RunData::new(record.data, info);
     let mut verdict = blank_verdict(info, slas);
     if let Some(baseline) = baseline {
         verdict.notes.extend(baseline.check(info)?);
@@ -255,7 +253,7 @@ fn judge_run(
     judge_objectives(&mut verdict, slas, &terms)?;
     judge_alerts(&mut verdict, slas, files, &data, options)?;
     verdict.notes.extend(record.notes.iter().cloned());
-    verdict.notes.extend(notes::of_run(&cached, info, &verdict)?);
+    verdict.notes.extend(notes::of_run(data.source(), info, &verdict)?);
     verdict.notes.extend(record.warnings.iter().cloned());
     verdict.settle();
     // Levels of load are compared once all of them are over.
@@ -265,7 +263,7 @@ fn judge_run(
     verdict.findings = findings::find(&data, &verdict, &record.spans, &options.no_findings)?;
     verdict.tables = tables::tables(&data, info)?;
     verdict.tool.command.clone_from(&options.command);
-    let source = RecordedSource::new(&cached);
+    let source = RecordedSource::new(data.source());
     let charts = if options.charts { charts::query(info, slas, &source)? } else { Charts::default() };
     Ok(Evaluation { verdict, charts })
 }

@@ -228,7 +228,7 @@ pub fn measure(
     batching: Batching,
 ) -> Result<MeasuredRun, SourceError> {
     let data = RunData::new(&run.database, &info);
-    let subject = Subject { run, info: &info, data: &data, batching };
+    let subject = Subject { info: &info, data: &data, batching };
     let measured = measures
         .iter()
         .map(|measure| Ok(Measured { measure: measure.clone(), figures: subject.figures(measure)? }))
@@ -237,7 +237,6 @@ pub fn measure(
 }
 
 struct Subject<'a> {
-    run: &'a Run,
     info: &'a RunInfo,
     data: &'a RunData<'a>,
     batching: Batching,
@@ -302,7 +301,7 @@ impl Subject<'_> {
         window: &Window,
         length_ms: i64,
     ) -> Result<BTreeMap<Pairs, Vec<f64>>, SourceError> {
-        let source = RecordedSource::new(&self.run.database);
+        let source = RecordedSource::new(self.data.source());
         let text = sla::fill(&measure.measure, length_ms);
         let found = series(source.range(&text, window.start_ms + length_ms, window.end_ms, length_ms)?);
         Ok(matched(found.into_iter().map(|s| {

@@ -186,15 +186,7 @@ impl Series for Selected<'_> {
     }
 
     fn read(&self, start_ms: i64, end_ms: i64, out: &mut Column) -> Result<(), QueryError> {
-        let within =
-            |times: &[i64]| times.partition_point(|t| *t < start_ms)..times.partition_point(|t| *t <= end_ms);
-        let (floats, histograms) = (within(&self.column.times), within(&self.column.histogram_times));
-        out.times.extend_from_slice(&self.column.times[floats.clone()]);
-        out.values.extend_from_slice(&self.column.values[floats.clone()]);
-        out.starts.extend_from_slice(&self.column.starts[floats]);
-        out.histogram_times.extend_from_slice(&self.column.histogram_times[histograms.clone()]);
-        out.histograms.extend_from_slice(&self.column.histograms[histograms.clone()]);
-        out.histogram_starts.extend_from_slice(&self.column.histogram_starts[histograms]);
+        out.append_within(self.column, start_ms, end_ms);
         Ok(())
     }
 }

@@ -4,13 +4,10 @@
 
 use std::{
     collections::HashMap,
-    ops::Range,
     sync::{Arc, Mutex, PoisonError},
 };
 
-use assay_model::{
-    Column, Exemplar, FloatHistogram, Labels, Matcher, MetricMetadata, QueryError, Queryable, Series,
-};
+use assay_model::{Column, Exemplar, Labels, Matcher, MetricMetadata, QueryError, Queryable, Series};
 
 /// What decoded columns may take together.
 const MOST_BYTES: usize = 64 << 20;
@@ -20,7 +17,7 @@ const LONGEST_MS: i64 = 6 * 3_600_000;
 const LEAST_PART: i64 = 16;
 
 /// A source that remembers.
-pub struct Cached<'a> {
+pub(super) struct Cached<'a> {
     source: &'a dyn Queryable,
     /// All that the source has, where it is worth keeping.
     span_ms: Option<(i64, i64)>,
@@ -35,8 +32,7 @@ struct Kept {
 
 impl<'a> Cached<'a> {
     /// Remembers what is read of a source that does not change.
-    #[must_use]
-    pub fn new(source: &'a dyn Queryable) -> Self {
+    pub(super) fn new(source: &'a dyn Queryable) -> Self {
         let span_ms = source.time_range().filter(|(from, to)| to.saturating_sub(*from) <= LONGEST_MS);
         Self { source, span_ms, kept: Mutex::default() }
     }
@@ -74,31 +70,10 @@ impl<'a> Cached<'a> {
 
 /// What a column takes; histograms that are the same one count once.
 fn bytes(column: &Column) -> usize {
-    let of = |h: &FloatHistogram| {
-        size_of::<FloatHistogram>()
-            + 8 * (h.positive_buckets.len() + h.negative_buckets.len())
-            + 8 * (h.positive_spans.len() + h.negative_spans.len())
-    };
     let list = &column.histograms;
     let different = (0..list.len()).filter(|i| *i == 0 || !Arc::ptr_eq(&list[*i], &list[i - 1]));
     let plain = 8 * (2 * column.len() + column.starts.len() + column.histogram_starts.len());
-    plain + different.map(|i| of(&list[i])).sum::<usize>()
-}
-
-/// Appends the samples of a time range.
-fn copy(column: &Column, start_ms: i64, end_ms: i64, out: &mut Column) {
-    let within = |times: &[i64]| -> Range<usize> {
-        let to = times.partition_point(|t| *t <= end_ms);
-        times.partition_point(|t| *t < start_ms).min(to)..to
-    };
-    let floats = within(&column.times);
-    out.times.extend_from_slice(&column.times[floats.clone()]);
-    out.values.extend_from_slice(&column.values[floats.clone()]);
-    out.starts.extend_from_slice(column.starts.get(floats).unwrap_or_default());
-    let histograms = within(&column.histogram_times);
-    out.histogram_times.extend_from_slice(&column.histogram_times[histograms.clone()]);
-    out.histograms.extend_from_slice(&column.histograms[histograms.clone()]);
-    out.histogram_starts.extend_from_slice(column.histogram_starts.get(histograms).unwrap_or_default());
+    plain + different.map(|i| list[i].bytes()).sum::<usize>()
 }
 
 struct One<'q> {
@@ -122,7 +97,7 @@ impl Series for One<'_> {
             }
             None => return self.series.read(start_ms, end_ms, out),
         };
-        copy(&column, start_ms, end_ms, out);
+        out.append_within(&column, start_ms, end_ms);
         Ok(())
     }
 }

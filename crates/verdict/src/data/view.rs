@@ -199,16 +199,7 @@ impl Series for Complete<'_> {
                 self.column.get_or_init(|| column)
             }
         };
-        let within =
-            |times: &[i64]| times.partition_point(|t| *t < start_ms)..times.partition_point(|t| *t <= end_ms);
-        let floats = within(&column.times);
-        out.times.extend_from_slice(&column.times[floats.clone()]);
-        out.values.extend_from_slice(&column.values[floats.clone()]);
-        out.starts.extend(column.starts.get(floats).unwrap_or_default());
-        let histograms = within(&column.histogram_times);
-        out.histogram_times.extend_from_slice(&column.histogram_times[histograms.clone()]);
-        out.histograms.extend_from_slice(&column.histograms[histograms.clone()]);
-        out.histogram_starts.extend(column.histogram_starts.get(histograms).unwrap_or_default());
+        out.append_within(column, start_ms, end_ms);
         Ok(())
     }
 }
