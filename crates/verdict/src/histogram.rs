@@ -29,7 +29,8 @@ pub(crate) const STAGES: Histogram<'static> =
 impl Histogram<'_> {
     fn each(&self, native: &str, classic: &str) -> String {
         let fill = |text: &str| {
-            text.replace("METRIC", self.metric).replace("MATCHERS", self.matchers).replace("BY", self.by)
+            // Last what holds a person's data, in which nothing is replaced.
+            text.replace("METRIC", self.metric).replace("BY", self.by).replace("MATCHERS", self.matchers)
         };
         format!("({} or {})", fill(native), fill(classic))
     }
@@ -81,5 +82,21 @@ impl Histogram<'_> {
             "sum by (BY) (increase(METRIC{MATCHERS}[RANGE]))".to_owned(),
             format!("sum by ({by}) (increase(METRIC_bucket{{MATCHERS}}[RANGE]))"),
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_replaced_in_a_label_value() {
+        let of = Histogram { matchers: "stage=\"BYPASS METRIC\"", ..STAGES };
+        for text in [of.count(), of.sum(), of.quantile(0.5), of.all()] {
+            assert_eq!(text.matches("{stage=\"BYPASS METRIC\"}[RANGE]").count(), 2, "{text}");
+        }
+        assert!(
+            of.count().starts_with("(sum by (stage) (histogram_count(increase(rag_stage_duration_seconds{")
+        );
     }
 }

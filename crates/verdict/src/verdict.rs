@@ -269,6 +269,12 @@ pub struct ObjectiveRow {
 }
 
 impl ObjectiveRow {
+    /// Whether it holds a value against the baseline's; the value has a row of its own.
+    #[must_use]
+    pub fn is_relative(&self) -> bool {
+        self.name.ends_with(crate::judge::AGAINST)
+    }
+
     /// The name with the labels in which the objective's rows differ, as reports show it.
     #[must_use]
     pub fn title(&self) -> String {

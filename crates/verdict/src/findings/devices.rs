@@ -1,8 +1,10 @@
 //! Disks and GPUs that have no time left, and GPUs that fail. Invariant: a device that is busy is no fault while nothing waits for it.
 
+use std::collections::BTreeMap;
+
 use super::{
     Confidence, Finding, Kind, Severity, Topic,
-    seen::{Points, Seen, mean, only, share_of},
+    seen::{Seen, mean, only, share_of},
 };
 use crate::{source::SourceError, units};
 
@@ -80,21 +82,20 @@ fn disks(seen: &Seen<'_>) -> Result<Vec<Finding>, SourceError> {
 
 fn gpus(seen: &Seen<'_>) -> Result<Vec<Finding>, SourceError> {
     // How many multiprocessors work says how full a GPU is; that a kernel runs says little.
-    let full = ("DCGM_FI_PROF_SM_ACTIVE", "max by (gpu) (DCGM_FI_PROF_SM_ACTIVE)", SM_ACTIVE);
-    let runs = ("DCGM_FI_DEV_GPU_UTIL", "max by (gpu) (DCGM_FI_DEV_GPU_UTIL) / 100", KERNELS);
-    let mut lines: Vec<(String, Points)> = seen.lines(full.1, "gpu")?;
-    let (metric, _, limit) = if lines.is_empty() { runs } else { full };
-    if lines.is_empty() {
-        lines = seen.lines(runs.1, "gpu")?;
-    }
-    let is_full = metric == full.0;
+    let full = seen.lines("max by (gpu) (DCGM_FI_PROF_SM_ACTIVE)", "gpu")?;
+    let is_full = !full.is_empty();
+    let (lines, limit, what, metric, scale) = if is_full {
+        (full, SM_ACTIVE, "of its multiprocessors work", "DCGM_FI_PROF_SM_ACTIVE", "")
+    } else {
+        let runs = seen.lines("max by (gpu) (DCGM_FI_DEV_GPU_UTIL) / 100", "gpu")?;
+        (runs, KERNELS, "of the time a kernel runs", "DCGM_FI_DEV_GPU_UTIL", " / 100")
+    };
     let mut found = Vec::new();
     for (gpu, points) in lines {
         if share_of(&points, |v| v > limit) < GPU_LASTING {
             continue;
         }
         let is_missed = is_full && seen.misses(&[Topic::Time, Topic::Throughput]);
-        let what = if is_full { "of its multiprocessors work" } else { "of the time a kernel runs" };
         let share = units::quantity(mean(&points), "ratio");
         let title = format!("GPU {gpu} is in use all along: {share} {what}");
         found.push(
@@ -104,7 +105,7 @@ fn gpus(seen: &Seen<'_>) -> Result<Vec<Finding>, SourceError> {
                 .confidence(if is_full { Confidence::High } else { Confidence::Low })
                 .shows(
                     format!("{what}, against where a GPU is full"),
-                    format!("avg_over_time({metric}{{{}}}[{}])", only("gpu", &gpu), seen.range()),
+                    seen.over_window(&format!("max(avg_over_time({metric}{{{}}}[RANGE])){scale}", only("gpu", &gpu))),
                     Some(limit),
                     mean(&points),
                     "ratio",
@@ -122,18 +123,21 @@ fn errors(seen: &Seen<'_>) -> Result<Vec<Finding>, SourceError> {
     // dcgm-exporter has the number of the last one, for as long as the driver is loaded.
     let last = "max by (gpu) (last_over_time(DCGM_FI_DEV_XID_ERRORS[RANGE])) > 0 \
                 and max by (gpu) (changes(DCGM_FI_DEV_XID_ERRORS[RANGE])) > 0";
-    let mut errors: Vec<(String, String, f64, &str)> = Vec::new();
+    let mut by_gpu: BTreeMap<String, Vec<(String, f64)>> = BTreeMap::new();
     for (labels, count) in seen.found(counted)? {
         let of = |name: &str| labels.get(name).unwrap_or_default().to_owned();
-        errors.push((of("gpu"), of("xid"), count, counted));
+        by_gpu.entry(of("gpu")).or_default().push((of("xid"), count));
     }
-    if errors.is_empty() {
+    let expression = if by_gpu.is_empty() { last } else { counted };
+    if by_gpu.is_empty() {
         for (gpu, xid) in seen.ranked(last, "gpu")? {
-            errors.push((gpu, units::digits(xid), 1.0, last));
+            by_gpu.entry(gpu).or_default().push((units::digits(xid), 1.0));
         }
     }
-    let finding = |(gpu, xid, count, expression): (String, String, f64, &str)| {
-        let title = format!("The driver of GPU {gpu} reports XID {xid}{}", meaning(&xid));
+    let finding = |(gpu, xids): (String, Vec<(String, f64)>)| {
+        let named: Vec<_> = xids.iter().map(|(xid, _)| format!("XID {xid}{}", meaning(xid))).collect();
+        let count: f64 = xids.iter().map(|(_, n)| n).sum();
+        let title = format!("The driver of GPU {gpu} reports {}", named.join(", and "));
         seen.finding(XID, &gpu, title)
             .severity(Severity::Critical)
             .confidence(Confidence::High)
@@ -141,7 +145,7 @@ fn errors(seen: &Seen<'_>) -> Result<Vec<Finding>, SourceError> {
             .against("The same number from a program that has nothing to do with the service.")
             .act("Read the kernel's log (dmesg, NVRM: Xid) and NVIDIA's list of XIDs; errors of memory and bus need a reset, or another board.")
     };
-    Ok(errors.into_iter().map(finding).collect())
+    Ok(by_gpu.into_iter().map(finding).collect())
 }
 
 /// What the most frequent numbers mean (NVIDIA, XID Errors).

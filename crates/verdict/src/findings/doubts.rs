@@ -5,7 +5,7 @@ use super::{
     Confidence, Finding, Kind, Severity,
     seen::{Histogram, REQUESTS, Seen, mean},
 };
-use crate::{judge::percentile, source::SourceError, units};
+use crate::{judge::percentile, source::SourceError, units, verdict::ObjectiveRow};
 
 pub(super) const FEW: Kind = Kind { id: "D002", name: "few-samples" };
 pub(super) const LITTLE: Kind = Kind { id: "D003", name: "figures-disagree" };
@@ -33,7 +33,8 @@ pub(super) fn find(seen: &Seen<'_>) -> Result<Vec<Finding>, SourceError> {
 fn few(seen: &Seen<'_>) -> Result<Option<Finding>, SourceError> {
     let mut worst: Option<(&str, percentile::Few)> = None;
     let mut count = 0;
-    for row in seen.verdict.objectives.iter().filter(|r| r.phase == seen.window.phase && r.value.is_some()) {
+    let is_own = |r: &&ObjectiveRow| r.phase == seen.window.phase && r.value.is_some() && !r.is_relative();
+    for row in seen.verdict.objectives.iter().filter(is_own) {
         let Some(few) = seen.few(row)? else { continue };
         count += 1;
         if worst.as_ref().is_none_or(|(_, w)| few.samples / few.needed < w.samples / w.needed) {

@@ -92,12 +92,15 @@ fn interfaces(seen: &Seen<'_>) -> Result<Vec<Finding>, SourceError> {
                 continue;
             }
             let share = units::quantity(mean(&points), "ratio");
-            let bytes = format!("max(rate({metric}{{{}}}[RANGE]))", only("device", &device));
+            let part = format!(
+                "max(rate({metric}{{{}}}[RANGE]) / on (instance, device) (node_network_speed_bytes > 0))",
+                only("device", &device)
+            );
             found.push(
                 seen.finding(KIND, &device, format!("The interface {device} {way} at {share} of its speed"))
                     .severity(seen.severity(&[Topic::Time, Topic::Throughput, Topic::Resources]))
                     .confidence(Confidence::High)
-                    .shows("part of the interface's speed, against where it is full", seen.over_window(&bytes), Some(FULL), mean(&points), "ratio")
+                    .shows("part of the interface's speed, against where it is full", seen.over_window(&part), Some(FULL), mean(&points), "ratio")
                     .against("A speed that the interface does not have: virtual ones say anything.")
                     .act("Send less (compression, smaller answers), or use a faster link, or put the two ends closer together."),
             );

@@ -48,14 +48,9 @@ impl<'a> Seen<'a> {
         self.window.len_ms() as f64 / 1e3
     }
 
-    /// The window's length, as a range has it.
-    pub(super) fn range(&self) -> String {
-        duration::format_ms(self.window.len_ms())
-    }
-
     /// The expression with `RANGE` as the window's length.
     pub(super) fn over_window(&self, expression: &str) -> String {
-        expression.replace("RANGE", &self.range())
+        expression.replace("RANGE", &duration::format_ms(self.window.len_ms()))
     }
 
     /// The numbers of an expression at the window's end, with their labels; `RANGE` is the window's length.

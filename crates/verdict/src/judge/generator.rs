@@ -67,7 +67,9 @@ impl Dropped {
         }
         let done = number("sum(increase(load_iterations_totalPHASE[RANGE]))")?.unwrap_or(0.0);
         let users = number("sum(max_over_time(load_usersPHASE[RANGE]))")?;
-        let in_flight = number("histogram_sum(sum(rate(http_client_request_duration_secondsPHASE[RANGE])))")?;
+        let in_flight = number(
+            "histogram_sum(sum(rate(http_client_request_duration_secondsPHASE[RANGE]))) or sum(rate(http_client_request_duration_seconds_sumPHASE[RANGE]))",
+        )?;
         let is_idle = users.zip(in_flight).is_some_and(|(users, busy)| busy < users / 2.0);
         let (users, in_flight) = (users.unwrap_or(0.0), in_flight.unwrap_or(0.0));
         Ok((count > DROPPED * (done + count)).then_some(Self { count, done, users, in_flight, is_idle }))

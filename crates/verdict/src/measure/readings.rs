@@ -4,10 +4,7 @@
 use assay_model::duration;
 
 use super::{Measure, MeasuredRun, Pairs, Part, matched};
-use crate::{
-    judge::AGAINST,
-    verdict::{ObjectiveRow, Verdict, Window},
-};
+use crate::verdict::{ObjectiveRow, Verdict, Window};
 
 /// The value of an objective in a phase; finite.
 #[derive(Clone, Debug)]
@@ -20,7 +17,7 @@ pub(crate) struct Reading {
 
 /// The values of a verdict's objectives.
 pub(crate) fn of_verdict(verdict: &Verdict) -> Vec<Reading> {
-    let rows: Vec<&ObjectiveRow> = verdict.objectives.iter().filter(|r| !r.name.ends_with(AGAINST)).collect();
+    let rows: Vec<&ObjectiveRow> = verdict.objectives.iter().filter(|r| !r.is_relative()).collect();
     let mut seen = Vec::new();
     let mut out = Vec::new();
     for row in &rows {

@@ -9,7 +9,7 @@ use crate::{
     data::RunData,
     findings::{Topic, topic},
     histogram::{Histogram, REQUESTS},
-    judge::{self, AGAINST, JudgeError, Subject, Terms},
+    judge::{self, JudgeError, Subject, Terms},
     sla::{Judge, Sla},
     source::{RecordedSource, Source as _, SourceError, numbers, one_number, series},
     verdict::{ObjectiveRow, PhaseInfo, PhaseSource, RunInfo, Status, Verdict, Window},
@@ -175,7 +175,7 @@ fn more_rows(levels: &[&Level], data: &RunData<'_>, slas: &[Sla]) -> Result<Vec<
 fn settle(level: &mut Level, rows: &[&ObjectiveRow]) {
     // How far a value is from a baseline's says nothing about what is carried.
     let about_load =
-        |r: &&&ObjectiveRow| topic(&r.category, &r.unit) != Topic::Throughput && !r.name.ends_with(AGAINST);
+        |r: &&&ObjectiveRow| topic(&r.category, &r.unit) != Topic::Throughput && !r.is_relative();
     let rows: Vec<_> = rows.iter().filter(about_load).collect();
     let strained = rows.iter().filter_map(|r| Some((strain(r)?, r.title())));
     if let Some((strain, by)) = strained.max_by(|a, b| a.0.total_cmp(&b.0)) {

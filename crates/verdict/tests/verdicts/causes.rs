@@ -275,6 +275,21 @@ fn a_percentile_of_few_samples_is_worth_knowing() {
 }
 
 #[test]
+fn all_errors_of_a_gpu_are_named() {
+    let of = |xid: &str| {
+        format!(
+            "exporter_gpu_xid_errors_total{{gpu=\"0\",xid=\"{xid}\",job=\"exporter\",instance=\"h\"}} 0x80 1x300"
+        )
+    };
+    let found = found(&World::default().with(&of("13")).with(&of("79")), ALL);
+    let errors: Vec<_> = found.iter().filter(|f| f.id == "T003").collect();
+    assert_eq!(errors.len(), 1, "{errors:?}");
+    let title =
+        "The driver of GPU 0 reports XID 13: a program's fault, and XID 79: it has fallen off the bus";
+    assert_eq!((errors[0].title.as_str(), errors[0].evidence[0].after), (title, 2.0));
+}
+
+#[test]
 fn failures_name_what_came_with_them() {
     let mut world = World::default().failing(60.0, 80.0, 30);
     world = world.with("rag_part_ready{stage=\"generate\"} 1x65 0x10 1x300");
