@@ -156,7 +156,8 @@ impl Exporter {
         let tickets: Vec<_> = selected()
             .filter_map(|running| match &running.how {
                 How::Aside(collector, worker) => {
-                    let ticket = collector.may_hang(&host).then(|| worker.start());
+                    let may_hang = unless_it_panics(|| Ok(collector.may_hang(&host))).unwrap_or(true);
+                    let ticket = may_hang.then(|| worker.start());
                     Some((running, collector, worker, ticket))
                 }
                 How::Here(_) => None,
@@ -173,11 +174,7 @@ impl Exporter {
             .filter_map(|running| match &running.how {
                 How::Here(collector) if running.entry.runs == Runs::Last => {
                     let start = Instant::now();
-                    let rest = if host.has_time(start) {
-                        unless_it_panics(|| Ok(collector.begin(&host)))
-                    } else {
-                        Err(no_time())
-                    };
+                    let rest = unless_it_panics(|| in_time(&host, start).map(|()| collector.begin(&host)));
                     Some((running, rest, start.elapsed()))
                 }
                 _ => None,
@@ -306,15 +303,22 @@ impl std::fmt::Display for Late {
     }
 }
 
-fn no_time() -> Failure {
-    Failure::Late("the scraper's timeout left no time".into())
+/// Whether there is time left at this start.
+fn in_time(host: &Host, start: Instant) -> Result<(), Failure> {
+    match host.deadline {
+        Some(deadline) if start >= deadline => {
+            Err(Failure::Late("the scraper's timeout left no time".into()))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// A collector with a fault takes nothing else away.
 fn unless_it_panics<T>(work: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
     // What was added before stays, as with any failure; locks that were held are taken all the same.
-    panic::catch_unwind(AssertUnwindSafe(work))
-        .unwrap_or_else(|_| Err(Failure::Other("it panicked, which is a fault of the exporter".into())))
+    panic::catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
+        Err(Failure::Other("the collector panicked, which is a bug in the exporter".into()))
+    })
 }
 
 impl Running {
@@ -342,7 +346,7 @@ impl Running {
     /// Runs the collector in this thread, where there is time.
     fn collect(&self, collector: &dyn Collector, host: &Host, out: &mut Families) {
         self.run(out, Duration::ZERO, |out, start| {
-            if host.has_time(start) { collector.collect(host, out) } else { Err(no_time()) }
+            in_time(host, start).and_then(|()| collector.collect(host, out))
         });
     }
 

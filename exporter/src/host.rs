@@ -20,7 +20,7 @@ pub use self::files::read;
 #[cfg(target_os = "linux")]
 pub(crate) use self::files::read_records;
 #[cfg(target_os = "linux")]
-pub(crate) use self::kernel::{Descriptors, Processes, own_descriptors};
+pub(crate) use self::kernel::{Descriptors, Numbered, own_descriptors};
 #[cfg(target_os = "linux")]
 pub use self::kernel::{number, parse_number, read_attribute, read_attribute_number};
 
@@ -100,11 +100,6 @@ impl Host {
             #[cfg(target_os = "linux")]
             shared: kernel::Shared::default(),
         }
-    }
-
-    /// Whether the deadline is after `now`.
-    pub(crate) fn has_time(&self, now: Instant) -> bool {
-        self.deadline.is_none_or(|deadline| now < deadline)
     }
 }
 

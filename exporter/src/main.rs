@@ -55,7 +55,7 @@ async fn first_thread() -> anyhow::Result<()> {
     // The runtime would panic.
     let attempt = std::thread::Builder::new().spawn(|| ());
     let attempt =
-        attempt.context("the system gives no thread; raise the limit of processes (pids.max, ulimit -u)")?;
+        attempt.context("cannot start a thread; raise the limit on processes (pids.max, ulimit -u)")?;
     let _ = attempt.join();
     Ok(tokio::task::spawn_blocking(|| ()).await?)
 }

@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// The kernel's unit for processes' times, for user space, on every Linux architecture.
-const TICKS_PER_S: f64 = 100.0;
+pub(crate) const TICKS_PER_S: f64 = 100.0;
 
 /// What `/proc/self/stat` says, times in ticks.
 struct Stat {
@@ -68,7 +68,7 @@ fn parse_stat(text: &str) -> Option<Stat> {
 }
 
 /// When the host was booted; read once, so that a start time does not change with the clock.
-fn boot_time_s() -> Option<f64> {
+pub(crate) fn boot_time_s() -> Option<f64> {
     static BOOT_TIME_S: OnceLock<Option<f64>> = OnceLock::new();
     *BOOT_TIME_S.get_or_init(|| {
         let text = read(Path::new("/proc/stat")).ok()?;

@@ -147,31 +147,27 @@ async fn answer(server: &Arc<Server>, parameters: &[(String, String)], headers: 
     let exporter = Arc::clone(&server.exporter);
     let scrape = async {
         let _turn = server.turns.acquire().await;
-        let thread = Arc::clone(&server.threads).try_acquire_owned().ok()?;
+        let thread = Arc::clone(&server.threads).try_acquire_owned().map_err(|_| {
+            (StatusCode::SERVICE_UNAVAILABLE, "all threads hang in collectors; see the log\n".to_owned())
+        })?;
         let scrape = tokio::task::spawn_blocking(move || {
             let body = scrape(&exporter, &selection, deadline, format, gzip);
             drop(thread);
             body
         });
-        Some(scrape.await)
+        let failed = |cause: io::Error| (StatusCode::INTERNAL_SERVER_ERROR, format!("{cause}\n"));
+        scrape.await.unwrap_or_else(|cause| Err(io::Error::other(cause))).map_err(failed)
     };
     let give_up = deadline.unwrap_or(now + LONGEST) + OVERTIME;
-    match tokio::time::timeout_at(give_up.into(), scrape).await {
-        Ok(Some(Ok(Ok(body)))) if gzip => {
-            let headers = [(header::CONTENT_TYPE, format.content_type()), (header::CONTENT_ENCODING, "gzip")];
-            (headers, body).into_response()
-        }
-        Ok(Some(Ok(Ok(body)))) => ([(header::CONTENT_TYPE, format.content_type())], body).into_response(),
-        Ok(Some(Ok(Err(cause)))) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{cause}\n")).into_response(),
-        Ok(Some(Err(cause))) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{cause}\n")).into_response(),
-        Ok(None) => {
-            let message = "all threads hang in collectors; see the log\n";
-            (StatusCode::SERVICE_UNAVAILABLE, message).into_response()
-        }
-        Err(_) => {
-            tracing::error!("a scrape hangs, and was given up");
-            (StatusCode::SERVICE_UNAVAILABLE, "the scrape hangs\n").into_response()
-        }
+    let scraped = tokio::time::timeout_at(give_up.into(), scrape).await.unwrap_or_else(|_| {
+        tracing::error!("a scrape hangs, and was given up");
+        Err((StatusCode::SERVICE_UNAVAILABLE, "the scrape hangs\n".to_owned()))
+    });
+    let content_type = (header::CONTENT_TYPE, format.content_type());
+    match scraped {
+        Ok(body) if gzip => ([content_type, (header::CONTENT_ENCODING, "gzip")], body).into_response(),
+        Ok(body) => ([content_type], body).into_response(),
+        Err(refusal) => refusal.into_response(),
     }
 }
 

@@ -35,7 +35,7 @@ use self::{
 pub struct WebConfig {
     path: PathBuf,
     state: Mutex<Loaded>,
-    verified: Verified,
+    verified: Arc<Verified>,
     /// What the file said at the start: these need a restart.
     fixed: Fixed,
 }
@@ -72,7 +72,7 @@ impl WebConfig {
             http2: config.http2,
             limiter: config.rate_limit.map(Limiter::new),
         };
-        Ok(Self { path: path.to_owned(), state: Mutex::new(loaded), verified: Verified::default(), fixed })
+        Ok(Self { path: path.to_owned(), state: Mutex::new(loaded), verified: Arc::default(), fixed })
     }
 
     /// Whether connections are TLS. This does not change while the exporter runs.

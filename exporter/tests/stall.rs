@@ -131,6 +131,19 @@ impl Collector for Panics {
     }
 }
 
+/// Does not even know whether it may hang.
+struct Wonders;
+
+impl Collector for Wonders {
+    fn collect(&self, _host: &Host, _out: &mut Families) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    fn may_hang(&self, _host: &Host) -> bool {
+        panic!("as a test wants it")
+    }
+}
+
 /// Counts how often it begins.
 struct Begins;
 
@@ -158,12 +171,14 @@ fn a_collector_that_panics_takes_nothing_else_away() {
         entry("panics_2", Runs::Last, |_| Box::new(Panics)),
         entry("panics_3", Runs::Aside, |_| Box::new(Panics)),
     ];
+    static WONDERS: Entry = entry("wonders", Runs::Aside, |_| Box::new(Wonders));
     let directory = tempfile::tempdir().unwrap();
     let options = common::made_up_host(directory.path());
     let others: Vec<_> = options.collectors.iter().copied().collect();
     let mut exporter = Exporter::new(options.clone());
     let before = exporter.gather();
     ENTRIES.iter().for_each(|entry| exporter.add(entry, &options.settings));
+    exporter.add(&WONDERS, &options.settings);
     for _ in 0..3 {
         let families = exporter.gather();
         for entry in &ENTRIES {

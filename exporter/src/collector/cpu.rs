@@ -14,11 +14,9 @@ use super::{Collector, Entry};
 use crate::{
     Failure, Families, Host, Settings,
     host::class::{Class, Device},
+    process::TICKS_PER_S,
     settings::{Flag, Kind},
 };
-
-/// The kernel's unit in `/proc/stat`, for user space, on every Linux architecture.
-const TICKS_PER_S: f64 = 100.0;
 
 /// An idle counter that falls by this much means a CPU that came back with fresh counters; by less it is the
 /// kernel's own jitter (idle and iowait are not monotonic).

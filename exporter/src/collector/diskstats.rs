@@ -61,7 +61,7 @@ impl Diskstats {
 
 impl Collector for Diskstats {
     fn collect(&self, host: &Host, out: &mut Families) -> Result<(), Failure> {
-        let text = host.read_proc("diskstats")?;
+        let text = host.read_proc_long("diskstats")?;
         for line in text.lines() {
             let words: Vec<&str> = line.split_ascii_whitespace().collect();
             // Old kernels show partitions with four columns that mean something else.

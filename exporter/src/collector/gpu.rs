@@ -198,7 +198,7 @@ impl Gpu {
         let started = watching.and_then(|()| Profiler::start(Arc::clone(&nvml), raw.clone(), Arc::clone(&stop)));
         let profiler = started.map_err(|cause| {
             stop.set();
-            Failure::Other(format!("no thread to watch the GPUs with: {cause}"))
+            Failure::Other(format!("cannot start a thread to watch the GPUs: {cause}"))
         })?;
         Ok(Driver { nvml, raw, version, hostname: crate::host::name(), profiler, stop })
     }

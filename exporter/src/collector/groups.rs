@@ -18,7 +18,7 @@ use super::{Collector, Entry, Runs};
 use crate::{
     Failure, Families, Host, Settings,
     groups::{Process, Rules, arguments},
-    host::{Descriptors, Processes, read},
+    host::{Descriptors, Numbered, read},
     settings::{Flag, Kind},
 };
 
@@ -91,7 +91,7 @@ impl Groups {
         let scrape = state.scrape;
         let users = Users::default();
         let descriptors = Descriptors::new(&host.paths.procfs);
-        let mut processes = Processes::open(&host.paths.procfs)?;
+        let mut processes = Numbered::open(&host.paths.procfs)?;
         for pid in processes.numbers()? {
             let is_due = pid % TURNS == scrape % TURNS;
             let (members, hasher) = (&mut state.members, &state.hasher);

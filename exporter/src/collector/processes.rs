@@ -1,15 +1,9 @@
 //! `node_processes_*` from `/proc/PID/stat` and `/proc/PID/task`.
 
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-};
+use std::collections::BTreeMap;
 
 use super::{Collector, Entry, Runs};
-use crate::{
-    Failure, Families, Host,
-    host::{list, read},
-};
+use crate::{Failure, Families, Host, host::Numbered};
 
 pub(super) const ENTRY: Entry = Entry::off("processes", "Processes and threads by state", |_| Box::new(Processes)).runs(Runs::Aside);
 
@@ -20,13 +14,16 @@ impl Collector for Processes {
     fn collect(&self, host: &Host, out: &mut Families) -> Result<(), Failure> {
         let (mut processes, mut threads) = (BTreeMap::<char, u32>::new(), BTreeMap::<char, u32>::new());
         let mut all_threads = 0.0;
-        for process in numbered(&host.paths.procfs)? {
-            let Some((state, n)) = state(&process) else { continue };
+        let mut all = Numbered::open(&host.paths.procfs)?;
+        for process in all.numbers()? {
+            let Some((state, n)) = all.read(process, "stat", state).flatten() else { continue };
             *processes.entry(state).or_default() += 1;
             all_threads += n;
+            let task = host.proc_path(&format!("{process}/task"));
             // A process may end between being listed and being read; then it has no threads either.
-            for thread in numbered(&process.join("task")).unwrap_or_default() {
-                if let Some((state, _)) = self::state(&thread) {
+            let Ok(mut tasks) = Numbered::open(&task) else { continue };
+            for thread in tasks.numbers().unwrap_or_default() {
+                if let Some((state, _)) = tasks.read(thread, "stat", self::state).flatten() {
                     *threads.entry(state).or_default() += 1;
                 }
             }
@@ -39,8 +36,7 @@ impl Collector for Processes {
             let labels = [("thread_state", &*state.to_string())];
             out.gauge("node_processes_threads_state", "Threads by state.", &labels, f64::from(*n));
         }
-        let sum = |states: &BTreeMap<char, u32>| states.values().map(|n| f64::from(*n)).sum();
-        out.gauge("node_processes_pids", "Processes.", &[], sum(&processes));
+        out.gauge("node_processes_pids", "Processes.", &[], f64::from(processes.values().sum::<u32>()));
         out.gauge("node_processes_threads", "Threads.", &[], all_threads);
         let most = host.read_proc_number("sys/kernel/threads-max")?;
         out.gauge("node_processes_max_threads", "Threads that there can be.", &[], most);
@@ -50,15 +46,9 @@ impl Collector for Processes {
     }
 }
 
-fn numbered(directory: &Path) -> Result<Vec<PathBuf>, Failure> {
-    let names = list(directory)?;
-    Ok(names.iter().filter(|n| n.bytes().all(|b| b.is_ascii_digit())).map(|n| directory.join(n)).collect())
-}
-
 /// State and number of threads: the first and the eighteenth word after the command, which is in parentheses and may
 /// hold anything.
-fn state(process: &Path) -> Option<(char, f64)> {
-    let stat = read(&process.join("stat")).ok()?;
+fn state(stat: &str) -> Option<(char, f64)> {
     let mut words = stat.rsplit_once(')')?.1.split_ascii_whitespace();
     Some((words.next()?.chars().next()?, words.nth(16)?.parse().ok()?))
 }

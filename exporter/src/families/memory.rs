@@ -36,7 +36,7 @@ impl Memory {
     pub(crate) fn learn(&mut self, scraped: &Scraped) {
         match scraped {
             Scraped::Again(_) => self.changes = 0,
-            Scraped::New(_, None) => (self.template, self.pause) = (None, PAUSE),
+            Scraped::New(_, None) => *self = Self { pause: PAUSE, ..Self::default() },
             Scraped::New(_, Some(template)) => {
                 if self.template.replace(Arc::clone(template)).is_some() {
                     self.changes += 1;

@@ -268,6 +268,22 @@ fn failure(path: &Path, cause: Errno) -> Failure {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn a_short_first_part_is_all_of_short_records_alone() {
+        // Two disks of 1400 bytes are what a page has room for; the third comes with the next call.
+        let disks = "d".repeat(4200);
+        let read = |whole| {
+            super::read_all(whole, |buffer, offset| {
+                let rest = &disks.as_bytes()[offset as usize..];
+                let n = rest.len().min(2800);
+                buffer[..n].copy_from_slice(&rest[..n]);
+                Ok(n)
+            })
+        };
+        assert_eq!(read(0).unwrap().len(), 4200);
+        assert_eq!(read(super::PAGE - 512).unwrap().len(), 2800);
+    }
+
     use super::*;
 
     #[test]

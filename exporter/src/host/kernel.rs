@@ -74,7 +74,8 @@ impl Host {
         once(&self.shared.texts, relative, || Ok(self.read_proc(relative)?.into()))
     }
 
-    /// The text of a file below `/proc` whose records may be long, such as those of a CPU or a mount.
+    /// The text of a file below `/proc` whose records may be long, such as those of a CPU, of a mount, or of a
+    /// disk with its partitions.
     pub(crate) fn read_proc_long(&self, relative: &str) -> Result<String, Failure> {
         files::read_kept(&self.proc_path(relative))
     }
@@ -100,19 +101,19 @@ pub fn read_attribute_number(path: &Path) -> Option<f64> {
     parse_number(&read_attribute(path)?)
 }
 
-/// The processes below `/proc`.
-pub(crate) struct Processes<'a> {
-    procfs: &'a Path,
+/// Directories whose names are numbers: the processes below `/proc`, the threads below `/proc/PID/task`.
+pub(crate) struct Numbered<'a> {
+    at: &'a Path,
     directory: files::Directory,
     /// Of the file that is read, below the directory.
     path: String,
 }
 
-impl<'a> Processes<'a> {
+impl<'a> Numbered<'a> {
     /// # Errors
     /// [`Failure::Absent`] or [`Failure::Read`].
-    pub(crate) fn open(procfs: &'a Path) -> Result<Self, Failure> {
-        Ok(Self { procfs, directory: files::Directory::open(procfs)?, path: String::new() })
+    pub(crate) fn open(at: &'a Path) -> Result<Self, Failure> {
+        Ok(Self { at, directory: files::Directory::open(at)?, path: String::new() })
     }
 
     /// Their numbers, sorted.
@@ -120,18 +121,18 @@ impl<'a> Processes<'a> {
     /// # Errors
     /// As [`open`](Self::open).
     pub(crate) fn numbers(&self) -> Result<Vec<u32>, Failure> {
-        let entries = super::entries(self.procfs)?;
+        let entries = super::entries(self.at)?;
         let mut numbers: Vec<u32> =
             entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect();
         numbers.sort_unstable();
         Ok(numbers)
     }
 
-    /// What `take` makes of the trimmed text of a process' file; `None` where the process has ended or hides it.
-    pub(crate) fn read<R>(&mut self, process: u32, file: &str, take: impl FnOnce(&str) -> R) -> Option<R> {
+    /// What `take` makes of the trimmed text of a file in one of them; `None` where that is gone or hides it.
+    pub(crate) fn read<R>(&mut self, number: u32, file: &str, take: impl FnOnce(&str) -> R) -> Option<R> {
         self.path.clear();
         // Writing to a text cannot fail.
-        let _ = write!(self.path, "{process}/{file}");
+        let _ = write!(self.path, "{number}/{file}");
         self.directory.read_attribute(&self.path, take).ok()
     }
 }

@@ -42,8 +42,8 @@ pub(super) struct Verified {
     /// The queues of clients: of those who have failed as this user, and of others.
     lanes: Mutex<HashMap<LaneKey, Arc<Lane>>>,
     /// For clients that have failed as whatever user.
-    suspects: Semaphore,
-    hashing: Semaphore,
+    suspects: Arc<Semaphore>,
+    hashing: Arc<Semaphore>,
 }
 
 /// Where a client waits.
@@ -82,15 +82,15 @@ impl Default for Verified {
             wrong: Mutex::default(),
             failed: Mutex::default(),
             lanes: Mutex::default(),
-            suspects: Semaphore::new(PARALLEL_SUSPECTS),
-            hashing: Semaphore::new(PARALLEL),
+            suspects: Arc::new(Semaphore::new(PARALLEL_SUSPECTS)),
+            hashing: Arc::new(Semaphore::new(PARALLEL)),
         }
     }
 }
 
 impl Verified {
     /// Whether the password is the one that the hash was made from; never where there is no hash.
-    pub(super) async fn check(&self, attempt: Attempt) -> Login {
+    pub(super) async fn check(self: &Arc<Self>, attempt: Attempt) -> Login {
         let credentials = (&attempt.user, &attempt.password, &attempt.hash);
         let key = (self.keys.0.hash_one(credentials), self.keys.1.hash_one(credentials));
         if locked(&self.right).get(&attempt.user) == Some(&key) {
@@ -103,43 +103,59 @@ impl Verified {
             return Login::Wrong;
         }
         let at = (attempt.from, locked(&self.failed).contains(&as_user));
+        // Dropped after `lane`, also where the client leaves in the middle.
+        let _leave = Leave { lanes: &self.lanes, at };
         let lane = Arc::clone(locked(&self.lanes).entry(at).or_insert_with(|| {
             Arc::new(Lane { turn: Semaphore::new(1), places: Semaphore::new(MOST_WAITING) })
         }));
-        let login = self.queue(&lane, key, [client, as_user], attempt).await;
-        let mut lanes = locked(&self.lanes);
-        drop(lane);
-        if lanes.get(&at).is_some_and(|lane| Arc::strong_count(lane) == 1) {
-            lanes.remove(&at);
-        }
-        login
+        self.queue(&lane, key, [client, as_user], attempt).await
     }
 
-    async fn queue(&self, lane: &Lane, key: Key, client: [u64; 2], attempt: Attempt) -> Login {
+    async fn queue(self: &Arc<Self>, lane: &Lane, key: Key, client: [u64; 2], attempt: Attempt) -> Login {
         let Ok(_place) = lane.places.try_acquire() else { return Login::TooMany };
         // The semaphores are never closed.
         let _turn = lane.turn.acquire().await;
         // Who guesses takes no slot of others, however many addresses he guesses from.
         let is_suspect = locked(&self.failed).contains(&client[0]);
         let slots = if is_suspect { &self.suspects } else { &self.hashing };
-        let _slot = slots.acquire().await;
+        let slot = Arc::clone(slots).acquire_owned().await;
         // It may have been checked in the meantime.
         if locked(&self.right).get(&attempt.user) == Some(&key) {
             return Login::Right;
         }
-        let user = attempt.user.clone();
-        let hashed = tokio::task::spawn_blocking(move || is_right(&attempt));
-        if hashed.await.unwrap_or(false) {
-            locked(&self.right).insert(user, key);
-            return Login::Right;
-        }
-        remember(&self.wrong, key);
-        self.has_failed(client);
-        Login::Wrong
+        let verified = Arc::clone(self);
+        // A client that leaves keeps its slot until the work is done, and has failed all the same.
+        let hashed = tokio::task::spawn_blocking(move || {
+            let _slot = slot;
+            let is_right = is_right(&attempt);
+            if is_right {
+                locked(&verified.right).insert(attempt.user, key);
+            } else {
+                remember(&verified.wrong, key);
+                verified.has_failed(client);
+            }
+            is_right
+        });
+        if hashed.await.unwrap_or(false) { Login::Right } else { Login::Wrong }
     }
 
     fn has_failed(&self, client: [u64; 2]) {
         client.into_iter().for_each(|client| remember(&self.failed, client));
+    }
+}
+
+/// Forgets a queue when the last who waited in it is gone.
+struct Leave<'a> {
+    lanes: &'a Mutex<HashMap<LaneKey, Arc<Lane>>>,
+    at: LaneKey,
+}
+
+impl Drop for Leave<'_> {
+    fn drop(&mut self) {
+        let mut lanes = locked(self.lanes);
+        if lanes.get(&self.at).is_some_and(|lane| Arc::strong_count(lane) == 1) {
+            lanes.remove(&self.at);
+        }
     }
 }
 
@@ -300,8 +316,24 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn who_leaves_has_failed_all_the_same() {
+        let verified = Arc::new(Verified::default());
+        let one = Arc::clone(&verified);
+        let guess = tokio::spawn(async move { one.check(attempt(1, "amy", "wrong")).await });
+        while verified.hashing.available_permits() == PARALLEL && locked(&verified.failed).is_empty() {
+            tokio::task::yield_now().await;
+        }
+        guess.abort();
+        let _ = guess.await;
+        while locked(&verified.failed).is_empty() {
+            tokio::task::yield_now().await;
+        }
+        assert!(locked(&verified.lanes).is_empty());
+    }
+
+    #[tokio::test]
     async fn what_was_right_is_wrong_after_a_change() {
-        let verified = Verified::default();
+        let verified = Arc::new(Verified::default());
         assert_eq!(verified.check(attempt(1, "amy", "right")).await, Login::Right);
         let changed = Attempt { hash: Some(bcrypt::hash("new", 4).unwrap()), ..attempt(1, "amy", "right") };
         assert_eq!(verified.check(changed).await, Login::Wrong);

@@ -262,15 +262,27 @@ fn slow_readers(server: &Server, n: usize) -> Result<f64> {
 /// Scrapes of which the median is taken.
 const GROUPINGS: usize = 20;
 
+/// Processes that do nothing, ended with this value.
+struct Sleepers(Vec<Child>);
+
+impl Drop for Sleepers {
+    fn drop(&mut self) {
+        for process in &mut self.0 {
+            let _ = process.kill();
+            let _ = process.wait();
+        }
+    }
+}
+
 /// The time of a scrape that groups many processes.
 fn groups(program: &Path, n: usize) -> Result<()> {
-    let mut processes = Vec::with_capacity(n);
+    let mut processes = Sleepers(Vec::with_capacity(n));
     for _ in 0..n {
         let process = Command::new("sleep").arg("600").stdin(Stdio::null()).stdout(Stdio::null()).spawn();
         match process {
-            Ok(process) => processes.push(process),
+            Ok(process) => processes.0.push(process),
             Err(cause) => {
-                println!("only {} processes: {cause}", processes.len());
+                println!("only {} processes: {cause}", processes.0.len());
                 break;
             }
         }
@@ -279,18 +291,15 @@ fn groups(program: &Path, n: usize) -> Result<()> {
     let server = Server::start("exporter", program, 29_102, &arguments)?;
     let first = server.scrape()?.0;
     let before = server.cpu_ms()?;
-    let times = (0..GROUPINGS).map(|_| Ok(server.scrape()?.0)).collect::<Result<Vec<_>>>();
-    let (mut times, cpu_ms) = (times?, (server.cpu_ms()? - before) / GROUPINGS as f64);
+    let mut times = (0..GROUPINGS).map(|_| Ok(server.scrape()?.0)).collect::<Result<Vec<_>>>()?;
+    let cpu_ms = (server.cpu_ms()? - before) / GROUPINGS as f64;
+    // It sorts them.
+    let p50_ms = median(&mut times);
     println!(
-        "{} processes grouped: {:.0} ms a scrape (median of {GROUPINGS}; at least {:.0}, the first {first:.0}), \
+        "{} processes grouped: {p50_ms:.0} ms a scrape (median of {GROUPINGS}; minimum {:.0}, first {first:.0}), \
          {cpu_ms:.0} ms of processor time",
-        processes.len(),
-        median(&mut times),
-        times.iter().copied().fold(f64::INFINITY, f64::min),
+        processes.0.len(),
+        times[0],
     );
-    for mut process in processes {
-        process.kill()?;
-        process.wait()?;
-    }
     Ok(())
 }

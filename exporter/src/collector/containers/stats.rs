@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::{
     Failure, Host,
     host::{read, read_attribute, read_attribute_number},
+    process::TICKS_PER_S,
 };
 
 type MoreLabels = Vec<(&'static str, &'static str)>;
@@ -28,7 +29,6 @@ pub(super) enum Reader {
 
 const US_PER_S: f64 = 1e6;
 const NS_PER_S: f64 = 1e9;
-const TICKS_PER_S: f64 = 100.0;
 
 /// Limits from here on mean that there is none.
 const NO_LIMIT: f64 = (1u64 << 62) as f64;

@@ -1,15 +1,12 @@
 //! What the kernel says of one process.
 
-use std::{
-    ops::AddAssign,
-    path::{Path, PathBuf},
-    sync::OnceLock,
+use std::{ops::AddAssign, path::Path};
+
+use crate::{
+    host::{Descriptors, read_attribute},
+    process::{TICKS_PER_S, boot_time_s},
 };
 
-use crate::host::{Descriptors, read, read_attribute};
-
-/// The kernel's unit for processes' times, for user space, on every Linux architecture.
-const TICKS_PER_S: f64 = 100.0;
 const BYTES_PER_KIB: f64 = 1024.0;
 
 /// `/proc/PID/stat` (proc_pid_stat(5)).
@@ -79,12 +76,7 @@ impl Stat {
 
     /// In seconds since the Unix epoch.
     pub(super) fn start_s(&self) -> f64 {
-        static BOOT_S: OnceLock<f64> = OnceLock::new();
-        let boot = BOOT_S.get_or_init(|| {
-            let text = read(&PathBuf::from("/proc/stat")).unwrap_or_default();
-            text.lines().find_map(|line| line.strip_prefix("btime ")?.trim().parse().ok()).unwrap_or(0.0)
-        });
-        boot + self.start_ticks as f64 / TICKS_PER_S
+        boot_time_s().unwrap_or(0.0) + self.start_ticks as f64 / TICKS_PER_S
     }
 }
 
