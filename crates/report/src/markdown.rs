@@ -108,8 +108,6 @@ fn alerts(out: &mut String, verdict: &Verdict) {
     }
     out.push_str("| alert | severity | fired | ended | |\n|---|---|---|---|---|\n");
     for (alert, instance) in fired {
-        let summary =
-            instance.annotations.iter().find(|(n, _)| n == "summary").map_or("", |(_, v)| v.as_str());
         let _ = writeln!(
             out,
             "| {} | {} | {} | {} | {} |",
@@ -117,7 +115,7 @@ fn alerts(out: &mut String, verdict: &Verdict) {
             markdown(&alert.severity),
             units::clock(instance.fired_at_ms.unwrap_or_default()),
             instance.ended_at_ms.map_or_else(|| "—".to_owned(), units::clock),
-            markdown(summary)
+            markdown(instance.annotation("summary"))
         );
     }
     out.push('\n');

@@ -1,6 +1,6 @@
 //! The verdict for a terminal. Invariant: without colour the text says as much as with it.
 
-use std::{collections::BTreeSet, io::IsTerminal as _};
+use std::{collections::HashMap, io::IsTerminal as _};
 
 use assay_text::{Clean, Page};
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
@@ -131,16 +131,17 @@ fn explain(out: &mut Page, row: &ObjectiveRow, options: TerminalOptions) {
 
 /// A line for what an alert said while it fired, however often it said the same.
 fn describe_alert(out: &mut Page, alert: &AlertRow, options: TerminalOptions) {
-    let summary = |i: &AlertInstance| {
-        let found = i.annotations.iter().find(|(n, _)| n == "summary");
-        found.map_or_else(String::new, |(_, v)| v.clone())
-    };
-    let fired: Vec<&AlertInstance> = alert.instances.iter().filter(|i| i.fired_at_ms.is_some()).collect();
-    let mut said: Vec<String> = fired.iter().map(|i| summary(i)).collect();
-    let mut seen = BTreeSet::new();
-    said.retain(|text| seen.insert(text.clone()));
-    for text in said {
-        let same: Vec<_> = fired.iter().filter(|i| summary(i) == text).collect();
+    let mut said: Vec<(&str, Vec<&AlertInstance>)> = Vec::new();
+    let mut places: HashMap<&str, usize> = HashMap::new();
+    for instance in alert.instances.iter().filter(|i| i.fired_at_ms.is_some()) {
+        let text = instance.annotation("summary");
+        let place = *places.entry(text).or_insert(said.len());
+        match said.get_mut(place) {
+            Some((_, same)) => same.push(instance),
+            None => said.push((text, vec![instance])),
+        }
+    }
+    for (text, same) in said {
         let fails = alert.counts && same.iter().any(|i| !i.phases.is_empty());
         let status = if fails { Status::Fail } else { Status::Skipped };
         let mark = paint(super::mark(status), status, options);
@@ -149,6 +150,7 @@ fn describe_alert(out: &mut Page, alert: &AlertRow, options: TerminalOptions) {
         let end = first.ended_at_ms.map_or_else(|| "the end".to_owned(), units::clock);
         let more = match same.len() {
             1 => String::new(),
+            2 => " and once more".to_owned(),
             n => format!(" and {} more times", n - 1),
         };
         let severity = if alert.severity.is_empty() { "no severity" } else { &alert.severity };
@@ -229,7 +231,7 @@ mod tests {
         verdict.objectives[0].notes = vec!["long ".repeat(200)];
         let text = render(&verdict, TerminalOptions { colour: false, width: 100 });
         assert_eq!(text.matches("alert QueryLatencyP99High").count(), 1, "{text}");
-        assert!(text.contains(" and 1 more times: "), "{text}");
+        assert!(text.contains(" and once more: "), "{text}");
         assert!(text.lines().all(|l| l.chars().count() <= 300), "{text}");
     }
 

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{Manifest, OpenError, manifest, open, time::to_rfc3339};
+use crate::{Manifest, ManifestError, OpenError, manifest, open, time::to_rfc3339};
 
 /// A path that was looked into.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +22,15 @@ pub struct Chosen {
 pub fn is_folder_of_runs(path: &Path) -> bool {
     let is_run = path.join(manifest::FILE_NAME).is_file() || path.join(open::DATA).is_dir();
     path.is_dir() && !is_run && !open::is_data_directory(path)
+}
+
+/// The runs of a folder, each with its description, in no order.
+pub fn runs(path: &Path) -> impl Iterator<Item = (PathBuf, Result<Manifest, ManifestError>)> {
+    let paths = fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path());
+    paths.filter(|run| run.join(manifest::FILE_NAME).is_file()).map(|run| {
+        let manifest = Manifest::read(&run);
+        (run, manifest)
+    })
 }
 
 /// The run that a path means: itself, or the newest that has ended of a folder of runs. A run that began before
@@ -46,26 +55,23 @@ pub fn choose(path: &Path, since_ms: Option<i64>) -> Result<Chosen, OpenError> {
         // Not a folder of runs: opening it says what it is.
         return Ok(Chosen { path: path.to_owned(), note: None });
     }
-    let mut runs: Vec<(i64, bool, PathBuf)> = Vec::new();
-    for entry in fs::read_dir(path).into_iter().flatten().flatten() {
-        let run = entry.path();
-        if run.join(manifest::FILE_NAME).is_file() {
-            let manifest = Manifest::read(&run)?;
-            runs.push((manifest.start_ms, manifest.outcome.is_some(), run));
-        }
+    let mut found: Vec<(i64, bool, PathBuf)> = Vec::new();
+    for (run, manifest) in runs(path) {
+        let manifest = manifest?;
+        found.push((manifest.start_ms, manifest.outcome.is_some(), run));
     }
-    if runs.is_empty() {
+    if found.is_empty() {
         return Ok(Chosen { path: path.to_owned(), note: None });
     }
-    runs.sort();
-    let Some(at) = runs.iter().rposition(|(_, has_ended, _)| *has_ended) else {
-        return Err(fail(path, format!("none of its {} runs has ended", runs.len())));
+    found.sort();
+    let Some(at) = found.iter().rposition(|(_, has_ended, _)| *has_ended) else {
+        return Err(fail(path, format!("none of its {} runs has ended", found.len())));
     };
-    let (start_ms, _, chosen) = &runs[at];
+    let (start_ms, _, chosen) = &found[at];
     old(chosen, *start_ms)?;
-    let newer = runs.len() - 1 - at;
+    let newer = found.len() - 1 - at;
     let note = (newer > 0).then(|| {
-        let newest = runs.last().map_or_else(String::new, |r| r.2.display().to_string());
+        let newest = found.last().map_or_else(String::new, |r| r.2.display().to_string());
         format!(
             "{} is not the newest run of its folder: {newest} has not ended (it is on, or was killed)",
             chosen.display()

@@ -19,7 +19,7 @@ use std::{
 use assay_model::{Column, Labels, QueryError, Queryable as _, Series};
 
 use crate::{
-    Manifest, OpenError, Run, failures,
+    Manifest, OpenError, Run, failures, folder,
     import::{Draft, ImportError, ImportStats, Store},
     traces,
 };
@@ -79,16 +79,14 @@ pub struct Merged {
 /// A series, and the run that it is of.
 type OfPart<'r> = (usize, Box<dyn Series + 'r>);
 
-/// The shards in a folder of the load that was begun last, by their numbers; `None` if it has no runs of shards. A folder that is a
-/// run is none of runs.
-fn newest(folder: &Path) -> Option<Vec<PathBuf>> {
-    if Manifest::read(folder).is_ok() {
+/// The shards in a folder of the load that was begun last, by their numbers; `None` if it has no runs of shards.
+fn newest(path: &Path) -> Option<Vec<PathBuf>> {
+    if !folder::is_folder_of_runs(path) {
         return None;
     }
-    let runs = fs::read_dir(folder).ok()?.filter_map(|entry| {
-        let path = entry.ok()?.path();
-        let manifest = Manifest::read(&path).ok()?;
-        Some((manifest.shard?, manifest, path))
+    let runs = folder::runs(path).filter_map(|(run, manifest)| {
+        let manifest = manifest.ok()?;
+        Some((manifest.shard?, manifest, run))
     });
     let mut runs: Vec<_> = runs.collect();
     runs.sort_by_key(|(_, manifest, _)| std::cmp::Reverse(manifest.start_ms));

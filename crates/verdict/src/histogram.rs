@@ -22,6 +22,10 @@ pub(crate) const REQUESTS: Histogram<'static> = Histogram {
 pub(crate) const FAILURES: Histogram<'static> =
     Histogram { matchers: "error_type!~\"|interrupted\"", ..REQUESTS };
 
+/// Requests as the service sees them, by OpenTelemetry's conventions.
+pub(crate) const SERVED: Histogram<'static> =
+    Histogram { metric: "http_server_request_duration_seconds", matchers: "", by: "" };
+
 /// The service's own stages.
 pub(crate) const STAGES: Histogram<'static> =
     Histogram { metric: "rag_stage_duration_seconds", matchers: "", by: "stage" };

@@ -70,6 +70,12 @@ pub fn trend(samples: &[(f64, f64)]) -> Option<Trend> {
 }
 
 impl Trend {
+    /// The value at the start, on the line.
+    #[must_use]
+    pub fn start(&self) -> f64 {
+        self.level - self.per_s * self.length_s
+    }
+
     /// Whether it grows beyond doubt, and by something that matters.
     #[must_use]
     pub fn is_leak(&self) -> bool {

@@ -164,10 +164,10 @@ fn instances(data: &RunData<'_>, run: &RunInfo) -> Result<Option<f64>, SourceErr
     one_number(&RecordedSource::new(data.source()), expression, run.end_ms)
 }
 
-/// The different loads that levels have, ascending.
+/// The different loads among those of levels, ascending.
 #[must_use]
-pub fn different_loads(levels: &[Level]) -> Vec<f64> {
-    let mut loads: Vec<f64> = levels.iter().map(|l| l.load).collect();
+pub fn different_loads(loads: impl IntoIterator<Item = f64>) -> Vec<f64> {
+    let mut loads: Vec<f64> = loads.into_iter().collect();
     loads.sort_by(f64::total_cmp);
     loads.dedup_by(|a, b| is_same(*a, *b));
     loads

@@ -429,6 +429,14 @@ pub struct AlertInstance {
     pub phases: Vec<String>,
 }
 
+impl AlertInstance {
+    /// What an annotation says; empty if there is none.
+    #[must_use]
+    pub fn annotation(&self, name: &str) -> &str {
+        self.annotations.iter().find(|(n, _)| n == name).map_or("", |(_, v)| v.as_str())
+    }
+}
+
 /// Who judged.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tool {

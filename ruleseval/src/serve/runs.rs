@@ -13,7 +13,7 @@ use assay_report::html::{
     compare as comparison, history as trends,
     runs::{self as page, Entry},
 };
-use assay_run::{Manifest, Run, manifest};
+use assay_run::{Manifest, Run, folder, manifest};
 use assay_text::Clean;
 use assay_verdict::{
     baseline::is_baseline_name,
@@ -149,12 +149,8 @@ impl Folder {
 
     /// The runs, the newest first, and how many are not listed.
     fn list(&self) -> (Vec<Entry>, usize) {
-        let mut runs: Vec<(Manifest, PathBuf)> = std::fs::read_dir(&self.path)
-            .into_iter()
-            .flatten()
-            .flatten()
-            .filter_map(|entry| Some((Manifest::read(&entry.path()).ok()?, entry.path())))
-            .collect();
+        let mut runs: Vec<(Manifest, PathBuf)> =
+            folder::runs(&self.path).filter_map(|(path, manifest)| Some((manifest.ok()?, path))).collect();
         runs.sort_by(|a, b| (b.0.start_ms, &b.1).cmp(&(a.0.start_ms, &a.1)));
         let older = runs.len().saturating_sub(LISTED);
         (runs.iter().take(LISTED).filter_map(|(manifest, path)| entry(manifest, path)).collect(), older)

@@ -160,16 +160,13 @@ fn healthy(bed: &Bed, options: &Soundness) -> Result<Vec<String>> {
 }
 
 fn faults(bed: &Bed, options: &Soundness) -> Result<Vec<String>> {
-    let chosen: Vec<&'static Fault> =
-        FAULTS.iter().filter(|f| options.fault.as_deref().is_none_or(|name| f.name.contains(name))).collect();
-    ensure!(!chosen.is_empty(), "no fault has such a name");
-    // The last one takes the whole machine.
-    let alone = |f: &&&'static Fault| f.name.contains("the machine");
-    let (mut heavy, light): (Vec<&'static Fault>, Vec<&'static Fault>) =
-        chosen.iter().partition(|f| alone(f));
-    if options.shared {
-        heavy.clear();
-    }
+    let takes_all = |f: &Fault| f.name.contains("the machine");
+    let is_chosen = |f: &&'static Fault| {
+        options.fault.as_deref().is_none_or(|name| f.name.contains(name)) && !(options.shared && takes_all(f))
+    };
+    let (heavy, light): (Vec<&'static Fault>, Vec<&'static Fault>) =
+        FAULTS.iter().filter(is_chosen).partition(|f| takes_all(f));
+    ensure!(!heavy.is_empty() || !light.is_empty(), "no fault has such a name");
     // Each as often as was asked for, those of one fault in a row.
     let repeat = options.repeat.max(1);
     let all = |list: &[&'static Fault], lanes: usize| {
@@ -179,30 +176,28 @@ fn faults(bed: &Bed, options: &Soundness) -> Result<Vec<String>> {
     seen.extend(all(&heavy, 1)?);
     println!("| fault | fired, as it must | fired, too | findings |\n|---|---|---|---|");
     let mut wrong = Vec::new();
-    let repeated = light.iter().chain(&heavy).flat_map(|fault| std::iter::repeat_n(*fault, repeat));
-    let mut right: Vec<(&str, &str, usize)> = Vec::new();
-    for (fault, seen) in repeated.zip(&seen) {
+    let mut right = Vec::new();
+    for (fault, seen) in light.iter().chain(&heavy).zip(seen.chunks(repeat)) {
         let must: BTreeSet<String> =
             fault.fires.iter().map(|(name, severity)| format!("{name}/{severity}")).collect();
-        let missing: Vec<_> = must.difference(&seen.alerts).cloned().collect();
-        let found: Vec<_> = must.intersection(&seen.alerts).cloned().collect();
-        let besides: Vec<_> = seen.alerts.difference(&must).cloned().collect();
-        let findings = seen.findings.join(", ");
-        println!("| {} | {} | {} | {findings} |", fault.name, found.join(", "), besides.join(", "));
-        let first = seen.findings.first().map_or("nothing", String::as_str);
-        if let Some(finding) = fault.finding {
-            if right.last().is_none_or(|(name, _, _)| *name != fault.name) {
-                right.push((fault.name, finding, 0));
+        let mut count = 0;
+        for seen in seen {
+            let missing: Vec<_> = must.difference(&seen.alerts).cloned().collect();
+            let found: Vec<_> = must.intersection(&seen.alerts).cloned().collect();
+            let besides: Vec<_> = seen.alerts.difference(&must).cloned().collect();
+            let findings = seen.findings.join(", ");
+            println!("| {} | {} | {} | {findings} |", fault.name, found.join(", "), besides.join(", "));
+            let first = seen.findings.first().map_or("nothing", String::as_str);
+            match fault.finding {
+                Some(finding) if first.starts_with(finding) => count += 1,
+                Some(finding) => eprintln!("{}: {first} came first, and not {finding}", fault.name),
+                None => {}
             }
-            if let Some(counted) = right.last_mut().filter(|_| first.starts_with(finding)) {
-                counted.2 += 1;
-            } else {
-                eprintln!("{}: {first} came first, and not {finding}", fault.name);
+            if !missing.is_empty() {
+                wrong.push(format!("{}: {} did not fire", fault.name, missing.join(", ")));
             }
         }
-        if !missing.is_empty() {
-            wrong.push(format!("{}: {} did not fire", fault.name, missing.join(", ")));
-        }
+        right.extend(fault.finding.map(|finding| (fault.name, finding, count)));
     }
     println!("\n| fault | must come first | first in |\n|---|---|---|");
     for (name, finding, count) in right {

@@ -69,9 +69,6 @@ fn timeline_row(
     same: &[&AlertInstance],
     frame: &Frame<'_>,
 ) -> TimelineRow {
-    let annotation = |name: &str| {
-        instance.annotations.iter().find(|(n, _)| n == name).map_or_else(String::new, |(_, v)| v.clone())
-    };
     let labels: Vec<_> = instance
         .labels
         .iter()
@@ -94,8 +91,8 @@ fn timeline_row(
         status: if failed { "fail" } else { "skipped" },
         when: times + &when,
         worst: instance.worst_at_ms.filter(|t| *t != instance.active_at_ms).map(|t| frame.clock(t)),
-        summary: annotation("summary"),
-        description: annotation("description"),
+        summary: instance.annotation("summary").to_owned(),
+        description: instance.annotation("description").to_owned(),
         labels: labels.join(" "),
         bar: Value::from_safe_string(strip::alert(&same[..same.len().min(MOST)], &alert.severity, frame)),
     }

@@ -19,7 +19,11 @@ pub(super) fn drawn(scaling: &Scaling) -> Value {
     if scaling.levels.is_empty() {
         return Value::from(());
     }
-    let charts = if different_loads(&scaling.levels).len() > 1 { charts(scaling) } else { Vec::new() };
+    let charts = if different_loads(scaling.levels.iter().map(|l| l.load)).len() > 1 {
+        charts(scaling)
+    } else {
+        Vec::new()
+    };
     context! {
         lines => crate::scaling_lines(scaling),
         charts => charts,
@@ -180,7 +184,7 @@ mod tests {
         let svg = charts(&odd)[0].get_attr("svg").expect("is drawn").to_string();
         assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");
         let one = Scaling { levels: scaling.levels[..1].to_vec(), ..Scaling::default() };
-        assert_eq!(different_loads(&one.levels).len(), 1);
+        assert_eq!(different_loads(one.levels.iter().map(|l| l.load)).len(), 1);
         assert!(drawn(&Scaling::default()).is_none());
     }
 }

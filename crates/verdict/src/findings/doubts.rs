@@ -3,7 +3,7 @@
 
 use super::{
     Confidence, Finding, Kind, Severity,
-    seen::{Histogram, REQUESTS, Seen, mean},
+    seen::{Histogram, REQUESTS, SERVED, Seen, mean},
 };
 use crate::{judge::percentile, source::SourceError, units, verdict::ObjectiveRow};
 
@@ -16,9 +16,7 @@ const LEAST: f64 = 1.0;
 /// How many times as long as a request the window must be: requests that cross its edges count on one side.
 const LONG: f64 = 20.0;
 
-/// What the service counts of its requests, as OpenTelemetry's conventions name it; and where it counts how many there are.
-const SERVED: Histogram<'static> =
-    Histogram { metric: "http_server_request_duration_seconds", matchers: "", by: "" };
+/// Where the service counts how many requests there are, as OpenTelemetry's conventions name it.
 const ACTIVE: &str = "http_server_active_requests";
 
 pub(super) fn find(seen: &Seen<'_>) -> Result<Vec<Finding>, SourceError> {
@@ -75,17 +73,26 @@ fn few(seen: &Seen<'_>) -> Result<Option<Finding>, SourceError> {
     ))
 }
 
+/// How many requests are under way at a time by Little's law, their rate times their mean time; `None` in a window that is too
+/// short.
+fn under_way(seen: &Seen<'_>, of: &Histogram<'_>) -> Result<Option<f64>, SourceError> {
+    let (Some(time), Some(count)) = (seen.number(&of.sum())?, seen.number(&of.count())?) else {
+        return Ok(None);
+    };
+    let is_long = count > 0.0 && seen.seconds() > LONG * time / count;
+    Ok(is_long.then(|| time / seen.seconds()))
+}
+
+/// Whether there are more than requests account for.
+fn is_more(there: f64, accounted: f64) -> bool {
+    there >= MORE * accounted && there - accounted >= LEAST
+}
+
 /// Little's law: requests that take more users than there are were counted twice, or by somebody else.
 fn too_few_users(seen: &Seen<'_>) -> Result<Option<Finding>, SourceError> {
     let users = mean(&seen.line("sum(load_users)")?);
-    let (Some(time), Some(count)) = (seen.number(&REQUESTS.sum())?, seen.number(&REQUESTS.count())?) else {
-        return Ok(None);
-    };
-    let in_flight = time / seen.seconds();
-    let is_long = count > 0.0 && seen.seconds() > LONG * time / count;
-    if users <= 0.0 || !is_long || in_flight < MORE * users || in_flight - users < LEAST {
-        return Ok(None);
-    }
+    let in_flight = under_way(seen, &REQUESTS)?.filter(|n| users > 0.0 && is_more(*n, users));
+    let Some(in_flight) = in_flight else { return Ok(None) };
     let title = format!(
         "The requests take {} users at a time, and there are {}: some are counted twice, or belong to another load",
         units::digits(in_flight),
@@ -111,14 +118,10 @@ fn too_few_users(seen: &Seen<'_>) -> Result<Option<Finding>, SourceError> {
 /// Little's law on the service's side: what is in it and never comes out.
 fn never_ended(seen: &Seen<'_>) -> Result<Option<Finding>, SourceError> {
     let active = format!("sum(avg_over_time({ACTIVE}[RANGE]))");
-    let (Some(within), Some(time), Some(count)) =
-        (seen.number(&active)?, seen.number(&SERVED.sum())?, seen.number(&SERVED.count())?)
-    else {
+    let (Some(within), Some(ended)) = (seen.number(&active)?, under_way(seen, &SERVED)?) else {
         return Ok(None);
     };
-    let ended = time / seen.seconds();
-    let is_long = count > 0.0 && seen.seconds() > LONG * time / count;
-    if !is_long || within < MORE * ended || within - ended < LEAST {
+    if !is_more(within, ended) {
         return Ok(None);
     }
     let title = format!(

@@ -41,7 +41,7 @@ pub(super) fn find(seen: &Seen<'_>) -> Result<Vec<Finding>, SourceError> {
     let late = leak::trend(&points[points.len() / 2..]);
     let Some((all, late)) = leak::trend(&points).zip(late) else { return Ok(Vec::new()) };
     let surely = all.low_per_s * all.length_s;
-    let start = all.level - all.per_s * all.length_s;
+    let start = all.start();
     if surely < LEAST_S || surely < LEAST_SHARE * start || late.per_s < 0.5 * all.per_s {
         return Ok(Vec::new());
     }
@@ -55,7 +55,7 @@ pub(super) fn find(seen: &Seen<'_>) -> Result<Vec<Finding>, SourceError> {
             .severity(Severity::Warning)
             .confidence(Confidence::Medium)
             .shows("median response time at the end, on the line of its growth, against the start", String::new(), Some(start), all.level, "s")
-            .shows("growth each second (Theil and Sen), against the lower end of its 99.9 % interval", String::new(), Some(all.low_per_s), all.per_s, "s")
+            .grows(&all, "s")
             .against("A median that stays, or falls back, in a longer run: then it was a warm-up or a cache that filled.")
             .act("Look for what accumulates: a table or list that is searched from end to end, a queue that is never emptied, a heap that is collected more and more often."),
     ])

@@ -18,7 +18,7 @@ const MISSING: f64 = 12.0;
 const SHORTEST_MS: i64 = 2_000;
 /// How long users have been there before a gap at least.
 const SETTLING_MS: i64 = 5_000;
-/// How long before and after a gap it is looked how many are answered then.
+/// How far before and after a gap the rate of answers is taken.
 const AROUND_MS: i64 = 15_000;
 
 const REFUSED: Histogram<'static> = Histogram { matchers: "error_type=~\"refused|connect\"", ..REQUESTS };
@@ -142,14 +142,16 @@ fn outages(
 fn freeze(seen: &Seen<'_>) -> Result<Option<Finding>, SourceError> {
     let ended = "sum(histogram_count(http_client_request_duration_seconds)) or sum(http_client_request_duration_seconds_count)";
     let Some(total) = seen.number(&REQUESTS.count())?.filter(|n| *n >= MISSING) else { return Ok(None) };
-    let rate = total / seen.seconds();
+    let mut rate = total / seen.seconds();
     let points = seen.line(ended)?;
     let Some((from, to)) = longest_gap(&points) else { return Ok(None) };
     let users = seen.line("sum(load_users)")?;
     let in_span = |from, to| users.iter().filter(move |p| p.0 > from && p.0 <= to).map(|p| p.1);
     let waits = in_span(from, to).all(|n| n > 0.0);
-    // What takes longer from then on, or did before, as without a cache, is slow and does not stand still.
-    let mut rate = rate;
+    if to - from < SHORTEST_MS || !waits {
+        return Ok(None);
+    }
+    // Answers that come slowly before the gap or after it, as without a cache, are no standstill: the lowest rate counts.
     let (first, last) = (seen.window.start_ms, seen.window.end_ms);
     for (begin, end) in [((from - AROUND_MS).max(first), from), (to, (to + AROUND_MS).min(last))] {
         let length_s = (end - begin) as f64 / 1e3;
@@ -169,12 +171,7 @@ fn freeze(seen: &Seen<'_>) -> Result<Option<Finding>, SourceError> {
     let within = (from, (to - seen.step_ms()).max(from + 1));
     let bytes = seen.number_in("sum(increase(load_received_bytes_total[RANGE]))", within)?;
     let flows = bytes.is_some_and(|n| n > 0.0);
-    if to - from < SHORTEST_MS.max((2e3 * usual_s) as i64)
-        || missing < MISSING
-        || !waits
-        || have_come
-        || flows
-    {
+    if to - from < SHORTEST_MS.max((2e3 * usual_s) as i64) || missing < MISSING || have_come || flows {
         return Ok(None);
     }
     let title = format!(

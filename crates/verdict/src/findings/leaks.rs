@@ -179,7 +179,7 @@ fn leaking(
             s => format!("; the limit would be reached in {}", duration::format_ms(s * 1000)),
         }
     });
-    let start = trend.level - trend.per_s * trend.length_s;
+    let start = trend.start();
     let title = format!("{owner} loses {what}: {per_hour} an hour for as long as the load lasts{until}");
     let expression = format!("sum({}{{{}}})", place.metric, only(place.label, owner));
     seen.finding(kind, owner, title)
@@ -192,13 +192,7 @@ fn leaking(
             trend.level,
             unit,
         )
-        .shows(
-            "growth each second (Theil and Sen), against the lower end of its 99.9 % interval",
-            String::new(),
-            Some(trend.low_per_s),
-            trend.per_s,
-            unit,
-        )
+        .grows(&trend, unit)
         .against("Growth that ends in a longer run: then it was a cache or a pool that filled.")
         .act(remedy)
 }

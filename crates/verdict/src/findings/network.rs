@@ -16,9 +16,9 @@ const LASTING: f64 = 0.25;
 /// Something that should not be, in parts of something else.
 struct Loss {
     subject: &'static str,
-    /// How many, and of how many; empty where every one counts.
+    /// How many, and of how many; `None` where every one counts.
     lost: &'static str,
-    of: &'static str,
+    of: Option<&'static str>,
     /// The share that is allowed, and the fewest that are worth a word.
     allowed: f64,
     fewest: f64,
@@ -32,7 +32,7 @@ const LOSSES: [Loss; 4] = [
     Loss {
         subject: "TCP",
         lost: "sum(increase(node_netstat_Tcp_RetransSegs[RANGE]))",
-        of: "sum(increase(node_netstat_Tcp_OutSegs[RANGE]))",
+        of: Some("sum(increase(node_netstat_Tcp_OutSegs[RANGE]))"),
         allowed: 0.01,
         fewest: 50.0,
         what: "TCP segments were sent again",
@@ -42,7 +42,9 @@ const LOSSES: [Loss; 4] = [
     Loss {
         subject: "interfaces",
         lost: "sum(increase(node_network_receive_errs_total{device!=\"lo\"}[RANGE])) + sum(increase(node_network_transmit_errs_total{device!=\"lo\"}[RANGE])) + sum(increase(node_network_transmit_drop_total{device!=\"lo\"}[RANGE]))",
-        of: "sum(increase(node_network_receive_packets_total{device!=\"lo\"}[RANGE])) + sum(increase(node_network_transmit_packets_total{device!=\"lo\"}[RANGE]))",
+        of: Some(
+            "sum(increase(node_network_receive_packets_total{device!=\"lo\"}[RANGE])) + sum(increase(node_network_transmit_packets_total{device!=\"lo\"}[RANGE]))",
+        ),
         allowed: 0.001,
         fewest: 50.0,
         what: "packets were damaged, or dropped before they were sent",
@@ -52,7 +54,7 @@ const LOSSES: [Loss; 4] = [
     Loss {
         subject: "accept queue",
         lost: "sum(increase(node_netstat_TcpExt_ListenOverflows[RANGE]))",
-        of: "",
+        of: None,
         allowed: 0.0,
         fewest: 1.0,
         what: "connections were turned away, because those before them were not accepted",
@@ -62,7 +64,7 @@ const LOSSES: [Loss; 4] = [
     Loss {
         subject: "connection tracking",
         lost: "max(max_over_time(node_nf_conntrack_entries[RANGE]))",
-        of: "max(node_nf_conntrack_entries_limit)",
+        of: Some("max(node_nf_conntrack_entries_limit)"),
         allowed: 0.95,
         fewest: 50.0,
         what: "entries of the table of connections are in use",
@@ -111,24 +113,18 @@ fn interfaces(seen: &Seen<'_>) -> Result<Vec<Finding>, SourceError> {
 
 fn lost(seen: &Seen<'_>, loss: &Loss) -> Result<Option<Finding>, SourceError> {
     let Some(count) = seen.number(loss.lost)?.filter(|n| *n >= loss.fewest) else { return Ok(None) };
-    let all = if loss.of.is_empty() { None } else { seen.number(loss.of)? };
-    let (before, after, unit) = match all {
-        Some(all) if all > 0.0 => (loss.allowed, count / all, "ratio"),
-        Some(_) => return Ok(None),
-        None if loss.of.is_empty() => (0.0, count.round(), ""),
-        None => return Ok(None),
+    let many = units::digits(count.round());
+    let (before, after, unit, title, expression) = match loss.of {
+        Some(of) => {
+            let Some(all) = seen.number(of)?.filter(|n| *n > 0.0) else { return Ok(None) };
+            let title = format!("{many} of {} {}", units::digits(all.round()), loss.what);
+            (loss.allowed, count / all, "ratio", title, format!("({}) / ({of})", loss.lost))
+        }
+        None => (0.0, count.round(), "", format!("{many} {}", loss.what), loss.lost.to_owned()),
     };
     if after <= before {
         return Ok(None);
     }
-    let title = match all {
-        Some(all) => {
-            format!("{} of {} {}", units::digits(count.round()), units::digits(all.round()), loss.what)
-        }
-        None => format!("{} {}", units::digits(count.round()), loss.what),
-    };
-    let expression =
-        if loss.of.is_empty() { loss.lost.to_owned() } else { format!("({}) / ({})", loss.lost, loss.of) };
     Ok(Some(
         seen.finding(KIND, loss.subject, title)
             .severity(Severity::Warning)

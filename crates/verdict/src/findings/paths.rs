@@ -76,15 +76,14 @@ fn walk<'a>(
         _ => Vec::new(),
     };
     children.sort_by_key(|c| std::cmp::Reverse((c.end_ns, c.start_ns)));
-    let mut is_last = true;
     for child in children {
-        // What hangs over the end of the whole is cut; what went on beside a later part did not hold it up.
-        let end = if is_last { child.end_ns.min(at) } else { child.end_ns };
+        // A part that outlasts the whole is cut at its end. One that overlaps a later part of the path is left out: nothing waited
+        // for it.
+        let end = if at == to_ns { child.end_ns.min(at) } else { child.end_ns };
         let start = child.start_ns.max(from_ns);
         if end > at || start >= end {
             continue;
         }
-        is_last = false;
         own += at - end;
         walk(child, start, end, parts, spent, depth + 1);
         at = start;
@@ -174,7 +173,7 @@ mod tests {
 
     #[test]
     fn the_parts_of_the_path_are_the_whole() {
-        // b goes on beside c, which ends last; e is a part of c.
+        // b overlaps c, and c ends last, so b is not on the path; e is a part of c.
         let spans = [
             span(1, None, "a", 0, 100),
             span(2, Some(1), "b", 10, 70),

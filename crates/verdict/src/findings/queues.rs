@@ -2,7 +2,7 @@
 
 use super::{
     Confidence, Finding, Kind, Severity, Topic,
-    seen::{Histogram, REQUESTS, Seen, mean, only, times},
+    seen::{self, Histogram, REQUESTS, Seen, mean, only, times},
 };
 use crate::{histogram::STAGES, source::SourceError, units};
 
@@ -16,11 +16,9 @@ const WAITING: f64 = 0.5;
 const FACTOR: f64 = 1.5;
 const LEAST_S: f64 = 0.05;
 
-const SERVED: Histogram<'static> = Histogram {
-    metric: "http_server_request_duration_seconds",
-    matchers: "http_route!~\"/metrics|/health|/ready|/healthz|/readyz\"",
-    by: "",
-};
+/// Those of the service's requests that are not about itself.
+const SERVED: Histogram<'static> =
+    Histogram { matchers: "http_route!~\"/metrics|/health|/ready|/healthz|/readyz\"", ..seen::SERVED };
 
 const QUEUED: &str =
     "sum(avg_over_time(rag_llm_queued[RANGE])) or sum(avg_over_time(vllm:num_requests_waiting[RANGE]))";

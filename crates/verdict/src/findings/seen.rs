@@ -3,11 +3,12 @@
 use assay_model::{Labels, Matcher, duration};
 use assay_run::traces;
 
-pub(super) use crate::histogram::{Histogram, REQUESTS};
+pub(super) use crate::histogram::{Histogram, REQUESTS, SERVED};
 
 use super::{Action, Confidence, Evidence, Finding, Kind, Severity, Topic, misses, topic};
 use crate::{
     judge::percentile,
+    leak::Trend,
     source::{RecordedSource, Source as _, SourceError, numbers, series},
     units,
     verdict::{ObjectiveRow, Status, Verdict, Window},
@@ -191,6 +192,12 @@ impl Finding {
     ) -> Self {
         self.evidence.push(Evidence { what: what.into(), expression, before, after, unit: unit.to_owned() });
         self
+    }
+
+    /// How fast it grows, and how fast at least.
+    pub(super) fn grows(self, trend: &Trend, unit: &str) -> Self {
+        let what = "growth each second (Theil and Sen), against the lower end of its 99.9 % interval";
+        self.shows(what, String::new(), Some(trend.low_per_s), trend.per_s, unit)
     }
 
     pub(super) fn against(mut self, text: &str) -> Self {

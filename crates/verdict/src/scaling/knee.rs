@@ -18,10 +18,10 @@ const STEPS: u32 = 100;
 /// # Errors
 /// Why there is none.
 pub(super) fn of(levels: &[Level]) -> Result<Knee, String> {
-    let measured: Vec<Level> = levels.iter().filter(|l| l.mean_s > 0.0).cloned().collect();
-    let mut points: Vec<(f64, f64)> = measured.iter().map(|l| (l.load, l.mean_s)).collect();
+    let measured = levels.iter().filter(|l| l.mean_s > 0.0);
+    let mut points: Vec<(f64, f64)> = measured.map(|l| (l.load, l.mean_s)).collect();
     points.sort_by(|a, b| a.0.total_cmp(&b.0));
-    let loads = super::different_loads(&measured);
+    let loads = super::different_loads(points.iter().map(|p| p.0));
     let spread = loads.last().zip(loads.first()).map_or(0.0, |(high, low)| high / low);
     if loads.len() < FEWEST || spread < SPREAD {
         return Err(format!(
