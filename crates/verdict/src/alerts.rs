@@ -15,6 +15,7 @@ use assay_rules::{
 
 use crate::{
     data::RunData,
+    parallel,
     sla::Judge,
     source::SourceError,
     units,
@@ -93,16 +94,22 @@ pub(crate) fn judge(
     replaying: Replaying,
     counting: &Counting<'_>,
 ) -> Result<JudgedAlerts, SourceError> {
-    let mut windows = Vec::new();
     let selectors = selectors(files);
-    for window in counting.windows {
-        let interval_ms = data.interval_ms(window, &selectors).map_err(SourceError::new)?;
-        let first_ms = window.start_ms + interval_ms.clamp(1, window.len_ms().max(1));
-        let view = data.window(window);
-        let replayed = replay(&view, files, &replaying.options(first_ms, window.end_ms));
-        windows.push(InWindow { window, replayed });
-    }
-    let whole = replay(data.source(), files, &replaying.options(run.start_ms, run.end_ms));
+    let (windows, whole) = parallel::both(
+        || {
+            parallel::each(counting.windows, |window| {
+                let interval_ms = data.interval_ms(window, &selectors).map_err(SourceError::new)?;
+                let first_ms = window.start_ms + interval_ms.clamp(1, window.len_ms().max(1));
+                let options = replaying.options(first_ms, window.end_ms);
+                Ok::<_, SourceError>(InWindow {
+                    window,
+                    replayed: replay(&data.window(window), files, &options),
+                })
+            })
+        },
+        || replay(data.source(), files, &replaying.options(run.start_ms, run.end_ms)),
+    );
+    let windows = windows?;
     let metrics = Metrics::new(data, files);
     let mut out = JudgedAlerts::default();
     for (id, rule) in files.rules() {

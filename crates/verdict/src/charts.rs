@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::{
     histogram::{Histogram, REQUESTS},
+    parallel,
     sla::Sla,
     source::{Source, SourceError, numbers, one_number, samples, series},
     verdict::{ObjectiveRow, RunInfo},
@@ -101,9 +102,8 @@ pub fn query(run: &RunInfo, slas: &[Sla], source: &dyn Source) -> Result<Charts,
     let Some(sampling) = sampling(run, source)? else { return Ok(Charts::default()) };
     let mut charts = around_plots(run, sampling, slas, source)?;
     let starts = starts(source, sampling.end_ms)?;
-    for plot in PLOTS {
-        charts.plots.extend(chart(plot, sampling, &starts, slas, source)?);
-    }
+    let plots = parallel::each(PLOTS, |plot| chart(plot, sampling, &starts, slas, source))?;
+    charts.plots = plots.into_iter().flatten().collect();
     Ok(charts)
 }
 
@@ -128,11 +128,10 @@ fn around_plots(
     if let Some((step, matcher)) = subject(run.start_ms, run.end_ms, source)? {
         charts.heat = heat::query(run, &step, &matcher, sampling, source)?;
     }
-    for sla in slas {
-        for objective in &sla.objectives {
-            charts.trends.extend(trends(sla, objective, sampling, source)?);
-        }
-    }
+    let objectives: Vec<_> =
+        slas.iter().flat_map(|sla| sla.objectives.iter().map(move |o| (sla, o))).collect();
+    let found = parallel::each(&objectives, |(sla, objective)| trends(sla, objective, sampling, source))?;
+    charts.trends = found.into_iter().flatten().collect();
     Ok(charts)
 }
 

@@ -18,6 +18,7 @@ use crate::{
     data::RunData,
     findings::{self, Kind},
     judge::{self, JudgeError, Subject, Terms},
+    parallel,
     scaling::{self, Scaling},
     sla::{self, Judge, Sla},
     source::{RecordedSource, SourceError},
@@ -236,6 +237,29 @@ fn judge_run(
 ) -> Result<Evaluation, EvalError> {
     check_alerts(files, slas)?;
     let data = RunData::new(record.data, info);
+    let shown = || {
+        let charts = || charts::query(info, slas, &RecordedSource::new(data.source()));
+        let charts = if options.charts { charts()? } else { Charts::default() };
+        Ok::<_, EvalError>((tables::tables(&data, info)?, charts))
+    };
+    // What is shown does not depend on what is judged.
+    let judged = || judged(record, &data, info, files, slas, baseline, options);
+    let (judged, shown) = parallel::with_room(|| parallel::both(judged, shown));
+    let (mut verdict, (tables, charts)) = (judged?, shown?);
+    verdict.tables = tables;
+    Ok(Evaluation { verdict, charts })
+}
+
+/// The verdict but for its tables.
+fn judged(
+    record: &Record<'_>,
+    data: &RunData<'_>,
+    info: &RunInfo,
+    files: &RuleFiles,
+    slas: &[Sla],
+    baseline: Option<&Baseline>,
+    options: &EvalOptions,
+) -> Result<Verdict, EvalError> {
     let mut verdict = blank_verdict(info, slas);
     if let Some(baseline) = baseline {
         verdict.notes.extend(baseline.check(info)?);
@@ -246,26 +270,23 @@ fn judge_run(
     verdict.notes.extend(files.ignored_keys());
     let terms = Terms {
         run: info,
-        subject: Subject::Run(&data),
+        subject: Subject::Run(data),
         baseline,
         allow_incomplete: options.allow_incomplete,
     };
     judge_objectives(&mut verdict, slas, &terms)?;
-    judge_alerts(&mut verdict, slas, files, &data, options)?;
+    judge_alerts(&mut verdict, slas, files, data, options)?;
     verdict.notes.extend(record.notes.iter().cloned());
     verdict.notes.extend(notes::of_run(data.source(), info, &verdict)?);
     verdict.notes.extend(record.warnings.iter().cloned());
     verdict.settle();
     // Levels of load are compared once all of them are over.
     if !record.is_in_progress {
-        verdict.scaling = scaling::scaling(&data, &verdict, slas)?;
+        verdict.scaling = scaling::scaling(data, &verdict, slas)?;
     }
-    verdict.findings = findings::find(&data, &verdict, &record.spans, &options.no_findings)?;
-    verdict.tables = tables::tables(&data, info)?;
+    verdict.findings = findings::find(data, &verdict, &record.spans, &options.no_findings)?;
     verdict.tool.command.clone_from(&options.command);
-    let source = RecordedSource::new(data.source());
-    let charts = if options.charts { charts::query(info, slas, &source)? } else { Charts::default() };
-    Ok(Evaluation { verdict, charts })
+    Ok(verdict)
 }
 
 fn judge_alerts(

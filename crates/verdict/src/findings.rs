@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     data::RunData,
+    parallel,
     source::{RecordedSource, SourceError},
     verdict::{AlertRow, Status, Verdict, Window},
 };
@@ -294,10 +295,8 @@ pub fn find(
         let targets = ["up", "load_users"].map(|name| vec![Matcher::equal(METRIC_NAME, name)]);
         let interval_ms = data.interval_ms(window, &targets).map_err(SourceError::new)?;
         let seen = Seen::new(verdict, window, (&within, &whole), spans, interval_ms);
-        for finder in FINDERS {
-            for finding in finder(&seen)? {
-                add(&mut found, finding);
-            }
+        for finding in parallel::each(&FINDERS, |finder| finder(&seen))?.into_iter().flatten() {
+            add(&mut found, finding);
         }
     }
     found.extend(knee::find(verdict));

@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 
+use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::{
@@ -233,13 +234,7 @@ fn mean(values: &[f64]) -> f64 {
 pub fn history(options: &HistoryOptions) -> Result<History, EvalError> {
     let mut history = collect::collect(options)?;
     let mut all: Vec<&mut Series> = history.groups.iter_mut().flat_map(|g| &mut g.series).collect();
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let share = all.len().div_ceil(threads).max(1);
-    std::thread::scope(|scope| {
-        for part in all.chunks_mut(share) {
-            scope.spawn(move || part.iter_mut().for_each(|s| s.find_changes(&options.effects)));
-        }
-    });
+    all.par_iter_mut().for_each(|s| s.find_changes(&options.effects));
     Ok(history)
 }
 

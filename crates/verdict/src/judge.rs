@@ -1,7 +1,7 @@
 //! Objectives against a run. Invariant: every objective leaves at least one row for each of its windows, so that what
 //! could not be measured is seen; a row passes only on data that are complete.
 
-use std::collections::{BTreeMap, btree_map::Entry};
+use std::collections::BTreeMap;
 
 use assay_model::{Labels, Value};
 use assay_promql::{Annotations, Severity};
@@ -11,6 +11,7 @@ use crate::{
     baseline::Baseline,
     data::{RunData, complete},
     measure::matched,
+    parallel,
     sla::{Objective, OnMissing, Relative, Sla, holds},
     source::{RecordedSource, RemoteSource, Source, SourceError, samples},
     units,
@@ -89,17 +90,36 @@ pub fn judge(sla: &Sla, terms: &Terms<'_>) -> Result<Judged, JudgeError> {
         .notes
         .extend(common.skipped.iter().map(|s| format!("phase {} is not judged: {}", s.phase, s.reason)));
     judged.windows.clone_from(&common.list);
-    let mut faults = BTreeMap::new();
+    let mut chosen = Vec::new();
     for objective in &sla.objectives {
         let own = match &objective.phases {
             Some(phases) => Some(select(phases, Some(objective.position))?),
             None => None,
         };
-        let shared = Shared { sla, terms, objective };
-        judged.rows.extend(shared.rows(own.as_ref().unwrap_or(&common), own.is_some(), &mut faults)?);
+        chosen.push((objective, own));
     }
+    let faults = faults(terms, chosen.iter().flat_map(|(_, own)| &own.as_ref().unwrap_or(&common).list))?;
+    let rows = parallel::each(&chosen, |(objective, own)| {
+        let shared = Shared { sla, terms, faults: &faults, objective };
+        shared.rows(own.as_ref().unwrap_or(&common), own.is_some())
+    })?;
+    judged.rows = rows.into_iter().flatten().collect();
     naming::tell_apart(&mut judged.rows);
     Ok(judged)
+}
+
+/// The generator's faults by window.
+type Faults = BTreeMap<(i64, i64), Option<String>>;
+
+fn faults<'w>(terms: &Terms<'_>, windows: impl Iterator<Item = &'w Window>) -> Result<Faults, SourceError> {
+    let Subject::Run(data) = terms.subject else { return Ok(Faults::new()) };
+    let different: BTreeMap<(i64, i64), &Window> = windows.map(|w| ((w.start_ms, w.end_ms), w)).collect();
+    let different: Vec<_> = different.into_iter().collect();
+    let found = parallel::each(&different, |(key, window)| {
+        let view = data.window(window);
+        Ok::<_, SourceError>((*key, generator::fault(window, &RecordedSource::new(&view))?))
+    })?;
+    Ok(found.into_iter().collect())
 }
 
 fn unknown(sla: &Sla, position: Option<assay_yaml::Position>, error: &UnknownPhase) -> JudgeError {
@@ -108,27 +128,20 @@ fn unknown(sla: &Sla, position: Option<assay_yaml::Position>, error: &UnknownPha
     JudgeError::Sla(problems)
 }
 
-/// The generator's faults by window, found once.
-type Faults = BTreeMap<(i64, i64), Option<String>>;
-
 /// What all rows of an objective share.
 struct Shared<'a> {
     sla: &'a Sla,
     terms: &'a Terms<'a>,
+    faults: &'a Faults,
     objective: &'a Objective,
 }
 
 impl Shared<'_> {
-    fn rows(
-        &self,
-        windows: &Windows,
-        own: bool,
-        faults: &mut Faults,
-    ) -> Result<Vec<ObjectiveRow>, SourceError> {
+    fn rows(&self, windows: &Windows, own: bool) -> Result<Vec<ObjectiveRow>, SourceError> {
         let mut rows = Vec::new();
         for window in &windows.list {
             rows.extend(match self.terms.subject {
-                Subject::Run(data) => self.in_run(window, data, faults)?,
+                Subject::Run(data) => self.in_run(window, data)?,
                 Subject::Server(server) => self.measure(window, server, server, None)?,
             });
         }
@@ -144,23 +157,14 @@ impl Shared<'_> {
         Ok(rows)
     }
 
-    fn in_run(
-        &self,
-        window: &Window,
-        data: &RunData<'_>,
-        faults: &mut Faults,
-    ) -> Result<Vec<ObjectiveRow>, SourceError> {
+    fn in_run(&self, window: &Window, data: &RunData<'_>) -> Result<Vec<ObjectiveRow>, SourceError> {
         let view = data.window(window);
         let source = RecordedSource::new(&view);
-        let key = (window.start_ms, window.end_ms);
-        if let Entry::Vacant(free) = faults.entry(key) {
-            free.insert(generator::fault(window, &source)?);
-        }
-        view.take_added();
         let raw = RecordedSource::new(data.source());
         let mut rows = self.measure(window, &source, &raw, Some(data))?;
         let added = view.take_added();
-        let reasons = self.undecided(window, data, faults.get(&key).cloned().flatten())?;
+        let fault = self.faults.get(&(window.start_ms, window.end_ms)).cloned().flatten();
+        let reasons = self.undecided(window, data, fault)?;
         for row in &mut rows {
             row.added.clone_from(&added);
             undecide(row, &reasons, self.objective);

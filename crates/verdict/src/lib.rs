@@ -19,6 +19,7 @@ pub mod history;
 pub mod judge;
 pub mod leak;
 pub mod measure;
+mod parallel;
 mod random;
 pub mod scaling;
 pub mod sla;

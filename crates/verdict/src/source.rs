@@ -25,7 +25,7 @@ impl SourceError {
 }
 
 /// Something that evaluates PromQL. Times are milliseconds since the Unix epoch.
-pub trait Source {
+pub trait Source: Sync {
     /// Evaluates at one instant.
     ///
     /// # Errors

@@ -9,6 +9,7 @@ use assay_run::plan::PHASE_LABEL;
 use crate::{
     data::RunData,
     histogram::{FAILURES, Histogram, REQUESTS, STAGES},
+    parallel,
     source::{RecordedSource, Source as _, SourceError, numbers, series},
     verdict::{RunInfo, Window},
 };
@@ -62,16 +63,18 @@ pub(crate) const METRICS: [&str; 10] = [
 /// # Errors
 /// Where the series cannot be read.
 pub fn tables(data: &RunData<'_>, run: &RunInfo) -> Result<Tables, SourceError> {
-    let mut tables = Tables::default();
-    for (window, warmup) in windows(run) {
-        let view = data.window(&window);
-        let whole = RecordedSource::new(data.source());
-        let asked =
-            Asked { source: RecordedSource::new(&view), whole, end_ms: run.end_ms, window: &window, warmup };
+    let of_phases = parallel::each(&windows(run), |(window, warmup)| {
+        let view = data.window(window);
+        let (source, whole) = (RecordedSource::new(&view), RecordedSource::new(data.source()));
+        let asked = Asked { source, whole, end_ms: run.end_ms, window, warmup: *warmup };
         let steps = asked.steps()?;
-        tables.energy.extend(asked.energy(&steps)?);
-        tables.steps.extend(steps);
-        tables.stages.extend(asked.stages()?);
+        Ok::<_, SourceError>(Tables { energy: asked.energy(&steps)?, stages: asked.stages()?, steps })
+    })?;
+    let mut tables = Tables::default();
+    for mut phase in of_phases {
+        tables.energy.append(&mut phase.energy);
+        tables.steps.append(&mut phase.steps);
+        tables.stages.append(&mut phase.stages);
     }
     Ok(tables)
 }
