@@ -1,12 +1,14 @@
-//! The requests of a trace on their way to the workers: one thread reads the file ahead, and deals the requests out.
+//! The requests of a trace on their way to the workers: for each worker a thread reads the file ahead, and keeps what is the
+//! worker's own.
 //!
-//! Invariant: each request goes to one worker of one shard, in order, and so many are read ahead and no more.
+//! Invariant: each request goes to one worker of one shard, in order, and so many are read ahead and no more. No worker waits
+//! for another.
 
 use std::{
     collections::VecDeque,
     io,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, Once, PoisonError,
         mpsc::{Receiver, SyncSender, sync_channel},
     },
     thread,
@@ -48,22 +50,25 @@ impl Feed {
     /// # Errors
     /// Where the system has no thread left.
     pub(crate) fn start(replay: &Replay, shard: Shard, workers: u32) -> io::Result<Self> {
-        let places = (0..workers).map(|worker| shard.place(worker, workers, replay.max_users()));
-        let places: Vec<Option<(u32, u32)>> = places.collect();
-        let (senders, receivers): (Vec<_>, Vec<_>) = places.iter().map(|_| sync_channel(WAITING)).unzip();
-        let has_place: Vec<bool> = places.iter().map(Option::is_some).collect();
-        let replay = replay.clone();
-        thread::Builder::new().name("trace".to_owned()).spawn(move || {
-            if let Err(e) = deal(&replay, &places, &senders) {
-                tracing::error!("{e}; what follows is not replayed");
-            }
-        })?;
-        let shares = receivers.into_iter().zip(has_place).map(|(batches, has_place): (Receiver<_>, _)| {
-            // The first batch, or the end of the trace; nothing ever comes for who has no users.
-            let now = has_place.then(|| batches.recv().unwrap_or_default());
-            Mutex::new(has_place.then(|| Share { batches, now: VecDeque::from(now.unwrap_or_default()) }))
-        });
-        Ok(Self { shares: Arc::new(shares.collect()) })
+        let failed = Arc::new(Once::new());
+        let share = |worker| {
+            let Some(place) = shard.place(worker, workers, replay.max_users()) else { return Ok(None) };
+            let (sender, batches) = sync_channel(WAITING);
+            let (replay, failed) = (replay.clone(), Arc::clone(&failed));
+            thread::Builder::new().name("trace".to_owned()).spawn(move || {
+                if let Err(e) = deal(&replay, place, &sender) {
+                    // All of them come to the same line.
+                    failed.call_once(|| tracing::error!("{e}; what follows is not replayed"));
+                }
+            })?;
+            Ok(Some(Share { batches, now: VecDeque::new() }))
+        };
+        let mut shares = (0..workers).map(share).collect::<io::Result<Vec<_>>>()?;
+        for share in shares.iter_mut().flatten() {
+            // The first batch, or the end of the trace.
+            share.now = share.batches.recv().unwrap_or_default().into();
+        }
+        Ok(Self { shares: Arc::new(shares.into_iter().map(Mutex::new).collect()) })
     }
 
     /// What a worker is to start; nothing the second time.
@@ -84,27 +89,48 @@ impl Iterator for Share {
     }
 }
 
-/// Reads the trace and gives each worker what is its own.
-fn deal(
-    replay: &Replay,
-    places: &[Option<(u32, u32)>],
-    senders: &[SyncSender<Vec<Start>>],
-) -> Result<(), String> {
+/// Reads the trace and gives a worker what is its own.
+fn deal(replay: &Replay, (first, step): (u32, u32), sender: &SyncSender<Vec<Start>>) -> Result<(), String> {
     let mut number = 0u64;
-    let mut batches: Vec<Vec<Start>> = senders.iter().map(|_| Vec::new()).collect();
+    let mut batch = Vec::new();
     replay.starts(|at, row| {
-        let n = number;
+        let is_own = number % u64::from(step) == u64::from(first);
         number += 1;
-        let is_own = |(first, step): (u32, u32)| n % u64::from(step) == u64::from(first);
-        let Some(worker) = places.iter().position(|place| place.is_some_and(is_own)) else { return true };
-        batches[worker].push(Start { at, row: Some(row) });
-        // A worker that is gone wants nothing more, and so does the phase then.
-        batches[worker].len() < BATCH || senders[worker].send(std::mem::take(&mut batches[worker])).is_ok()
-    })?;
-    for (batch, sender) in batches.into_iter().zip(senders) {
-        if !batch.is_empty() {
-            let _ = sender.send(batch);
+        if is_own {
+            batch.push(Start { at, row: Some(row) });
         }
-    }
+        // A worker that is gone wants nothing more.
+        batch.len() < BATCH || sender.send(std::mem::take(&mut batch)).is_ok()
+    })?;
+    let _ = sender.send(batch);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::trace::{Reading, Source, Trace};
+
+    /// A trace with more requests than wait for a worker.
+    fn replay() -> Replay {
+        let text: String = (0..4 * BATCH * WAITING).map(|i| format!("{i}\n")).collect();
+        let source = Source::Memory(format!("t\n{text}").into_bytes().into());
+        let trace = Arc::new(Trace::load("a.csv", source, Reading::default()).expect("a trace"));
+        Replay { duration: trace.length, trace, speed: 1.0, vus: 2, max_vus: 2 }
+    }
+
+    #[test]
+    fn a_worker_that_takes_nothing_stops_no_other() {
+        let replay = replay();
+        let feed = Feed::start(&replay, Shard::default(), 2).expect("starts");
+        let (sender, counts) = sync_channel(1);
+        let share = feed.share(1).expect("a share");
+        thread::spawn(move || sender.send(share.count()));
+        let count = counts.recv_timeout(Duration::from_secs(60)).expect("it is not held up");
+        assert_eq!(count as u64, replay.trace.count / 2);
+        // What it left is all there.
+        let rest: Vec<Start> = feed.share(0).expect("a share").collect();
+        assert_eq!(rest.len() as u64, replay.trace.count / 2);
+        assert!(rest.iter().enumerate().all(|(i, start)| start.at == Duration::from_secs(2 * i as u64)));
+    }
 }
