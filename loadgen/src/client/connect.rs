@@ -31,12 +31,12 @@ use super::{
 /// How long the parts of connecting took.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct ConnectTimes {
-    /// Looking up the name; zero for an address.
-    pub(crate) lookup: Duration,
+    /// Looking up the name, where one was looked up.
+    pub(crate) lookup: Option<Duration>,
     /// The TCP handshake.
     pub(crate) tcp: Duration,
-    /// The TLS handshake; zero without TLS.
-    pub(crate) tls: Duration,
+    /// The TLS handshake, where TLS is spoken.
+    pub(crate) tls: Option<Duration>,
 }
 
 /// A connected socket, with TLS or without.
@@ -53,14 +53,12 @@ pub(crate) async fn connect(
     stamps: &Rc<Stamps>,
 ) -> Result<(Transport, ConnectTimes), Failure> {
     let mut times = ConnectTimes::default();
-    let start = Instant::now();
     let proxy = settings.proxy.as_deref();
-    let place = place(origin, proxy, settings).await?;
-    let looked_up = Instant::now();
-    times.lookup = looked_up - start;
+    let place = place(origin, proxy, settings, &mut times).await?;
+    let found = Instant::now();
     let stream = reach(origin, &place, proxy).await?;
     let connected = Instant::now();
-    times.tcp = connected - looked_up;
+    times.tcp = connected - found;
     let stream = Stamped::new(stream, Rc::clone(stamps));
     if !origin.is_tls {
         return Ok((Transport::Plain(stream), times));
@@ -71,7 +69,7 @@ pub(crate) async fn connect(
         .connect(name, stream)
         .await
         .map_err(|e| Failure::new(ErrorClass::Tls, format!("TLS with {origin}: {e}")))?;
-    times.tls = connected.elapsed();
+    times.tls = Some(connected.elapsed());
     Ok((Transport::Tls(Box::new(stream)), times))
 }
 
@@ -85,6 +83,7 @@ async fn place<'p>(
     origin: &Origin,
     proxy: Option<&Proxy>,
     settings: &'p Settings,
+    times: &mut ConnectTimes,
 ) -> Result<Place<'p>, Failure> {
     let (host, port) = proxy.map_or((&origin.host, origin.port), |proxy| (&proxy.host, proxy.port));
     match route::find(&settings.routes, host, port) {
@@ -97,7 +96,10 @@ async fn place<'p>(
     if let Ok(address) = host.parse() {
         return Ok(Place::Addresses(vec![SocketAddr::new(address, port)]));
     }
-    match tokio::net::lookup_host((host.as_str(), port)).await {
+    let start = Instant::now();
+    let found = tokio::net::lookup_host((host.as_str(), port)).await;
+    times.lookup = Some(start.elapsed());
+    match found {
         Ok(found) => Ok(Place::Addresses(found.collect())),
         Err(e) => Err(Failure::new(ErrorClass::Dns, format!("{host}: {e}"))),
     }

@@ -244,10 +244,8 @@ impl<'c> Attempt<'c> {
         }
         let (mut connection, times) =
             Connection::open(&rendered.origin, &self.cx.settings, &user.slot).await?;
-        // An address needs no lookup, and plain HTTP no handshake of TLS.
-        self.parts.lookup = rendered.origin.address().is_none().then_some(times.lookup);
-        self.parts.connecting = Some(times.tcp);
-        self.parts.tls = rendered.origin.is_tls.then_some(times.tls);
+        self.parts =
+            Parts { lookup: times.lookup, connecting: Some(times.tcp), tls: times.tls, ..self.parts };
         let result = self.request_once(user, &mut connection, rendered).await;
         self.give_back(user, rendered, connection, result)
     }

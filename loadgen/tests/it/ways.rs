@@ -131,6 +131,36 @@ fn a_socket_of_this_machine_is_a_target() {
     assert!(missing.contains("(refused)") && missing.contains("unix:/nowhere/app.sock"), "{missing}");
 }
 
+#[test]
+fn a_lookup_is_on_record_where_there_was_one() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("app.sock");
+    let server = Server::start(|_| ok());
+    bridge(&path, &server);
+    let port = server.address.port();
+    let looks_up = |more: &str, target: String| {
+        let text = format!(
+            "scenario: t\n{more}flow: [{{get: /}}]\nphases: {{p: {{executor: per-vu-iterations}}}}\n"
+        );
+        let lines = dir.path().join("requests.jsonl");
+        let file = loadgen::sink::requests::RequestsFile::create(&lines).expect("a file");
+        let summary = run_with(&server, &text, |o| {
+            o.target = Some(target);
+            o.outputs.requests = Some(file);
+        });
+        assert_eq!((summary.requests, summary.errors), (1, 0), "{}", summary.to_text());
+        let line = std::fs::read_to_string(&lines).expect("was written");
+        let line: serde_json::Value = serde_json::from_str(&line).expect("a line of JSON");
+        assert!(line["connecting_s"].is_f64() && line["tls_s"].is_null(), "{line}");
+        line["lookup_s"].is_f64()
+    };
+    assert!(looks_up("", format!("http://localhost:{port}")));
+    assert!(!looks_up("", server.url()));
+    let route = format!("resolve: 'nowhere.invalid:{port}:127.0.0.1'\n");
+    assert!(!looks_up(&route, format!("http://nowhere.invalid:{port}")));
+    assert!(!looks_up("", format!("unix:{}", path.display())));
+}
+
 /// `{"answer":"hello hello hello"}` in Brotli.
 const BROTLI: [u8; 34] = [
     0x8b, 0x0e, 0x80, 0x7b, 0x22, 0x61, 0x6e, 0x73, 0x77, 0x65, 0x72, 0x22, 0x3a, 0x22, 0x68, 0x65, 0x6c,
