@@ -265,6 +265,10 @@ fn one_iteration_says_which_check_or_capture_failed_and_what_was_found() {
     let until =
         failure("  - repeat: [{name: a, get: /a, capture: {n: $.n}}]\n    until: n == 5\n    times: 2");
     assert!(until.contains("until n == 5"), "{until}");
+    // Only a check has found something else.
+    let server = Server::start(|_| respond(503, "", r#"{"n":4}"#));
+    let status = once(&server, &iterations("  - {name: a, get: /a, check: {status: 200}}", 1)).1;
+    assert_eq!(status.as_deref(), Some("a: 503: unexpected status 503"));
 }
 
 #[test]

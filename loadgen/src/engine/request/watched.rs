@@ -68,15 +68,13 @@ impl Attempt<'_> {
             *data = secrets.body(data.as_bytes());
         }
         exchange.error = failure.map(|failure| {
-            // What was found instead, where a check failed.
-            let found = exchange.checks.iter().find(|(_, passed, _)| !passed && result.is_ok());
-            let found = found.map(|(_, _, found)| format!("; found {found}")).unwrap_or_default();
-            let class = if failure.class == ErrorClass::Check {
-                String::new()
-            } else {
-                format!("{}: ", failure.class)
-            };
-            format!("{class}{}{found}", secrets.hide(&failure.detail))
+            let detail = secrets.hide(&failure.detail);
+            if failure.class != ErrorClass::Check {
+                return format!("{}: {detail}", failure.class);
+            }
+            // What was found instead; what could not be captured has no check that failed.
+            let found = exchange.checks.iter().find(|(_, passed, _)| !passed);
+            found.map_or_else(|| detail.clone(), |(_, _, found)| format!("{detail}; found {found}"))
         });
         watcher(&exchange);
     }
