@@ -55,7 +55,8 @@ impl Jar {
             return;
         }
         let now_s = now_s();
-        let set = headers.get(header::COOKIE).and_then(|v| v.to_str().ok()).unwrap_or_default();
+        // A header of the step's own that is no text cannot be added to; it is sent as it is.
+        let Ok(set) = headers.get(header::COOKIE).map_or(Ok(""), HeaderValue::to_str) else { return };
         let is_set = |name: &str| set.split(';').any(|pair| pair.trim().split('=').next() == Some(name));
         let mut own: Vec<&Cookie> = self
             .cookies
@@ -220,6 +221,18 @@ mod tests {
         check("https://a.test/", &["s=1; Secure"], "https://a.test/", Some("s=1"));
         check("https://a.test/", &["s=1; Secure"], "http://a.test/", None);
         check("http://127.0.0.1/", &["s=1; Secure"], "http://127.0.0.1/", Some("s=1"));
+    }
+
+    #[test]
+    fn a_header_of_the_step_that_is_no_text_is_left_as_it_is() {
+        let (origin, mut jar) = (origin("http://a.test/"), Jar::default());
+        let mut set = HeaderMap::new();
+        set.insert(header::SET_COOKIE, HeaderValue::from_static("s=1"));
+        jar.store(&origin, "/", &set);
+        let own = HeaderValue::from_bytes(b"name=\xc3\xa4").expect("a value");
+        let mut headers = HeaderMap::from_iter([(header::COOKIE, own.clone())]);
+        jar.send(&origin, "/", &mut headers);
+        assert_eq!(headers.get(header::COOKIE), Some(&own));
     }
 
     #[test]
