@@ -4,7 +4,8 @@
 //! the scenario's data files.
 
 use std::{
-    collections::BTreeMap,
+    cell::RefCell,
+    collections::{BTreeMap, HashSet},
     fs::File,
     io::{self, Write as _},
     path::Path,
@@ -24,7 +25,7 @@ use assay_run::{
 use assay_text::{document, secret::redact_text};
 
 use crate::{
-    client::{ErrorClass, reply::EXCERPT},
+    client::ErrorClass,
     scenario::{Rows, Scenario},
 };
 
@@ -32,7 +33,7 @@ use crate::{
 const WAITING: usize = 64;
 /// How much of a body is kept, in bytes, and how much of it if bodies are asked for.
 const SHORT: usize = 1024;
-const LONG: usize = EXCERPT - MARGIN;
+const LONG: usize = 64 * 1024;
 /// How much of a body is cleaned beyond what is kept of it: longer than any secret.
 const MARGIN: usize = 4096;
 /// The shortest value of a data file that is taken out: shorter ones are in every text.
@@ -72,7 +73,7 @@ impl Examples {
             file: None,
             scenario: Arc::clone(scenario),
             values: None,
-            most: if keeps_bodies { LONG } else { SHORT },
+            most: most(keeps_bodies),
             began: Instant::now(),
             began_ms: now_ms(),
         };
@@ -82,12 +83,12 @@ impl Examples {
         Ok(Arc::new(Self { sender, taken: Mutex::default(), keeps_bodies, thread }))
     }
 
-    /// Whether another example of this is wanted; it counts as taken.
-    pub(crate) fn wants(&self, step: usize, class: ErrorClass) -> bool {
+    /// Counts an example of this as taken, and gives how many there are with it.
+    fn count(&self, step: usize, class: ErrorClass) -> u32 {
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         let count = taken.entry((step, class)).or_default();
         *count += 1;
-        *count <= EACH
+        *count
     }
 
     /// Whether the body of an answer with an expected status is wanted.
@@ -100,6 +101,45 @@ impl Examples {
         if let Some(sender) = &self.sender {
             let _ = sender.try_send(seen);
         }
+    }
+}
+
+/// How much of a body is written, in bytes.
+fn most(keeps_bodies: bool) -> usize {
+    if keeps_bodies { LONG } else { SHORT }
+}
+
+/// The examples as one worker sees them: once there are enough of a failure, it takes no lock any more, for all workers share it.
+pub(crate) struct WorkerExamples {
+    pub(crate) shared: Arc<Examples>,
+    /// The failures, by step, of which there are enough.
+    enough: RefCell<HashSet<(usize, ErrorClass)>>,
+}
+
+impl WorkerExamples {
+    pub(crate) fn new(shared: Arc<Examples>) -> Self {
+        Self { shared, enough: RefCell::default() }
+    }
+
+    /// Whether another example of this is wanted; it counts as taken.
+    pub(crate) fn wants(&self, step: usize, class: ErrorClass) -> bool {
+        if self.has_enough(step, class) {
+            return false;
+        }
+        let count = self.shared.count(step, class);
+        if count >= EACH {
+            self.enough.borrow_mut().insert((step, class));
+        }
+        count <= EACH
+    }
+
+    /// How many bytes to keep of a body that is wanted for nothing but an example of this.
+    pub(crate) fn excerpt(&self, step: usize, class: ErrorClass) -> usize {
+        if self.has_enough(step, class) { 0 } else { most(self.shared.keeps_bodies) + MARGIN }
+    }
+
+    fn has_enough(&self, step: usize, class: ErrorClass) -> bool {
+        self.enough.borrow().contains(&(step, class))
     }
 }
 
@@ -205,4 +245,29 @@ fn values(scenario: &Scenario) -> Option<Vec<String>> {
     let mut out: Vec<String> = out.into_iter().collect();
     out.sort_by_key(|v| std::cmp::Reverse(v.len()));
     Some(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_more_of_a_body_is_kept_than_an_example_needs() {
+        let text = "scenario: t\nflow: [{get: /}]\nphases: {p: {executor: per-vu-iterations}}\n";
+        let scenario = Arc::new(Scenario::from_text("t.yml", text, &[]).expect("valid"));
+        let dir = tempfile::tempdir().expect("a directory");
+        let start = |keeps_bodies| {
+            WorkerExamples::new(Examples::start(dir.path(), &scenario, keeps_bodies).expect("starts"))
+        };
+        assert_eq!(start(true).excerpt(0, ErrorClass::Check), LONG + MARGIN);
+        let (examples, refused) = (start(false), ErrorClass::Status(503));
+        for _ in 0..EACH {
+            assert_eq!(examples.excerpt(0, refused), SHORT + MARGIN);
+            assert!(examples.wants(0, refused));
+        }
+        assert_eq!((examples.excerpt(0, refused), examples.wants(0, refused)), (0, false));
+        // Of another failure, and of another step, there are none yet.
+        assert_eq!(examples.excerpt(0, ErrorClass::Status(500)), SHORT + MARGIN);
+        assert_eq!(examples.excerpt(1, refused), SHORT + MARGIN);
+    }
 }

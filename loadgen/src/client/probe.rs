@@ -85,7 +85,7 @@ pub(crate) fn probe(
         headers.extend(authorization.map(|value| (header::AUTHORIZATION, value)));
         let (headers, body) = (Cow::Owned(headers), Bytes::new());
         let request = Outgoing { method: Method::GET, path: &uri, headers, body: &body };
-        let (want, on_head, on_event) = (Want::Nothing, &mut |_| false, &mut |_: sse::Event<'_>, _| true);
+        let (want, on_head, on_event) = (Want::Nothing, &mut |_| 0, &mut |_: sse::Event<'_>, _| true);
         let reply = fetch_reply(&mut connection, &request, origin, want, &slot, on_head, on_event)
             .await
             .map_err(|failure| ProbeError::NoResponse { url: format!("{origin}{path}"), failure })?;

@@ -16,9 +16,6 @@ use crate::timer::Slot;
 /// The most bytes of a body that are kept for checks and captures.
 pub(crate) const MAX_KEPT_BYTES: usize = 16 * 1024 * 1024;
 
-/// How much is kept of a body that nobody asked for, for an example of a failure.
-pub(crate) const EXCERPT: usize = 68 * 1024;
-
 /// What is wanted of a response in addition to its status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Want {
@@ -56,14 +53,14 @@ pub(super) trait Intake {
     fn piece(&mut self, bytes: &[u8], stamps: &Stamps) -> Result<(), Failure>;
 }
 
-/// Sends `request` and receives the response. `on_head` says whether the beginning of the body is kept though it is not wanted; events go to `on_event` with the time of their last byte, until it has enough.
+/// Sends `request` and receives the response. `on_head` says how many bytes of the body are kept though it is not wanted; events go to `on_event` with the time of their last byte, until it has enough.
 pub(crate) async fn fetch_reply(
     connection: &mut Connection,
     request: &Outgoing<'_>,
     origin: &Origin,
     want: Want,
     deadline: &Slot,
-    on_head: &mut impl FnMut(u16) -> bool,
+    on_head: &mut impl FnMut(u16) -> usize,
     on_event: &mut impl FnMut(sse::Event<'_>, Instant) -> bool,
 ) -> Result<Reply, Failure> {
     let mut receiver = Receiver {
@@ -72,7 +69,7 @@ pub(crate) async fn fetch_reply(
         headers: HeaderMap::new(),
         events: None,
         kept: Vec::new(),
-        wants_excerpt: false,
+        most: 0,
         excerpt: Vec::new(),
         on_head,
         on_event,
@@ -96,14 +93,14 @@ struct Receiver<'r, H, E> {
     headers: HeaderMap,
     events: Option<EventReader>,
     kept: Vec<u8>,
-    /// Whether the beginning of the body is kept though nobody asked for it.
-    wants_excerpt: bool,
+    /// How many bytes of the body are kept though nobody asked for it.
+    most: usize,
     excerpt: Vec<u8>,
     on_head: &'r mut H,
     on_event: &'r mut E,
 }
 
-impl<H: FnMut(u16) -> bool, E: FnMut(sse::Event<'_>, Instant) -> bool> Intake for Receiver<'_, H, E> {
+impl<H: FnMut(u16) -> usize, E: FnMut(sse::Event<'_>, Instant) -> bool> Intake for Receiver<'_, H, E> {
     fn head(&mut self, status: u16, headers: &[Header<'_>]) {
         let has_consequence = |h: &Header<'_>| {
             h.name.eq_ignore_ascii_case("set-cookie") || h.name.eq_ignore_ascii_case("location")
@@ -116,7 +113,7 @@ impl<H: FnMut(u16) -> bool, E: FnMut(sse::Event<'_>, Instant) -> bool> Intake fo
     }
 
     fn head_map(&mut self, status: u16, headers: HeaderMap) {
-        self.wants_excerpt = (self.on_head)(status);
+        self.most = (self.on_head)(status);
         self.status = status;
         self.events = if self.want == Want::Events { EventReader::of(&headers) } else { None };
         self.headers = headers;
@@ -133,10 +130,8 @@ impl<H: FnMut(u16) -> bool, E: FnMut(sse::Event<'_>, Instant) -> bool> Intake fo
             };
         }
         if matches!(self.want, Want::Nothing | Want::Headers) {
-            if self.wants_excerpt {
-                let room = EXCERPT.saturating_sub(self.excerpt.len());
-                self.excerpt.extend_from_slice(&bytes[..bytes.len().min(room)]);
-            }
+            let room = self.most.saturating_sub(self.excerpt.len());
+            self.excerpt.extend_from_slice(&bytes[..bytes.len().min(room)]);
             return Ok(());
         }
         if self.kept.len() + bytes.len() > MAX_KEPT_BYTES {

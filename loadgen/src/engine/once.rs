@@ -143,7 +143,6 @@ impl Once {
             is_stopping: std::cell::Cell::new(false),
             phase: std::cell::RefCell::new("".into()),
             examples: None,
-            exemplified: RefCell::default(),
             watcher: Some(Rc::new(move |exchange: &Exchange| {
                 if let Some(on_exchange) = &on_exchange {
                     on_exchange(exchange);

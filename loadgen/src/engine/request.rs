@@ -16,7 +16,6 @@ mod watched;
 use std::{
     borrow::Cow,
     cell::{Cell, RefCell},
-    collections::HashSet,
     rc::Rc,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
@@ -39,7 +38,7 @@ use crate::{
         outgoing::Outgoing,
         reply::{Reply, Want, fetch_reply},
     },
-    examples::Examples,
+    examples::WorkerExamples,
     measure::tally::{Parts, Tally},
     scenario::{Cancel, CancelWhen, Scenario, Step, Tokens},
     timer::Timer,
@@ -62,9 +61,7 @@ pub(crate) struct WorkerCx {
     /// The phase that is on.
     pub(crate) phase: RefCell<Arc<str>>,
     /// Takes examples of failures, where the run is recorded.
-    pub(crate) examples: Option<Arc<Examples>>,
-    /// The failures, by step, of which there are enough examples.
-    pub(crate) exemplified: RefCell<HashSet<(usize, ErrorClass)>>,
+    pub(crate) examples: Option<WorkerExamples>,
     /// Makes spans, where the run was asked for traces.
     pub(crate) tracer: Option<Rc<WorkerTracer>>,
 }
@@ -286,9 +283,6 @@ impl<'c> Attempt<'c> {
             Want::Nothing
         };
         let step = self.step;
-        let keeps_excerpts = self.cx.examples.is_some();
-        let keeps_bodies =
-            !step.checks.is_empty() && self.cx.examples.as_ref().is_some_and(|e| e.wants_bodies());
         let enough = self.cancel.and_then(|c| match c.when {
             CancelWhen::Tokens(tokens) => Some(tokens),
             CancelWhen::After(_) => None,
@@ -304,7 +298,7 @@ impl<'c> Attempt<'c> {
             &user.slot,
             &mut |code| {
                 *status = Some(code);
-                keeps_bodies || (keeps_excerpts && !step.expect.holds(code))
+                cx.excerpt(step, code)
             },
             &mut |event, at| {
                 if let Some(exchange) = exchange {

@@ -33,7 +33,7 @@ use super::{
 use crate::{
     client::connection::Settings,
     control::Signal,
-    examples::Examples,
+    examples::{Examples, WorkerExamples},
     measure::tally::Tally,
     scenario::{
         Phase, Scenario,
@@ -185,8 +185,7 @@ fn run(setup: WorkerSetup, mut commands: UnboundedReceiver<Command>, shared: Sha
             is_stopping: Cell::new(false),
             watcher: None,
             phase: RefCell::new("".into()),
-            examples: setup.examples,
-            exemplified: RefCell::default(),
+            examples: setup.examples.map(WorkerExamples::new),
         });
         let pool = Pool::new(active);
         while let Some(command) = commands.recv().await {

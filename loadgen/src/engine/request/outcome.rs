@@ -7,34 +7,44 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Attempt, decode, judge::Problem, stream::Stream};
+use super::{Attempt, WorkerCx, decode, judge::Problem, stream::Stream};
 use crate::{
     client::{ErrorClass, Failure, reply::Reply},
     engine::user::User,
     examples::Seen,
-    scenario::{content, read_document},
+    scenario::{Step, content, read_document},
 };
+
+impl WorkerCx {
+    /// How many bytes of a body that nobody asked for are kept: for an example of what the status makes of the response, or a check
+    /// may make of it.
+    pub(super) fn excerpt(&self, step: &Step, status: u16) -> usize {
+        let Some(examples) = &self.examples else { return 0 };
+        if !step.expect.holds(status) {
+            examples.excerpt(step.id, ErrorClass::Status(status))
+        } else if examples.shared.wants_bodies() && !step.checks.is_empty() {
+            examples.excerpt(step.id, ErrorClass::Check)
+        } else {
+            0
+        }
+    }
+}
 
 impl Attempt<'_> {
     /// Hands over an example of a failure, if one more is wanted.
     pub(super) fn exemplify(&self, at: Instant, failure: Failure, reply: Option<&Reply>) {
         let Some(examples) = &self.cx.examples else { return };
-        // Once there are enough, no lock is taken any more: all workers share it.
-        let kind = (self.step.id, failure.class);
-        if self.cx.exemplified.borrow().contains(&kind) {
-            return;
-        }
         if !examples.wants(self.step.id, failure.class) {
-            self.cx.exemplified.borrow_mut().insert(kind);
             return;
         }
         // Of an answer with an expected status the body may be about a patient.
-        let may_show = |reply: &&Reply| examples.wants_bodies() || !self.step.expect.holds(reply.status);
+        let may_show =
+            |reply: &&Reply| examples.shared.wants_bodies() || !self.step.expect.holds(reply.status);
         let body = reply.filter(may_show).map_or_else(Vec::new, |reply| {
             let decoded = decode::decode(&reply.headers, &reply.body).map(|text| text.as_bytes().to_vec());
             decoded.ok().filter(|b| !b.is_empty()).unwrap_or_else(|| reply.excerpt.clone())
         });
-        examples.take(Seen {
+        examples.shared.take(Seen {
             at,
             phase: Arc::clone(&self.cx.phase.borrow()),
             step: self.step.id,
