@@ -60,8 +60,9 @@ fn shards_and_workers_share_a_trace_without_overlap() {
     let dir = tempfile::tempdir().expect("a directory");
     let trace: String = (0..1000).map(|i| format!("{{\"timestamp\": {i}, \"n\": {i}}}\n")).collect();
     let server = Server::start(|_| ok());
+    let mut dropped = 0;
     for shard in 0..3 {
-        run_in(
+        let summary = run_in(
             dir.path(),
             &server,
             ("a.jsonl", &trace),
@@ -72,11 +73,14 @@ fn shards_and_workers_share_a_trace_without_overlap() {
                 o.shard = format!("{shard}/3").parse().expect("a shard");
             },
         );
+        dropped += summary.dropped_iterations;
     }
     let mut paths: Vec<String> = lines(&server.seen());
     paths.sort_unstable();
     paths.dedup();
-    assert_eq!((server.seen().len(), paths.len()), (1000, 1000));
+    // A busy machine may find the end of the phase before the last of them.
+    assert_eq!((server.seen().len(), paths.len() as u64 + dropped), (paths.len(), 1000));
+    assert!(dropped < 500, "{dropped}");
 }
 
 #[test]
