@@ -45,9 +45,8 @@ pub(crate) async fn iterate(cx: &WorkerCx, user: &mut User, due: Instant, shape:
     let think = shape.think;
     user.context.next_iteration();
     let span = cx.trace_iteration(user, due);
-    let scenario = Arc::clone(&cx.scenario);
-    let (flow, closing) = closing_think(&scenario, shape.flow);
-    let result = match set_up(cx, user, &scenario, due, think).await {
+    let (flow, closing) = closing_think(&cx.scenario, shape.flow);
+    let result = match set_up(cx, user, due, think).await {
         Ok(at) => items(cx, user, flow, at, think).await,
         Err(failed) => Err(failed),
     };
@@ -79,17 +78,11 @@ fn closing_think(scenario: &Scenario, flow: usize) -> (&[Item], Option<Think>) {
     }
 }
 
-async fn set_up(
-    cx: &WorkerCx,
-    user: &mut User,
-    scenario: &Scenario,
-    due: Instant,
-    think: f64,
-) -> Result<Instant, Failed> {
+async fn set_up(cx: &WorkerCx, user: &mut User, due: Instant, think: f64) -> Result<Instant, Failed> {
     if user.is_set_up {
         return Ok(due);
     }
-    let result = items(cx, user, &scenario.setup, due, think).await;
+    let result = items(cx, user, &cx.scenario.setup, due, think).await;
     user.is_set_up = result.is_ok();
     result.map_err(|f| Failed { least_pause: f.least_pause.max(SETUP_FAILED_PAUSE), ..f })
 }

@@ -122,14 +122,15 @@ impl WorkerCx {
                 attempt.watch_request(&rendered);
                 let patience = attempt.patience();
                 user.slot.set(Some(attempt.started + patience.unwrap_or(step.timeout)));
-                let result = attempt.follow(user, rendered).await;
+                let mut result = attempt.follow(user, rendered).await;
                 user.slot.set(None);
-                match result {
-                    Err(f) if f.class == ErrorClass::Timeout && patience.is_some() => {
-                        Err(Failure::new(ErrorClass::Cancelled, "the client has waited enough"))
-                    }
-                    result => result,
+                if let Err(failure) = &mut result
+                    && failure.class == ErrorClass::Timeout
+                    && patience.is_some()
+                {
+                    *failure = Failure::new(ErrorClass::Cancelled, "the client has waited enough");
                 }
+                result
             }
             Err(e) => Err(Failure::new(ErrorClass::Template, e)),
         };
@@ -221,13 +222,13 @@ impl<'c> Attempt<'c> {
     }
 
     async fn send(&mut self, user: &mut User, rendered: &Rendered) -> Result<Reply, Failure> {
-        if let Some(mut connection) = user.take_connection(&rendered.origin)
+        if let Some((origin, mut connection)) = user.take_connection(&rendered.origin)
             && connection.is_ready().await
         {
             let result = self.request_once(user, &mut connection, rendered).await;
             let is_lost = matches!(&result, Err(f) if f.class == ErrorClass::Reset);
             if !is_lost {
-                return self.give_back(user, rendered, connection, result);
+                return give_back(user, origin, connection, result);
             }
             // The server may close a kept connection at any time (RFC 9112, 9.3.1). If nothing was written it has
             // seen nothing; otherwise it may have acted on the request, and a second one is a retry, which is
@@ -244,20 +245,7 @@ impl<'c> Attempt<'c> {
         self.parts =
             Parts { lookup: times.lookup, connecting: Some(times.tcp), tls: times.tls, ..self.parts };
         let result = self.request_once(user, &mut connection, rendered).await;
-        self.give_back(user, rendered, connection, result)
-    }
-
-    fn give_back(
-        &self,
-        user: &mut User,
-        rendered: &Rendered,
-        connection: Connection,
-        result: Result<Reply, Failure>,
-    ) -> Result<Reply, Failure> {
-        if result.is_ok() {
-            user.connections.push((Arc::clone(&rendered.origin), connection));
-        }
-        result
+        give_back(user, Arc::clone(&rendered.origin), connection, result)
     }
 
     async fn request_once(
@@ -334,7 +322,7 @@ impl<'c> Attempt<'c> {
         }
     }
 
-    fn finish(mut self, user: &User, result: &Result<Reply, Failure>) -> Ended {
+    fn finish(&mut self, user: &User, result: &Result<Reply, Failure>) -> Ended {
         let end = match (result, &self.stamps) {
             (Ok(_), Some(stamps)) => stamps.last_read().unwrap_or_else(Instant::now),
             _ => Instant::now(),
@@ -373,4 +361,17 @@ impl<'c> Attempt<'c> {
     fn name(&self) -> &str {
         self.cx.scenario.steps.get(self.step.id).map_or("", |s| s.name.as_str())
     }
+}
+
+/// Keeps a connection that its response left in order.
+fn give_back(
+    user: &mut User,
+    origin: Arc<Origin>,
+    connection: Connection,
+    result: Result<Reply, Failure>,
+) -> Result<Reply, Failure> {
+    if result.is_ok() {
+        user.connections.push((origin, connection));
+    }
+    result
 }

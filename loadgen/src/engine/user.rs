@@ -149,9 +149,10 @@ impl User {
     }
 
     /// The connection to an origin, taken out so that a task that is cut short takes it along.
-    pub(crate) fn take_connection(&mut self, origin: &Origin) -> Option<Connection> {
-        let at = self.connections.iter().position(|(o, _)| **o == *origin)?;
-        Some(self.connections.swap_remove(at).1)
+    pub(crate) fn take_connection(&mut self, origin: &Arc<Origin>) -> Option<(Arc<Origin>, Connection)> {
+        // Of the same `Arc` nothing but the address is compared.
+        let at = self.connections.iter().position(|(o, _)| o == origin)?;
+        Some(self.connections.swap_remove(at))
     }
 }
 

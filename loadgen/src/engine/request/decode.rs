@@ -8,9 +8,14 @@ use crate::client::{Failure, coding::Coding};
 
 /// The body as text, unpacked where it is compressed; what is not UTF-8 is replaced.
 pub(super) fn decode<'b>(headers: &HeaderMap, body: &'b [u8]) -> Result<Cow<'b, str>, Failure> {
-    match Coding::of(headers) {
-        _ if body.is_empty() => Ok(Cow::Borrowed("")),
-        Coding::Plain => Ok(String::from_utf8_lossy(body)),
-        coding => Ok(Cow::Owned(String::from_utf8_lossy(&coding.unpack(body)?).into_owned())),
+    if body.is_empty() {
+        return Ok(Cow::Borrowed(""));
     }
+    Ok(match Coding::of(headers) {
+        Coding::Plain => String::from_utf8_lossy(body),
+        coding => Cow::Owned(match String::from_utf8(coding.unpack(body)?) {
+            Ok(text) => text,
+            Err(e) => String::from_utf8_lossy(e.as_bytes()).into_owned(),
+        }),
+    })
 }

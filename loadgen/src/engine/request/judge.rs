@@ -19,7 +19,7 @@ pub(super) struct Judge<'s> {
     /// By capture: found so far.
     found: Vec<bool>,
     /// The answer as a message, where that is wanted.
-    message: Option<Message>,
+    message: Option<Box<Message>>,
 }
 
 /// What came of a response.
@@ -45,7 +45,7 @@ impl<'s> Judge<'s> {
             step,
             met: vec![None; step.checks.len()],
             found: vec![false; step.captures.len()],
-            message: wants_message.then(Message::default),
+            message: wants_message.then(Box::default),
         }
     }
 
@@ -114,7 +114,7 @@ impl<'s> Judge<'s> {
 
     /// Sets what wants the answer as a message.
     fn message(&mut self, context: &Context) {
-        let Some(message) = self.message.as_ref().and_then(Message::finish) else { return };
+        let Some(message) = self.message.as_ref().and_then(|m| m.finish()) else { return };
         for (found, capture) in self.found.iter_mut().zip(&self.step.captures) {
             if matches!(capture.source, Source::Message) {
                 context.set(&capture.name, Value::from(Serde(&message)));

@@ -41,7 +41,8 @@ impl Attempt<'_> {
         let may_show =
             |reply: &&Reply| examples.shared.wants_bodies() || !self.step.expect.holds(reply.status);
         let body = reply.filter(may_show).map_or_else(Vec::new, |reply| {
-            let decoded = decode::decode(&reply.headers, &reply.body).map(|text| text.as_bytes().to_vec());
+            let decoded =
+                decode::decode(&reply.headers, &reply.body).map(|text| text.into_owned().into_bytes());
             decoded.ok().filter(|b| !b.is_empty()).unwrap_or_else(|| reply.excerpt.clone())
         });
         examples.shared.take(Seen {
@@ -81,7 +82,9 @@ impl Attempt<'_> {
         }
         let verdict = self.judge.reply(&reply.headers, &body, took, &user.context);
         self.watch_reply(user, reply, &body, &verdict);
-        self.cx.tally(|t| verdict.checks.iter().for_each(|(check, passed)| t.check(*check, *passed)));
+        if !verdict.checks.is_empty() {
+            self.cx.tally(|t| verdict.checks.iter().for_each(|(check, passed)| t.check(*check, *passed)));
+        }
         let detail = match verdict.problem? {
             Problem::Check(id) => {
                 format!("failed check: {}", self.cx.scenario.checks.get(id).map_or("", |c| c.name.as_str()))

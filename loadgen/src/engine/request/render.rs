@@ -1,6 +1,6 @@
 //! From a step to a request. Invariant: what comes out is a valid request, whatever the templates gave.
 
-use std::{cell::RefCell, collections::HashMap, rc::Rc, sync::Arc};
+use std::{cell::RefCell, rc::Rc, sync::Arc};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Uri, header};
@@ -36,7 +36,7 @@ pub(crate) struct Rendered {
 /// The steps that are the same each time, rendered once for each worker.
 #[derive(Default)]
 pub(crate) struct Fixed {
-    by_step: RefCell<HashMap<usize, Rc<Rendered>>>,
+    by_step: RefCell<Vec<Option<Rc<Rendered>>>>,
 }
 
 /// Renders a step for a user, or takes it from `fixed`.
@@ -49,11 +49,14 @@ pub(super) fn render(
     if !step.is_fixed() || !user.cookies.is_empty() {
         return render_for(step, target, user).map(Rc::new);
     }
-    if let Some(known) = fixed.by_step.borrow().get(&step.id) {
+    if let Some(Some(known)) = fixed.by_step.borrow().get(step.id) {
         return Ok(Rc::clone(known));
     }
     let rendered = Rc::new(render_for(step, target, user)?);
-    fixed.by_step.borrow_mut().insert(step.id, Rc::clone(&rendered));
+    let mut by_step = fixed.by_step.borrow_mut();
+    let len = by_step.len().max(step.id + 1);
+    by_step.resize(len, None);
+    by_step[step.id] = Some(Rc::clone(&rendered));
     Ok(rendered)
 }
 
