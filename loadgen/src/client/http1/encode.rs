@@ -1,6 +1,8 @@
 //! A request as bytes (RFC 9112, 3 to 6). Invariant: the bytes are one request, its body as long as its
 //! `content-length` says.
 
+use std::io::Write as _;
+
 use http::{HeaderName, Method, header};
 
 use crate::client::outgoing::Outgoing;
@@ -22,9 +24,8 @@ pub(super) fn encode(request: &Outgoing<'_>, out: &mut Vec<u8>) {
     // A method that expects a body says so where there is none (RFC 9110, 8.6).
     let expects = matches!(request.method, Method::POST | Method::PUT | Method::PATCH);
     if expects || !request.body.is_empty() {
-        out.extend_from_slice(b"content-length: ");
-        out.extend_from_slice(request.body.len().to_string().as_bytes());
-        out.extend_from_slice(b"\r\n");
+        // Writing to memory does not fail.
+        let _ = write!(out, "content-length: {}\r\n", request.body.len());
     }
     out.extend_from_slice(b"\r\n");
     out.extend_from_slice(request.body);

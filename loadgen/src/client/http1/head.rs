@@ -2,7 +2,9 @@
 //!
 //! Invariant: a head beyond the limits, or one that says two things about its body, is an error.
 
-use httparse::{EMPTY_HEADER, Error, Header, Response, Status};
+use std::mem::MaybeUninit;
+
+use httparse::{Error, Header, ParserConfig, Response, Status};
 
 use crate::client::{ErrorClass, Failure, reply::Intake};
 
@@ -41,12 +43,12 @@ pub(super) fn parse(
     is_head_request: bool,
     intake: &mut impl Intake,
 ) -> Result<Option<Found>, Failure> {
-    let mut few = [EMPTY_HEADER; 24];
+    let mut few = [const { MaybeUninit::uninit() }; 24];
     match read(bytes, &mut few, is_head_request, intake) {
         Err(Error::TooManyHeaders) => {}
         result => return result.map_err(|e| broken(&e.to_string())).and_then(|f| limited(f, bytes)),
     }
-    let mut many = [EMPTY_HEADER; MAX_HEADERS];
+    let mut many = [const { MaybeUninit::uninit() }; MAX_HEADERS];
     match read(bytes, &mut many, is_head_request, intake) {
         Err(Error::TooManyHeaders) => Err(Failure::new(
             ErrorClass::TooLarge,
@@ -91,12 +93,13 @@ type Read = Result<Option<Result<Found, Failure>>, Error>;
 
 fn read<'b>(
     bytes: &'b [u8],
-    headers: &mut [Header<'b>],
+    headers: &mut [MaybeUninit<Header<'b>>],
     is_head_request: bool,
     intake: &mut impl Intake,
 ) -> Read {
-    let mut response = Response::new(headers);
-    let Status::Complete(length) = response.parse(bytes)? else { return Ok(None) };
+    let mut response = Response::new(&mut []);
+    let parsed = ParserConfig::default().parse_response_with_uninit_headers(&mut response, bytes, headers)?;
+    let Status::Complete(length) = parsed else { return Ok(None) };
     let (status, is_old) = (response.code.unwrap_or(0), response.version == Some(0));
     let found = facts(response.headers, is_old).map(|facts| {
         let is_bodiless = is_head_request || status < 200 || matches!(status, 204 | 304);
