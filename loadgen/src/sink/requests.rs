@@ -123,7 +123,8 @@ impl RequestsFile {
 /// The requests that were measured since the last time, in one phase.
 struct Batch {
     phase: String,
-    requests: Vec<Measured>,
+    /// Those of each worker.
+    requests: Vec<Vec<Measured>>,
 }
 
 /// A file that is written to.
@@ -135,13 +136,14 @@ pub(crate) struct Recording {
 }
 
 impl Recording {
-    /// Hands requests over; waits for nothing.
-    pub(crate) fn take(&mut self, phase: &str, requests: Vec<Measured>) {
-        let Some(batches) = self.batches.as_ref().filter(|_| !requests.is_empty()) else { return };
+    /// Hands the requests of each worker over; waits for nothing.
+    pub(crate) fn take(&mut self, phase: &str, requests: Vec<Vec<Measured>>) {
+        let has_any = requests.iter().any(|of_worker| !of_worker.is_empty());
+        let Some(batches) = self.batches.as_ref().filter(|_| has_any) else { return };
         if let Err(TrySendError::Full(batch) | TrySendError::Disconnected(batch)) =
             batches.try_send(Batch { phase: phase.to_owned(), requests })
         {
-            self.left_out += batch.requests.len();
+            self.left_out += batch.requests.iter().map(Vec::len).sum::<usize>();
         }
     }
 
@@ -176,7 +178,7 @@ fn write_all(
     start_ms: i64,
 ) -> io::Result<()> {
     for batch in batches {
-        for request in &batch.requests {
+        for request in batch.requests.iter().flatten() {
             let since = request.sent_at.saturating_duration_since(started).as_secs_f64();
             let row = row(request, &batch.phase, scenario, start_ms as f64 / 1e3 + since);
             match &mut writer {

@@ -21,7 +21,7 @@ impl Run {
                 std::mem::swap(&mut *tally, &mut self.spare);
             }
             second.add(&self.spare);
-            requests.append(&mut self.spare.take_requests());
+            requests.push(self.spare.take_requests());
             totals.tally.merge(&self.spare, born_ms);
             self.spare.clear();
         }
