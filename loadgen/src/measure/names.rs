@@ -110,6 +110,16 @@ instruments! {
         "Output tokens that the server counts as reasoning; they are among the output tokens.";
 }
 
+/// What exports, as the scope of metrics and spans, and as the service of their resource.
+pub(crate) const EXPORTER: &str = "loadgen";
+/// Its version.
+pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// The attributes of the resource of generator `instance`.
+pub(crate) fn resource(instance: &str) -> [(&'static str, &str); 3] {
+    [("service.name", EXPORTER), ("service.instance.id", instance), ("service.version", VERSION)]
+}
+
 /// Attributes, OpenTelemetry's name and the label's.
 pub const ATTRIBUTES: &[(&str, &str)] = &[
     ("load.scenario", "load_scenario"),

@@ -15,10 +15,9 @@ use assay_run::{
 };
 use serde_json::{Value as Json, json};
 
-use super::span::{Span, Value};
+use super::span::{BATCH, Span, Value};
+use crate::measure::names::{EXPORTER, VERSION, resource};
 
-/// How many spans go into a line: what OpenTelemetry's SDKs send at a time.
-const BATCH: usize = 512;
 /// The attribute that is left out.
 const URL: &str = "url.full";
 /// The numbers of OTLP for an internal span and that of a client, and for an error.
@@ -69,15 +68,13 @@ impl Kept {
 }
 
 fn export(spans: &[Span], instance: &str) -> Json {
-    let text = |key: &str, value: &str| json!({"key": key, "value": {"stringValue": value}});
-    let resource = [
-        text("service.name", "loadgen"),
-        text("service.instance.id", instance),
-        text("service.version", env!("CARGO_PKG_VERSION")),
-    ];
+    let attributes =
+        resource(instance).map(|(key, value)| json!({"key": key, "value": {"stringValue": value}}));
+    let scope = json!({"name": EXPORTER, "version": VERSION});
+    let spans: Vec<Json> = spans.iter().map(span).collect();
     json!({"resourceSpans": [{
-        "resource": {"attributes": resource},
-        "scopeSpans": [{"scope": {"name": "loadgen"}, "spans": spans.iter().map(span).collect::<Vec<_>>()}],
+        "resource": {"attributes": attributes},
+        "scopeSpans": [{"scope": scope, "spans": spans}],
     }]})
 }
 

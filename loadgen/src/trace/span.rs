@@ -1,6 +1,9 @@
 //! A span that has ended. Invariant: only sampled spans are made, and their attributes are those of
 //! OpenTelemetry's semantic conventions or `load.*`.
 
+/// How many spans travel together: what OpenTelemetry's SDKs send at a time.
+pub(crate) const BATCH: usize = 512;
+
 /// A span.
 #[derive(Debug)]
 pub(crate) struct Span {

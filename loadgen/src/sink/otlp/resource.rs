@@ -5,17 +5,16 @@ use opentelemetry_proto::tonic::{
     resource::v1::Resource,
 };
 
-const VERSION: &str = env!("CARGO_PKG_VERSION");
+use crate::measure::names::{self, EXPORTER, VERSION};
 
 pub(super) fn resource(instance: &str) -> Resource {
-    let pairs =
-        [("service.name", "loadgen"), ("service.instance.id", instance), ("service.version", VERSION)];
-    Resource { attributes: pairs.iter().map(|(k, v)| text(k, v)).collect(), ..Resource::default() }
+    let attributes = names::resource(instance).map(|(key, value)| text(key, value)).into();
+    Resource { attributes, ..Resource::default() }
 }
 
 pub(super) fn scope() -> InstrumentationScope {
     InstrumentationScope {
-        name: "loadgen".to_owned(),
+        name: EXPORTER.to_owned(),
         version: VERSION.to_owned(),
         ..InstrumentationScope::default()
     }

@@ -18,12 +18,10 @@ use crate::{
     sink::{MetricsSink, SinkError},
     trace::{
         Tracer,
-        span::{Span, Value},
+        span::{BATCH, Span, Value},
     },
 };
 
-/// How many spans go into one message: what OpenTelemetry's SDKs send at a time.
-const BATCH: usize = 512;
 /// The span was sampled; and it is known that its parent is not remote.
 const FLAGS: u32 = 0x01 | 0x100;
 
