@@ -53,7 +53,7 @@ pub struct Summary {
     pub requests: u64,
     /// Requests that failed.
     pub errors: u64,
-    /// Requests that a person's stop cut off; they are in no other figure.
+    /// Requests that a person's stop cut off; they are in no other figure but for the gaps between their pieces of content.
     pub interrupted: u64,
     /// The phases' time together, in seconds.
     pub duration_s: f64,
@@ -124,7 +124,7 @@ pub struct StepSummary {
     pub requests: u64,
     /// Requests that failed.
     pub errors: u64,
-    /// Requests that their clients cancelled; they are in no other figure.
+    /// Requests that their clients cancelled; they are in no other figure but for the gaps between their pieces of content.
     pub cancelled: u64,
     /// Requests each second.
     pub rate_per_s: f64,

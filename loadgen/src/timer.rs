@@ -81,7 +81,7 @@ impl Timer {
     ///
     /// # Errors
     /// Where the system has no timer left.
-    pub(crate) fn new() -> io::Result<Self> {
+    fn new() -> io::Result<Self> {
         let shared = Shared { queue: RefCell::default(), alarm: Alarm::new()?, armed: Cell::new(None) };
         let shared = Rc::new(shared);
         CURRENT.set(Rc::downgrade(&shared));
@@ -111,7 +111,7 @@ impl Timer {
     }
 
     /// Wakes who is due, for ever.
-    pub(crate) async fn drive(&self) {
+    async fn drive(&self) {
         loop {
             if self.shared.alarm.rang().await.is_err() {
                 return;
@@ -240,12 +240,8 @@ mod tests {
 
     fn on_worker<F: Future>(work: impl FnOnce(Timer) -> F) -> F::Output {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        tokio::task::LocalSet::new().block_on(&runtime, async {
-            let timer = Timer::new().expect("a timer");
-            let driver = timer.clone();
-            tokio::task::spawn_local(async move { driver.drive().await });
-            work(timer).await
-        })
+        tokio::task::LocalSet::new()
+            .block_on(&runtime, async { work(Timer::start().expect("a timer")).await })
     }
 
     #[test]

@@ -62,9 +62,9 @@ instruments! {
     REQUEST_RETRIES = "load.request.retries", "{retry}", "load_request_retries_total", Counter,
         "Requests that were sent again after a failure.";
     REQUESTS_INTERRUPTED = "load.requests.interrupted", "{request}", "load_requests_interrupted_total", Counter,
-        "Requests that a person's stop cut off; they are in no other figure.";
+        "Requests that a person's stop cut off; they are in no other figure but for the gaps between their pieces of content.";
     REQUESTS_CANCELLED = "load.requests.cancelled", "{request}", "load_requests_cancelled_total", Counter,
-        "Requests that the scenario had their clients cancel; they are in no other figure.";
+        "Requests that the scenario had their clients cancel; they are in no other figure but for the gaps between their pieces of content.";
     TOKENS_CANCELLED = "load.tokens.cancelled", "{token}", "load_tokens_cancelled_total", Counter,
         "Output tokens that had come of requests when their clients cancelled them; in no other figure.";
     ITERATION_DURATION = "load.iteration.duration", "s", "load_iteration_duration_seconds", Histogram,

@@ -113,7 +113,7 @@ fn write_step(out: &mut Page, s: &StepSummary) {
         }
     }
     if s.cancelled > 0 {
-        out.line(format_args!("    {} cancelled, in no other figure", s.cancelled));
+        out.line(format_args!("    {} cancelled, counted apart", s.cancelled));
     }
     for (class, n) in &s.error_types {
         out.line(format_args!("    {n} failed: {class}"));
