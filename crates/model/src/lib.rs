@@ -4,6 +4,7 @@
 //! Invariant: this crate does no I/O, and every type keeps what Prometheus keeps, bit for bit (stale
 //! markers are NaNs with a payload of their own, histograms keep their spans and reset hints).
 
+pub mod calendar;
 pub mod duration;
 pub mod elementary;
 pub mod expo;

@@ -37,16 +37,7 @@ impl Civil {
         let seconds = i128::from(seconds) + if seconds < FIRST_UNIX_S { 1 << 64 } else { 0 };
         // Whole days of the wrapped seconds fit an i64 again.
         let (days, rest) = (seconds.div_euclid(86_400) as i64, seconds.rem_euclid(86_400) as i64);
-        // Years are counted from 1 March, so that the leap day ends one; 146,097 days are 400 years.
-        let shifted = days + 719_468;
-        let (era, day_of_era) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
-        let year_of_era =
-            (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-        let from_march = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-        let month_from_march = (5 * from_march + 2) / 153;
-        let day = from_march - (153 * month_from_march + 2) / 5 + 1;
-        let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
-        let year = year_of_era + era * 400 + i64::from(month <= 2);
+        let (year, month, day) = assay_model::calendar::date(days);
         let leap_day = i64::from(month > 2 && is_leap(year));
         Self {
             year,

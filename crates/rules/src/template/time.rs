@@ -2,22 +2,10 @@
 //!
 //! Source: the documentation of Go's `time` package (go1.24). Invariant: times are UTC, as Prometheus makes them.
 
+use assay_model::calendar::{self, MONTHS};
+
 use super::value::Value;
 
-const MONTHS: [&str; 12] = [
-    "January",
-    "February",
-    "March",
-    "April",
-    "May",
-    "June",
-    "July",
-    "August",
-    "September",
-    "October",
-    "November",
-    "December",
-];
 const DAYS: [&str; 7] = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
 
 /// A moment in parts.
@@ -33,37 +21,20 @@ struct Civil {
     year_day: i64,
 }
 
-/// Days since the epoch of a date of the Gregorian calendar.
-fn days_from(year: i64, month: i64, day: i64) -> i64 {
-    let y = if month <= 2 { year - 1 } else { year };
-    let era = y.div_euclid(400);
-    let of_era = y.rem_euclid(400);
-    let shifted = (month + 9) % 12;
-    let of_year = (153 * shifted + 2) / 5 + day - 1;
-    era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468
-}
-
 fn civil(ms: i64) -> Civil {
     let days = ms.div_euclid(86_400_000);
     let rest = ms.rem_euclid(86_400_000);
-    let z = days + 719_468;
-    let era = z.div_euclid(146_097);
-    let of_era = z.rem_euclid(146_097);
-    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted = (5 * of_year + 2) / 153;
-    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
+    let (year, month, day) = calendar::date(days);
     Civil {
         year,
         month: month as usize,
-        day: of_year - (153 * shifted + 2) / 5 + 1,
+        day,
         hour: rest / 3_600_000,
         minute: rest / 60_000 % 60,
         second: rest / 1000 % 60,
         ms: rest % 1000,
         weekday: (days + 4).rem_euclid(7) as usize,
-        year_day: days - days_from(year, 1, 1) + 1,
+        year_day: days - calendar::days(year, 1, 1) + 1,
     }
 }
 
@@ -189,7 +160,7 @@ pub(crate) fn parse_rfc3339_ms(text: &str) -> Option<i64> {
             sign * (two(h)? * 60 + two(m)?)
         }
     };
-    let days = days_from(number(0, 4)?, month, day);
+    let days = calendar::days(number(0, 4)?, month, day);
     Some(((days * 24 + hour) * 60 + minute - zone_min) * 60_000 + second * 1000 + ms)
 }
 

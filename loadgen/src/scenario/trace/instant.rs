@@ -1,6 +1,7 @@
 //! Instants as files write them. Invariant: what is read is exact to the nanosecond where it is a date, and to what a number of
 //! 64 bits holds where it is a number.
 
+use assay_model::calendar;
 use minijinja::value::Value;
 
 /// What a number counts.
@@ -32,9 +33,15 @@ impl Unit {
     }
 }
 
+/// The farthest from zero that an instant may be: some thirty thousand years.
+const MOST_NS: f64 = 1e21;
+
 /// An instant in nanoseconds: a number in the unit, or a date, which counts from 1970.
 pub(super) fn parse(value: &Value, unit: Unit) -> Option<i128> {
-    let of_number = |n: f64| n.is_finite().then(|| (n * unit.ns()).round() as i128);
+    let of_number = |n: f64| {
+        let ns = (n * unit.ns()).round();
+        (ns.abs() <= MOST_NS).then_some(ns as i128)
+    };
     match value.as_str() {
         None => of_number(f64::try_from(value.clone()).ok()?),
         Some(text) => match text.trim().parse::<f64>() {
@@ -51,8 +58,7 @@ fn date(text: &str) -> Option<i128> {
             let (date, rest) = text.split_once(':')?;
             let mut parts = date.split('/');
             let (day, month, year) = (parts.next()?, parts.next()?, parts.next()?);
-            let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-            let month = months.iter().position(|m| *m == month)? as i64 + 1;
+            let month = calendar::month_of(month)?;
             (year.parse().ok()?, month, day.parse().ok()?, rest)
         }
         _ => {
@@ -75,8 +81,8 @@ fn date(text: &str) -> Option<i128> {
     if parts.next().is_some() || hour > 23 || minute > 59 || second > 60 {
         return None;
     }
-    let seconds =
-        days(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second - zone_s(rest[end..].trim())?;
+    let seconds = calendar::days(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second
+        - zone_s(rest[end..].trim())?;
     Some(i128::from(seconds) * 1_000_000_000 + fraction)
 }
 
@@ -97,15 +103,6 @@ fn zone_s(text: &str) -> Option<i64> {
         4 => Some(sign * (digits[..2].parse::<i64>().ok()? * 3600 + digits[2..].parse::<i64>().ok()? * 60)),
         _ => None,
     }
-}
-
-/// Days since 1970 of a date of the Gregorian calendar (Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms").
-fn days(year: i64, month: i64, day: i64) -> i64 {
-    let year = if month <= 2 { year - 1 } else { year };
-    let era = year.div_euclid(400);
-    let of_era = year.rem_euclid(400);
-    let of_year = (153 * (month + if month > 2 { -3 } else { 9 }) + 2) / 5 + day - 1;
-    era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468
 }
 
 #[cfg(test)]
@@ -133,6 +130,8 @@ mod tests {
             "2023-01-01 25:00:00",
             "10/Okt/2000:13:55:36 +0000",
             "nan",
+            "1e300",
+            "-1e14",
         ] {
             assert_eq!(parse(&Value::from(wrong), Unit::S), None, "{wrong}");
         }

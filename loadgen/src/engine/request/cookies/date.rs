@@ -1,6 +1,8 @@
 //! Dates of cookies (RFC 6265, 5.1.1): a time, a day, a month and a year in any order, whatever stands around
 //! them. Invariant: what is no date is `None`, and the cookie then lasts as long as its user.
 
+use assay_model::calendar;
+
 /// Seconds since the Unix epoch.
 pub(super) fn parse_s(text: &str) -> Option<i64> {
     let (mut time, mut day, mut month, mut year) = (None, None, None, None);
@@ -26,7 +28,7 @@ pub(super) fn parse_s(text: &str) -> Option<i64> {
     if !(1601..=9999).contains(&year) || !(1..=31).contains(&day) {
         return None;
     }
-    Some(days(year, month, day) * 86_400 + time)
+    Some(calendar::days(year, month, day) * 86_400 + time)
 }
 
 fn clock(text: &str) -> Option<i64> {
@@ -38,21 +40,7 @@ fn clock(text: &str) -> Option<i64> {
 }
 
 fn month_of(token: &str) -> Option<i64> {
-    const MONTHS: [&str; 12] =
-        ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
-    let start = token.get(..3)?.to_ascii_lowercase();
-    MONTHS.iter().position(|m| *m == start).and_then(|i| i64::try_from(i + 1).ok())
-}
-
-/// Days from 1970-01-01 to a day of the Gregorian calendar, whose years are taken to begin in March so that a
-/// leap day is the last one.
-fn days(year: i64, month: i64, day: i64) -> i64 {
-    let year = if month <= 2 { year - 1 } else { year };
-    let since_march = (month + 9) % 12;
-    let of_year = (153 * since_march + 2) / 5 + day - 1;
-    let leap_days = year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400);
-    // Days from the first of March of the year 0 to the first of January of 1970.
-    year * 365 + leap_days + of_year - 719_468
+    calendar::month_of(token.get(..3)?)
 }
 
 #[cfg(test)]
