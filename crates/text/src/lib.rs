@@ -18,3 +18,9 @@ pub use self::{
     escape::{Clean, code, document, is_hidden, markdown},
     page::Page,
 };
+
+/// A number and the thing that it counts, whose plural has an s: `1 request`, `2 requests`.
+#[must_use]
+pub fn counted(n: u64, thing: &str) -> String {
+    format!("{n} {thing}{}", if n == 1 { "" } else { "s" })
+}

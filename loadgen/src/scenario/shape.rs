@@ -182,14 +182,14 @@ pub(super) static USER: Shape = Shape {
 /// TLS.
 pub(super) static TLS: Shape = Shape {
     title: "TLS",
-    what: "what is said of TLS",
-    about: "Files in PEM, relative to the scenario.",
+    what: "the TLS settings",
+    about: "Which certificates of servers are accepted, and which one the client shows. Files are PEM, relative to the scenario.",
     keys: &[
         Key::new(
             "insecure",
             Kind::Boolean,
             "true",
-            "whether any certificate is taken, from any authority and for any name; `--insecure` says the same. The run's record and report note it",
+            "Accept any server certificate, from any authority and for any name, as `--insecure` does; the run's record and report note it",
         )
         .or("false"),
         Key::new(

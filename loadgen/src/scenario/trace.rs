@@ -9,6 +9,7 @@ mod order;
 mod row;
 
 use std::{
+    collections::BTreeMap,
     fmt,
     io::{BufRead, BufReader},
     path::PathBuf,
@@ -26,6 +27,8 @@ use super::data::Format;
 const MOST_PROBLEMS: usize = 10;
 /// The parts of a trace whose rates are kept, at the most.
 const MOST_PARTS: usize = 120;
+/// The longest that a trace may be: a hundred years.
+const MOST_NS: i64 = 100 * 366 * 86_400 * 1_000_000_000;
 /// The names under which instants are found, in capitals or not.
 const INSTANTS: [&str; 11] = [
     "timestamp",
@@ -87,6 +90,16 @@ pub(crate) struct Trace {
     /// The first request.
     pub(crate) first: Arc<Row>,
     rates: Rates,
+    /// Instants with more lines than are held at a time.
+    crowds: BTreeMap<i128, Crowd>,
+}
+
+/// The lines of one instant.
+#[derive(Clone, Copy, Debug, Default)]
+struct Crowd {
+    count: u64,
+    /// The next instant of the file.
+    next_ns: Option<i128>,
 }
 
 /// How many requests there are in each part of a trace, the parts being of one length.
@@ -132,6 +145,7 @@ impl Trace {
             length: Duration::ZERO,
             first: Arc::new(row),
             rates: Rates::default(),
+            crowds: BTreeMap::new(),
         };
         trace.find_instants().map_err(|e| vec![e])?;
         trace.scan()?;
@@ -166,12 +180,16 @@ impl Trace {
     pub(crate) fn rows(&self, mut take: impl FnMut(Row) -> bool) -> Result<(), Problem> {
         let spread = self.spread();
         let mut same: Vec<(i128, Value)> = Vec::new();
-        let mut wants_more = true;
-        let mut give = |same: &mut Vec<(i128, Value)>| -> bool {
-            let n = same.len() as f64;
-            same.drain(..).enumerate().all(|(i, (ns, value))| {
-                let since = Duration::from_nanos(u64::try_from(ns - self.first_ns).unwrap_or(0));
-                let at = since + spread.mul_f64(i as f64 / n);
+        let (mut given, mut wants_more) = (0, true);
+        // Gives the lines that are held, all of one instant; `given` of it went before.
+        let mut give = |same: &mut Vec<(i128, Value)>, given: &mut u64, next_ns: Option<i128>| -> bool {
+            let Some(&(ns, _)) = same.first() else { return true };
+            let small = Crowd { count: same.len() as u64, next_ns };
+            let crowd = self.crowds.get(&ns).copied().unwrap_or(small);
+            let gap = crowd.next_ns.map_or(spread, |next| between(ns, next).min(spread));
+            same.drain(..).all(|(_, value)| {
+                let at = between(self.first_ns, ns) + gap.mul_f64(*given as f64 / crowd.count.max(1) as f64);
+                *given += 1;
                 if at < self.reading.from {
                     return true;
                 }
@@ -184,7 +202,10 @@ impl Trace {
         let mut rows = InOrder::new(self.window, |_, ns, value| {
             let is_next = same.first().is_some_and(|(known, _)| *known != ns);
             if spread.is_zero() || is_next || same.len() >= order::WINDOW {
-                wants_more = give(&mut same);
+                wants_more = give(&mut same, &mut given, Some(ns));
+            }
+            if is_next {
+                given = 0;
             }
             same.push((ns, value));
             wants_more
@@ -202,7 +223,7 @@ impl Trace {
             return Err(problem);
         }
         if wants_more {
-            give(&mut same);
+            give(&mut same, &mut given, None);
         }
         Ok(())
     }
@@ -295,8 +316,14 @@ impl Trace {
     fn scan(&mut self) -> Result<(), Vec<Problem>> {
         let mut problems: Vec<Problem> = Vec::new();
         let (mut first_ns, mut last_ns, mut is_sorted) = (None, i128::MIN, true);
+        let (mut own_ns, mut own, mut crowds) = (i128::MIN, Crowd::default(), BTreeMap::new());
         let mut order = InOrder::new(order::WINDOW, |_, ns, _| {
             first_ns.get_or_insert(ns);
+            if own_ns != ns {
+                note_crowd(&mut crowds, own_ns, Crowd { next_ns: Some(ns), ..own });
+                (own_ns, own) = (ns, Crowd::default());
+            }
+            own.count += 1;
             true
         });
         let read = self.read(&mut |line, row| match row {
@@ -312,13 +339,22 @@ impl Trace {
         });
         problems.extend(order.finish().err().map(|(line, e)| (Some(line), e)));
         problems.extend(read.err());
+        note_crowd(&mut crowds, own_ns, own);
+        let span_ns = last_ns.saturating_sub(first_ns.unwrap_or(last_ns));
+        if span_ns > i128::from(MOST_NS) {
+            let years = span_ns as f64 / 1e9 / 86_400.0 / 365.25;
+            let message = format!(
+                "from the first line to the last it is {years:.0} years; say what the instants count: unit: ms, us or ns"
+            );
+            problems.push((None, message));
+        }
         let Some(first_ns) = first_ns.filter(|_| problems.is_empty()) else {
             if problems.is_empty() {
                 problems.push((None, "the trace has no requests".to_owned()));
             }
             return Err(problems);
         };
-        self.first_ns = first_ns;
+        (self.first_ns, self.crowds) = (first_ns, crowds);
         self.window = if is_sorted { 0 } else { order::WINDOW };
         let (mut count, mut last, mut first, mut rates) = (0u64, Duration::ZERO, None, Rates::default());
         self.rows(|row| {
@@ -338,6 +374,18 @@ impl Trace {
         };
         (self.count, self.length, self.first, self.rates) = (count, last + gap, first, rates);
         Ok(())
+    }
+}
+
+/// From one instant to a later one.
+fn between(ns: i128, later_ns: i128) -> Duration {
+    Duration::from_nanos(u64::try_from(later_ns - ns).unwrap_or(0))
+}
+
+/// Remembers an instant with more lines than are held at a time.
+fn note_crowd(crowds: &mut BTreeMap<i128, Crowd>, ns: i128, crowd: Crowd) {
+    if crowd.count > order::WINDOW as u64 {
+        crowds.insert(ns, crowd);
     }
 }
 

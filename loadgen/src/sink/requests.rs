@@ -15,6 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use assay_text::counted;
 use serde::Serialize;
 
 use crate::{measure::tally::Measured, scenario::Scenario};
@@ -162,8 +163,8 @@ impl Recording {
         }
         if self.left_out > 0 {
             problems.push(format!(
-                "{path}: {} requests were left out, because the disk was too slow",
-                self.left_out
+                "{path}: the disk was too slow; left out: {}",
+                counted(self.left_out as u64, "request")
             ));
         }
         problems

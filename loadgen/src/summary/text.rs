@@ -2,7 +2,7 @@
 //! instant they run.
 
 use assay_model::duration;
-use assay_text::Page;
+use assay_text::{Page, counted};
 
 use super::{Outcome, Percentiles, StepSummary, Summary, seconds};
 
@@ -23,13 +23,15 @@ impl Summary {
         };
         let took = duration::format_ms((self.duration_s * 1e3) as i64);
         out.line(format_args!(
-            "{} {how} in {took}: {} requests, {} failed",
-            self.scenario, self.requests, self.errors
+            "{} {how} in {took}: {}, {} failed",
+            self.scenario,
+            counted(self.requests, "request"),
+            self.errors
         ));
         if self.interrupted > 0 {
             out.line(format_args!(
-                "{} requests were cut off by the stop and are in no figure",
-                self.interrupted
+                "cut off by the stop, and in no figure: {}",
+                counted(self.interrupted, "request")
             ));
         }
         if let Some(alert) = &self.aborted_by {
@@ -39,12 +41,12 @@ impl Summary {
             let note = if p.warmup { " (warm-up)" } else { "" };
             out.line("");
             out.line(format_args!(
-                "{}{note}: {} · {:.1} requests/s, {:.1} good/s · {} iterations",
+                "{}{note}: {} · {:.1} requests/s, {:.1} good/s · {}",
                 p.name,
                 duration::format_ms((p.duration_s * 1e3) as i64),
                 p.rate_per_s,
                 p.goodput_per_s,
-                p.iterations
+                counted(p.iterations, "iteration")
             ));
             out.line(format_args!(
                 "  {:LABEL$} {:>9} {:>9} {:>9} {:>9} {:>9}",
@@ -89,7 +91,7 @@ const LABEL: usize = 22;
 
 /// A step: its counts, its times, what it generated, what went wrong.
 fn write_step(out: &mut Page, s: &StepSummary) {
-    out.line(format_args!("  {}: {} requests, {} failed", s.name, s.requests, s.errors));
+    out.line(format_args!("  {}: {}, {} failed", s.name, counted(s.requests, "request"), s.errors));
     write_times(out, "from first byte sent", &s.duration);
     write_times(out, "from schedule", &s.latency);
     if let Some(g) = &s.generation {

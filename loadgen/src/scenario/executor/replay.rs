@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use assay_text::counted;
 use assay_yaml::{
     MapReader,
     shape::{Key, Kind},
@@ -35,25 +36,20 @@ impl Executes for Replay {
         Key::new("trace", Kind::Special("file"), "mooncake.jsonl", "The trace, relative to the scenario: `.csv` with a header, `.jsonl`, or an access log (`.log`)").required(),
         Key::new("time", Kind::Text, "timestamp", "The column, or the member of the JSON documents, that has the instants").otherwise("the usual names"),
         Key::new("unit", Kind::Word(&Unit::NAMES), "ms", "What instants that are numbers count; dates need none").otherwise("`ms` for Mooncake's traces, else `s`"),
-        Key::new("spread", Kind::Duration, "1s", "Over what time lines with the same instant are spread evenly").otherwise("`1s` for access logs, which have whole seconds; else `0`"),
-        Key::new("from", Kind::Duration, "5s", "Leaves out what was before, since the first line").otherwise("`0`"),
-        Key::new("to", Kind::Duration, "20s", "Leaves out what was from then on, since the first line").otherwise("to the end"),
-        Key::new("speed", Kind::Positive, "2", "How much faster than it was").or("1"),
-        Key::new("repeat", Kind::Whole(1), "3", "How often it is replayed, one after the other").or("1"),
+        Key::new("spread", Kind::Duration, "1s", "Over what time lines with the same instant are spread evenly; it ends at the next instant of the trace at the latest").otherwise("`1s` for access logs, which have whole seconds; else `0`"),
+        Key::new("from", Kind::Duration, "5s", "Where the replay begins: this long after the first line of the trace").otherwise("the first line"),
+        Key::new("to", Kind::Duration, "20s", "Where the replay ends: this long after the first line of the trace; a request at that instant is left out").otherwise("the last line"),
+        Key::new("speed", Kind::Positive, "2", "How many times as fast as it was recorded; below 1 is slower").or("1"),
+        Key::new("repeat", Kind::Whole(1), "3", "How many times the trace is replayed, one pass after the other").or("1"),
         shape::ALLOCATION[0],
         shape::ALLOCATION[1],
     ];
 
     fn read(p: &mut Parser<'_>, options: &mut MapReader<'_>) -> Option<Self> {
         let trace = p.trace(options);
-        let speed = match options.get("speed") {
-            Some(n) => p.positive(n),
-            None => Some(1.0),
-        };
-        let repeat = p.count(options, "repeat", Some(1));
+        let passes = p.passes(options, trace.as_ref().map(|t| t.length));
         let (vus, max_vus) = p.allocation(options);
-        let (trace, speed) = (trace?, speed?);
-        let duration = trace.length.div_f64(speed) * repeat?;
+        let (trace, (speed, duration)) = (trace?, passes?);
         Some(Self { trace, speed, duration, vus: vus?, max_vus: max_vus? })
     }
 
@@ -61,8 +57,8 @@ impl Executes for Replay {
         let passes = self.duration.div_duration_f64(self.trace.length.div_f64(self.speed));
         let speed = if self.speed == 1.0 { String::new() } else { format!(" at {} times its speed", self.speed) };
         format!(
-            "{} requests of {} over {}{speed}, up to {:.1}/s",
-            (self.trace.count as f64 * passes).round(),
+            "{} of {} over {}{speed}, up to {:.1}/s",
+            counted((self.trace.count as f64 * passes).round() as u64, "request"),
             self.trace.file,
             length(self.duration),
             self.trace.highest_rate_per_s() * self.speed

@@ -22,7 +22,7 @@ fn with(lines: &str) -> String {
 }
 
 fn load(lines: &str) -> Result<Scenario, String> {
-    let data = [("rows.csv", "id,name\n1,a\n"), ("bad.csv", "id,name\n1\n")];
+    let data = [("rows.csv", "id,name\n1,a\n"), ("bad.csv", "id,name\n1\n"), ("trace.csv", "t\n0\n2\n4\n")];
     Scenario::from_text("s.yml", &with(lines), &data).map_err(|e| e.to_string())
 }
 
@@ -68,6 +68,24 @@ fn problems_have_a_place_and_a_way_out() {
     );
     check("modes: {m: [q]}", r#"there is no phase "q""#);
     check("users: [{name: a, weight: 0}]", "a weight is at least 1");
+}
+
+#[test]
+fn a_replay_lasts_as_long_as_a_clock_can_tell() {
+    let replay = |options: &str| format!("phases: {{p: {{executor: replay, trace: trace.csv, {options}}}}}");
+    // The trace lasts six seconds.
+    check(
+        &replay("speed: 1e-300"),
+        "s.yml:1:57: at 1e-300 times its speed the trace of 6 s would take 6e300 s; expected a speed from about 2e-9 to 6e6",
+    );
+    check(&replay("speed: 1e300"), "would take 6e-300 s; expected a speed from");
+    check(&replay("speed: 0"), "s.yml:1:57: ");
+    check(
+        &replay("speed: 0.5, repeat: 4294967295"),
+        "s.yml:1:70: 4294967295 passes of 12 s each are more than a hundred years; expected 262980000 or fewer",
+    );
+    let fine = load(&replay("speed: 2, repeat: 10")).unwrap_or_else(|e| panic!("{e}"));
+    assert_eq!(fine.phases[0].executor.duration(), Duration::from_secs(30));
 }
 
 #[test]

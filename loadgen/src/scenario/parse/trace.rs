@@ -1,10 +1,13 @@
 //! Traces of phases. Invariant: a trace is read once, however many modes change the phase that replays it.
 
-use std::{sync::Arc, time::Duration};
+use std::{ops::RangeInclusive, sync::Arc, time::Duration};
 
 use assay_yaml::MapReader;
 
 use super::{Parser, names};
+
+/// What a replay may last: from one pass of the trace to all of them, in seconds.
+const LENGTHS_S: RangeInclusive<f64> = 1e-6..=100.0 * 365.25 * 86_400.0;
 use crate::scenario::trace::{Reading, Source, Trace, Unit};
 
 impl<'d> Parser<'d> {
@@ -57,5 +60,40 @@ impl<'d> Parser<'d> {
                 None
             }
         }
+    }
+
+    /// How much faster a trace of this length is replayed, and how long that takes with all repetitions.
+    pub(in crate::scenario) fn passes(
+        &mut self,
+        map: &mut MapReader<'_>,
+        length: Option<Duration>,
+    ) -> Option<(f64, Duration)> {
+        let speed = match map.get("speed") {
+            Some(n) => self.positive(n),
+            None => Some(1.0),
+        };
+        let repeat = self.count(map, "repeat", Some(1));
+        let (length_s, speed, repeat) = (length?.as_secs_f64(), speed?, repeat?);
+        let (shortest, longest) = (LENGTHS_S.start(), LENGTHS_S.end());
+        let pass_s = length_s / speed;
+        if let Some(n) = map.get("speed").filter(|_| !LENGTHS_S.contains(&pass_s)) {
+            let (least, most) = (length_s / longest, length_s / shortest);
+            let message = format!(
+                "at {speed:e} times its speed the trace of {length_s} s would take {pass_s:.0e} s; expected a speed from about {least:.0e} to {most:.0e}"
+            );
+            self.cx.error(n, message);
+            return None;
+        }
+        let total_s = pass_s * f64::from(repeat);
+        if total_s > *longest {
+            let n = map.get("repeat").unwrap_or_else(|| map.node());
+            let message = format!(
+                "{repeat} passes of {pass_s} s each are more than a hundred years; expected {:.0} or fewer",
+                (longest / pass_s).floor()
+            );
+            self.cx.error(n, message);
+            return None;
+        }
+        Some((speed, Duration::from_secs_f64(total_s)))
     }
 }

@@ -182,7 +182,7 @@ pub(in crate::scenario) static SWEEP: Shape = Shape {
     keys: window_keys![
         Key::new("rates", Kind::List(&Kind::Rate), "[10/s, 20/s]", "The rates"),
         Key::new("vus", Kind::List(&Kind::Whole(1)), "[1, 2, 4, 8]", "The numbers of users"),
-        Key::new("repeat", Kind::Whole(1), "5", "How often each load is held, over all of them again and again; `--repeat` overrides it. From 2 on, results have their 95 % intervals").or("1"),
+        Key::new("repeat", Kind::Whole(1), "5", "How many windows each load gets: the list of loads is gone through this many times, in order. `--repeat` overrides it. With 2 or more, results have 95 % confidence intervals").or("1"),
     ],
     one_of: &["rates", "vus"],
 };

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use minijinja::value::{Object, Value};
 
-/// The names of the input tokens, in capitals or not.
+/// The names of the input tokens, each spelled as its format spells it.
 const INPUT: [&str; 8] = [
     "input_length",
     "ContextTokens",
@@ -56,7 +56,7 @@ impl Object for Row {
             "input_tokens" => any(&self.value, &INPUT).map(|v| number(&v)),
             "output_tokens" => any(&self.value, &OUTPUT).map(|v| number(&v)),
             "path" => path(&self.value).map(Value::from),
-            "method" => method(&self.value).map(Value::from),
+            "method" => of_request(&self.value, &METHOD, 0).map(Value::from),
             _ => member(&self.value, key),
         }
     }
@@ -79,25 +79,19 @@ fn number(value: &Value) -> Value {
         .unwrap_or_else(|_| value.clone())
 }
 
-/// The path that was asked for: on its own, inside of `request`, or in a request line.
+/// The path that was asked for.
 pub(super) fn path(row: &Value) -> Option<String> {
-    let own = any(row, &PATH).and_then(|v| v.as_str().map(str::to_owned));
-    own.or_else(|| {
-        let request = member(row, "request")?;
-        match request.as_str() {
-            Some(line) => line.split(' ').nth(1).map(str::to_owned),
-            None => any(&request, &PATH)?.as_str().map(str::to_owned),
-        }
-    })
+    of_request(row, &PATH, 1)
 }
 
-fn method(row: &Value) -> Option<String> {
-    let own = any(row, &METHOD).and_then(|v| v.as_str().map(str::to_owned));
-    own.or_else(|| {
+/// A part of the request: under a name of its own, inside of `request`, or the word at `word` of a request line.
+fn of_request(row: &Value, names: &[&str], word: usize) -> Option<String> {
+    let own = |value: &Value| any(value, names)?.as_str().map(str::to_owned);
+    own(row).or_else(|| {
         let request = member(row, "request")?;
         match request.as_str() {
-            Some(line) => line.split(' ').next().map(str::to_owned),
-            None => any(&request, &METHOD)?.as_str().map(str::to_owned),
+            Some(line) => line.split(' ').nth(word).map(str::to_owned),
+            None => own(&request),
         }
     })
 }

@@ -86,6 +86,41 @@ fn what_is_said_of_a_trace_holds() {
 }
 
 #[test]
+fn lines_of_one_instant_stay_before_those_of_the_next() {
+    let s = Duration::from_secs;
+    // A log with fractions of seconds, whose lines would be spread beyond the next one.
+    let line =
+        |second: &str| format!("{{\"time\": \"2026-01-31T12:00:0{second}Z\", \"path\": \"/{second}\"}}\n");
+    let text: String = ["0.1", "0.1", "0.2", "5"].map(line).concat();
+    let want: [(u128, &str); 4] = [(0, "/0.1"), (50, "/0.1"), (100, "/0.2"), (4900, "/5")];
+    check("a.log", &text, Reading::default(), "path", &want);
+    let spread = Reading { spread: Some(s(9)), ..Reading::default() };
+    check("a.csv", "t,x\n1,a\n1,b\n3,c\n", spread, "x", &[(0, "a"), (1000, "b"), (2000, "c")]);
+    // What is left out by `from` is left out wherever it is.
+    let clipped = Reading { spread: Some(s(9)), from: s(1), ..Reading::default() };
+    check("a.csv", "t,x\n1,a\n1,b\n3,c\n", clipped, "x", &[(0, "b"), (1000, "c")]);
+}
+
+#[test]
+fn an_instant_with_more_lines_than_are_held_is_spread_evenly() {
+    let lines = 3 * order::WINDOW + 5;
+    let text = format!("t\n{}2\n", "1\n".repeat(lines));
+    let reading = Reading { spread: Some(Duration::from_secs(60)), ..Reading::default() };
+    let trace = load("a.csv", &text, reading).expect("a trace");
+    let mut at = Vec::new();
+    trace
+        .rows(|row| {
+            at.push(row.at.as_secs_f64());
+            true
+        })
+        .expect("the same file");
+    assert_eq!(at.len(), lines + 1);
+    for (i, at) in at.iter().enumerate() {
+        assert!((at - i as f64 / lines as f64).abs() < 1e-6, "line {i} at {at}");
+    }
+}
+
+#[test]
 fn long_traces_keep_their_rates_in_little() {
     let text: String = (0..100_000).map(|i| format!("{}\n", i as f64 / 10.0)).collect();
     let trace = load("a.csv", &format!("t\n{text}"), Reading::default()).expect("a trace");
@@ -122,6 +157,12 @@ fn wrong_lines_are_told_of_together_and_by_number() {
     wrong("a.log", &format!("{LOG}nonsense\n"), &[(Some(6), "common or combined format")]);
     wrong("a.txt", "1\n", &[(None, "a trace is a .csv or .jsonl file")]);
     wrong("a.csv", "t\n", &[(None, "no rows")]);
+    wrong(
+        "a.csv",
+        "t\n1\n1e12\n",
+        &[(None, "it is 31688 years; say what the instants count: unit: ms, us or ns")],
+    );
+    wrong("a.csv", "t\n1\n1e300\n", &[(Some(3), "is not an instant")]);
     // A line that belongs far above: more than the window holds.
     let late: String = (1..=order::WINDOW + 10).map(|i| format!("{i}\n")).collect();
     wrong("a.csv", &format!("t\n{late}0\n"), &[(Some(order::WINDOW as u64 + 12), "sort the file by time")]);
