@@ -83,20 +83,26 @@ impl Message {
             if let Some(call) = call.as_object_mut() {
                 call.remove("index");
             }
-            self.calls.insert(number, call);
+            self.insert(|own| &mut own.calls, number, call);
             return;
         };
         let piece = new.pointer("/function/arguments").and_then(Value::as_str);
-        if let (Some(piece), Some(Value::String(arguments))) =
-            (piece, known.pointer_mut("/function/arguments"))
-        {
+        if let (Some(piece), Some(arguments)) = (piece, arguments_of(known)) {
             grow(&mut self.bytes, arguments, piece);
         }
     }
 
     fn block(&mut self, json: &Value) {
         if let (Some(number), Some(block)) = (number(json), json.get("content_block")) {
-            self.blocks.insert(number, block.clone());
+            self.insert(|own| &mut own.blocks, number, block.clone());
+        }
+    }
+
+    /// Adds a call or a block, unless the whole would be longer than a body may be.
+    fn insert(&mut self, list: fn(&mut Self) -> &mut BTreeMap<u64, Value>, number: u64, value: Value) {
+        self.bytes = self.bytes.saturating_add(LEAST_BYTES + value.to_string().len());
+        if self.bytes <= MAX_KEPT_BYTES {
+            list(self).insert(number, value);
         }
     }
 
@@ -125,6 +131,21 @@ impl Message {
 
 /// Where the input of a tool is gathered until it is whole.
 const PARTIAL: &str = "partial_json";
+/// What a call or a block takes besides its text, about.
+const LEAST_BYTES: usize = 256;
+
+/// Where the arguments of a call are gathered; the first piece may come without any. `None` where they came as a whole.
+fn arguments_of(call: &mut Value) -> Option<&mut String> {
+    let function = call.as_object_mut()?.entry("function").or_insert_with(|| json!({}));
+    let arguments = function.as_object_mut()?.entry("arguments").or_insert(Value::Null);
+    if arguments.is_null() {
+        *arguments = json!("");
+    }
+    match arguments {
+        Value::String(text) => Some(text),
+        _ => None,
+    }
+}
 
 fn number(json: &Value) -> Option<u64> {
     json.get("index").and_then(Value::as_u64)
@@ -155,7 +176,7 @@ fn role_and(message: &Value, fields: &[&str]) -> Option<Value> {
 
 /// Adds a piece, unless the whole would be longer than a body may be.
 fn grow(bytes: &mut usize, text: &mut String, piece: &str) {
-    *bytes += piece.len();
+    *bytes = bytes.saturating_add(piece.len());
     if *bytes <= MAX_KEPT_BYTES {
         text.push_str(piece);
     }
@@ -224,5 +245,47 @@ mod tests {
             r#"{"role":"assistant","content":"Hi","tool_calls":[{"function":{"name":"a","arguments":{"q":1}}},{"function":{"name":"b","arguments":{}}}]}"#,
         );
         check(&[r#"{"error":"no"}"#], "null");
+    }
+
+    #[test]
+    fn arguments_may_begin_after_their_call() {
+        let call = |function: &str| {
+            format!(r#"{{"choices":[{{"delta":{{"tool_calls":[{{"index":0,{function}}}]}}}}]}}"#)
+        };
+        let want = r#"{"role":"assistant","content":"","tool_calls":[{"id":"c","function":{"name":"f","arguments":"{}"}}]}"#;
+        for first in [
+            r#""id":"c","function":{"name":"f"}"#,
+            r#""id":"c","function":{"name":"f","arguments":null}"#,
+            r#""id":"c","function":{"name":"f","arguments":""}"#,
+        ] {
+            check(
+                &[
+                    &call(first),
+                    &call(r#""function":{"arguments":"{"}"#),
+                    &call(r#""function":{"arguments":"}"}"#),
+                ],
+                want,
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_kept_of_a_stream_without_an_end_is_bounded() {
+        let text = "x".repeat(1 << 20);
+        let (mut chat, mut blocks) = (Message::default(), Message::default());
+        for n in 0..100 {
+            chat.take(&json!({"choices": [{"delta": {"tool_calls": [{"index": n, "id": text}]}}]}));
+            blocks.take(&json!({"type": "content_block_start", "index": n, "content_block": {"text": text}}));
+        }
+        for message in [&chat, &blocks] {
+            let kept = message.finish().unwrap_or_default().to_string().len();
+            assert!((MAX_KEPT_BYTES / 2..=MAX_KEPT_BYTES + 1024).contains(&kept), "{kept}");
+        }
+        // Small ones take memory too.
+        let mut small = Message::default();
+        for n in 0..100_000u64 {
+            small.insert(|own| &mut own.calls, n, Value::Null);
+        }
+        assert!(small.calls.len() < MAX_KEPT_BYTES / LEAST_BYTES, "{}", small.calls.len());
     }
 }
