@@ -57,10 +57,7 @@ enum Command {
     /// Make a scenario of an OpenAPI document, a HAR file or a curl command
     ///
     /// What looks like a secret becomes an environment variable. Exit codes: 0 done, 2 bad input.
-    Import {
-        #[command(subcommand)]
-        source: import::Source,
-    },
+    Import(import::ImportArguments),
     /// Write what is needed to load a service of your own: a scenario, an SLA, rules, a list of targets, and the override
     /// file for Docker Compose
     ///
@@ -286,7 +283,7 @@ pub(crate) fn main() -> ExitCode {
             None => run::run(&arguments, &command.words()),
         },
         Command::Check { scenarios } => check::check(&scenarios),
-        Command::Import { source } => import::import(&source),
+        Command::Import(arguments) => import::import(&arguments),
         Command::Init(arguments) => init::init(&arguments),
         Command::Merge { runs, out } => merge::merge(&runs, &out),
         Command::Schema { of } => schema::schema(of),

@@ -11,16 +11,23 @@ use loadgen::import::{self, ImportError, Imported};
 
 use super::exit;
 
+/// The arguments of `import`.
+#[derive(Debug, clap::Args)]
+pub(super) struct ImportArguments {
+    #[command(subcommand)]
+    source: Source,
+    /// Write the scenario to FILE, which must not exist, instead of the standard output
+    #[arg(long, value_name = "FILE", global = true)]
+    out: Option<PathBuf>,
+}
+
 /// What a scenario is made of.
 #[derive(Debug, Subcommand)]
-pub(super) enum Source {
+enum Source {
     /// An OpenAPI 3 document, in YAML or JSON: a step for each operation, with examples as values
     Openapi {
         /// The document; - for the standard input
         file: PathBuf,
-        /// Write the scenario to FILE, which must not exist, instead of the standard output
-        #[arg(long, value_name = "FILE")]
-        out: Option<PathBuf>,
     },
     /// A HAR file, as browsers save what they loaded: a step for each request, with the pauses between them
     Har {
@@ -29,15 +36,9 @@ pub(super) enum Source {
         /// Take the requests to other origins than that of the first, too
         #[arg(long)]
         all_origins: bool,
-        /// Write the scenario to FILE, which must not exist, instead of the standard output
-        #[arg(long, value_name = "FILE")]
-        out: Option<PathBuf>,
     },
     /// A curl command: in quotes as one argument, or as it is
     Curl {
-        /// Write the scenario to FILE, which must not exist, instead of the standard output
-        #[arg(long, value_name = "FILE")]
-        out: Option<PathBuf>,
         /// The command, such as 'curl -d a=b http://127.0.0.1:8000/'
         #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]
         command: Vec<String>,
@@ -45,34 +46,39 @@ pub(super) enum Source {
 }
 
 /// Makes a scenario.
-pub(super) fn import(source: &Source) -> u8 {
-    let behind_out;
-    let (result, out) = match source {
-        Source::Openapi { file, out } => (of_file(file, import::openapi), out),
-        Source::Har { file, all_origins: false, out } => (of_file(file, import::har), out),
-        Source::Har { file, all_origins: true, out } => (of_file(file, import::har_of_all_origins), out),
-        Source::Curl { command, out } => {
-            // What follows a command in quotes is no longer curl's.
-            let (command, behind) = match command.as_slice() {
-                [one, option, file] if option == "--out" => (std::slice::from_ref(one), Some(file)),
-                [one, option] if option.starts_with("--out=") => (std::slice::from_ref(one), Some(option)),
-                words => (words, None),
-            };
-            let result = match command {
+pub(super) fn import(arguments: &ImportArguments) -> u8 {
+    let mut out = arguments.out.as_deref();
+    let made = match &arguments.source {
+        Source::Openapi { file } => of_file(file, import::openapi),
+        Source::Har { file, all_origins: false } => of_file(file, import::har),
+        Source::Har { file, all_origins: true } => of_file(file, import::har_of_all_origins),
+        Source::Curl { command } => {
+            let (command, behind) = without_out(command);
+            out = behind.or(out);
+            let made = match command {
                 [one] => import::curl(one),
                 words => import::curl_words(words),
             };
-            behind_out = behind.map(|file| PathBuf::from(file.trim_start_matches("--out=")));
-            (result.map_err(|e| e.to_string()), if behind_out.is_some() { &behind_out } else { out })
+            made.map_err(|e| e.to_string())
         }
     };
-    match result.and_then(|made| write(&made, out.as_deref())) {
+    match made.and_then(|made| write(&made, out)) {
         Ok(code) => code,
         Err(message) => {
             console::say_lines(message);
             exit::BAD_INPUT
         }
     }
+}
+
+/// What follows a command in quotes is no longer curl's: `'curl …' --out FILE`.
+fn without_out(command: &[String]) -> (&[String], Option<&Path>) {
+    let file = match command {
+        [_, option, file] if option == "--out" => Some(file.as_str()),
+        [_, option] => option.strip_prefix("--out="),
+        _ => None,
+    };
+    (if file.is_some() { &command[..1] } else { command }, file.map(Path::new))
 }
 
 /// What a file is made into.

@@ -360,7 +360,7 @@ impl Command {
         }
         step.body = match body {
             Some(text) => draft.body(&mut self.headers, &text),
-            None if has_parts => DraftBody::Parts(draft.secrets.parts(self.parts)),
+            None if has_parts => draft.parts(&step.name, self.parts),
             None => DraftBody::None,
         };
         let secrets = &mut draft.secrets;

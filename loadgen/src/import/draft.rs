@@ -173,24 +173,45 @@ impl Draft {
         self.secrets.begin(url.path(), pairs.iter().map(|(n, _)| n.as_str()));
         step.path = self.secrets.path(url.path());
         let masked = self.secrets.pairs(pairs.clone());
-        let has_secret = masked.iter().zip(&pairs).any(|((_, masked), (_, v))| *masked != literal(v));
-        if has_secret && is_unique(&pairs) {
-            step.query = masked;
-        } else if has_secret {
-            let parts: Vec<_> = masked
-                .into_iter()
-                .map(|(n, v)| {
-                    if v.contains("{{") {
-                        format!("{}{}", encoded(&n, ""), around(&v))
-                    } else {
-                        encoded(&n, &v)
-                    }
-                })
-                .collect();
-            step.path = format!("{}?{}", step.path, parts.join("&"));
+        if masked.iter().zip(&pairs).any(|((_, masked), (_, v))| *masked != literal(v)) {
+            self.query(step, pairs);
         } else if let Some(query) = url.query() {
             step.path = format!("{}?{}", step.path, literal(query));
         }
+    }
+
+    /// Adds names and values to the query of a step, secrets as variables. A scenario's `query` has each name once:
+    /// where one comes again, all of them go into the path.
+    pub(super) fn query(&mut self, step: &mut DraftStep, pairs: Vec<(String, String)>) {
+        let masked = self.secrets.pairs(pairs);
+        let is_new = masked.iter().all(|(name, _)| step.query.iter().all(|(known, _)| known != name));
+        if is_new && is_unique(&masked) {
+            step.query.extend(masked);
+            return;
+        }
+        let encoded: Vec<String> =
+            masked.iter().map(|(n, v)| format!("{}={}", encoded(n), around(v))).collect();
+        let mark = if step.path.contains('?') { '&' } else { '?' };
+        step.path = format!("{}{mark}{}", step.path, encoded.join("&"));
+    }
+
+    /// A form of parts. A scenario's form has each name once: of several parts the first is kept.
+    pub(super) fn parts(&mut self, step: &str, parts: Vec<(String, Part)>) -> DraftBody {
+        let mut kept: Vec<(String, Part)> = Vec::new();
+        for (name, part) in parts {
+            if kept.iter().any(|(n, _)| *n == name) {
+                let what = match part {
+                    Part::Text(_) => "part".to_owned(),
+                    Part::File { path, .. } => format!("part (the file {path})"),
+                };
+                self.notes.push(format!(
+                    "{step}: a second {what} named {name:?} is left out; a scenario's form has one of each name"
+                ));
+            } else {
+                kept.push((name, part));
+            }
+        }
+        DraftBody::Parts(self.secrets.parts(kept))
     }
 }
 
@@ -204,20 +225,25 @@ fn is_status(text: &str) -> bool {
 
 /// A template with what stands around its expressions encoded for a query.
 fn around(template: &str) -> String {
-    let encode = |text: &str| url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
     let mut out = String::new();
     let mut rest = template;
     while let Some((before, (inside, after))) =
         rest.split_once("{{").and_then(|(before, rest)| Some((before, rest.split_once("}}")?)))
     {
-        out += &format!("{}{{{{{inside}}}}}", encode(before));
+        out += &encoded(before);
+        // What stands for braces is no expression.
+        match inside.trim() {
+            "'{{'" => out += &encoded("{{"),
+            "'{'" => out += &encoded("{"),
+            _ => out += &format!("{{{{{inside}}}}}"),
+        }
         rest = after;
     }
-    out + &encode(rest)
+    out + &encoded(rest)
 }
 
-fn encoded(name: &str, value: &str) -> String {
-    url::form_urlencoded::Serializer::new(String::new()).append_pair(name, value).finish()
+fn encoded(text: &str) -> String {
+    url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
 }
 
 /// Whether each name stands once, so that the pairs can be a map.

@@ -1,7 +1,10 @@
 //! HAR files (HTTP Archive 1.2). Invariant: requests keep their order, and the pauses between them become think
 //! times; what goes to another origin than the first request is left out and counted.
 
-use assay_text::secret::{REDACTED, redact_url};
+use assay_text::{
+    counted,
+    secret::{REDACTED, redact_url},
+};
 use base64::Engine as _;
 use serde::{Deserialize, Deserializer};
 
@@ -141,14 +144,13 @@ pub(super) fn draft(file: &str, text: &str, all_origins: bool) -> Result<Draft, 
     for (start_ms, url, entry) in entries {
         state.take(&mut draft, start_ms, &url, entry);
     }
-    for (n, what) in [
-        (state.elsewhere, "requests to other origins"),
-        (state.unanswered, "requests without an answer"),
-        (state.unknown, "requests with a method that a step cannot have"),
+    for (n, what, more) in [
+        (state.elsewhere, "to other origins", " (add --all-origins to keep them)"),
+        (state.unanswered, "without a response", ""),
+        (state.unknown, "with a method that a step cannot have", ""),
     ] {
         if n > 0 {
-            let more = if what.ends_with("origins") { " (--all-origins takes them)" } else { "" };
-            draft.notes.push(format!("{n} {what} are left out{more}"));
+            draft.notes.push(format!("left out: {} {what}{more}", counted(n, "request")));
         }
     }
     if draft.steps.is_empty() {
@@ -165,9 +167,9 @@ struct State {
     end_ms: Option<i64>,
     /// Cookies that the server set, which users keep themselves.
     set: Vec<String>,
-    elsewhere: usize,
-    unanswered: usize,
-    unknown: usize,
+    elsewhere: u64,
+    unanswered: u64,
+    unknown: u64,
 }
 
 impl State {
@@ -235,7 +237,7 @@ impl State {
             }
         }
         step.body = match request.post_data {
-            Some(data) => body(draft, &mut headers, &data),
+            Some(data) => body(draft, &step.name, &mut headers, &data),
             None => DraftBody::None,
         };
         step.headers = headers
@@ -278,7 +280,7 @@ impl State {
     }
 }
 
-fn body(draft: &mut Draft, headers: &mut Vec<(String, String)>, data: &PostData) -> DraftBody {
+fn body(draft: &mut Draft, step: &str, headers: &mut Vec<(String, String)>, data: &PostData) -> DraftBody {
     if !data.mime_type.is_empty() && !headers.iter().any(|(n, _)| n == "content-type") {
         headers.push(("content-type".to_owned(), data.mime_type.clone()));
     }
@@ -300,22 +302,20 @@ fn body(draft: &mut Draft, headers: &mut Vec<(String, String)>, data: &PostData)
             };
             (p.name.clone(), part)
         });
-        return DraftBody::Parts(draft.secrets.parts(parts.collect()));
+        return draft.parts(step, parts.collect());
     }
     if data.text.is_empty() {
         return DraftBody::None;
     }
-    if data.encoding == "base64" {
-        let bytes = base64::engine::general_purpose::STANDARD.decode(data.text.trim()).unwrap_or_default();
-        match String::from_utf8(bytes) {
-            Ok(text) => return draft.body(headers, &text),
-            Err(_) => {
-                draft
-                    .notes
-                    .push("a body that is no text is left out; send it as a file of a form".to_owned());
-            }
-        }
-        return DraftBody::None;
+    if data.encoding != "base64" {
+        return draft.body(headers, &data.text);
     }
-    draft.body(headers, &data.text)
+    let bytes = base64::engine::general_purpose::STANDARD.decode(data.text.trim());
+    let why = match bytes.map(String::from_utf8) {
+        Ok(Ok(text)) => return draft.body(headers, &text),
+        Ok(Err(_)) => "it is not text; send it as a file of a multipart form",
+        Err(_) => "it is not valid base64",
+    };
+    draft.notes.push(format!("{step}: the body is left out: {why}"));
+    DraftBody::None
 }

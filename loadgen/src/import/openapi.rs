@@ -271,7 +271,7 @@ impl<'d> Reader<'d> {
             };
             parts.push((name.clone(), part));
         }
-        DraftBody::Parts(draft.secrets.parts(parts))
+        draft.parts(step, parts)
     }
 
     /// The example of a media type, its own or one made after its schema.
@@ -320,17 +320,7 @@ fn place(draft: &mut Draft, step: &mut DraftStep, p: Parameter) {
             let value = draft.secrets.text(&p.name, &value);
             step.path = step.path.replace(&format!("{{{}}}", p.name), &value);
         }
-        // A scenario's query has each name once.
-        "query" if p.values.len() > 1 => {
-            let mut pairs = url::form_urlencoded::Serializer::new(String::new());
-            pairs.extend_pairs(p.values.iter().map(|value| (&p.name, value)));
-            let mark = if step.path.contains('?') { '&' } else { '?' };
-            step.path = format!("{}{mark}{}", step.path, literal(&pairs.finish()));
-        }
-        "query" => {
-            let text = draft.secrets.text(&p.name, &own);
-            step.query.push((p.name, text));
-        }
+        "query" => draft.query(step, p.values.into_iter().map(|value| (p.name.clone(), value)).collect()),
         "header" if !NOT_PARAMETERS.contains(&p.name.to_ascii_lowercase().as_str()) => {
             let text = draft.secrets.text(&p.name, &own);
             step.headers.push((p.name.to_ascii_lowercase(), text));

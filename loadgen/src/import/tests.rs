@@ -126,8 +126,8 @@ fn a_har_file_is_a_flow_with_its_pauses() {
     has(
         &made.text,
         &[
-            "# 1 requests to other origins are left out (--all-origins takes them)",
-            "# 1 requests without an answer are left out",
+            "# left out: 1 request to other origins (add --all-origins to keep them)",
+            "# left out: 1 request without a response",
             "target: http://shop.test:80",
             "post: /login",
             "user: \"ann\"",
@@ -444,6 +444,52 @@ paths:
     assert!(made.notes.iter().any(|n| n.contains("api.openai.com:443 is public")), "{:?}", made.notes);
     let made = curl("curl http://192.168.1.5/a").unwrap_or_else(|e| panic!("{e}"));
     assert!(!made.notes.iter().any(|n| n.contains("is public")), "{:?}", made.notes);
+}
+
+#[test]
+fn every_value_of_a_query_may_be_a_secret() {
+    let text = r#"
+openapi: 3.1.0
+info: {title: t, version: "1"}
+servers: [{url: "http://a.test/"}]
+paths:
+  /a:
+    get:
+      parameters:
+        - {name: api_key, in: query, required: true, example: [first-of-two, second-of-two]}
+        - {name: note, in: query, required: true, example: [a b, "{{x}}"]}
+      responses: {"200": {}}
+"#;
+    let made = openapi("api.yml", text).unwrap_or_else(|e| panic!("{e}"));
+    has(
+        &made.text,
+        &[
+            "get: \"/a?api_key={{ env.API_KEY | default('unset') }}&api_key={{ env.API_KEY_2 | default('unset') }}&note=a+b&note=%7B%7Bx%7D%7D\"",
+        ],
+    );
+    assert_eq!(made.variables, ["API_KEY", "API_KEY_2"]);
+    assert!(!made.text.contains("of-two"), "{}", made.text);
+}
+
+#[test]
+fn bodies_of_a_har_that_cannot_be_sent_are_noted() {
+    let read = |data: &str| {
+        let text = format!(
+            r#"{{"log": {{"entries": [{{"startedDateTime": "2026-01-31T12:00:00Z", "request": {{"method": "POST", "url": "http://a.test/b", "postData": {data}}}, "response": {{"status": 200}}}}]}}}}"#
+        );
+        har("a.har", &text).unwrap_or_else(|e| panic!("{e}"))
+    };
+    let made = read(
+        r#"{"mimeType": "multipart/form-data", "params": [{"name": "f", "fileName": "a.pdf"}, {"name": "note", "value": "x"}, {"name": "f", "fileName": "b.pdf"}]}"#,
+    );
+    has(&made.text, &["multipart:", "f: {file: \"a.pdf\"}", "note: \"x\""]);
+    let note = r#"POST /b: a second part (the file b.pdf) named "f" is left out; a scenario's form has one of each name"#;
+    assert!(made.notes.iter().any(|n| n == note), "{:?}", made.notes);
+    for (text, why) in [("%%%", "it is not valid base64"), ("/w==", "it is not text;")] {
+        let made = read(&format!(r#"{{"mimeType": "text/plain", "text": "{text}", "encoding": "base64"}}"#));
+        let note = format!("POST /b: the body is left out: {why}");
+        assert!(made.notes.iter().any(|n| n.starts_with(&note)), "{:?}", made.notes);
+    }
 }
 
 /// A time of the record may be anything: no sum of it overflows, and the requests stay.

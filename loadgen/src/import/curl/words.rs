@@ -79,9 +79,28 @@ pub(in crate::import) fn split(command: &str) -> Result<Vec<Word>, String> {
     Ok(words)
 }
 
-/// Whether a command was copied for the shell of Windows, which escapes by a caret: what a browser copies has `^"` everywhere.
+/// Whether a command was copied for the shell of Windows, which escapes by a caret: outside of the quotes of a POSIX shell
+/// a word begins with `^"`, or a caret ends a line.
 fn is_of_cmd(command: &str) -> bool {
-    command.contains("^\"") || command.contains("^\n")
+    let mut chars = command.chars().peekable();
+    let (mut quote, mut before) = (None, ' ');
+    while let Some(c) = chars.next() {
+        match (quote, c) {
+            (None | Some('"'), '\\') => {
+                chars.next();
+            }
+            (None, '\'' | '"') => quote = Some(c),
+            (Some(open), c) if c == open => quote = None,
+            (None, '^') => match chars.peek() {
+                Some('"') if before.is_whitespace() => return true,
+                Some('\n') => return true,
+                _ => {}
+            },
+            _ => {}
+        }
+        before = c;
+    }
+    false
 }
 
 /// The same for a POSIX shell: a caret takes the next character as it is, and one at the end of a line joins the next.
@@ -196,6 +215,29 @@ mod tests {
         );
         check("curl \\\n  -H 'a: b' \\\n  ''", &["curl", "-H", "a: b", ""]);
         check(r"curl $'a\'\u00e9\x21\n' a\ b", &["curl", "a'é!\n", "a b"]);
+    }
+
+    #[test]
+    fn a_caret_alone_makes_no_command_of_windows() {
+        for command in [
+            r#"curl -d '{"re":"^"}' http://h/"#,
+            r#"curl -d 'a ^"b^" c' http://h/"#,
+            r#"curl -d "a ^" http://h/?q=^"x""#,
+            "curl -d 'x^\ny' http://h/",
+            r#"curl http://h/^ -d \ ^x"#,
+        ] {
+            assert!(!is_of_cmd(command), "{command}");
+        }
+        for command in [
+            "curl \"http://h/\" ^\n  -H \"a: it's\"",
+            "curl ^\"http://h/?a=1^&b=it's^\"",
+            "curl -X POST^\n http://h/",
+        ] {
+            assert!(is_of_cmd(command), "{command}");
+        }
+        let words =
+            |command: &str| split(command).expect(command).into_iter().map(|w| w.text).collect::<Vec<_>>();
+        assert_eq!(words(r#"curl -d '{"re": "^"}' h"#), ["curl", "-d", r#"{"re": "^"}"#, "h"]);
     }
 
     #[test]

@@ -27,7 +27,10 @@ fn apply(draft: &mut Draft, step: &mut DraftStep, name: &str, scheme: &Node) {
     // The scheme's name stands for the value that is not there, so that one scheme is one variable.
     let variable = draft.secrets.template(name, &format!("the scheme {name}"));
     match (text("type"), text("in")) {
-        ("apiKey", "query") => step.query.push((text("name").to_owned(), variable)),
+        ("apiKey", "query") => {
+            step.query.retain(|(known, _)| known != text("name"));
+            step.query.push((text("name").to_owned(), variable));
+        }
         ("apiKey", "cookie") => add_cookie(step, &format!("{}={variable}", literal(text("name")))),
         ("apiKey", _) => step.headers.push((text("name").to_ascii_lowercase(), variable)),
         ("http", _) if text("scheme").eq_ignore_ascii_case("basic") => {
