@@ -25,7 +25,7 @@ use crate::{
     capacity::CapacitySummary,
     measure::{
         families::{PhaseTotals, RunFacts},
-        percentiles::is_late,
+        percentiles::{is_late, ratio},
         tally::{StepTally, histogram},
     },
     scenario::Scenario,
@@ -308,11 +308,6 @@ fn step(name: &str, tally: &StepTally, seconds: f64) -> StepSummary {
 /// The percentiles of what was observed, if anything was.
 fn known(h: &ExponentialHistogram) -> Option<Percentiles> {
     (h.count() > 0).then(|| Percentiles::of(h))
-}
-
-/// How many times the second goes into the first, if both are there.
-fn ratio(n: f64, of: f64) -> Option<f64> {
-    (n > 0.0 && of > 0.0).then(|| n / of)
 }
 
 fn per_second(n: f64, seconds: f64) -> f64 {

@@ -4,7 +4,7 @@
 use serde::Serialize;
 use statrs::distribution::{ContinuousCDF as _, StudentsT};
 
-use super::Window;
+use super::{Level, Window};
 
 /// The windows of one load. Rates are per second, times are seconds.
 #[derive(Clone, Debug, Serialize)]
@@ -40,6 +40,14 @@ pub struct LevelSummary {
     pub is_pareto: Option<bool>,
 }
 
+impl LevelSummary {
+    /// The load, as it was asked for.
+    #[must_use]
+    pub fn level(&self) -> Level {
+        self.users.map_or(Level::Rate(self.rate_per_s), Level::Users)
+    }
+}
+
 /// A mean over windows, with the interval that it is in with a confidence of 95 %.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Estimate {
@@ -68,13 +76,12 @@ impl Estimate {
 
 /// The windows of each load together, ascending by load.
 pub(super) fn summarise(windows: &[Window]) -> Vec<LevelSummary> {
-    let load = |w: &Window| w.users.map_or(w.rate_per_s, f64::from);
-    let mut loads: Vec<f64> = windows.iter().map(load).collect();
-    loads.sort_by(f64::total_cmp);
+    let mut loads: Vec<Level> = windows.iter().map(Window::level).collect();
+    loads.sort_by(Level::total_cmp);
     loads.dedup();
     let mut levels: Vec<LevelSummary> = loads
         .into_iter()
-        .map(|of| level(&windows.iter().filter(|w| load(w) == of).collect::<Vec<_>>()))
+        .map(|of| level(of, &windows.iter().filter(|w| w.level() == of).collect::<Vec<_>>()))
         .collect();
     let most = levels.iter().map(|l| l.goodput_per_s.mean).fold(0.0, f64::max);
     let points: Vec<Option<(f64, f64)>> = levels.iter().map(point).collect();
@@ -93,16 +100,20 @@ fn point(level: &LevelSummary) -> Option<(f64, f64)> {
     Some((level.output_tokens_per_s_per_user?.mean, level.output_tokens_per_s?.mean))
 }
 
-fn level(windows: &[&Window]) -> LevelSummary {
+fn level(load: Level, windows: &[&Window]) -> LevelSummary {
     let estimate =
         |of: &dyn Fn(&Window) -> f64| Estimate::of(&windows.iter().map(|w| of(w)).collect::<Vec<_>>());
     let known = |of: &dyn Fn(&Window) -> Option<f64>| {
         let values: Vec<f64> = windows.iter().filter_map(|w| of(w)).collect();
         (!values.is_empty()).then(|| Estimate::of(&values))
     };
+    let (users, rate_per_s) = match load {
+        Level::Rate(rate_per_s) => (None, rate_per_s),
+        Level::Users(users) => (Some(users), estimate(&|w| w.rate_per_s).mean),
+    };
     LevelSummary {
-        users: windows.first().and_then(|w| w.users),
-        rate_per_s: estimate(&|w| w.rate_per_s).mean,
+        users,
+        rate_per_s,
         windows: windows.len(),
         held: windows.iter().filter(|w| w.missed.is_empty()).count(),
         requests_per_s: estimate(&|w| w.requests_per_s),
@@ -128,6 +139,17 @@ mod tests {
         assert!((estimate.high.expect("three values") - (10.0 + 4.3027 / 3f64.sqrt())).abs() < 1e-3);
         assert!((estimate.low.expect("three values") - (10.0 - 4.3027 / 3f64.sqrt())).abs() < 1e-3);
         assert_eq!(Estimate::of(&[5.0]), Estimate { mean: 5.0, low: None, high: None });
+    }
+
+    #[test]
+    fn rates_are_as_they_were_asked_for() {
+        // The mean of three of them is 0.10000000000000002.
+        let windows = [0.1; 3].map(|rate_per_s| Window { rate_per_s, ..Window::default() });
+        let levels = summarise(&windows);
+        assert_eq!(
+            (levels.len(), levels[0].rate_per_s, levels[0].level().to_string()),
+            (1, 0.1, "0.1/s".to_owned())
+        );
     }
 
     #[test]

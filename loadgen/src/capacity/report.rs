@@ -3,7 +3,7 @@
 
 use assay_text::Page;
 
-use super::{CapacitySummary, Estimate, Level, LevelSummary, SearchEnd, SearchResult};
+use super::{CapacitySummary, Estimate, SearchEnd, SearchResult};
 use crate::measure::percentiles::seconds;
 
 impl CapacitySummary {
@@ -26,7 +26,7 @@ impl CapacitySummary {
         for w in windows {
             out.line(format_args!(
                 "  {:>9} {:>8.2} {:>8.2} {:>6.2}% {:>9} {:>9} {:>9} {:>9}",
-                w.users.map_or_else(|| format!("{}/s", w.rate_per_s), |n| Level::Users(n).to_string()),
+                w.level().to_string(),
                 w.achieved_per_s,
                 w.goodput_per_s,
                 w.error_ratio * 100.0,
@@ -52,14 +52,12 @@ impl CapacitySummary {
 impl CapacitySummary {
     /// What loads came to that were held several times, and which are best.
     fn write_levels(&self, out: &mut Page) {
-        let name =
-            |l: &LevelSummary| l.users.map_or_else(|| Level::Rate(l.rate_per_s), Level::Users).to_string();
         for l in self.levels.iter().filter(|l| l.windows > 1 && self.search.is_none()) {
             let tokens =
                 l.output_tokens_per_s.map(|t| format!(", {} tokens/s", interval(&t))).unwrap_or_default();
             out.line(format_args!(
                 "  {} over {} windows: {} good/s{tokens}",
-                name(l),
+                l.level(),
                 l.windows,
                 interval(&l.goodput_per_s)
             ));
@@ -68,7 +66,11 @@ impl CapacitySummary {
             return;
         }
         if let Some(best) = self.levels.iter().find(|l| l.is_best_goodput) {
-            out.line(format_args!("most good requests: {:.2}/s at {}", best.goodput_per_s.mean, name(best)));
+            out.line(format_args!(
+                "most good requests: {:.2}/s at {}",
+                best.goodput_per_s.mean,
+                best.level()
+            ));
         }
         let front: Vec<String> = self
             .levels
@@ -76,7 +78,7 @@ impl CapacitySummary {
             .filter(|l| l.is_pareto == Some(true))
             .filter_map(|l| {
                 let (each, all) = (l.output_tokens_per_s_per_user?.mean, l.output_tokens_per_s?.mean);
-                Some(format!("{} ({each:.1} each, {all:.1} in all)", name(l)))
+                Some(format!("{} ({each:.1} each, {all:.1} in all)", l.level()))
             })
             .collect();
         if !front.is_empty() {

@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::Level;
 use crate::measure::{
     families::PhaseTotals,
-    percentiles::{Percentiles, is_late},
+    percentiles::{Percentiles, is_late, ratio},
     tally::histogram,
 };
 
@@ -59,6 +59,12 @@ pub struct Window {
 }
 
 impl Window {
+    /// The load, as it was asked for.
+    #[must_use]
+    pub fn level(&self) -> Level {
+        self.users.map_or(Level::Rate(self.rate_per_s), Level::Users)
+    }
+
     /// What the phase of a window measured; `missed` is not yet filled in.
     pub(crate) fn of(totals: &PhaseTotals, level: Level, duration_s: f64) -> Self {
         let tally = &totals.tally;
@@ -108,8 +114,7 @@ impl Window {
             duration: Percentiles::of(&duration),
             latency,
             output_tokens_per_s: first_chunk.is_some().then(|| per_s(tokens)),
-            output_tokens_per_s_per_user: (per_token.sum() > 0.0)
-                .then(|| per_token.count() as f64 / per_token.sum()),
+            output_tokens_per_s_per_user: ratio(per_token.count() as f64, per_token.sum()),
             first_chunk: first_chunk.as_ref().map(Percentiles::of),
             is_generator_late: is_late(lag.p99, latency.p50),
             missed: Vec::new(),

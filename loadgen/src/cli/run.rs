@@ -150,13 +150,15 @@ fn options(scenario: &Arc<Scenario>, arguments: &RunArguments) -> Result<RunOpti
         return Err(Stop::bad_input("--capacity-csv needs a mode with a search or a sweep"));
     }
     if let Some(times) = arguments.repeat {
-        match options.capacity.as_mut().map(|c| &mut c.plan) {
-            Some(Plan::Sweep { repeat, .. }) => *repeat = times,
-            _ => {
-                return Err(Stop::bad_input(
-                    "--repeat needs a mode with a sweep; a whole run is repeated by running it again, and ruleseval compare takes all of them",
-                ));
-            }
+        let Some(Plan::Sweep { levels, .. }) = options.capacity.as_ref().map(|c| &c.plan) else {
+            return Err(Stop::bad_input(
+                "--repeat needs a mode with a sweep; a whole run is repeated by running it again, and ruleseval compare takes all of them",
+            ));
+        };
+        let plan = Plan::sweep(levels.clone(), times)
+            .map_err(|e| Stop::bad_input(format!("--repeat {times}: {e}")))?;
+        if let Some(capacity) = &mut options.capacity {
+            capacity.plan = plan;
         }
     }
     options.target.clone_from(&arguments.target);

@@ -66,3 +66,8 @@ pub fn seconds(s: f64) -> String {
         s => format!("{:.0} µs", s * 1e6),
     }
 }
+
+/// How often the second goes into the first, if both are above 0.
+pub(crate) fn ratio(n: f64, of: f64) -> Option<f64> {
+    (n > 0.0 && of > 0.0).then(|| n / of)
+}

@@ -4,6 +4,8 @@
 
 use std::time::Duration;
 
+use assay_text::counted;
+
 use super::{Arrivals, ConstantArrivalRate, ConstantVus, Executor, Phase};
 
 /// A search or a sweep, as a scenario's mode describes it.
@@ -31,6 +33,25 @@ pub enum Plan {
     },
 }
 
+/// The most windows, each of which adds its series to the run.
+pub(crate) const MOST_WINDOWS: u32 = 100;
+
+impl Plan {
+    /// A sweep over these loads, each held `repeat` times.
+    ///
+    /// # Errors
+    /// That these are more windows than a run may have.
+    pub fn sweep(levels: Vec<Level>, repeat: u32) -> Result<Self, String> {
+        let (loads, times) = (counted(levels.len() as u64, "load"), counted(u64::from(repeat), "time"));
+        match (levels.len() as u64).saturating_mul(u64::from(repeat)) {
+            windows if windows > u64::from(MOST_WINDOWS) => {
+                Err(format!("{loads}, each {times}, are {windows} windows; a run has at most {MOST_WINDOWS}"))
+            }
+            _ => Ok(Self::Sweep { levels, repeat }),
+        }
+    }
+}
+
 /// The load of a window.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Level {
@@ -38,6 +59,18 @@ pub enum Level {
     Rate(f64),
     /// Users, each of which starts its next iteration when the last has ended.
     Users(u32),
+}
+
+impl Level {
+    /// Rates before users, each ascending.
+    pub(crate) fn total_cmp(&self, other: &Self) -> std::cmp::Ordering {
+        match (self, other) {
+            (Self::Rate(a), Self::Rate(b)) => a.total_cmp(b),
+            (Self::Users(a), Self::Users(b)) => a.cmp(b),
+            (Self::Rate(_), Self::Users(_)) => std::cmp::Ordering::Less,
+            (Self::Users(_), Self::Rate(_)) => std::cmp::Ordering::Greater,
+        }
+    }
 }
 
 impl std::fmt::Display for Level {

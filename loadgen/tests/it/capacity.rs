@@ -133,11 +133,10 @@ fn a_sweep_over_users_is_repeated_and_tells_its_intervals() {
 #[test]
 fn the_points_that_no_other_beats_are_marked() {
     // Each of more users waits longer for its tokens.
-    let server = Server::start(|seen| {
+    let server = Server::start(|_| {
         let mut actions = vec![crate::server::raw(
             "HTTP/1.1 200 X\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n",
         )];
-        let _ = seen;
         for _ in 0..4 {
             actions.extend([crate::server::raw("data: x\n\n"), Do::Wait(Duration::from_millis(5))]);
         }
@@ -166,4 +165,24 @@ fn a_stop_ends_a_search_and_says_so() {
     let found = summary.capacity.expect("a result").search.expect("a search");
     assert_eq!((found.end, found.highest_held_per_s), (SearchEnd::Unfinished, None));
     assert_eq!(summary.outcome, loadgen::summary::Outcome::Interrupted);
+}
+
+#[test]
+fn a_sweep_has_so_many_windows_however_they_are_asked_for() {
+    let server = Server::start(|_| ok());
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("s.yml").display().to_string();
+    let text = "scenario: t\nflow: [{get: /}]\nphases: {p: {executor: constant-vus, vus: 1, duration: 1s}}\nmodes:\n  default: {sweep: {vus: [1, 4], window: 300ms}}\n";
+    std::fs::write(&path, text).expect("written");
+    let (code, _, err) =
+        crate::cli::run(&["run", &path, "--target", &server.url(), "--quiet", "--repeat", "51"]);
+    assert_eq!(code, 2, "{err}");
+    assert!(
+        err.contains("--repeat 51: 2 loads, each 51 times, are 102 windows; a run has at most 100"),
+        "{err}"
+    );
+    assert_eq!(server.seen().len(), 0);
+    std::fs::write(&path, text.replace("300ms", "300ms, repeat: 51")).expect("written");
+    let (code, _, err) = crate::cli::run(&["check", &path]);
+    assert!(code == 2 && err.contains("s.yml:5:20: 2 loads, each 51 times"), "{err}");
 }

@@ -8,7 +8,9 @@ use assay_yaml::{MapReader, Node};
 use super::{Parser, phase::GRACEFUL_STOP};
 use crate::scenario::{
     Mode, Phase,
-    capacity::{Capacity, Level, Limits, Measure, PERCENTILES, PercentileLimit, Plan, SearchPlan, Shape},
+    capacity::{
+        Capacity, Level, Limits, MOST_WINDOWS, Measure, PERCENTILES, PercentileLimit, Plan, SearchPlan, Shape,
+    },
     shape,
 };
 
@@ -16,8 +18,6 @@ use crate::scenario::{
 const WINDOW: Duration = Duration::from_secs(30);
 /// How long the target is left alone between windows where the mode does not say.
 const REST: Duration = Duration::from_secs(1);
-/// The most windows, each of which adds its series to the run.
-const MOST_WINDOWS: u32 = 100;
 
 impl<'d> Parser<'d> {
     /// A mode that is a map: phases to begin with, then a search or a sweep.
@@ -110,17 +110,12 @@ impl<'d> Parser<'d> {
             }
         }
         let repeat = self.count(&mut map, "repeat", Some(1));
-        if let (Some(levels), Some(repeat)) = (&levels, repeat)
-            && levels.len() * repeat as usize > MOST_WINDOWS as usize
-        {
-            let message =
-                format!("{} loads, {repeat} times each, are more than {MOST_WINDOWS} windows", levels.len());
-            self.cx.error(node, message);
-        }
+        let plan = levels.zip(repeat).and_then(|(levels, repeat)| {
+            Plan::sweep(levels, repeat).map_err(|e| self.cx.error(node, e)).ok()
+        });
         let (limits, shape) = (self.limits(&mut map), self.shape(&mut map));
         map.finish(&mut self.cx);
-        let plan = Plan::Sweep { levels: levels?, repeat: repeat? };
-        Some(Capacity { plan, limits: limits?, shape: shape? })
+        Some(Capacity { plan: plan?, limits: limits?, shape: shape? })
     }
 
     /// The loads of a sweep.
