@@ -10,9 +10,7 @@ use super::exit;
 pub(super) fn merge(runs: &[PathBuf], out: &Path) -> u8 {
     match assay_run::merge::merge(runs, out) {
         Ok(merged) => {
-            for warning in &merged.warnings {
-                console::say(format_args!("loadgen: {warning}"));
-            }
+            warn(&merged);
             let (series, samples) = (merged.stats.series, merged.stats.samples);
             let parts = merged.manifest.parts.len();
             let dir = Clean(merged.dir.display());
@@ -23,5 +21,12 @@ pub(super) fn merge(runs: &[PathBuf], out: &Path) -> u8 {
             console::say(format_args!("loadgen: {e}"));
             exit::BAD_INPUT
         }
+    }
+}
+
+/// Says what did not fit together as it should.
+pub(super) fn warn(merged: &assay_run::merge::Merged) {
+    for warning in &merged.warnings {
+        console::say(format_args!("loadgen: {warning}"));
     }
 }

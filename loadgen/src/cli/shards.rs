@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use assay_text::{Clean, Page, console};
+use assay_text::{Clean, Page, console, counted};
 use loadgen::summary::seconds;
 use serde::Deserialize;
 
@@ -82,11 +82,12 @@ struct Shards {
     readers: Vec<thread::JoinHandle<()>>,
 }
 
-/// The arguments of this program, without what each shard has of its own.
-fn passed_on() -> Vec<OsString> {
+/// The arguments of this program as a shard gets them: without what each shard has of its own, and with `own`, in front of a
+/// `--` if there is one.
+fn passed_on(all: impl Iterator<Item = OsString>, own: &[String]) -> Vec<OsString> {
+    let mut all = all.peekable();
     let mut out = Vec::new();
-    let mut all = std::env::args_os().skip(1);
-    while let Some(argument) = all.next() {
+    while let Some(argument) = all.next_if(|argument| argument != "--") {
         let text = argument.to_string_lossy();
         if OWN.contains(&&*text) {
             all.next();
@@ -96,34 +97,63 @@ fn passed_on() -> Vec<OsString> {
             out.push(argument);
         }
     }
+    out.extend(own.iter().map(OsString::from));
+    out.extend(all);
     out
 }
 
 fn start(arguments: &RunArguments, count: u32) -> std::io::Result<Shards> {
     let program = std::env::current_exe()?;
     let start_ms = arguments.start_at.unwrap_or_else(|| assay_run::time::now_ms() + HEAD_START_MS);
+    let start_at = assay_run::time::to_rfc3339(start_ms);
+    let commands = (0..count).map(|index| {
+        let shard = format!("{index}/{count}");
+        let own = ["--shard", &shard, "--view", "json", "--summary", "json", "--start-at", &start_at];
+        let mut command = Command::new(&program);
+        command.args(passed_on(std::env::args_os().skip(1), &own.map(str::to_owned))).stdin(Stdio::null());
+        command
+    });
+    spawn(commands.collect())
+}
+
+/// Starts all commands, or none of them.
+fn spawn(commands: Vec<Command>) -> std::io::Result<Shards> {
     let shared = Arc::new(Mutex::new(Shared {
-        standings: vec![Standing::default(); count as usize],
+        standings: vec![Standing::default(); commands.len()],
         records: Vec::new(),
     }));
     let mut shards = Shards { children: Vec::new(), shared, readers: Vec::new() };
-    for index in 0..count {
-        let mut child = Command::new(&program)
-            .args(passed_on())
-            .args(["--shard", &format!("{index}/{count}"), "--view", "json", "--summary", "json"])
-            .args(["--start-at", &assay_run::time::to_rfc3339(start_ms)])
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()?;
-        if let Some(stderr) = child.stderr.take() {
-            let shared = Arc::clone(&shards.shared);
-            let reader = thread::Builder::new().name("shard".to_owned());
-            shards.readers.push(reader.spawn(move || listen(index as usize, stderr, &shared))?);
+    for (index, mut command) in commands.into_iter().enumerate() {
+        if let Err(e) = shards.add(index, &mut command) {
+            shards.end();
+            return Err(e);
         }
-        shards.children.push(child);
     }
     Ok(shards)
+}
+
+impl Shards {
+    fn add(&mut self, index: usize, command: &mut Command) -> std::io::Result<()> {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+        let stderr = child.stderr.take();
+        self.children.push(child);
+        if let Some(stderr) = stderr {
+            let shared = Arc::clone(&self.shared);
+            let reader = thread::Builder::new().name("shard".to_owned());
+            self.readers.push(reader.spawn(move || listen(index, stderr, &shared))?);
+        }
+        Ok(())
+    }
+
+    /// Ends the shards, which have sent nothing yet.
+    fn end(self) {
+        for mut child in self.children {
+            // One that has ended cannot be killed, and need not be.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        self.readers.into_iter().for_each(|reader| drop(reader.join()));
+    }
 }
 
 /// Takes what a shard says: how it stands, where its record is, and what a person should know.
@@ -244,18 +274,18 @@ fn text(all: &[Summary]) -> String {
     let mut out = Page::new();
     let sum = |of: fn(&Summary) -> u64| all.iter().map(of).sum::<u64>();
     out.line(format_args!(
-        "{} shards: {} requests, {} failed, {} iterations dropped",
+        "{} shards: {}, {} failed, {} dropped",
         all.len(),
-        sum(|s| s.requests),
+        counted(sum(|s| s.requests), "request"),
         sum(|s| s.errors),
-        sum(|s| s.dropped_iterations)
+        counted(sum(|s| s.dropped_iterations), "iteration")
     ));
     for (at, phase) in all.first().map_or(&[][..], |first| &first.phases).iter().enumerate() {
         let of: Vec<&Phase> = all.iter().filter_map(|s| s.phases.get(at)).collect();
         out.line(format_args!(
-            "  {}: {} requests, {} failed, {:.1} requests/s, {:.1} good/s",
+            "  {}: {}, {} failed, {:.1} requests/s, {:.1} good/s",
             phase.name,
-            of.iter().map(|p| p.requests).sum::<u64>(),
+            counted(of.iter().map(|p| p.requests).sum(), "request"),
             of.iter().map(|p| p.errors).sum::<u64>(),
             of.iter().map(|p| p.rate_per_s).sum::<f64>(),
             of.iter().map(|p| p.goodput_per_s).sum::<f64>()
@@ -276,9 +306,7 @@ fn merge(records: &[PathBuf]) -> u8 {
     name.push("-merged");
     match assay_run::merge::merge(records, &PathBuf::from(name)) {
         Ok(merged) => {
-            for warning in &merged.warnings {
-                console::say(format_args!("loadgen: {warning}"));
-            }
+            super::merge::warn(&merged);
             console::say(format_args!("merged: {}", merged.dir.display()));
             exit::DONE
         }
@@ -286,5 +314,39 @@ fn merge(records: &[PathBuf]) -> u8 {
             console::say(format_args!("loadgen: {e}"));
             exit::FAILED
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shard_gets_the_arguments_that_are_not_of_all_shards() {
+        let check = |line: &str, want: &str| {
+            let own = ["--shard".to_owned(), "0/2".to_owned()];
+            let got = passed_on(line.split(' ').map(OsString::from), &own);
+            let got: Vec<_> = got.iter().map(|a| a.to_string_lossy()).collect();
+            assert_eq!(got.join(" "), want, "{line}");
+        };
+        check("run s.yml --shards 2 --seed 7 -q", "run s.yml --seed 7 --shard 0/2");
+        check("run --view=json --summary text s.yml --quiet", "run s.yml --shard 0/2");
+        // What is behind two dashes is no option, whatever it looks like.
+        check("run --shards=2 -- s.yml", "run --shard 0/2 -- s.yml");
+        check("run --shards 2 -- --quiet", "run --shard 0/2 -- --quiet");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn shards_end_when_one_of_them_cannot_be_started() {
+        use std::io::Write as _;
+
+        // The child reads what never comes, so that it lives until it is ended.
+        let (reader, mut writer) = std::io::pipe().expect("a pipe");
+        let mut first = Command::new("cat");
+        first.stdin(reader);
+        assert!(spawn(vec![first, Command::new("/nowhere/loadgen")]).is_err());
+        let error = writer.write_all(b"x").expect_err("nobody is there to read it");
+        assert_eq!(error.kind(), std::io::ErrorKind::BrokenPipe);
     }
 }
