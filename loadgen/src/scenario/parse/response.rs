@@ -96,10 +96,7 @@ impl<'d> Parser<'d> {
     }
 
     fn header_check(&mut self, name: &str, value: &Node, step: usize, checks: &mut Vec<Check>) {
-        let Ok(header) = HeaderName::from_str(name) else {
-            self.cx.error(value, format!("{name:?} cannot be the name of a header"));
-            return;
-        };
+        let Some(header) = self.header_name(value, name) else { return };
         let Some(want) = self.cx.string(value) else { return };
         let want = (want != "exists").then_some(want);
         let shown = want.as_ref().map_or("exists".to_owned(), |w| format!("is {w:?}"));
@@ -146,38 +143,35 @@ impl<'d> Parser<'d> {
             return self.json_path(node).map(Source::Json);
         }
         let mut map = self.cx.read(node, &shape::CAPTURE)?;
-        let (header, regex, json) = (map.get("header"), map.get("regex"), map.get("json"));
-        let whole = [(map.get("content"), Source::Content), (map.get("message"), Source::Message)];
+        let kinds = ["header", "regex", "json", "content", "message"];
+        let given: Vec<_> = kinds.into_iter().filter_map(|kind| Some((kind, map.get(kind)?))).collect();
         map.finish(&mut self.cx);
-        let mut whole: Vec<_> =
-            whole.into_iter().filter_map(|(node, source)| Some((node?, source))).collect();
-        if let (None, None, None, 1) = (header, regex, json, whole.len()) {
-            let (node, source) = whole.remove(0);
-            if node.as_str() != Some("all") {
-                self.cx.error(node, "expected all, for the whole answer");
-            }
-            return Some(source);
-        }
-        let is_alone = whole.is_empty();
-        match (header, regex, json) {
-            (Some(n), None, None) if is_alone => {
+        let [(kind, n)] = given[..] else {
+            self.cx.error(
+                node,
+                "a capture is a JSONPath such as $.token, {header: NAME}, {regex: PATTERN}, {content: all} or {message: all}",
+            );
+            return None;
+        };
+        match kind {
+            "header" => {
                 let name = self.cx.string(n)?;
-                let parsed = HeaderName::from_str(&name);
-                parsed
-                    .map(Source::Header)
-                    .map_err(|_| self.cx.error(n, format!("{name:?} cannot be the name of a header")))
-                    .ok()
+                self.header_name(n, &name).map(Source::Header)
             }
-            (None, Some(n), None) if is_alone => self.regex(n).map(Source::Regex),
-            (None, None, Some(n)) if is_alone => self.json_path(n).map(Source::Json),
-            _ => {
-                self.cx.error(
-                    node,
-                    "a capture is a JSONPath such as $.token, {header: NAME}, {regex: PATTERN}, {content: all} or {message: all}",
-                );
-                None
+            "regex" => self.regex(n).map(Source::Regex),
+            "json" => self.json_path(n).map(Source::Json),
+            whole => {
+                if n.as_str() != Some("all") {
+                    self.cx.error(n, "expected all, for the whole answer");
+                }
+                Some(if whole == "content" { Source::Content } else { Source::Message })
             }
         }
+    }
+
+    fn header_name(&mut self, node: &Node, name: &str) -> Option<HeaderName> {
+        let parsed = HeaderName::from_str(name);
+        parsed.map_err(|_| self.cx.error(node, format!("{name:?} cannot be the name of a header"))).ok()
     }
 
     fn regex(&mut self, node: &Node) -> Option<Regex> {

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use minijinja::{Error, ErrorKind, Value};
 
 use super::super::tokenizer::Tokenizer;
-use crate::seed::mix;
+use crate::seed::{mix, scaled};
 
 /// What functions have of the user who calls them: random numbers, and the tokenizer.
 pub(crate) trait Chance {
@@ -19,7 +19,7 @@ pub(crate) trait Chance {
 
     /// A whole number from 0 up to, and without, `count`.
     fn below(&self, count: u64) -> u64 {
-        ((u128::from(self.next()) * u128::from(count)) >> 64) as u64
+        scaled(self.next(), count.into())
     }
 }
 
@@ -164,10 +164,8 @@ fn random(chance: &dyn Chance, arguments: &[Value]) -> Result<Value, Error> {
     match bounds.as_slice() {
         [] => Ok(Value::from((chance.next() >> 11) as f64 / (1u64 << 53) as f64)),
         [Some(low), Some(high)] if low <= high => {
-            let count = u128::from(high.abs_diff(*low)) + 1;
-            let offset = (u128::from(chance.next()) * count) >> 64;
-            // The sum lies between the bounds.
-            Ok(Value::from((i128::from(*low) + offset as i128) as i64))
+            let offset = scaled(chance.next(), u128::from(high.abs_diff(*low)) + 1);
+            Ok(Value::from(low.wrapping_add_unsigned(offset)))
         }
         [Some(low), Some(high)] => {
             Err(wrong(format!("random({low}, {high}): the first is above the second")))
@@ -231,6 +229,13 @@ pub(crate) const WORDS: [&str; 64] = [
 /// The tokens of a block that an id stands for, as in Mooncake's traces.
 const BLOCK: usize = 512;
 
+/// The random bits of a block's tokens: the same for the same id, in every run.
+fn block(id: &Value) -> impl Iterator<Item = u64> {
+    let first = id.to_string().bytes().fold(BLOCK as u64, |state, byte| mix(state ^ u64::from(byte)));
+    let next = |state: &u64| Some(mix(state.wrapping_add(1)));
+    std::iter::successors(Some(first), next).skip(1).take(BLOCK)
+}
+
 fn prompt(chance: &dyn Chance, arguments: &[Value]) -> Result<Value, Error> {
     const MOST: f64 = (1 << 20) as f64;
     let (tokens, ids) = match arguments {
@@ -247,14 +252,11 @@ fn prompt(chance: &dyn Chance, arguments: &[Value]) -> Result<Value, Error> {
     let tokens = tokens.round().max(1.0) as usize;
     let known = chance.tokenizer().map_or(&WORDS[..], Tokenizer::words);
     let mut words = Vec::with_capacity(tokens);
+    let word = |random: u64| known[scaled(random, known.len() as u128) as usize];
     for id in ids.into_iter().flatten() {
-        let mut state = id.to_string().bytes().fold(BLOCK as u64, |state, byte| mix(state ^ u64::from(byte)));
-        for _ in 0..BLOCK.min(tokens - words.len()) {
-            state = mix(state.wrapping_add(1));
-            words.push(known[((u128::from(state) * known.len() as u128) >> 64) as usize]);
-        }
+        words.extend(block(&id).take(tokens - words.len()).map(word));
     }
-    words.resize_with(tokens, || known[chance.below(known.len() as u64) as usize]);
+    words.resize_with(tokens, || word(chance.next()));
     Ok(Value::from(words.join(" ")))
 }
 
