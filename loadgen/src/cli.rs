@@ -22,7 +22,7 @@ use clap::{
     Parser, Subcommand, ValueEnum,
     builder::{PossibleValuesParser, TypedValueParser},
 };
-use loadgen::sink::otlp::Protocol;
+use loadgen::{RunOptions, sink::otlp::Protocol};
 
 /// Exit codes.
 pub(crate) mod exit {
@@ -164,7 +164,7 @@ pub(crate) struct RunArguments {
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// Multiply the length of all phases by X; rates and numbers of users stay
-    #[arg(long, value_name = "X", default_value_t = 1.0)]
+    #[arg(long, value_name = "X", default_value_t = 1.0, value_parser = time_scale)]
     time_scale: f64,
     /// Worker threads; half the processors by default
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
@@ -269,6 +269,11 @@ fn ratio(text: &str) -> Result<f64, String> {
         Ok(ratio) if (0.0..=1.0).contains(&ratio) => Ok(ratio),
         _ => Err("write a share of all iterations from 0 to 1, such as 0.1".to_owned()),
     }
+}
+
+fn time_scale(text: &str) -> Result<f64, String> {
+    let scale = text.parse().ok().filter(|scale| RunOptions::is_time_scale(*scale));
+    scale.ok_or_else(|| format!("expected a number above 0, up to {}", RunOptions::MOST_TIME_SCALE))
 }
 
 pub(crate) fn main() -> ExitCode {

@@ -58,7 +58,7 @@ impl RunOptions {
     pub async fn check(self) -> Result<Checked, RunError> {
         let scenario = self.scenario;
         let (target, socket) = resolve_target(&scenario, self.target.as_deref())?;
-        if !(self.time_scale.is_finite() && self.time_scale > 0.0) {
+        if !Self::is_time_scale(self.time_scale) {
             return Err(OptionsError::TimeScale(self.time_scale).into());
         }
         if self.phases.is_empty() && self.capacity.is_none() {

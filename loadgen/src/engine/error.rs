@@ -2,6 +2,7 @@
 
 use std::io;
 
+use super::options::RunOptions;
 use crate::{
     client::{origin::OriginError, probe::ProbeError, proxy::ProxyError, route::SocketError, tls::TlsError},
     sink::SinkError,
@@ -67,8 +68,8 @@ pub enum OptionsError {
     /// The TLS files cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
-    /// The time scale is not a positive number.
-    #[error("the time scale {0} is not above 0")]
+    /// The time scale is not a positive number, or too large.
+    #[error("the time scale {0} is not above 0 and at most {most}", most = RunOptions::MOST_TIME_SCALE)]
     TimeScale(f64),
     /// There is nothing to run.
     #[error("there is no phase to run")]

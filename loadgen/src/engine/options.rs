@@ -109,6 +109,15 @@ impl RunOptions {
         }
     }
 
+    /// The most that phase times may be multiplied by, so that their sums stay within what a clock can tell.
+    pub const MOST_TIME_SCALE: f64 = 1e3;
+
+    /// Whether phase times can be multiplied by this.
+    #[must_use]
+    pub fn is_time_scale(scale: f64) -> bool {
+        scale > 0.0 && scale <= Self::MOST_TIME_SCALE
+    }
+
     /// A handle to steer the run with.
     #[must_use]
     pub fn control(&self) -> Control {

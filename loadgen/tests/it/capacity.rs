@@ -182,6 +182,12 @@ fn a_sweep_has_so_many_windows_however_they_are_asked_for() {
         "{err}"
     );
     assert_eq!(server.seen().len(), 0);
+    // What is scaled beyond what a clock can tell is refused as well, and by the plan without a run, too.
+    for scale in ["-1", "0", "1e300", "nan"] {
+        let scale = format!("--time-scale={scale}");
+        let (code, _, err) = crate::cli::run(&["run", &path, "--dry-run", &scale]);
+        assert!(code == 2 && err.contains("expected a number above 0, up to 1000"), "{err}");
+    }
     std::fs::write(&path, text.replace("300ms", "300ms, repeat: 51")).expect("written");
     let (code, _, err) = crate::cli::run(&["check", &path]);
     assert!(code == 2 && err.contains("s.yml:5:20: 2 loads, each 51 times"), "{err}");
