@@ -3,15 +3,17 @@
 
 use std::fmt;
 
+use self::model::Model;
+
 /// A tokenizer.
 pub(crate) struct Tokenizer {
-    inner: tokenizers::Tokenizer,
+    model: Model,
     words: Vec<&'static str>,
 }
 
 impl fmt::Debug for Tokenizer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Tokenizer({} tokens)", self.inner.get_vocab_size(true))
+        write!(f, "Tokenizer({} tokens)", self.model.size())
     }
 }
 
@@ -21,9 +23,7 @@ const LEAST_WORDS: usize = 2;
 impl Tokenizer {
     /// Reads a tokenizer; of `words`, those are kept that are one token each.
     pub(crate) fn parse(bytes: &[u8], words: &[&'static str]) -> Result<Self, String> {
-        let inner = tokenizers::Tokenizer::from_bytes(bytes)
-            .map_err(|e| format!("not a tokenizer.json as Hugging Face's tokenizers write it: {e}"))?;
-        let mut tokenizer = Self { inner, words: Vec::new() };
+        let mut tokenizer = Self { model: Model::read(bytes)?, words: Vec::new() };
         // At the start of a text, and behind a space.
         let is_one = |t: &Self, word: &str| t.count(word) == 1 && t.count(&format!("{word} {word}")) == 2;
         tokenizer.words = words.iter().copied().filter(|word| is_one(&tokenizer, word)).collect();
@@ -42,7 +42,7 @@ impl Tokenizer {
 
     /// How many tokens a text has, without those that a server adds at its ends.
     pub(crate) fn count(&self, text: &str) -> usize {
-        self.inner.encode_fast(text, false).map_or(0, |encoding| encoding.len())
+        self.model.count(text)
     }
 
     /// Words that are one token each.
@@ -51,7 +51,49 @@ impl Tokenizer {
     }
 }
 
-#[cfg(test)]
+#[cfg(feature = "tokenizer")]
+mod model {
+    /// The crate's own.
+    pub(super) struct Model(tokenizers::Tokenizer);
+
+    impl Model {
+        pub(super) fn read(bytes: &[u8]) -> Result<Self, String> {
+            tokenizers::Tokenizer::from_bytes(bytes)
+                .map(Self)
+                .map_err(|e| format!("not a tokenizer.json as Hugging Face's tokenizers write it: {e}"))
+        }
+
+        pub(super) fn size(&self) -> usize {
+            self.0.get_vocab_size(true)
+        }
+
+        pub(super) fn count(&self, text: &str) -> usize {
+            self.0.encode_fast(text, false).map_or(0, |encoding| encoding.len())
+        }
+    }
+}
+
+#[cfg(not(feature = "tokenizer"))]
+mod model {
+    /// There is none in a program that was built without them.
+    pub(super) enum Model {}
+
+    impl Model {
+        pub(super) fn read(_: &[u8]) -> Result<Self, String> {
+            Err("this loadgen was built without tokenizers; build it with --features tokenizer".to_owned())
+        }
+
+        pub(super) fn size(&self) -> usize {
+            match *self {}
+        }
+
+        pub(super) fn count(&self, _: &str) -> usize {
+            match *self {}
+        }
+    }
+}
+
+#[cfg(all(test, feature = "tokenizer"))]
 pub(crate) mod tests {
     use super::*;
 
