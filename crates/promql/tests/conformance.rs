@@ -5,9 +5,15 @@
 #[path = "support/peers.rs"]
 mod peers;
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
-use assay_promql::{Engine, EngineOptions, promqltest};
+use assay_promql::{Engine, EngineOptions, ast::Function, promqltest};
+
+/// Our own cases.
+const OURS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/testdata");
 
 /// How many evaluations the cases of Prometheus 3.13.2 have.
 const EVALUATIONS: usize = 2_183;
@@ -71,12 +77,21 @@ fn cases_of_a_newer_version_pass_but_for_the_listed_ones() {
 
 #[test]
 fn all_cases_of_our_own_pass() {
-    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata");
-    let mut files: Vec<_> =
-        std::fs::read_dir(&dir).expect("testdata").map(|e| e.expect("an entry").path()).collect();
-    files.retain(|f| f.extension().is_some_and(|e| e == "test"));
-    files.sort();
-    assert!(run(&files) > 30);
+    assert!(run(&peers::test_files(Path::new(OURS))) > 30);
+}
+
+#[test]
+fn every_function_has_a_case() {
+    let Some(data) = assay_testkit::data("promqltest") else { return };
+    let files = [peers::test_files(&data), peers::test_files(Path::new(OURS))].concat();
+    let cases: String =
+        files.iter().map(|file| std::fs::read_to_string(file).expect("a case file")).collect();
+    let is_word = |c: char| c.is_alphanumeric() || c == '_';
+    let called: BTreeSet<_> =
+        cases.split('(').filter_map(|before| before.trim_end().rsplit(|c| !is_word(c)).next()).collect();
+    let without: Vec<_> =
+        Function::all().iter().map(|f| f.name).filter(|name| !called.contains(name)).collect();
+    assert!(without.is_empty(), "no case in {OURS} calls {without:?}");
 }
 
 /// The runner must not pass what is wrong: each of these fails, with the message that says why.

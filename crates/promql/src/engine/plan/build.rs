@@ -14,8 +14,8 @@ use super::{
 use crate::{
     ast::{
         AbsenceFunc, AggregateExpr, AtModifier, BinaryExpr, BinaryKind, Call, DurationContext, DurationExpr,
-        Expr, Func, MatrixSelector, QueryFunc, RangeFunc, RangeMode, Statistics, SubqueryExpr, TimeFunc,
-        UnaryOp, ValueType, VectorSelector,
+        Expr, Func, InfoFunc, MatrixSelector, QueryFunc, RangeFunc, RangeMode, Samples, Statistics,
+        SubqueryExpr, TimeFunc, UnaryOp, ValueType, VectorSelector,
     },
     engine::{EngineOptions, EvalError, function, limits::check_grid, notes::Site},
 };
@@ -38,7 +38,7 @@ pub(super) struct Builder<'o> {
 /// Where in an expression selectors are read.
 #[derive(Clone, Copy, Default)]
 struct Reading {
-    /// Whether the next range is an argument of `rate`, `irate` or `increase`.
+    /// Whether the next range is an argument of a function of counters, such as `rate`.
     counted: bool,
     /// How the range that a subquery makes is read.
     within: Access,
@@ -165,16 +165,21 @@ impl<'o> Builder<'o> {
             (Func::Query(of), _) => Ok(Op::Number(self.of_query(of))),
             (Func::Time(which), Some(Expr::Vector(v))) => {
                 self.site(&c.args[0]);
-                let selector = self.selector(v, grid)?;
-                Ok(Op::Times { selector, start: which == TimeFunc::StartTimestamp })
+                let start = match which {
+                    TimeFunc::Timestamp => false,
+                    TimeFunc::StartTimestamp => true,
+                };
+                Ok(Op::Times { selector: self.selector(v, grid)?, start })
             }
-            (Func::Info(_), _) => self.info(c, grid),
-            (Func::Absence(AbsenceFunc::Absent), Some(arg)) => {
-                Ok(Op::Absent { labels: absent_labels(arg), vector: self.build(arg, grid)? })
-            }
-            (Func::Absence(AbsenceFunc::AbsentOverTime), Some(arg)) => {
+            (Func::Info(InfoFunc::Info), _) => self.info(c, grid),
+            (Func::Absence(which), Some(arg)) => {
                 let labels = absent_labels(arg);
-                Ok(Op::AbsentOverTime { func: c.func, window: self.argument(c, arg, grid)?, labels })
+                Ok(match which {
+                    AbsenceFunc::Absent => Op::Absent { vector: self.build(arg, grid)?, labels },
+                    AbsenceFunc::AbsentOverTime => {
+                        Op::AbsentOverTime { func: c.func, window: self.argument(c, arg, grid)?, labels }
+                    }
+                })
             }
             (Func::Range(which), _) => self.range(c, which, grid),
             (
@@ -227,8 +232,7 @@ impl<'o> Builder<'o> {
     /// The range vector that a call is given.
     fn argument(&mut self, c: &Call, arg: &Expr, grid: Grid) -> Result<Window, EvalError> {
         let before = self.reading;
-        self.reading.counted =
-            matches!(c.func.id, Func::Range(RangeFunc::Rate | RangeFunc::Irate | RangeFunc::Increase));
+        self.reading.counted = c.func.samples == Samples::TwoOfCounter;
         let window = self.window(arg, grid);
         self.reading = before;
         let window = window?;
