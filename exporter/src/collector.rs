@@ -230,4 +230,17 @@ mod tests {
         #[cfg(target_os = "linux")]
         assert_eq!(absent().collect::<Vec<_>>(), MISSING);
     }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn the_guide_lists_what_is_off_and_what_is_absent() {
+        let guide = include_str!("../../docs/exporter.md");
+        let listed = |head: &str| -> Vec<&str> {
+            let after = guide.split_once(head).map_or("", |(_, after)| after);
+            after.split('.').next().unwrap_or_default().split('`').skip(1).step_by(2).collect()
+        };
+        let off: Vec<_> = REGISTRY.iter().filter(|entry| !entry.default_on).map(|entry| entry.name).collect();
+        assert_eq!(listed("\nOff by default: "), off);
+        assert_eq!(listed("\nAbsent: "), MISSING);
+    }
 }

@@ -5,7 +5,7 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)]
 
-use std::{collections::BTreeMap, process::Command};
+use std::{collections::BTreeMap, path::Path, process::Command};
 
 use assay_model::{
     Labels, MetricType,
@@ -15,34 +15,40 @@ use assay_testkit::{Program, http, peer};
 use exporter::{Exporter, Kind, Options, collector};
 
 /// Starts node_exporter on a port of its own choice, with our defaults where a distribution's differ.
-fn start(program: &std::path::Path) -> Program {
+fn start(program: &Path, collectors: &[&str]) -> Program {
     let mut command = Command::new(program);
     command
         .args(["--web.listen-address=127.0.0.1:0", "--web.disable-exporter-metrics"])
-        .args(upstream_defaults())
+        .args(upstream_defaults(collectors))
         .arg("--collector.disable-defaults")
-        .args(collectors().iter().map(|name| format!("--collector.{name}")));
+        .args(collectors.iter().map(|name| format!("--collector.{name}")));
     Program::listening(&mut command, "listening on")
 }
 
 /// The defaults of node_exporter itself, of which a distribution's package may differ: those of our patterns.
-fn upstream_defaults() -> Vec<String> {
+fn upstream_defaults(collectors: &[&str]) -> Vec<String> {
     let ours = |flag: &exporter::Flag| match flag.kind {
         Kind::Pattern(text) if !text.is_empty() => Some(format!("--{}={text}", flag.name)),
         _ => None,
     };
-    let here = collectors();
     let shared =
-        |flag: &&exporter::Flag| here.iter().any(|c| flag.name.starts_with(&format!("collector.{c}.")));
+        |flag: &&exporter::Flag| collectors.iter().any(|c| flag.name.starts_with(&format!("collector.{c}.")));
     collector::flags().filter(shared).filter_map(ours).collect()
 }
 
 /// Collectors that node_exporter has too, and that show something on any machine.
-fn collectors() -> Vec<&'static str> {
-    // It has no GPUs, groups and containers, and without a directory its textfile collector takes its distribution's.
-    // systemd does not run everywhere, and this test reads what all machines have.
-    let off = ["containers", "gpu", "groups", "systemd", "textfile"];
-    collector::REGISTRY.iter().map(|entry| entry.name).filter(|name| !off.contains(name)).collect()
+fn collectors(node_exporter: &Path) -> Vec<&'static str> {
+    let output = Command::new(node_exporter).arg("--help").output().unwrap();
+    let help = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+    // Without a directory its textfile collector takes its distribution's. systemd does not run everywhere, and this
+    // test reads what all machines have.
+    let is_shared = |name: &&str| {
+        !["systemd", "textfile"].contains(name)
+            && help.split_whitespace().any(|word| word == format!("--collector.{name}"))
+    };
+    let shared: Vec<_> = collector::REGISTRY.iter().map(|entry| entry.name).filter(is_shared).collect();
+    assert!(shared.len() > 60, "only {shared:?} are in\n{help}");
+    shared
 }
 
 fn scrape(address: &str) -> Vec<MetricFamily> {
@@ -98,8 +104,9 @@ fn may_differ(name: &str) -> bool {
 #[test]
 fn series_types_and_values_are_node_exporters() {
     let Some(program) = peer("prometheus-node-exporter") else { return };
-    let node_exporter = start(&program);
-    let options = Options { collectors: collectors().into_iter().collect(), ..Options::default() };
+    let collectors = collectors(&program);
+    let node_exporter = start(&program, &collectors);
+    let options = Options { collectors: collectors.into_iter().collect(), ..Options::default() };
     let exporter = Exporter::new(options);
     // Other programs move what is read between two scrapes. What is wrong in us is wrong in every round.
     let mut compared = 0;
