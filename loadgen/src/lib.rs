@@ -51,9 +51,8 @@ pub use engine::{
     shard::{Shard, ShardError},
 };
 pub use scenario::{
-    Arrivals, ConstantArrivalRate, ConstantVus, Executor, Mode, PACKS, Pack, PerVuIterations, Phase,
-    RampingArrivalRate, RampingVus, Replay, Scenario, SharedIterations, Stage, UnknownName, UserKind, keys,
-    pack, reference, schema,
+    Executor, Mode, PACKS, Pack, Phase, Scenario, UnknownName, UserKind, executor, keys, pack, reference,
+    schema,
 };
 pub use summary::Summary;
 pub use trace::Tracer;

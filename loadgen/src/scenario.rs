@@ -8,7 +8,7 @@ pub(crate) mod capacity;
 mod capture;
 mod check;
 mod data;
-pub(crate) mod executor;
+pub mod executor;
 mod flow;
 pub(crate) mod jsonpath;
 pub(crate) mod multipart;
@@ -29,10 +29,7 @@ pub(crate) use capacity::Capacity;
 pub(crate) use capture::{Capture, Source};
 pub(crate) use check::{Check, Condition, Expectation};
 pub(crate) use data::{Ahead, DataSet, Rows};
-pub use executor::{
-    Arrivals, ConstantArrivalRate, ConstantVus, Executor, PerVuIterations, RampingArrivalRate, RampingVus,
-    Replay, SharedIterations, Stage,
-};
+pub use executor::Executor;
 pub(crate) use flow::{
     Alternative, Body, Cancel, CancelWhen, Item, Objectives, OnFailure, Repeat, Resend, Step, Times,
 };

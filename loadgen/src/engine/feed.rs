@@ -16,7 +16,7 @@ use std::{
 };
 
 use super::shard::Shard;
-use crate::scenario::{Replay, trace::Row};
+use crate::scenario::{executor::Replay, trace::Row};
 
 /// Requests that travel together.
 const BATCH: usize = 256;

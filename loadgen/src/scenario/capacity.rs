@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use assay_text::counted;
 
-use super::{Arrivals, ConstantArrivalRate, ConstantVus, Executor, Phase};
+use super::{
+    Executor, Phase,
+    executor::{Arrivals, ConstantArrivalRate, ConstantVus},
+};
 
 /// A search or a sweep, as a scenario's mode describes it.
 #[derive(Clone, Debug, PartialEq)]

@@ -7,8 +7,8 @@ use assay_yaml::{Kind, MapReader, Node};
 
 use super::Parser;
 use crate::scenario::{
-    Arrivals, Executor, Phase, Stage, UnknownName,
-    executor::{CASES, NAMES},
+    Executor, Phase, UnknownName,
+    executor::{Arrivals, CASES, NAMES, Stage},
     shape,
 };
 

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use crate::scenario::{
-    Arrivals, ConstantArrivalRate, ConstantVus, RampingVus, Scenario, SharedIterations, Stage,
+    Scenario,
+    executor::{Arrivals, ConstantArrivalRate, ConstantVus, RampingVus, SharedIterations, Stage},
 };
 
 /// A valid scenario around some lines.
