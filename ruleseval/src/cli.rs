@@ -18,6 +18,7 @@ mod login;
 mod memory;
 mod output;
 mod query;
+mod reports;
 mod serve;
 mod test;
 

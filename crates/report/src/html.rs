@@ -23,7 +23,14 @@ mod scaling;
 mod strip;
 mod tables;
 
+use crate::format::{Format, Render};
 use plot::Frame;
+
+pub(crate) const FORMAT: Format = Format {
+    name: "html",
+    about: "Write one HTML file with charts; of one run only",
+    render: Render::Run(|verdict, charts| Ok(render(verdict, charts)?)),
+};
 
 const TEMPLATE: &str = include_str!("html/report.html");
 const CSS: &str = include_str!("html/report.css");

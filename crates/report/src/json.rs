@@ -3,6 +3,19 @@
 use assay_text::document;
 use assay_verdict::verdict::Verdict;
 
+use crate::format::{Format, Render};
+
+pub(crate) const FORMAT: Format = Format {
+    name: "json",
+    about: "Write the verdict as JSON (docs/verdict.schema.json), of several runs as a list; - for standard output",
+    render: Render::Runs(|verdicts, several| {
+        Ok(match verdicts {
+            [one] if !several => render(one),
+            all => render_all(all),
+        })
+    }),
+};
+
 /// The verdict, indented, with a newline at the end.
 #[must_use]
 pub fn render(verdict: &Verdict) -> String {

@@ -11,6 +11,14 @@ use quick_xml::{
 use assay_text::Clean;
 use assay_verdict::verdict::{AlertRow, Counts, ObjectiveRow, RunInfo, Status, Verdict};
 
+use crate::format::{Format, Render};
+
+pub(crate) const FORMAT: Format = Format {
+    name: "junit",
+    about: "Write JUnit XML",
+    render: Render::Runs(|verdicts, _| Ok(render(verdicts)?)),
+};
+
 /// One test case, whatever it came from.
 pub(crate) struct Case {
     pub(crate) suite: String,

@@ -8,6 +8,7 @@ use assay_verdict::{
 };
 
 pub mod comparison;
+mod format;
 pub mod github;
 pub mod history;
 pub mod html;
@@ -18,6 +19,11 @@ pub mod result;
 pub mod terminal;
 pub mod tests_junit;
 pub mod timeline;
+
+pub use format::{Format, FormatError, Render};
+
+/// The formats that verdicts are written in to files, in the order of the help.
+pub const FORMATS: &[Format] = &[json::FORMAT, html::FORMAT, junit::FORMAT, markdown::FORMAT];
 
 /// The mark of a status, for places without colour.
 fn mark(status: Status) -> &'static str {

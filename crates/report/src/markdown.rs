@@ -9,6 +9,14 @@ use assay_verdict::{
     verdict::{Status, Verdict},
 };
 
+use crate::format::{Format, Render};
+
+pub(crate) const FORMAT: Format = Format {
+    name: "markdown",
+    about: "Write Markdown, for the summary of a CI job",
+    render: Render::Runs(|verdicts, _| Ok(verdicts.iter().map(|verdict| render(verdict)).collect())),
+};
+
 /// The verdict as GitHub-flavoured Markdown.
 #[must_use]
 pub fn render(verdict: &Verdict) -> String {

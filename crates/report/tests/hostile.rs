@@ -2,9 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 
-use assay_report::{github, html, json, junit, markdown, terminal, terminal::TerminalOptions, timeline};
+use assay_report::{FORMATS, github, html, json, markdown, terminal, terminal::TerminalOptions, timeline};
 use assay_testkit::hostile::{HOSTILE, assert_clean};
 use assay_verdict::{
+    eval::Evaluation,
     testing,
     verdict::{Status, Verdict},
 };
@@ -54,17 +55,17 @@ fn no_format_lets_a_value_steer_its_reader() {
         assert_clean(what, text);
     };
     clean("terminal", &terminal::render(&verdict, plain));
-    clean("JSON", &json::render(&verdict));
-    clean("JSON of several", &json::render_all(&[&verdict, &verdict]));
-    clean("JUnit", &junit::render(&[&verdict]).unwrap());
+    let evaluation = || Evaluation { verdict: verdict.clone(), charts: testing::charts() };
+    for format in FORMATS {
+        clean(format.name, &format.render(&[evaluation()], false).unwrap());
+        clean(format.name, &format.render(&[evaluation(), evaluation()], true).unwrap());
+    }
     clean("timeline", &timeline::render(&verdict.run, &verdict.alerts, 100));
     let text = markdown::render(&verdict);
-    clean("Markdown", &text);
     // At the end is the command line, as code.
     let (text, _) = text.trim_end().rsplit_once('\n').unwrap();
     assert!(!text.contains("<img") && !text.contains("[g]("), "{text}");
     let page = html::render(&verdict, &testing::charts()).unwrap();
-    clean("HTML", &page);
     assert!(!page.contains("<img src=x"), "{page}");
     let coloured = terminal::render(&verdict, TerminalOptions { colour: true, width: 100 });
     let own = ["\x1b[1;32m", "\x1b[1;31m", "\x1b[1;33m", "\x1b[2m", "\x1b[0m"];

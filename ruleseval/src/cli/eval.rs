@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use assay_model::duration;
 use assay_report::{
-    github, html, json, junit, markdown,
+    Format, github,
     terminal::{self, TerminalOptions},
 };
 use assay_rules::replay::SlotMode;
@@ -17,11 +17,10 @@ use assay_verdict::{
     },
     findings::{self, Kind},
     units::parse_time_ms,
-    verdict::Verdict,
 };
 use clap::ValueEnum;
 
-use super::{login::Login, output, worst};
+use super::{login::Login, output, reports::Reports, worst};
 
 /// Judge runs by SLA objectives and alerting rules.
 ///
@@ -72,18 +71,8 @@ pub(super) struct Args {
     /// Refuse runs that began before this time
     #[arg(long, value_name = "TIME", value_parser = parse_time_ms)]
     since: Option<i64>,
-    /// Write the verdict as JSON (docs/verdict.schema.json), of several runs as a list; - for standard output
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
-    /// Write one HTML file with charts; of one run only
-    #[arg(long, value_name = "FILE")]
-    html: Option<PathBuf>,
-    /// Write JUnit XML
-    #[arg(long, value_name = "FILE")]
-    junit: Option<PathBuf>,
-    /// Write Markdown, for the summary of a CI job
-    #[arg(long, value_name = "FILE")]
-    markdown: Option<PathBuf>,
+    #[command(flatten)]
+    reports: Reports,
     /// Print annotations for GitHub Actions
     #[arg(long)]
     github: bool,
@@ -131,10 +120,9 @@ pub(super) fn run(args: &Args, command: &[String]) -> anyhow::Result<u8> {
     if let Some(url) = &args.prometheus {
         evaluations.push(on_server(args, url, command)?);
     } else {
-        anyhow::ensure!(
-            args.html.is_none() || args.runs.len() == 1,
-            "--html is a report of one run; give one, or leave --html out"
-        );
+        if let (Some(Format { name, .. }), [_, _, ..]) = (args.reports.of_one_run(), &args.runs[..]) {
+            anyhow::bail!("--{name} is a report of one run; give one, or leave --{name} out");
+        }
         for run in &args.runs {
             // One that cannot be judged keeps no other from it.
             match of_run(args, run, &command) {
@@ -169,7 +157,7 @@ fn options(args: &Args, run: &Path, command: &str) -> EvalOptions {
         allow_incomplete: args.allow_incomplete,
         no_findings: args.no_finding.clone(),
         baseline: args.baseline.clone(),
-        charts: args.html.is_some(),
+        charts: args.reports.of_one_run().is_some(),
         command: command.to_owned(),
         ..EvalOptions::new(run)
     }
@@ -186,7 +174,7 @@ fn on_server(args: &Args, url: &str, command: String) -> anyhow::Result<Evaluati
             end_ms,
             slas: args.sla.clone(),
             interval_ms: args.interval,
-            charts: args.html.is_some(),
+            charts: args.reports.of_one_run().is_some(),
             command,
         })?);
     }
@@ -197,33 +185,15 @@ fn on_server(args: &Args, url: &str, command: String) -> anyhow::Result<Evaluati
 }
 
 fn report(args: &Args, evaluations: &[Evaluation]) -> anyhow::Result<()> {
-    let verdicts: Vec<&Verdict> = evaluations.iter().map(|e| &e.verdict).collect();
-    if let Some(path) = &args.json {
-        let text = match verdicts.as_slice() {
-            [one] if args.runs.len() < 2 => json::render(one),
-            all => json::render_all(all),
-        };
-        output::write(path, &text)?;
-    }
-    if let (Some(path), [one]) = (&args.html, evaluations) {
-        output::write(path, &html::render(&one.verdict, &one.charts)?)?;
-    }
-    if let Some(path) = &args.junit {
-        output::write(path, &junit::render(&verdicts)?)?;
-    }
-    if let Some(path) = &args.markdown {
-        output::write(path, &verdicts.iter().map(|v| markdown::render(v)).collect::<String>())?;
-    }
+    let taken = args.reports.write(evaluations, args.runs.len() > 1)?;
     if args.github {
-        output::print(&verdicts.iter().map(|v| github::render(v)).collect::<String>())?;
+        output::print(&evaluations.iter().map(|e| github::render(&e.verdict)).collect::<String>())?;
     }
-    let files = [&args.json, &args.html, &args.junit, &args.markdown];
     // A report on standard output is to be read by a program: the table would spoil it.
-    let taken = files.into_iter().flatten().any(|p| output::is_stdout(p));
     if args.quiet || taken {
         return Ok(());
     }
-    for verdict in &verdicts {
+    for Evaluation { verdict, .. } in evaluations {
         if args.runs.len() > 1 {
             output::print(&format!("{}\n", Clean(&verdict.run.source)))?;
         }

@@ -2,6 +2,8 @@
 
 use std::process::{Command, Output};
 
+use assay_report::FORMATS;
+
 use crate::recording::{Recording, Trouble, root, rules, sla};
 
 pub(crate) fn ruleseval(arguments: &[&str]) -> Output {
@@ -23,30 +25,17 @@ fn the_exit_code_is_the_verdict_and_all_reports_come_at_once() {
         let path = |name: &str| recording.place(name).display().to_string();
         let run = recording.path().display().to_string();
         let (sla, rules) = (sla().display().to_string(), rules());
-        let (html, json, junit, markdown) = (path("a.html"), path("a.json"), path("a.xml"), path("a.md"));
-        let out = ruleseval(&[
-            "eval",
-            &run,
-            "--rules",
-            &rules,
-            "--sla",
-            &sla,
-            "--html",
-            &html,
-            "--json",
-            &json,
-            "--junit",
-            &junit,
-            "--markdown",
-            &markdown,
-        ]);
+        let files: Vec<_> = FORMATS.iter().map(|f| (format!("--{}", f.name), path(f.name))).collect();
+        let reports = files.iter().flat_map(|(option, file)| [option.as_str(), file]);
+        let eval = ["eval", &run, "--rules", &rules, "--sla", &sla];
+        let out = ruleseval(&eval.into_iter().chain(reports).collect::<Vec<_>>());
         assert_eq!(out.status.code(), Some(code), "{}{}", text(&out.stdout), text(&out.stderr));
         assert!(
             text(&out.stdout).contains(word) && !text(&out.stdout).contains('\x1b'),
             "{}",
             text(&out.stdout)
         );
-        for file in [&html, &json, &junit, &markdown] {
+        for (_, file) in &files {
             assert!(std::fs::metadata(file).expect("is written").len() > 100, "{file}");
         }
     };

@@ -7,6 +7,7 @@ use std::{
 };
 
 use assay_model::Labels;
+use assay_report::FORMATS;
 use assay_run::{Manifest, Outcome, Recorder, RecorderOptions, Row};
 use assay_testkit::hostile::{HOSTILE, assert_clean};
 
@@ -98,8 +99,8 @@ fn no_output_of_any_command_steers_its_reader() {
     };
     let eval = ["eval", &run, "--rules", &rules, "--sla", &sla, "--allow-incomplete"];
     check(1, &eval);
-    for format in ["--json", "--junit", "--markdown", "--html"] {
-        check(1, &[&eval[..], &[format, "-"]].concat());
+    for format in FORMATS {
+        check(1, &[&eval[..], &[&format!("--{}", format.name), "-"]].concat());
     }
     check(0, &["backtest", &run, "--rules", &rules]);
     check(0, &["backtest", &run, "--rules", &rules, "--json", "-"]);
@@ -170,12 +171,14 @@ fn no_report_has_a_secret_of_the_run_or_of_the_command_line() {
     let (run, sla) = (recording.path().display().to_string(), crate::recording::sla().display().to_string());
     let rules = crate::recording::rules();
     let eval = ["eval", &run, "--rules", &rules, "--sla", &sla, "--header", "X-Scope-OrgID: pl4nted"];
-    for format in [&[][..], &["--json", "-"], &["--junit", "-"], &["--markdown", "-"], &["--html", "-"]] {
-        let out = ruleseval(&[&eval[..], format].concat());
+    for format in [None].into_iter().chain(FORMATS.iter().map(|f| Some(f.name))) {
+        let option = format.map(|name| [format!("--{name}"), "-".to_owned()]);
+        let arguments = option.iter().flatten().map(String::as_str);
+        let out = ruleseval(&eval.into_iter().chain(arguments).collect::<Vec<_>>());
         let text = String::from_utf8_lossy(&out.stdout);
         assert_eq!(out.status.code(), Some(0), "{text}");
         assert!(!text.contains("pl4nted") && out.stderr.is_empty(), "{format:?}: {text}");
-        let shows_command = matches!(format, ["--json" | "--markdown" | "--html", ..]);
+        let shows_command = matches!(format, Some("json" | "markdown" | "html"));
         assert!(!shows_command || text.contains("X-Scope-OrgID: xxxxx"), "{format:?}: {text}");
     }
     for url in ["http://me:pl4nted@127.0.0.1:1/?token=pl4nted", "http://me:pl4nted@127.0.0.1:x/"] {
