@@ -8,6 +8,7 @@ mod engine;
 mod kubernetes;
 mod prose;
 mod readme;
+mod sources;
 mod the_loop;
 mod upstream;
 
@@ -20,7 +21,7 @@ use crate::{fuzz, generate, page, parts, peers, rooms, shell, stack};
 /// A part of the gate, the cheapest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Step {
-    /// Formatting, drift of generated files, circles of modules, links, wording, and the code map of ARCHITECTURE.md
+    /// Formatting, files that no module names, drift of generated files, circles of modules, links, wording, and the code map of ARCHITECTURE.md
     Format,
     /// Lints, with warnings as errors
     Lints,
@@ -133,7 +134,7 @@ fn run_step(step: Step, options: &Options) -> Result<Option<String>> {
     };
     match step {
         Step::Format => {
-            shell::run(&mut shell::cargo(&["fmt", "--all", "--check"]))?;
+            sources::check()?;
             generate::run(true)?;
             rooms::run()?;
             prose::check()?;

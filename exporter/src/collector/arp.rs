@@ -10,7 +10,11 @@ use crate::{
 
 pub(super) const ENTRY: Entry =
     Entry::on("arp", "ARP entries by device", |s| Box::new(Arp::new(s))).flags(&[
-        Flag::new("collector.arp.device-include", Kind::Pattern(""), "The only devices whose neighbours to show"),
+        Flag::new(
+            "collector.arp.device-include",
+            Kind::Pattern(""),
+            "The only devices whose neighbours to show",
+        ),
         Flag::new("collector.arp.device-exclude", Kind::Pattern(""), "Devices whose neighbours to leave out"),
         Flag::new(
             "collector.arp.netlink",

@@ -32,7 +32,8 @@ impl Collector for Bcachefs {
 fn filesystem(out: &mut Families, directory: &Path, uuid: &str) {
     let labels = [("uuid", uuid)];
     out.gauge("node_bcachefs_info", "A file system; always 1.", &labels, 1.0);
-    if let Some(bytes) = read_attribute(&directory.join("btree_cache_size")).as_deref().and_then(human_bytes) {
+    if let Some(bytes) = read_attribute(&directory.join("btree_cache_size")).as_deref().and_then(human_bytes)
+    {
         out.gauge("node_bcachefs_btree_cache_size_bytes", "Size of the tree's cache.", &labels, bytes);
     }
     for counter in list(&directory.join("counters")).unwrap_or_default() {
@@ -82,8 +83,7 @@ fn filesystem(out: &mut Families, directory: &Path, uuid: &str) {
 
 fn device(out: &mut Families, directory: &Path, uuid: &str, device: &str) {
     let text = |file: &str| read_attribute(&directory.join(file)).unwrap_or_default();
-    let labels =
-        [("uuid", uuid), ("device", device), ("label", &text("label")), ("state", &text("state"))];
+    let labels = [("uuid", uuid), ("device", device), ("label", &text("label")), ("state", &text("state"))];
     out.gauge("node_bcachefs_device_info", "A device of the file system; always 1.", &labels, 1.0);
     let labels = &labels[..2];
     if let Some(bytes) = human_bytes(&text("bucket_size")) {
@@ -91,11 +91,17 @@ fn device(out: &mut Families, directory: &Path, uuid: &str, device: &str) {
     }
     for (file, name) in [("nbuckets", "buckets"), ("durability", "durability")] {
         if let Some(value) = read_attribute_number(&directory.join(file)) {
-            out.gauge(&format!("node_bcachefs_device_{name}"), &format!("{name} of the device."), labels, value);
+            out.gauge(
+                &format!("node_bcachefs_device_{name}"),
+                &format!("{name} of the device."),
+                labels,
+                value,
+            );
         }
     }
     let mut operation = String::new();
-    for (key, value) in read(&directory.join("io_done")).unwrap_or_default().lines().filter_map(|l| l.split_once(':'))
+    for (key, value) in
+        read(&directory.join("io_done")).unwrap_or_default().lines().filter_map(|l| l.split_once(':'))
     {
         match (key.trim(), value.trim()) {
             (key, "") => key.clone_into(&mut operation),
@@ -109,8 +115,11 @@ fn device(out: &mut Families, directory: &Path, uuid: &str, device: &str) {
         }
     }
     let text = read(&directory.join("io_errors")).unwrap_or_default();
-    let total = text.lines().skip_while(|line| !line.starts_with("IO errors since filesystem creation")).skip(1);
-    for (kind, value) in total.take_while(|line| line.starts_with(' ')).filter_map(|line| line.split_once(':')) {
+    let total =
+        text.lines().skip_while(|line| !line.starts_with("IO errors since filesystem creation")).skip(1);
+    for (kind, value) in
+        total.take_while(|line| line.starts_with(' ')).filter_map(|line| line.split_once(':'))
+    {
         if let Ok(n) = value.trim().parse() {
             let labels = [labels[0], labels[1], ("type", kind.trim())];
             out.counter("node_bcachefs_device_io_errors_total", "Errors by type.", &labels, n);

@@ -43,7 +43,12 @@ fn show(out: &mut Families, directory: &Path) {
     }
     let allocation = directory.join("allocation");
     if let Some(bytes) = read_attribute_number(&allocation.join("global_rsv_size")) {
-        out.gauge("node_btrfs_global_rsv_size_bytes", "Size of the global reserve.", &[("uuid", uuid)], bytes);
+        out.gauge(
+            "node_btrfs_global_rsv_size_bytes",
+            "Size of the global reserve.",
+            &[("uuid", uuid)],
+            bytes,
+        );
     }
     commits(out, directory, uuid);
     for kind in ["data", "metadata", "system"] {

@@ -3,7 +3,8 @@
 use super::{Collector, Entry};
 use crate::{Failure, Families, Host, host::number};
 
-pub(super) const ENTRY: Entry = Entry::off("cgroups", "How many cgroups each controller has", |_| Box::new(Cgroups));
+pub(super) const ENTRY: Entry =
+    Entry::off("cgroups", "How many cgroups each controller has", |_| Box::new(Cgroups));
 
 /// Controllers of cgroups.
 struct Cgroups;

@@ -24,12 +24,22 @@ use crate::{
 };
 
 pub(super) const ENTRY: Entry =
-    Entry::off("containers", "Containers and other cgroups, under cAdvisor's names", |s| Box::new(Containers::new(s)))
-        .runs(Runs::Aside)
-        .flags(&[
-            Flag::new("collector.containers.id-include", Kind::Pattern(""), "The only cgroups to show, by their paths"),
-            Flag::new("collector.containers.id-exclude", Kind::Pattern(""), "cgroups to leave out, by their paths"),
-        ]);
+    Entry::off("containers", "Containers and other cgroups, under cAdvisor's names", |s| {
+        Box::new(Containers::new(s))
+    })
+    .runs(Runs::Aside)
+    .flags(&[
+        Flag::new(
+            "collector.containers.id-include",
+            Kind::Pattern(""),
+            "The only cgroups to show, by their paths",
+        ),
+        Flag::new(
+            "collector.containers.id-exclude",
+            Kind::Pattern(""),
+            "cgroups to leave out, by their paths",
+        ),
+    ]);
 
 /// Containers and other cgroups.
 struct Containers {

@@ -27,12 +27,23 @@ const IDLE: usize = 3;
 const GUEST_MODES: [&str; 2] = ["user", "nice"];
 const COLUMNS: usize = MODES.len() + GUEST_MODES.len();
 
-pub(super) const ENTRY: Entry = Entry::on("cpu", "CPU time by mode, throttling, which CPUs are online", |s| Box::new(Cpu::new(s))).flags(&[
-    Flag::new("collector.cpu.guest", Kind::Switch(true), "Show the time spent in guests"),
-    Flag::new("collector.cpu.info", Kind::Switch(false), "Show what /proc/cpuinfo says"),
-    Flag::new("collector.cpu.info.flags-include", Kind::Pattern(""), "Flags of the first CPU to show; turns cpu.info on"),
-    Flag::new("collector.cpu.info.bugs-include", Kind::Pattern(""), "Bugs of the first CPU to show; turns cpu.info on"),
-]);
+pub(super) const ENTRY: Entry =
+    Entry::on("cpu", "CPU time by mode, throttling, which CPUs are online", |s| Box::new(Cpu::new(s))).flags(
+        &[
+            Flag::new("collector.cpu.guest", Kind::Switch(true), "Show the time spent in guests"),
+            Flag::new("collector.cpu.info", Kind::Switch(false), "Show what /proc/cpuinfo says"),
+            Flag::new(
+                "collector.cpu.info.flags-include",
+                Kind::Pattern(""),
+                "Flags of the first CPU to show; turns cpu.info on",
+            ),
+            Flag::new(
+                "collector.cpu.info.bugs-include",
+                Kind::Pattern(""),
+                "Bugs of the first CPU to show; turns cpu.info on",
+            ),
+        ],
+    );
 
 /// CPU time by mode, throttling, and which CPUs are online or isolated.
 #[derive(Default)]

@@ -6,9 +6,10 @@ use crate::{
     host::{list, read_attribute},
 };
 
-pub(super) const ENTRY: Entry = Entry::off("cpu_vulnerabilities", "Which vulnerabilities the CPUs have", |_| {
-    Box::new(CpuVulnerabilities)
-});
+pub(super) const ENTRY: Entry =
+    Entry::off("cpu_vulnerabilities", "Which vulnerabilities the CPUs have", |_| {
+        Box::new(CpuVulnerabilities)
+    });
 
 /// What the kernel says of each vulnerability that it knows.
 struct CpuVulnerabilities;

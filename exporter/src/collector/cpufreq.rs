@@ -18,7 +18,11 @@ const FREQUENCIES: [(&str, &str, &str); 6] = [
     ("cpufreq/cpuinfo_cur_freq", "node_cpu_frequency_hertz", "The frequency that the hardware runs at."),
     ("cpufreq/cpuinfo_min_freq", "node_cpu_frequency_min_hertz", "The lowest frequency of the hardware."),
     ("cpufreq/cpuinfo_max_freq", "node_cpu_frequency_max_hertz", "The highest frequency of the hardware."),
-    ("cpufreq/scaling_cur_freq", "node_cpu_scaling_frequency_hertz", "The frequency that the kernel asks for."),
+    (
+        "cpufreq/scaling_cur_freq",
+        "node_cpu_scaling_frequency_hertz",
+        "The frequency that the kernel asks for.",
+    ),
     (
         "cpufreq/scaling_min_freq",
         "node_cpu_scaling_frequency_min_hertz",

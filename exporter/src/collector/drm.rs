@@ -13,8 +13,7 @@ use crate::{
     host::{list, read_attribute},
 };
 
-pub(super) const ENTRY: Entry =
-    Entry::off("drm", "AMD's GPUs", |_| Box::new(Drm)).runs(Runs::Aside);
+pub(super) const ENTRY: Entry = Entry::off("drm", "AMD's GPUs", |_| Box::new(Drm)).runs(Runs::Aside);
 
 /// GPUs of the driver amdgpu. What a card does not have is left out; node_exporter shows it as 0.
 struct Drm;
@@ -56,5 +55,6 @@ impl Collector for Drm {
 }
 
 fn is_amdgpu(device: &Path) -> bool {
-    read_attribute(&device.join("uevent")).is_some_and(|text| text.lines().any(|line| line == "DRIVER=amdgpu"))
+    read_attribute(&device.join("uevent"))
+        .is_some_and(|text| text.lines().any(|line| line == "DRIVER=amdgpu"))
 }

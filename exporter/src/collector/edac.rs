@@ -17,7 +17,9 @@ impl Collector for Edac {
     fn collect(&self, host: &Host, out: &mut Families) -> Result<(), Failure> {
         let directory = host.sys_path("devices/system/edac/mc");
         for name in list(&directory).unwrap_or_default() {
-            let Some(controller) = name.strip_prefix("mc").filter(|n| n.parse::<u32>().is_ok()) else { continue };
+            let Some(controller) = name.strip_prefix("mc").filter(|n| n.parse::<u32>().is_ok()) else {
+                continue;
+            };
             let mc = directory.join(&name);
             for (prefix, kind) in [("ce", "correctable"), ("ue", "uncorrectable")] {
                 let labels = [("controller", controller)];

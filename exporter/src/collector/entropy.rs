@@ -3,7 +3,8 @@
 use super::{Collector, Entry};
 use crate::{Failure, Families, Host};
 
-pub(super) const ENTRY: Entry = Entry::on("entropy", "The random number generator's pool", |_| Box::new(Entropy));
+pub(super) const ENTRY: Entry =
+    Entry::on("entropy", "The random number generator's pool", |_| Box::new(Entropy));
 
 /// The random number generator's pool.
 pub(super) struct Entropy;

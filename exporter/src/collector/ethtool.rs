@@ -16,11 +16,17 @@ use crate::{
 };
 
 pub(super) const ENTRY: Entry =
-    Entry::off("ethtool", "Network drivers' own statistics", |s| Box::new(Ethtool::new(s))).runs(Runs::Aside).flags(&[
-        Flag::new("collector.ethtool.device-include", Kind::Pattern(""), "The only devices to ask"),
-        Flag::new("collector.ethtool.device-exclude", Kind::Pattern(""), "Devices not to ask"),
-        Flag::new("collector.ethtool.metrics-include", Kind::Pattern(".*"), "The only statistics to show"),
-    ]);
+    Entry::off("ethtool", "Network drivers' own statistics", |s| Box::new(Ethtool::new(s)))
+        .runs(Runs::Aside)
+        .flags(&[
+            Flag::new("collector.ethtool.device-include", Kind::Pattern(""), "The only devices to ask"),
+            Flag::new("collector.ethtool.device-exclude", Kind::Pattern(""), "Devices not to ask"),
+            Flag::new(
+                "collector.ethtool.metrics-include",
+                Kind::Pattern(".*"),
+                "The only statistics to show",
+            ),
+        ]);
 
 /// Drivers' statistics and links' settings. A driver may take its time, or hang with its device.
 struct Ethtool {
@@ -73,7 +79,8 @@ impl Ethtool {
 
 impl Collector for Ethtool {
     fn collect(&self, host: &Host, out: &mut Families) -> Result<(), Failure> {
-        let socket = Socket::open().map_err(|cause| Failure::Other(format!("a socket for ethtool: {cause}")))?;
+        let socket =
+            Socket::open().map_err(|cause| Failure::Other(format!("a socket for ethtool: {cause}")))?;
         let class = host.sys_path("class/net");
         for name in list(&class)? {
             // A file among the devices is none.
@@ -148,8 +155,11 @@ fn show_link(out: &mut Families, device: &str, link: Link) {
 
 /// A driver's name of a statistic as a metric's: words `rx` and `tx` are written out.
 fn metric(name: &str) -> String {
-    let clean: String =
-        name.trim().chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' }).collect();
+    let clean: String = name
+        .trim()
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' })
+        .collect();
     let clean = clean.trim_start_matches('_');
     let mut name = written_out(&written_out(clean, "rx", "received"), "tx", "transmitted");
     if TOTALS.contains(&name.as_str()) {
@@ -183,7 +193,8 @@ mod tests {
             Ethtool::new(&settings).show_statistics(&mut out, "eth0", &statistics);
             out.finish().into_iter().map(|family| family.name).collect::<Vec<_>>()
         };
-        let (errors, packets) = ("node_ethtool_received_errors_total", "node_ethtool_transmitted_packets_total");
+        let (errors, packets) =
+            ("node_ethtool_received_errors_total", "node_ethtool_transmitted_packets_total");
         assert_eq!(shown(".*"), [errors, packets]);
         assert_eq!(shown("^rx_"), [errors]);
         assert_eq!(shown("^(tx_packets|rx_bytes)$"), [packets]);
@@ -220,30 +231,33 @@ mod tests {
         let mut text = String::new();
         write_text(&mut text, &out.finish());
         let lines: Vec<_> = text.lines().filter(|line| !line.starts_with('#')).collect();
-        assert_eq!(lines, [
-            "node_ethtool_port_received_dropped{device=\"eth0\"} 12028",
-            "node_ethtool_received_errors_total{device=\"eth0\"} 0",
-            "node_ethtool_received_missed{device=\"eth0\"} 401",
-            "node_ethtool_received_packets_total{device=\"eth0\"} 1.260062e+06",
-            "node_ethtool_transmitted_packets_total{device=\"eth0\"} 961500",
-            "node_ethtool_transmitted_tx_timeouts{device=\"eth0\"} 5",
-            "node_network_advertised_speed_bytes{device=\"eth0\",duplex=\"full\",mode=\"1000baseT\"} 1.25e+08",
-            "node_network_advertised_speed_bytes{device=\"eth0\",duplex=\"full\",mode=\"100baseT\"} 1.25e+07",
-            "node_network_advertised_speed_bytes{device=\"eth0\",duplex=\"full\",mode=\"10baseT\"} 1.25e+06",
-            "node_network_asymmetricpause_advertised{device=\"eth0\"} 0",
-            "node_network_asymmetricpause_supported{device=\"eth0\"} 0",
-            "node_network_autonegotiate{device=\"eth0\"} 1",
-            "node_network_autonegotiate_advertised{device=\"eth0\"} 0",
-            "node_network_autonegotiate_supported{device=\"eth0\"} 1",
-            "node_network_pause_advertised{device=\"eth0\"} 1",
-            "node_network_pause_supported{device=\"eth0\"} 1",
-            "node_network_supported_port_info{device=\"eth0\",type=\"MII\"} 1",
-            "node_network_supported_port_info{device=\"eth0\",type=\"TP\"} 1",
-            "node_network_supported_speed_bytes{device=\"eth0\",duplex=\"full\",mode=\"1000baseT\"} 1.25e+08",
-            "node_network_supported_speed_bytes{device=\"eth0\",duplex=\"full\",mode=\"100baseT\"} 1.25e+07",
-            "node_network_supported_speed_bytes{device=\"eth0\",duplex=\"full\",mode=\"10baseT\"} 1.25e+06",
-            "node_network_supported_speed_bytes{device=\"eth0\",duplex=\"half\",mode=\"100baseT\"} 1.25e+07",
-            "node_network_supported_speed_bytes{device=\"eth0\",duplex=\"half\",mode=\"10baseT\"} 1.25e+06",
-        ]);
+        assert_eq!(
+            lines,
+            [
+                "node_ethtool_port_received_dropped{device=\"eth0\"} 12028",
+                "node_ethtool_received_errors_total{device=\"eth0\"} 0",
+                "node_ethtool_received_missed{device=\"eth0\"} 401",
+                "node_ethtool_received_packets_total{device=\"eth0\"} 1.260062e+06",
+                "node_ethtool_transmitted_packets_total{device=\"eth0\"} 961500",
+                "node_ethtool_transmitted_tx_timeouts{device=\"eth0\"} 5",
+                "node_network_advertised_speed_bytes{device=\"eth0\",duplex=\"full\",mode=\"1000baseT\"} 1.25e+08",
+                "node_network_advertised_speed_bytes{device=\"eth0\",duplex=\"full\",mode=\"100baseT\"} 1.25e+07",
+                "node_network_advertised_speed_bytes{device=\"eth0\",duplex=\"full\",mode=\"10baseT\"} 1.25e+06",
+                "node_network_asymmetricpause_advertised{device=\"eth0\"} 0",
+                "node_network_asymmetricpause_supported{device=\"eth0\"} 0",
+                "node_network_autonegotiate{device=\"eth0\"} 1",
+                "node_network_autonegotiate_advertised{device=\"eth0\"} 0",
+                "node_network_autonegotiate_supported{device=\"eth0\"} 1",
+                "node_network_pause_advertised{device=\"eth0\"} 1",
+                "node_network_pause_supported{device=\"eth0\"} 1",
+                "node_network_supported_port_info{device=\"eth0\",type=\"MII\"} 1",
+                "node_network_supported_port_info{device=\"eth0\",type=\"TP\"} 1",
+                "node_network_supported_speed_bytes{device=\"eth0\",duplex=\"full\",mode=\"1000baseT\"} 1.25e+08",
+                "node_network_supported_speed_bytes{device=\"eth0\",duplex=\"full\",mode=\"100baseT\"} 1.25e+07",
+                "node_network_supported_speed_bytes{device=\"eth0\",duplex=\"full\",mode=\"10baseT\"} 1.25e+06",
+                "node_network_supported_speed_bytes{device=\"eth0\",duplex=\"half\",mode=\"100baseT\"} 1.25e+07",
+                "node_network_supported_speed_bytes{device=\"eth0\",duplex=\"half\",mode=\"10baseT\"} 1.25e+06",
+            ]
+        );
     }
 }

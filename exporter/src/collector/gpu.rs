@@ -33,48 +33,47 @@ use crate::{
     settings::{Flag, Kind},
 };
 
-pub(super) const ENTRY: Entry = Entry::on(
-    "gpu",
-    "NVIDIA GPUs, under dcgm-exporter's names; off by itself where there is no NVML",
-    |s| Box::new(Gpu::new(s)),
-)
-.runs(Runs::Aside)
-.check(|s| match s.text("collector.gpu.fields-file") {
-    "" => Ok(()),
-    path => fields::load(path).map(|_| ()),
-})
-.flags(&[
-    Flag::new(
-        "collector.gpu.nvml-library",
-        Kind::Text("libnvidia-ml.so.1"),
-        "NVML's file, where it is not the one that the driver installs",
-    ),
-    Flag::new(
-        "collector.gpu.fields-file",
-        Kind::Text(""),
-        "The fields to show, as a CSV file in dcgm-exporter's form",
-    ),
-    Flag::new(
-        "collector.gpu.hostname-label",
-        Kind::Text("Hostname"),
-        "The label with the host's name on GPU metrics; newer dashboards have hostname",
-    ),
-    Flag::new(
-        "collector.gpu.retry-interval",
-        Kind::Duration("30s"),
-        "How often to look for NVML while there is none",
-    ),
-    Flag::new(
-        "collector.gpu.kubernetes",
-        Kind::Switch(false),
-        "Add the labels pod, namespace and container, which the kubelet knows",
-    ),
-    Flag::new(
-        "collector.gpu.kubelet-socket",
-        Kind::Text("/var/lib/kubelet/pod-resources/kubelet.sock"),
-        "Where the kubelet reports which pod has which device",
-    ),
-]);
+pub(super) const ENTRY: Entry =
+    Entry::on("gpu", "NVIDIA GPUs, under dcgm-exporter's names; off by itself where there is no NVML", |s| {
+        Box::new(Gpu::new(s))
+    })
+    .runs(Runs::Aside)
+    .check(|s| match s.text("collector.gpu.fields-file") {
+        "" => Ok(()),
+        path => fields::load(path).map(|_| ()),
+    })
+    .flags(&[
+        Flag::new(
+            "collector.gpu.nvml-library",
+            Kind::Text("libnvidia-ml.so.1"),
+            "NVML's file, where it is not the one that the driver installs",
+        ),
+        Flag::new(
+            "collector.gpu.fields-file",
+            Kind::Text(""),
+            "The fields to show, as a CSV file in dcgm-exporter's form",
+        ),
+        Flag::new(
+            "collector.gpu.hostname-label",
+            Kind::Text("Hostname"),
+            "The label with the host's name on GPU metrics; newer dashboards have hostname",
+        ),
+        Flag::new(
+            "collector.gpu.retry-interval",
+            Kind::Duration("30s"),
+            "How often to look for NVML while there is none",
+        ),
+        Flag::new(
+            "collector.gpu.kubernetes",
+            Kind::Switch(false),
+            "Add the labels pod, namespace and container, which the kubelet knows",
+        ),
+        Flag::new(
+            "collector.gpu.kubelet-socket",
+            Kind::Text("/var/lib/kubelet/pod-resources/kubelet.sock"),
+            "Where the kubelet reports which pod has which device",
+        ),
+    ]);
 
 /// NVIDIA GPUs.
 struct Gpu {
@@ -176,7 +175,11 @@ impl Gpu {
                 if state.problem != problem {
                     let retry = self.retry;
                     if matches!(cause, NvmlError::LibloadingError(_)) {
-                        tracing::info!(library = self.library, ?retry, "no NVML on this host: no GPU metrics");
+                        tracing::info!(
+                            library = self.library,
+                            ?retry,
+                            "no NVML on this host: no GPU metrics"
+                        );
                     } else {
                         tracing::warn!(library = self.library, ?retry, "NVML does not work: {problem}");
                     }
@@ -195,7 +198,8 @@ impl Gpu {
         }
         let (raw, stop) = (Raw::open(path).map(Arc::new), Arc::new(Stop::default()));
         let watching = self.xid_errors.watch(Arc::clone(&nvml), Arc::clone(&stop));
-        let started = watching.and_then(|()| Profiler::start(Arc::clone(&nvml), raw.clone(), Arc::clone(&stop)));
+        let started =
+            watching.and_then(|()| Profiler::start(Arc::clone(&nvml), raw.clone(), Arc::clone(&stop)));
         let profiler = started.map_err(|cause| {
             stop.set();
             Failure::Other(format!("cannot start a thread to watch the GPUs: {cause}"))
@@ -280,7 +284,8 @@ impl Gpu {
         });
         let instances = instances(device, driver.raw.as_deref());
         let is_mig = !instances.is_empty();
-        let whole = Entity { device, place: (index, None), uuid: &uuid, is_mig, is_instance: false, nvlink: rate };
+        let whole =
+            Entity { device, place: (index, None), uuid: &uuid, is_mig, is_instance: false, nvlink: rate };
         self.show(driver, &whole, &with_pod(&labels, pods.get(&uuid)), out);
         self.processes(host, device, &labels, out);
         for (instance, mig) in instances {
@@ -296,12 +301,17 @@ impl Gpu {
         }
     }
 
-    fn show(&self, driver: &Driver, entity: &Entity<'_, '_>, labels: &[(String, String)], out: &mut Families) {
+    fn show(
+        &self,
+        driver: &Driver,
+        entity: &Entity<'_, '_>,
+        labels: &[(String, String)],
+        out: &mut Families,
+    ) {
         let labels: Vec<(&str, &str)> = labels.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
         let ids: Vec<u32> = self.fields.iter().filter_map(Shown::id).collect();
         // Of an instance there is memory and what GPM samples; the rest is the whole GPU's.
-        let values =
-            if entity.is_instance { Vec::new() } else { device::field_values(entity.device, &ids) };
+        let values = if entity.is_instance { Vec::new() } else { device::field_values(entity.device, &ids) };
         let mut values = values.into_iter();
         // With MIG the instances replace the GPU in what both could show.
         let memory = if entity.is_mig && !entity.is_instance { None } else { Memory::read(entity.device) };
@@ -350,7 +360,8 @@ impl Gpu {
             *sum = (sum.0 + bytes, sum.1 + 1);
         }
         for (group, (bytes, n)) in by_group {
-            let mut labels: Vec<(&str, &str)> = labels.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
+            let mut labels: Vec<(&str, &str)> =
+                labels.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
             labels.push(("groupname", &group));
             let help = "GPU memory of the group's processes.";
             out.gauge("exporter_gpu_process_memory_bytes", help, &labels, bytes as f64);

@@ -108,7 +108,8 @@ impl Groups {
             // A process may end between being listed and being read.
             let Some(Some((digest, stat))) = changed else { continue };
             let path = host.paths.procfs.join(pid.to_string());
-            let known = state.members.get_mut(&pid).filter(|known| known.sample.stat.start_ticks == stat.start_ticks);
+            let known =
+                state.members.get_mut(&pid).filter(|known| known.sample.stat.start_ticks == stat.start_ticks);
             if let Some(member) = known {
                 member.sample = Sample::read(&path, stat, descriptors);
                 (member.digest, member.scrape) = (digest, scrape);
@@ -217,7 +218,8 @@ impl Total {
         self.worst_ratio = self.worst_ratio.max(sample.descriptors / sample.most_descriptors.max(1.0));
         let start = stat.start_s();
         self.oldest_s = Some(self.oldest_s.map_or(start, |oldest| oldest.min(start)));
-        let at = STATES.iter().position(|(_, letters)| letters.contains(stat.state)).unwrap_or(STATES.len() - 1);
+        let at =
+            STATES.iter().position(|(_, letters)| letters.contains(stat.state)).unwrap_or(STATES.len() - 1);
         self.states[at] += 1;
     }
 
@@ -298,13 +300,24 @@ mod tests {
         let directory = root.join(pid.to_string());
         std::fs::create_dir_all(directory.join("fd")).unwrap();
         let write = |file: &str, text: String| std::fs::write(directory.join(file), text).unwrap();
-        write("stat", format!(
-            "{pid} ({comm}) S {parent} 1 1 0 -1 0 10 0 2 0 {user_ticks} 50 0 0 20 0 3 0 1000 4096000 25 0 0 0"
-        ));
+        write(
+            "stat",
+            format!(
+                "{pid} ({comm}) S {parent} 1 1 0 -1 0 10 0 2 0 {user_ticks} 50 0 0 20 0 3 0 1000 4096000 25 0 0 0"
+            ),
+        );
         write("cmdline", format!("/usr/bin/{comm}\0-x\0"));
-        write("status", "Uid:\t0\t0\nVmSwap:\t  4 kB\nvoluntary_ctxt_switches:\t7\nnonvoluntary_ctxt_switches:\t2\n".into());
+        write(
+            "status",
+            "Uid:\t0\t0\nVmSwap:\t  4 kB\nvoluntary_ctxt_switches:\t7\nnonvoluntary_ctxt_switches:\t2\n"
+                .into(),
+        );
         write("io", "rchar: 1\nread_bytes: 4096\nwrite_bytes: 8192\n".into());
-        write("limits", "Limit Soft Hard\nMax open files            100                 200                  files\n".into());
+        write(
+            "limits",
+            "Limit Soft Hard\nMax open files            100                 200                  files\n"
+                .into(),
+        );
         write("fd/0", String::new());
     }
 
@@ -372,7 +385,8 @@ mod tests {
             let mut out = Families::new();
             groups.collect(&host, &mut out).unwrap();
             let families = out.finish();
-            let family = families.iter().find(|f| f.name == "namedprocess_namegroup_read_bytes_total").unwrap();
+            let family =
+                families.iter().find(|f| f.name == "namedprocess_namegroup_read_bytes_total").unwrap();
             format!("{:?}", family.metrics[0].value)
         };
         let before = read_bytes();

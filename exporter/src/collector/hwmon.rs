@@ -17,14 +17,23 @@ use crate::{
     settings::{Flag, Kind},
 };
 
-pub(super) const ENTRY: Entry = Entry::on("hwmon", "Temperatures, fans, voltages and power", |s| Box::new(Hwmon::new(s)))
-    .runs(Runs::Aside)
-    .flags(&[
-        Flag::new("collector.hwmon.chip-include", Kind::Pattern(""), "The only chips to show"),
-        Flag::new("collector.hwmon.chip-exclude", Kind::Pattern(""), "Chips to leave out"),
-        Flag::new("collector.hwmon.sensor-include", Kind::Pattern(""), "The only sensors to show, as CHIP;SENSOR"),
-        Flag::new("collector.hwmon.sensor-exclude", Kind::Pattern(""), "Sensors to leave out, as CHIP;SENSOR"),
-    ]);
+pub(super) const ENTRY: Entry =
+    Entry::on("hwmon", "Temperatures, fans, voltages and power", |s| Box::new(Hwmon::new(s)))
+        .runs(Runs::Aside)
+        .flags(&[
+            Flag::new("collector.hwmon.chip-include", Kind::Pattern(""), "The only chips to show"),
+            Flag::new("collector.hwmon.chip-exclude", Kind::Pattern(""), "Chips to leave out"),
+            Flag::new(
+                "collector.hwmon.sensor-include",
+                Kind::Pattern(""),
+                "The only sensors to show, as CHIP;SENSOR",
+            ),
+            Flag::new(
+                "collector.hwmon.sensor-exclude",
+                Kind::Pattern(""),
+                "Sensors to leave out, as CHIP;SENSOR",
+            ),
+        ]);
 
 /// Hardware sensors.
 struct Hwmon {

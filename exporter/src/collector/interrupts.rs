@@ -6,11 +6,20 @@ use crate::{
     settings::{Flag, Kind},
 };
 
-pub(super) const ENTRY: Entry = Entry::off("interrupts", "Interrupts by line and CPU", |s| Box::new(Interrupts::new(s))).flags(&[
-    Flag::new("collector.interrupts.name-include", Kind::Pattern(""), "The only lines to show, as TYPE;INFO;DEVICES"),
-    Flag::new("collector.interrupts.name-exclude", Kind::Pattern(""), "Lines to leave out, as TYPE;INFO;DEVICES"),
-    Flag::new("collector.interrupts.include-zeros", Kind::Switch(true), "Show counts of zero"),
-]);
+pub(super) const ENTRY: Entry =
+    Entry::off("interrupts", "Interrupts by line and CPU", |s| Box::new(Interrupts::new(s))).flags(&[
+        Flag::new(
+            "collector.interrupts.name-include",
+            Kind::Pattern(""),
+            "The only lines to show, as TYPE;INFO;DEVICES",
+        ),
+        Flag::new(
+            "collector.interrupts.name-exclude",
+            Kind::Pattern(""),
+            "Lines to leave out, as TYPE;INFO;DEVICES",
+        ),
+        Flag::new("collector.interrupts.include-zeros", Kind::Switch(true), "Show counts of zero"),
+    ]);
 
 /// Interrupts by line and CPU. Off unless asked for: it has a series for each of both.
 struct Interrupts {

@@ -11,8 +11,8 @@ use crate::{
     settings::{Flag, Kind},
 };
 
-pub(super) const ENTRY: Entry =
-    Entry::on("ipvs", "The kernel's load balancer", |s| Box::new(Ipvs::new(s))).flags(&[Flag::new(
+pub(super) const ENTRY: Entry = Entry::on("ipvs", "The kernel's load balancer", |s| Box::new(Ipvs::new(s)))
+    .flags(&[Flag::new(
         "collector.ipvs.backend-labels",
         Kind::Text("local_address,local_port,remote_address,remote_port,proto,local_mark"),
         "Labels of backends, separated by commas; backends that do not differ in them are added up",
@@ -88,12 +88,14 @@ fn backends(text: &str) -> Vec<Backend> {
                 local = Some(("FWM", String::new(), "0".to_owned(), (*mark).to_owned()));
             }
             ["->", remote, _forward, numbers @ ..] if numbers.len() >= 3 => {
-                let (Some((proto, address, port, mark)), Some((remote, remote_port))) = (&local, split(remote))
+                let (Some((proto, address, port, mark)), Some((remote, remote_port))) =
+                    (&local, split(remote))
                 else {
                     continue;
                 };
                 let values = [0, 1, 2].map(|at| numbers[at].parse().unwrap_or(0.0));
-                let labels = [address, port, &remote, &remote_port, &(*proto).to_owned(), mark].map(String::clone);
+                let labels =
+                    [address, port, &remote, &remote_port, &(*proto).to_owned(), mark].map(String::clone);
                 found.push(Backend { labels, values });
             }
             _ => {}

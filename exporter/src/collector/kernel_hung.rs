@@ -3,7 +3,8 @@
 use super::{Collector, Entry};
 use crate::{Failure, Families, Host};
 
-pub(super) const ENTRY: Entry = Entry::on("kernel_hung", "Tasks that the kernel found hung", |_| Box::new(KernelHung));
+pub(super) const ENTRY: Entry =
+    Entry::on("kernel_hung", "Tasks that the kernel found hung", |_| Box::new(KernelHung));
 
 /// Tasks that the kernel found hung since boot (kernels from 6.17).
 pub(super) struct KernelHung;

@@ -8,7 +8,8 @@ use super::{
 };
 use crate::{Failure, Families, Host, host::list};
 
-pub(super) const ENTRY: Entry = Entry::off("ksmd", "Memory pages merged because they are equal", |_| Box::new(Ksmd));
+pub(super) const ENTRY: Entry =
+    Entry::off("ksmd", "Memory pages merged because they are equal", |_| Box::new(Ksmd));
 
 /// Kernel samepage merging.
 struct Ksmd;

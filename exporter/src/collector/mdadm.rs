@@ -101,7 +101,8 @@ fn array<'t>(name: &'t str, line: &'t str, details: &[&'t str]) -> Option<Array<
     for detail in details {
         let progress = ["recovery", "resync", "reshape", "check"].into_iter().find(|word| {
             detail.split_once(word).is_some_and(|(before, after)| {
-                (before.is_empty() || before.ends_with("  ") || before.ends_with("] ")) && after.trim_start().starts_with('=')
+                (before.is_empty() || before.ends_with("  ") || before.ends_with("] "))
+                    && after.trim_start().starts_with('=')
             })
         });
         let Some(progress) = progress else { continue };

@@ -6,8 +6,7 @@ use crate::{
     host::{list, read},
 };
 
-pub(super) const ENTRY: Entry =
-    Entry::off("meminfo_numa", "Memory by NUMA node", |_| Box::new(MeminfoNuma));
+pub(super) const ENTRY: Entry = Entry::off("meminfo_numa", "Memory by NUMA node", |_| Box::new(MeminfoNuma));
 
 /// Memory of each NUMA node.
 struct MeminfoNuma;

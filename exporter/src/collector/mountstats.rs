@@ -102,7 +102,8 @@ impl Collector for Mountstats {
         let mut seen = HashSet::new();
         for (at, mount) in mounts.enumerate() {
             let export = mount.trim_start_matches("device ").split(' ').next().unwrap_or_default();
-            let protocol = field(mount, "xprt:").and_then(|xprt| xprt.split_whitespace().next()).unwrap_or("");
+            let protocol =
+                field(mount, "xprt:").and_then(|xprt| xprt.split_whitespace().next()).unwrap_or("");
             let address = addresses.get(at).copied().unwrap_or_default();
             if seen.insert((export, protocol, address)) {
                 let labels = [("export", export), ("protocol", protocol), ("mountaddr", address)];

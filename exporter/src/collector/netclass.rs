@@ -34,16 +34,29 @@ const PROPERTIES: [(&str, &str, MetricType, &str); 16] = [
 const BYTES_PER_S_OF_MBIT: f64 = 1_000_000.0 / 8.0;
 const FLAG_UP: u64 = 1;
 
-pub(super) const ENTRY: Entry = Entry::on("netclass", "Network devices' properties", |s| Box::new(Netclass::new(s))).flags(&[
-    Flag::new("collector.netclass.ignored-devices", Kind::Pattern("^$"), "Devices whose properties to leave out"),
-    Flag::new(
-        "collector.netclass.ignore-invalid-speed",
-        Kind::Switch(false),
-        "Leave out the speed of links whose speed is unknown",
-    ),
-    Flag::new("collector.netclass.netlink", Kind::Switch(false), "Accepted; /sys/class/net is always read"),
-    Flag::new("collector.netclass_rtnl.with-stats", Kind::Switch(false), "Accepted; traffic is shown by netdev"),
-]);
+pub(super) const ENTRY: Entry =
+    Entry::on("netclass", "Network devices' properties", |s| Box::new(Netclass::new(s))).flags(&[
+        Flag::new(
+            "collector.netclass.ignored-devices",
+            Kind::Pattern("^$"),
+            "Devices whose properties to leave out",
+        ),
+        Flag::new(
+            "collector.netclass.ignore-invalid-speed",
+            Kind::Switch(false),
+            "Leave out the speed of links whose speed is unknown",
+        ),
+        Flag::new(
+            "collector.netclass.netlink",
+            Kind::Switch(false),
+            "Accepted; /sys/class/net is always read",
+        ),
+        Flag::new(
+            "collector.netclass_rtnl.with-stats",
+            Kind::Switch(false),
+            "Accepted; traffic is shown by netdev",
+        ),
+    ]);
 
 /// Properties of network devices.
 pub(super) struct Netclass {
@@ -55,7 +68,10 @@ pub(super) struct Netclass {
 impl Netclass {
     pub(super) fn new(settings: &Settings) -> Self {
         Self {
-            devices: Filter { include: None, exclude: settings.pattern("collector.netclass.ignored-devices") },
+            devices: Filter {
+                include: None,
+                exclude: settings.pattern("collector.netclass.ignored-devices"),
+            },
             ignore_invalid_speed: settings.switch("collector.netclass.ignore-invalid-speed"),
             class: Class::default(),
         }

@@ -13,9 +13,13 @@ use crate::{
     settings::{Flag, Kind},
 };
 
-pub(super) const ENTRY: Entry =
-    Entry::on("netdev", "Network devices' traffic", |s| Box::new(Netdev::new(s))).flags(&[
-        Flag::new("collector.netdev.device-include", Kind::Pattern(""), "The only devices whose traffic to show"),
+pub(super) const ENTRY: Entry = Entry::on("netdev", "Network devices' traffic", |s| Box::new(Netdev::new(s)))
+    .flags(&[
+        Flag::new(
+            "collector.netdev.device-include",
+            Kind::Pattern(""),
+            "The only devices whose traffic to show",
+        ),
         Flag::new("collector.netdev.device-exclude", Kind::Pattern(""), "Devices whose traffic to leave out"),
         Flag::new("collector.netdev.address-info", Kind::Switch(false), "Show the addresses of each device"),
         Flag::new(
@@ -29,16 +33,8 @@ pub(super) const ENTRY: Entry =
             Kind::Switch(true),
             "Accepted; /proc/net/dev has the same values and is always read",
         ),
-        Flag::new(
-            "collector.netdev.device-whitelist",
-            Kind::AliasOf("collector.netdev.device-include"),
-            "",
-        ),
-        Flag::new(
-            "collector.netdev.device-blacklist",
-            Kind::AliasOf("collector.netdev.device-exclude"),
-            "",
-        ),
+        Flag::new("collector.netdev.device-whitelist", Kind::AliasOf("collector.netdev.device-include"), ""),
+        Flag::new("collector.netdev.device-blacklist", Kind::AliasOf("collector.netdev.device-exclude"), ""),
     ]);
 
 /// The columns as the kernel orders them (`net/core/net-procfs.c`), with the metric of each.

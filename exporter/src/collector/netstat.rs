@@ -6,8 +6,8 @@ use crate::{
     settings::{Flag, Kind},
 };
 
-pub(super) const ENTRY: Entry = Entry::on("netstat", "Protocols' counters", |s| Box::new(Netstat::new(s))).flags(&[
-    Flag::new(
+pub(super) const ENTRY: Entry = Entry::on("netstat", "Protocols' counters", |s| Box::new(Netstat::new(s)))
+    .flags(&[Flag::new(
         "collector.netstat.fields",
         Kind::Pattern(
             "^(.*_(InErrors|InErrs)|Ip_Forwarding|Ip(6|Ext)_(InOctets|OutOctets)|Icmp6?_(InMsgs|OutMsgs)|\
@@ -16,8 +16,7 @@ pub(super) const ENTRY: Entry = Entry::on("netstat", "Protocols' counters", |s| 
              Udp6?_(InDatagrams|OutDatagrams|NoPorts|RcvbufErrors|SndbufErrors))$",
         ),
         "Protocols' fields to show",
-    ),
-]);
+    )]);
 
 /// Counters of the network protocols. The kernel mixes counters, gauges and settings: all are untyped.
 pub(super) struct Netstat {

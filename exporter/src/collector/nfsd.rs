@@ -13,10 +13,43 @@ struct Nfsd;
 
 /// Operations of version 4 by their numbers (RFC 7530), from 3.
 const V4: [&str; 37] = [
-    "Access", "Close", "Commit", "Create", "DelegPurge", "DelegReturn", "GetAttr", "GetFH", "Link", "Lock", "Lockt",
-    "Locku", "Lookup", "LookupRoot", "Nverify", "Open", "OpenAttr", "OpenConfirm", "OpenDgrd", "PutFH", "PutPubFH",
-    "PutRootFH", "Read", "ReadDir", "ReadLink", "Remove", "Rename", "Renew", "RestoreFH", "SaveFH", "SecInfo",
-    "SetAttr", "SetClientID", "SetClientIDConfirm", "Verify", "Write", "RelLockOwner",
+    "Access",
+    "Close",
+    "Commit",
+    "Create",
+    "DelegPurge",
+    "DelegReturn",
+    "GetAttr",
+    "GetFH",
+    "Link",
+    "Lock",
+    "Lockt",
+    "Locku",
+    "Lookup",
+    "LookupRoot",
+    "Nverify",
+    "Open",
+    "OpenAttr",
+    "OpenConfirm",
+    "OpenDgrd",
+    "PutFH",
+    "PutPubFH",
+    "PutRootFH",
+    "Read",
+    "ReadDir",
+    "ReadLink",
+    "Remove",
+    "Rename",
+    "Renew",
+    "RestoreFH",
+    "SaveFH",
+    "SecInfo",
+    "SetAttr",
+    "SetClientID",
+    "SetClientIDConfirm",
+    "Verify",
+    "Write",
+    "RelLockOwner",
 ];
 
 /// Operations that node_exporter does not show.
@@ -61,8 +94,20 @@ impl Collector for Nfsd {
                         out.counter("node_nfsd_rpc_errors_total", "Errors by kind.", &labels, number(at));
                     }
                 }
-                "proc2" => requests(out, "node_nfsd_requests_total", "2", &V2[1..], numbers.get(1..).unwrap_or_default()),
-                "proc3" => requests(out, "node_nfsd_requests_total", "3", &V3[1..], numbers.get(1..).unwrap_or_default()),
+                "proc2" => requests(
+                    out,
+                    "node_nfsd_requests_total",
+                    "2",
+                    &V2[1..],
+                    numbers.get(1..).unwrap_or_default(),
+                ),
+                "proc3" => requests(
+                    out,
+                    "node_nfsd_requests_total",
+                    "3",
+                    &V3[1..],
+                    numbers.get(1..).unwrap_or_default(),
+                ),
                 "proc4ops" => operations(out, &numbers),
                 "wdeleg_getattr" => request(out, "WdelegGetattr", number(0)),
                 _ => {}

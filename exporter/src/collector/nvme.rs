@@ -29,14 +29,14 @@ impl Collector for Nvme {
             for name in list(&directory)? {
                 // `nvme0n1`, or `nvme0c0n1` where there are several paths.
                 let Some(rest) = name.strip_prefix(device.as_str()) else { continue };
-                let Some((_, nsid)) = rest.rsplit_once('n').filter(|(_, id)| id.parse::<u32>().is_ok()) else {
+                let Some((_, nsid)) = rest.rsplit_once('n').filter(|(_, id)| id.parse::<u32>().is_ok())
+                else {
                     continue;
                 };
                 let path = directory.join(&name);
                 let state = read_attribute(&path.join("ana_state"));
                 let labels = [("device", device.as_str()), ("nsid", nsid)];
-                let with_state =
-                    [labels[0], labels[1], ("ana_state", state.as_deref().unwrap_or("unknown"))];
+                let with_state = [labels[0], labels[1], ("ana_state", state.as_deref().unwrap_or("unknown"))];
                 out.gauge("node_nvme_namespace_info", "A namespace; always 1.", &with_state, 1.0);
                 let number = |file: &str| read_attribute_number(&path.join(file));
                 let Some(block) = number("queue/logical_block_size") else { continue };

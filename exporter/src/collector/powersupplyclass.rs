@@ -11,7 +11,11 @@ pub(super) const ENTRY: Entry = Entry::on("powersupplyclass", "Batteries and mai
     let ignored = Filter { include: None, exclude: s.pattern("collector.powersupply.ignored-supplies") };
     Box::new(PowerSupplyClass(ignored))
 })
-.flags(&[Flag::new("collector.powersupply.ignored-supplies", Kind::Pattern("^$"), "Power supplies to leave out")]);
+.flags(&[Flag::new(
+    "collector.powersupply.ignored-supplies",
+    Kind::Pattern("^$"),
+    "Power supplies to leave out",
+)]);
 
 /// Batteries and mains.
 struct PowerSupplyClass(Filter);

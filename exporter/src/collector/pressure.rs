@@ -15,14 +15,20 @@ type Line = (&'static str, &'static str, &'static str);
 /// all wait for it, so that `full` means nothing there; `irq` has no other line.
 const FILES: [(&str, &[Line]); 4] = [
     ("cpu", &[("some", "waiting", "Seconds in which a task waited for a CPU.")]),
-    ("io", &[
-        ("some", "waiting", "Seconds in which a task waited for I/O."),
-        ("full", "stalled", "Seconds in which no task could run for waiting for I/O."),
-    ]),
-    ("memory", &[
-        ("some", "waiting", "Seconds in which a task waited for memory."),
-        ("full", "stalled", "Seconds in which no task could run for waiting for memory."),
-    ]),
+    (
+        "io",
+        &[
+            ("some", "waiting", "Seconds in which a task waited for I/O."),
+            ("full", "stalled", "Seconds in which no task could run for waiting for I/O."),
+        ],
+    ),
+    (
+        "memory",
+        &[
+            ("some", "waiting", "Seconds in which a task waited for memory."),
+            ("full", "stalled", "Seconds in which no task could run for waiting for memory."),
+        ],
+    ),
     ("irq", &[("full", "stalled", "Seconds in which no task could run for interrupts.")]),
 ];
 

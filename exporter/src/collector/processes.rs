@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use super::{Collector, Entry, Runs};
 use crate::{Failure, Families, Host, host::Numbered};
 
-pub(super) const ENTRY: Entry = Entry::off("processes", "Processes and threads by state", |_| Box::new(Processes)).runs(Runs::Aside);
+pub(super) const ENTRY: Entry =
+    Entry::off("processes", "Processes and threads by state", |_| Box::new(Processes)).runs(Runs::Aside);
 
 /// Processes and threads by state. Off unless asked for: it reads a file for each thread of the host.
 pub(super) struct Processes;

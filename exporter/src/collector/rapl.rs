@@ -43,7 +43,9 @@ impl Collector for Rapl {
             };
             let path = directory.join("energy_uj");
             let energy = match read(&path) {
-                Err(Failure::Read { cause, path }) if cause.kind() == std::io::ErrorKind::PermissionDenied => {
+                Err(Failure::Read { cause, path })
+                    if cause.kind() == std::io::ErrorKind::PermissionDenied =>
+                {
                     return Err(Failure::Absent(path));
                 }
                 Err(Failure::Absent(_)) => continue,
@@ -57,7 +59,8 @@ impl Collector for Rapl {
                 out.counter("node_rapl_joules_total", help, &labels, joules);
             } else {
                 let labels = [("index", index.as_str()), ("path", &*directory)];
-                let zone: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
+                let zone: String =
+                    name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
                 out.counter(&format!("node_rapl_{zone}_joules_total"), help, &labels, joules);
             }
         }

@@ -14,7 +14,12 @@ pub(super) struct Softnet;
 const COLUMNS: [(usize, &str, MetricType, &str); 7] = [
     (0, "node_softnet_processed_total", Counter, "Packets processed."),
     (1, "node_softnet_dropped_total", Counter, "Packets dropped because the queue was full."),
-    (2, "node_softnet_times_squeezed_total", Counter, "Times that processing stopped with packets left to do."),
+    (
+        2,
+        "node_softnet_times_squeezed_total",
+        Counter,
+        "Times that processing stopped with packets left to do.",
+    ),
     (8, "node_softnet_cpu_collision_total", Counter, "Collisions on a device's lock while sending."),
     (9, "node_softnet_received_rps_total", Counter, "Times that another CPU handed over packets."),
     (10, "node_softnet_flow_limit_count_total", Counter, "Times that a flow's limit was reached."),

@@ -9,10 +9,11 @@ use crate::{
     settings::{Flag, Kind},
 };
 
-pub(super) const ENTRY: Entry = Entry::on("stat", "Boot time, context switches, forks, interrupts, processes", |s| {
-    Box::new(Stat { has_softirqs: s.switch("collector.stat.softirq") })
-})
-.flags(&[Flag::new("collector.stat.softirq", Kind::Switch(false), "Show softirqs by vector")]);
+pub(super) const ENTRY: Entry =
+    Entry::on("stat", "Boot time, context switches, forks, interrupts, processes", |s| {
+        Box::new(Stat { has_softirqs: s.switch("collector.stat.softirq") })
+    })
+    .flags(&[Flag::new("collector.stat.softirq", Kind::Switch(false), "Show softirqs by vector")]);
 
 /// What `/proc/stat` has in addition to CPU time.
 struct Stat {

@@ -21,33 +21,47 @@ use crate::{
 };
 
 pub(super) const ENTRY: Entry =
-    Entry::off("systemd", "systemd's units, by D-Bus", |s| Box::new(Systemd::new(s))).runs(Runs::Aside).flags(&[
-        Flag::new("collector.systemd.unit-include", Kind::Pattern(".+"), "Units to show, by their whole names"),
-        Flag::new(
-            "collector.systemd.unit-exclude",
-            Kind::Pattern(r".+\.(automount|device|mount|scope|slice)"),
-            "Units to leave out, by their whole names",
-        ),
-        Flag::new(
-            "collector.systemd.enable-task-metrics",
-            Kind::Switch(false),
-            "Show how many tasks services have and may have",
-        ),
-        Flag::new(
-            "collector.systemd.enable-restarts-metrics",
-            Kind::Switch(false),
-            "Show how often services were restarted",
-        ),
-        Flag::new(
-            "collector.systemd.enable-start-time-metrics",
-            Kind::Switch(false),
-            "Show when units were started",
-        ),
-        Flag::new("collector.systemd.private", Kind::Switch(false), ""),
-        Flag::new("collector.systemd.private-address", Kind::Text("unix:path=/run/systemd/private"), ""),
-        Flag::new("collector.systemd.unit-whitelist", Kind::AliasOf("collector.systemd.unit-include"), ""),
-        Flag::new("collector.systemd.unit-blacklist", Kind::AliasOf("collector.systemd.unit-exclude"), ""),
-    ]);
+    Entry::off("systemd", "systemd's units, by D-Bus", |s| Box::new(Systemd::new(s)))
+        .runs(Runs::Aside)
+        .flags(&[
+            Flag::new(
+                "collector.systemd.unit-include",
+                Kind::Pattern(".+"),
+                "Units to show, by their whole names",
+            ),
+            Flag::new(
+                "collector.systemd.unit-exclude",
+                Kind::Pattern(r".+\.(automount|device|mount|scope|slice)"),
+                "Units to leave out, by their whole names",
+            ),
+            Flag::new(
+                "collector.systemd.enable-task-metrics",
+                Kind::Switch(false),
+                "Show how many tasks services have and may have",
+            ),
+            Flag::new(
+                "collector.systemd.enable-restarts-metrics",
+                Kind::Switch(false),
+                "Show how often services were restarted",
+            ),
+            Flag::new(
+                "collector.systemd.enable-start-time-metrics",
+                Kind::Switch(false),
+                "Show when units were started",
+            ),
+            Flag::new("collector.systemd.private", Kind::Switch(false), ""),
+            Flag::new("collector.systemd.private-address", Kind::Text("unix:path=/run/systemd/private"), ""),
+            Flag::new(
+                "collector.systemd.unit-whitelist",
+                Kind::AliasOf("collector.systemd.unit-include"),
+                "",
+            ),
+            Flag::new(
+                "collector.systemd.unit-blacklist",
+                Kind::AliasOf("collector.systemd.unit-exclude"),
+                "",
+            ),
+        ]);
 
 /// systemd's units and its own state.
 struct Systemd {
@@ -123,7 +137,12 @@ impl Systemd {
     fn show(&self, bus: &Bus, deadline: Instant, out: &mut Families) -> Result<(), Failure> {
         manager(bus, deadline, out)?;
         let listed: Vec<ListedUnit> = bus.call("ListUnits", deadline)?;
-        let units = listed.into_iter().map(|(name, _, load, active, _, _, path, ..)| Unit { name, load, active, path });
+        let units = listed.into_iter().map(|(name, _, load, active, _, _, path, ..)| Unit {
+            name,
+            load,
+            active,
+            path,
+        });
         let units: Vec<Unit> = units.collect();
         for state in STATES {
             let n = units.iter().filter(|unit| unit.active == state).count();
@@ -158,7 +177,8 @@ impl Systemd {
         }
         let labels = [("name", name)];
         if self.has_start_times {
-            let started = if unit.active == "active" { number("Unit", "ActiveEnterTimestamp")? } else { None };
+            let started =
+                if unit.active == "active" { number("Unit", "ActiveEnterTimestamp")? } else { None };
             let help = "When the unit was started, in seconds since the Unix epoch.";
             let seconds = started.unwrap_or(0) as f64 / US_PER_S;
             out.gauge("node_systemd_unit_start_time_seconds", help, &labels, seconds);

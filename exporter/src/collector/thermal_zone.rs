@@ -6,7 +6,8 @@ use crate::{
     host::{list, read_attribute, read_attribute_number},
 };
 
-pub(super) const ENTRY: Entry = Entry::on("thermal_zone", "Temperatures of zones, and what cools them", |_| Box::new(ThermalZone));
+pub(super) const ENTRY: Entry =
+    Entry::on("thermal_zone", "Temperatures of zones, and what cools them", |_| Box::new(ThermalZone));
 
 /// Temperatures of zones, and what cools them.
 pub(super) struct ThermalZone;

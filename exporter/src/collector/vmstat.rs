@@ -7,13 +7,12 @@ use crate::{
     settings::{Flag, Kind},
 };
 
-pub(super) const ENTRY: Entry = Entry::on("vmstat", "Paging and out-of-memory kills", |s| Box::new(Vmstat::new(s))).flags(&[
-    Flag::new(
+pub(super) const ENTRY: Entry =
+    Entry::on("vmstat", "Paging and out-of-memory kills", |s| Box::new(Vmstat::new(s))).flags(&[Flag::new(
         "collector.vmstat.fields",
         Kind::Pattern("^(oom_kill|pgpg|pswp|pg.*fault).*"),
         "Fields of /proc/vmstat to show",
-    ),
-]);
+    )]);
 
 /// Paging and out-of-memory kills. The kernel mixes counters and gauges: all are untyped.
 pub(super) struct Vmstat {

@@ -40,7 +40,7 @@ pub(super) fn check() -> Result<()> {
 }
 
 /// The files that git knows or would take, from the root.
-fn tracked() -> Result<Vec<String>> {
+pub(super) fn tracked() -> Result<Vec<String>> {
     let mut git = std::process::Command::new("git");
     git.args(["ls-files", "--cached", "--others", "--exclude-standard"]).current_dir(shell::root());
     Ok(shell::output(&mut git)?.lines().map(str::to_owned).collect())

@@ -12,7 +12,8 @@ use libfuzzer_sys::fuzz_target;
 
 static STORAGE: LazyLock<MemStorage> = LazyLock::new(|| {
     let mut storage = MemStorage::new();
-    for (i, name) in ["foo{a=\"b\"}", "foo{a=\"c\",le=\"1\"}", "up", "up{job=\"x\"}"].into_iter().enumerate() {
+    for (i, name) in ["foo{a=\"b\"}", "foo{a=\"c\",le=\"1\"}", "up", "up{job=\"x\"}"].into_iter().enumerate()
+    {
         let metric = parse_metric(name).unwrap();
         for t in 0..40 {
             storage.append(&metric, t * 15_000, (t * 7 % 11) as f64 + i as f64).unwrap();

@@ -65,7 +65,9 @@ pub(super) fn container_id(path: &str) -> Option<&str> {
     // Rootless podman puts the processes one level below.
     let path = path.strip_suffix("/container").unwrap_or(path);
     let last = path.rsplit('/').next()?;
-    let is_helper = last.ends_with(".mount") || last.contains("-conmon-") || last.starts_with("crio-") && !last.ends_with(".scope");
+    let is_helper = last.ends_with(".mount")
+        || last.contains("-conmon-")
+        || last.starts_with("crio-") && !last.ends_with(".scope");
     let last = last.strip_suffix(".scope").unwrap_or(last);
     let id = last.rsplit(['-', ':']).next()?;
     (!is_helper && id.len() == 64 && id.bytes().all(|b| b.is_ascii_hexdigit())).then_some(id)
@@ -84,11 +86,13 @@ pub(super) fn pod_uid(path: &str) -> Option<String> {
 fn from_files(root: &Path, id: &str) -> Option<Identity> {
     let json = |path: &str| serde_json::from_str::<Value>(&read(&root.join(path)).ok()?).ok();
     let containerd = ["run/containerd", "run/k3s/containerd"].iter().find_map(|base| {
-        ["k8s.io", "default", "moby"].iter().find_map(|space| {
-            json(&format!("{base}/io.containerd.runtime.v2.task/{space}/{id}/config.json"))
-        })
+        ["k8s.io", "default", "moby"]
+            .iter()
+            .find_map(|space| json(&format!("{base}/io.containerd.runtime.v2.task/{space}/{id}/config.json")))
     });
-    if let Some(identity) = containerd.as_ref().and_then(|config| from_annotations(id, &config["annotations"])) {
+    if let Some(identity) =
+        containerd.as_ref().and_then(|config| from_annotations(id, &config["annotations"]))
+    {
         return Some(identity);
     }
     let crio = json(&format!("var/lib/containers/storage/overlay-containers/{id}/userdata/config.json"))

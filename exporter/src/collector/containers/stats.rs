@@ -201,7 +201,8 @@ fn pressure(directory: &Path, stats: &mut Stats) {
         let text = read(&directory.join(format!("{resource}.pressure"))).unwrap_or_default();
         for (kind, name) in [("some ", some), ("full ", full)] {
             let line = text.lines().find(|line| line.starts_with(kind));
-            let total = line.and_then(|line| line.split_ascii_whitespace().find_map(|w| w.strip_prefix("total=")));
+            let total =
+                line.and_then(|line| line.split_ascii_whitespace().find_map(|w| w.strip_prefix("total=")));
             stats.add(name, total.and_then(|us| us.parse::<f64>().ok()).map(|us| us / US_PER_S));
         }
     }
@@ -226,8 +227,14 @@ fn v1(root: &Path, relative: &str, stats: &mut Stats) {
     }
     let memory = at("memory");
     let stat = Pairs::read(&memory.join("memory.stat"));
-    let names =
-        ["total_inactive_file", "total_active_file", "total_rss", "total_cache", "total_mapped_file", "total_swap"];
+    let names = [
+        "total_inactive_file",
+        "total_active_file",
+        "total_rss",
+        "total_cache",
+        "total_mapped_file",
+        "total_swap",
+    ];
     stats.memory(number("memory", "memory.usage_in_bytes"), &stat, names);
     stats.add("memory_max_usage_bytes", number("memory", "memory.max_usage_in_bytes"));
     stats.add("memory_failcnt", number("memory", "memory.failcnt"));

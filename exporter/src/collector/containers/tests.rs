@@ -17,7 +17,12 @@ fn write(root: &Path, path: &str, text: &str) {
 }
 
 fn shown(root: &Path) -> String {
-    let paths = Paths { sysfs: root.join("sys"), procfs: root.join("proc"), rootfs: root.join("root"), ..Paths::default() };
+    let paths = Paths {
+        sysfs: root.join("sys"),
+        procfs: root.join("proc"),
+        rootfs: root.join("root"),
+        ..Paths::default()
+    };
     let mut out = Families::new();
     Containers::new(&Settings::default()).collect(&Host::new(paths, None), &mut out).unwrap();
     let (families, conflicts) = out.finish_with_conflicts();
@@ -47,7 +52,10 @@ fn version_2_is_shown_under_cadvisors_names() {
         write(root.path(), &format!("{parent}/cgroup.procs"), "");
     }
     file("cgroup.procs", "42\n43\n");
-    file("cpu.stat", "usage_usec 3000000\nuser_usec 2000000\nsystem_usec 1000000\nnr_periods 10\nnr_throttled 4\nthrottled_usec 500000\n");
+    file(
+        "cpu.stat",
+        "usage_usec 3000000\nuser_usec 2000000\nsystem_usec 1000000\nnr_periods 10\nnr_throttled 4\nthrottled_usec 500000\n",
+    );
     file("cpu.max", "50000 100000\n");
     file("cpu.weight", "100\n");
     file("memory.current", "1000\n");
@@ -61,9 +69,13 @@ fn version_2_is_shown_under_cadvisors_names() {
     file("pids.max", "max\n");
     write(root.path(), "sys/dev/block/8:0/uevent", "MAJOR=8\nMINOR=0\nDEVNAME=sda\n");
     let config = format!("root/run/containerd/io.containerd.runtime.v2.task/k8s.io/{ID}/config.json");
-    write(root.path(), &config, r#"{"annotations": {"io.kubernetes.cri.container-type": "container",
+    write(
+        root.path(),
+        &config,
+        r#"{"annotations": {"io.kubernetes.cri.container-type": "container",
         "io.kubernetes.cri.container-name": "web", "io.kubernetes.cri.sandbox-name": "web-0",
-        "io.kubernetes.cri.sandbox-namespace": "shop", "io.kubernetes.cri.image-name": "nginx:1"}}"#);
+        "io.kubernetes.cri.sandbox-namespace": "shop", "io.kubernetes.cri.image-name": "nginx:1"}}"#,
+    );
     let text = shown(root.path());
     let who = ["container=\"web\"", "pod=\"web-0\"", "namespace=\"shop\"", "image=\"nginx:1\""];
     has(&text, "cpu_usage_seconds_total", &[&who[..], &["cpu=\"total\""]].concat(), "3");
@@ -93,7 +105,10 @@ fn version_1_is_shown_under_the_same_names() {
     write(root.path(), "sys/fs/cgroup/memory/docker/cgroup.procs", "");
     file("memory/cgroup.procs", "42\n");
     file("memory/memory.usage_in_bytes", "1000\n");
-    file("memory/memory.stat", "cache 1\ntotal_rss 300\ntotal_cache 500\ntotal_inactive_file 100\ntotal_swap 8\n");
+    file(
+        "memory/memory.stat",
+        "cache 1\ntotal_rss 300\ntotal_cache 500\ntotal_inactive_file 100\ntotal_swap 8\n",
+    );
     file("memory/memory.limit_in_bytes", "9223372036854771712\n");
     file("memory/memory.oom_control", "oom_kill_disable 0\nunder_oom 0\noom_kill 2\n");
     file("cpuacct/cpuacct.usage", "2500000000\n");
@@ -101,8 +116,16 @@ fn version_1_is_shown_under_the_same_names() {
     file("cpu/cpu.cfs_quota_us", "20000\n");
     file("cpu/cpu.stat", "nr_periods 5\nnr_throttled 2\nthrottled_time 1500000000\n");
     file("blkio/blkio.throttle.io_service_bytes", "8:0 Read 4096\n8:0 Write 8192\n8:0 Total 12288\n");
-    write(root.path(), &format!("root/var/lib/docker/containers/{ID}/config.v2.json"), r#"{"Name": "/db", "Config": {"Image": "postgres:17"}}"#);
-    write(root.path(), "proc/42/net/dev", "a\nb\n  eth0: 1 2 3 4 0 0 0 0 5 6 7 8 0 0 0 0\n  lo: 9 9 9 9 0 0 0 0 9 9 9 9 0 0 0 0\n");
+    write(
+        root.path(),
+        &format!("root/var/lib/docker/containers/{ID}/config.v2.json"),
+        r#"{"Name": "/db", "Config": {"Image": "postgres:17"}}"#,
+    );
+    write(
+        root.path(),
+        "proc/42/net/dev",
+        "a\nb\n  eth0: 1 2 3 4 0 0 0 0 5 6 7 8 0 0 0 0\n  lo: 9 9 9 9 0 0 0 0 9 9 9 9 0 0 0 0\n",
+    );
     let text = shown(root.path());
     let who = ["name=\"db\"", "image=\"postgres:17\""];
     has(&text, "cpu_usage_seconds_total", &who, "2.5");
@@ -119,7 +142,8 @@ fn version_1_is_shown_under_the_same_names() {
 
 #[test]
 fn paths_tell_containers_and_pods() {
-    let check = |path: &str, want: bool| assert_eq!(container_id(&path.replace("ID", ID)).is_some(), want, "{path}");
+    let check =
+        |path: &str, want: bool| assert_eq!(container_id(&path.replace("ID", ID)).is_some(), want, "{path}");
     check("/system.slice/docker-ID.scope", true);
     check("/kubepods/besteffort/pod1/ID", true);
     check("/x/slice:cri-containerd:ID", true);

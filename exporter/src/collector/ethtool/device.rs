@@ -107,9 +107,13 @@ mod tests {
             raw[4 + at * NAME_BYTES..][..name.len()].copy_from_slice(name.as_bytes());
         }
         raw[45 * 4..46 * 4].copy_from_slice(&17u32.to_ne_bytes());
-        let words: Vec<u32> = raw.chunks_exact(4).map(|c| u32::from_ne_bytes(c.try_into().unwrap())).collect();
+        let words: Vec<u32> =
+            raw.chunks_exact(4).map(|c| u32::from_ne_bytes(c.try_into().unwrap())).collect();
         let driver = parse_driver(&words.try_into().unwrap());
-        assert_eq!((driver.driver.as_str(), driver.bus.as_str(), driver.n_stats), ("e1000e", "0000:00:1f.6", 17));
+        assert_eq!(
+            (driver.driver.as_str(), driver.bus.as_str(), driver.n_stats),
+            ("e1000e", "0000:00:1f.6", 17)
+        );
     }
 
     #[test]

@@ -175,9 +175,10 @@ impl<T: Clone + Send + 'static> Prober<T> {
 impl<T> State<T> {
     /// Whether every thread is with a mount that has had its time.
     fn all_hang(&self, timeout: Duration) -> bool {
-        let hung = self.mounts.values().filter(
-            |asked| matches!(asked, Asked::Running(since) if since.elapsed() >= timeout),
-        );
+        let hung = self
+            .mounts
+            .values()
+            .filter(|asked| matches!(asked, Asked::Running(since) if since.elapsed() >= timeout));
         hung.count() >= self.threads
     }
 }
@@ -310,7 +311,10 @@ mod tests {
         for n in 0..2_000u32 {
             let deadline = Instant::now() + Duration::from_micros(u64::from(n % 60));
             for answer in ask(&prober, &mounts, LONG, Some(deadline)) {
-                assert!(matches!(answer, Ok(7) | Err(NoUsage::NotAsked | NoUsage::NoAnswerYet)), "{answer:?}");
+                assert!(
+                    matches!(answer, Ok(7) | Err(NoUsage::NotAsked | NoUsage::NoAnswerYet)),
+                    "{answer:?}"
+                );
             }
         }
         assert_eq!(ask(&prober, &mounts, LONG, None), vec![Ok(7); 3]);

@@ -175,10 +175,11 @@ pub(super) const FIELDS: &[Field] = &[
 pub(super) fn field_values(device: &Device<'_>, ids: &[u32]) -> Vec<Option<f64>> {
     let asked: Vec<FieldId> = ids.iter().map(|id| FieldId(*id)).collect();
     let Ok(values) = device.field_values_for(&asked) else { return vec![None; ids.len()] };
-    let number = |(id, sample): (&u32, Result<nvml_wrapper::struct_wrappers::device::FieldValueSample, NvmlError>)| {
-        let value = number(&sample.ok()?.value.ok()?);
-        (*id != MEMORY_TEMPERATURE || value <= HOTTEST_MEMORY_C).then_some(value)
-    };
+    let number =
+        |(id, sample): (&u32, Result<nvml_wrapper::struct_wrappers::device::FieldValueSample, NvmlError>)| {
+            let value = number(&sample.ok()?.value.ok()?);
+            (*id != MEMORY_TEMPERATURE || value <= HOTTEST_MEMORY_C).then_some(value)
+        };
     ids.iter().zip(values).map(number).collect()
 }
 

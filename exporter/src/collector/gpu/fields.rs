@@ -88,7 +88,8 @@ fn parse(line: &str) -> Result<Option<Shown>, String> {
             Ok(None)
         }
         None => {
-            let known = FIELDS.iter().map(|field| (strsim::damerau_levenshtein(name, field.name), field.name));
+            let known =
+                FIELDS.iter().map(|field| (strsim::damerau_levenshtein(name, field.name), field.name));
             let nearest = known.min().map_or("", |(_, name)| name);
             Err(format!("unknown field \"{name}\"; did you mean \"{nearest}\"?"))
         }
@@ -116,11 +117,14 @@ mod tests {
         );
         let problems = load("DCGM_FI_DEV_SM_CLOCK, guage, x\nnonsense\nSM_CLOCK, gauge, x\n").unwrap_err();
         let problems: Vec<_> = problems.lines().map(|l| l.split_once("fields.csv:").unwrap().1).collect();
-        assert_eq!(problems, [
-            "1:1: unknown type \"guage\"; gauge, counter and label are known",
-            "2:1: \"nonsense\" is not NAME, type, help",
-            "3:1: unknown field \"SM_CLOCK\"; did you mean \"DCGM_FI_DEV_SM_CLOCK\"?",
-        ]);
+        assert_eq!(
+            problems,
+            [
+                "1:1: unknown type \"guage\"; gauge, counter and label are known",
+                "2:1: \"nonsense\" is not NAME, type, help",
+                "3:1: unknown field \"SM_CLOCK\"; did you mean \"DCGM_FI_DEV_SM_CLOCK\"?",
+            ]
+        );
     }
 
     #[test]

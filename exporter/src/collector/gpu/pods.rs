@@ -130,7 +130,9 @@ async fn list(socket: &Path) -> Result<ListResponse, String> {
     check_status(body.trailers().unwrap_or(&head.headers))?;
     let body = body.to_bytes();
     match body.split_first_chunk::<PREFIX_BYTES>() {
-        Some(([0, a, b, c, d], message)) if u32::from_be_bytes([*a, *b, *c, *d]) as usize == message.len() => {
+        Some(([0, a, b, c, d], message))
+            if u32::from_be_bytes([*a, *b, *c, *d]) as usize == message.len() =>
+        {
             ListResponse::decode(message).map_err(|cause| cause.to_string())
         }
         _ => Err(format!("{} bytes that are not one plain message of gRPC", body.len())),
@@ -158,11 +160,14 @@ fn by_device(response: ListResponse) -> BTreeMap<String, Pod> {
             for id in gpus.flat_map(|devices| &devices.ids) {
                 // A GPU shared in time has an id for each share; one of its pods is shown.
                 let uuid = id.split("::").next().unwrap_or(id);
-                found.insert(uuid.to_owned(), Pod {
-                    name: pod.name.clone(),
-                    namespace: pod.namespace.clone(),
-                    container: container.name.clone(),
-                });
+                found.insert(
+                    uuid.to_owned(),
+                    Pod {
+                        name: pod.name.clone(),
+                        namespace: pod.namespace.clone(),
+                        container: container.name.clone(),
+                    },
+                );
             }
         }
     }

@@ -46,7 +46,11 @@ impl Bus {
     }
 
     /// Calls a method of the manager that takes nothing.
-    pub(super) fn call<T: DeserializeOwned + Type>(&self, method: &str, deadline: Instant) -> Result<T, Failure> {
+    pub(super) fn call<T: DeserializeOwned + Type>(
+        &self,
+        method: &str,
+        deadline: Instant,
+    ) -> Result<T, Failure> {
         let calling = self.connection.call_method(self.destination, MANAGER_PATH, Some(MANAGER), method, &());
         let reply = within(&self.runtime, deadline, calling)?;
         reply.body().deserialize().map_err(|cause| failed(&cause))
@@ -92,7 +96,8 @@ impl Bus {
         deadline: Instant,
     ) -> Result<Option<OwnedValue>, Failure> {
         let arguments = (interface, property);
-        let getting = self.connection.call_method(self.destination, path, Some(PROPERTIES), "Get", &arguments);
+        let getting =
+            self.connection.call_method(self.destination, path, Some(PROPERTIES), "Get", &arguments);
         let getting = async {
             match getting.await {
                 Ok(reply) => Ok(Some(reply)),

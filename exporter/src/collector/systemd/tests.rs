@@ -16,7 +16,18 @@ impl Manager {
             let path = OwnedObjectPath::try_from(format!("/unit/{path}")).unwrap();
             let none = OwnedObjectPath::try_from("/").unwrap();
             let text = str::to_owned;
-            (text(name), text("a unit"), text(load), text(active), text(""), text(""), path, 0, text(""), none)
+            (
+                text(name),
+                text("a unit"),
+                text(load),
+                text(active),
+                text(""),
+                text(""),
+                path,
+                0,
+                text(""),
+                none,
+            )
         };
         Ok(vec![
             unit("web.service", "loaded", "active", "web"),

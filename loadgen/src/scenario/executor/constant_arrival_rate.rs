@@ -25,7 +25,14 @@ pub struct ConstantArrivalRate {
 impl Executes for ConstantArrivalRate {
     const NAME: &'static str = "constant-arrival-rate";
     const ABOUT: &'static str = "Iterations that start at a fixed rate, whether earlier ones have ended or not. k6: `constant-arrival-rate`.";
-    const KEYS: &'static [Key] = &[shape::RATE.required(), shape::TIME_UNIT.or("1s"), shape::DURATION.required(), shape::ALLOCATION[0], shape::ALLOCATION[1], shape::ALLOCATION[2]];
+    const KEYS: &'static [Key] = &[
+        shape::RATE.required(),
+        shape::TIME_UNIT.or("1s"),
+        shape::DURATION.required(),
+        shape::ALLOCATION[0],
+        shape::ALLOCATION[1],
+        shape::ALLOCATION[2],
+    ];
 
     fn read(p: &mut Parser<'_>, options: &mut MapReader<'_>) -> Option<Self> {
         let rate = options.require(&mut p.cx, "rate").and_then(|n| p.rate(n));

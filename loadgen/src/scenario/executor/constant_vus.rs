@@ -21,7 +21,8 @@ pub struct ConstantVus {
 impl Executes for ConstantVus {
     const NAME: &'static str = "constant-vus";
     const ABOUT: &'static str = "A fixed number of users, each of which starts its next iteration when the last has ended. k6: `constant-vus`.";
-    const KEYS: &'static [Key] = &[shape::VUS.required(), shape::DURATION.required(), shape::RAMP.otherwise("all at once")];
+    const KEYS: &'static [Key] =
+        &[shape::VUS.required(), shape::DURATION.required(), shape::RAMP.otherwise("all at once")];
 
     fn read(p: &mut Parser<'_>, options: &mut MapReader<'_>) -> Option<Self> {
         let vus = p.count(options, "vus", None);
@@ -31,7 +32,10 @@ impl Executes for ConstantVus {
         if let (Some(ramp), Some(n)) = (ramp_per_s, options.get("ramp"))
             && f64::from(vus.saturating_sub(1)) / ramp >= duration.as_secs_f64()
         {
-            let message = format!("{vus} users at {ramp} per second are not all there when the phase ends after {}", length(duration));
+            let message = format!(
+                "{vus} users at {ramp} per second are not all there when the phase ends after {}",
+                length(duration)
+            );
             p.cx.error(n, message);
         }
         Some(Self { vus, duration, ramp_per_s })
@@ -56,7 +60,8 @@ impl Executes for ConstantVus {
 
     fn plan(&self) -> Plan<'_> {
         let active = |index: u32| {
-            let start = self.ramp_per_s.map_or(Duration::ZERO, |r| Duration::from_secs_f64(f64::from(index) / r));
+            let start =
+                self.ramp_per_s.map_or(Duration::ZERO, |r| Duration::from_secs_f64(f64::from(index) / r));
             if index < self.vus && start < self.duration { vec![start..self.duration] } else { Vec::new() }
         };
         Plan::Users { active: Box::new(active), budget: Budget::Unlimited }

@@ -31,7 +31,12 @@ impl Executes for PerVuIterations {
     }
 
     fn describe(&self) -> String {
-        format!("{} with {} iterations each, {} at most", users(self.vus), self.iterations, length(self.max_duration))
+        format!(
+            "{} with {} iterations each, {} at most",
+            users(self.vus),
+            self.iterations,
+            length(self.max_duration)
+        )
     }
 
     fn duration(&self) -> Duration {

@@ -28,8 +28,16 @@ pub struct RampingArrivalRate {
 
 impl Executes for RampingArrivalRate {
     const NAME: &'static str = "ramping-arrival-rate";
-    const ABOUT: &'static str = "Iterations that start at a rate that follows stages. k6: `ramping-arrival-rate`.";
-    const KEYS: &'static [Key] = &[shape::START_RATE.or("0"), shape::TIME_UNIT.or("1s"), shape::STAGES.required(), shape::ALLOCATION[0], shape::ALLOCATION[1], shape::ALLOCATION[2]];
+    const ABOUT: &'static str =
+        "Iterations that start at a rate that follows stages. k6: `ramping-arrival-rate`.";
+    const KEYS: &'static [Key] = &[
+        shape::START_RATE.or("0"),
+        shape::TIME_UNIT.or("1s"),
+        shape::STAGES.required(),
+        shape::ALLOCATION[0],
+        shape::ALLOCATION[1],
+        shape::ALLOCATION[2],
+    ];
 
     fn read(p: &mut Parser<'_>, options: &mut MapReader<'_>) -> Option<Self> {
         let start = options.get("start_rate").and_then(|n| p.rate_or_zero(n)).unwrap_or(0.0);

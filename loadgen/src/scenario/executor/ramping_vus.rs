@@ -23,7 +23,8 @@ pub struct RampingVus {
 impl Executes for RampingVus {
     const NAME: &'static str = "ramping-vus";
     const ABOUT: &'static str = "A number of users that follows stages; or, short, `vus` that come at `ramp` and stay until `duration` is over. k6: `ramping-vus`.";
-    const KEYS: &'static [Key] = &[shape::START_VUS.or("0"), shape::STAGES, shape::VUS, shape::DURATION, shape::RAMP];
+    const KEYS: &'static [Key] =
+        &[shape::START_VUS.or("0"), shape::STAGES, shape::VUS, shape::DURATION, shape::RAMP];
 
     /// k6's stages, or the short form: `vus`, `duration` and a `ramp` in users per second.
     fn read(p: &mut Parser<'_>, options: &mut MapReader<'_>) -> Option<Self> {

@@ -55,7 +55,8 @@ impl Executes for Replay {
 
     fn describe(&self) -> String {
         let passes = self.duration.div_duration_f64(self.trace.length.div_f64(self.speed));
-        let speed = if self.speed == 1.0 { String::new() } else { format!(" at {} times its speed", self.speed) };
+        let speed =
+            if self.speed == 1.0 { String::new() } else { format!(" at {} times its speed", self.speed) };
         format!(
             "{} of {} over {}{speed}, up to {:.1}/s",
             counted((self.trace.count as f64 * passes).round() as u64, "request"),

@@ -31,7 +31,12 @@ impl Executes for SharedIterations {
     }
 
     fn describe(&self) -> String {
-        format!("{} iterations shared by {}, {} at most", self.iterations, users(self.vus), length(self.max_duration))
+        format!(
+            "{} iterations shared by {}, {} at most",
+            self.iterations,
+            users(self.vus),
+            length(self.max_duration)
+        )
     }
 
     fn duration(&self) -> Duration {
