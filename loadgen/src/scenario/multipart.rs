@@ -49,7 +49,7 @@ pub(crate) fn holds_boundary(bytes: &[u8]) -> bool {
 pub(crate) fn render(parts: &[Part], context: &Value) -> Result<Bytes, RenderError> {
     let mut out = Vec::new();
     for part in parts {
-        out.extend_from_slice(format!("--{BOUNDARY}\r\ncontent-disposition: form-data; name=\"").as_bytes());
+        out.extend_from_slice(format!("--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"").as_bytes());
         out.extend_from_slice(escaped(&part.name).as_bytes());
         if let Some(name) = &part.file_name {
             out.extend_from_slice(b"\"; filename=\"");
@@ -57,7 +57,7 @@ pub(crate) fn render(parts: &[Part], context: &Value) -> Result<Bytes, RenderErr
         }
         out.extend_from_slice(b"\"\r\n");
         if let Some(kind) = &part.content_type {
-            out.extend_from_slice(format!("content-type: {kind}\r\n").as_bytes());
+            out.extend_from_slice(format!("Content-Type: {kind}\r\n").as_bytes());
         }
         out.extend_from_slice(b"\r\n");
         match &part.content {
@@ -109,7 +109,7 @@ mod tests {
         ];
         assert!(!parts[0].is_fixed() && parts[1].is_fixed());
         let got = render(&parts, &context! { n => 7 }).expect("rendered");
-        let mut want = format!("--{BOUNDARY}\r\ncontent-disposition: form-data; name=\"a %22b%22\"\r\n\r\n7\r\n--{BOUNDARY}\r\ncontent-disposition: form-data; name=\"f\"; filename=\"x.bin\"\r\ncontent-type: application/octet-stream\r\n\r\n").into_bytes();
+        let mut want = format!("--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"a %22b%22\"\r\n\r\n7\r\n--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"f\"; filename=\"x.bin\"\r\nContent-Type: application/octet-stream\r\n\r\n").into_bytes();
         want.extend_from_slice(b"\x00\xff\r\n--");
         want.extend_from_slice(format!("{BOUNDARY}--\r\n").as_bytes());
         assert_eq!(got, want);

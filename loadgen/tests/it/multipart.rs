@@ -47,14 +47,33 @@ fn values_and_files_arrive_as_parts() {
         assert_eq!(
             heads,
             [
-                r#"content-disposition: form-data; name="question""#,
-                r#"content-disposition: form-data; name="note"; filename="note.txt"|content-type: text/plain"#,
-                r#"content-disposition: form-data; name="raw"; filename="n-1"|content-type: application/octet-stream"#,
+                r#"Content-Disposition: form-data; name="question""#,
+                r#"Content-Disposition: form-data; name="note"; filename="note.txt"|Content-Type: text/plain"#,
+                r#"Content-Disposition: form-data; name="raw"; filename="n-1"|Content-Type: application/octet-stream"#,
             ]
         );
         let contents: Vec<_> = parts.iter().map(|(_, content)| content.as_str()).collect();
         assert_eq!(contents, [format!("why {}?", i + 1).as_str(), "one\r\ntwo", "one\r\ntwo"]);
     }
+}
+
+#[test]
+fn several_parts_of_one_name_are_a_list() {
+    let dir = tempfile::tempdir().expect("a directory");
+    std::fs::write(dir.path().join("note.txt"), "one").expect("written");
+    let server = Server::start(|_| respond(200, "", ""));
+    let form = r#"{tags: [a, "{{ vu }}"], files: [{file: note.txt}, {value: b, type: text/html}]}"#;
+    run(&server, dir.path(), form).unwrap_or_else(|e| panic!("{e}"));
+    let seen = server.seen();
+    let kind = seen[0].header("content-type").expect("a type");
+    let parts = parts(&seen[0].body, kind.strip_prefix("multipart/form-data; boundary=").expect(kind));
+    let found: Vec<_> =
+        parts.iter().map(|(head, content)| (head[0].split('"').nth(1), content.as_str())).collect();
+    assert_eq!(
+        found,
+        [(Some("tags"), "a"), (Some("tags"), "1"), (Some("files"), "one"), (Some("files"), "b")]
+    );
+    assert_eq!(parts[3].0[1], "Content-Type: text/html");
 }
 
 #[test]

@@ -12,10 +12,13 @@ use crate::scenario::{
 };
 
 impl<'d> Parser<'d> {
-    /// A form whose values are texts, or `{file: scan.pdf, type: application/pdf}`.
+    /// A form whose values are texts, or `{file: scan.pdf, type: application/pdf}`, or lists of those.
     pub(super) fn multipart(&mut self, node: &'d Node) -> Body {
         let pairs = self.pairs(node, "the parts of a form");
-        let parts: Vec<Part> = pairs.into_iter().filter_map(|(name, n)| self.part(name, n)).collect();
+        let one_by_one = pairs.into_iter().flat_map(|(name, n)| {
+            n.as_seq().unwrap_or(std::slice::from_ref(n)).iter().map(move |n| (name.clone(), n))
+        });
+        let parts: Vec<Part> = one_by_one.filter_map(|(name, n)| self.part(name, n)).collect();
         if parts.iter().all(Part::is_fixed)
             && let Ok(bytes) = multipart::render(&parts, &Value::UNDEFINED)
         {

@@ -70,9 +70,9 @@ pub(in crate::scenario) static REQUEST: Shape = Shape {
         Key::new("form", Kind::Names("fields", &TEMPLATE), "{name: Ada}", "A form, URL-encoded"),
         Key::new(
             "multipart",
-            Kind::Names("parts", &Kind::Any(&[TEMPLATE, Kind::Map(&PART)])),
+            Kind::Names("parts", &Kind::OneOrMore(&Kind::Any(&[TEMPLATE, Kind::Map(&PART)]))),
             "{note: hello}",
-            "A form of parts, some of which may be files",
+            "A form of parts, some of which may be files; several parts of one name are a list",
         ),
         Key::new("body", TEMPLATE, "\"{{ vu }} says hello\"", "A text"),
         Key::new(
