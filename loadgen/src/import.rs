@@ -6,9 +6,12 @@
 mod curl;
 mod draft;
 mod har;
+mod json;
 mod openapi;
 mod secrets;
+mod shell;
 mod write;
+mod written;
 
 use crate::scenario::Scenario;
 

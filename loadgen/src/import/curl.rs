@@ -1,18 +1,23 @@
 //! A curl command. Invariant: an option that changes what is sent is followed or refused, never passed over.
 
+mod data;
+mod form;
+mod step;
 pub(super) mod words;
 
-use assay_text::secret::{REDACTED, redact_url};
-use base64::Engine as _;
-
-use self::words::Word;
+pub(super) use self::step::cookies;
+use self::{
+    data::{encoded, read},
+    words::Word,
+};
 use super::{
     ImportError,
-    draft::{Draft, DraftBody, DraftStep, Part, is_known, literal, slug},
+    draft::{Draft, Part, is_known},
+    shell,
 };
 
 /// Options that change nothing that a scenario sends: alone, and with a value.
-const IDLE: [&str; 22] = [
+const IDLE: [&str; 32] = [
     "-s",
     "--silent",
     "-S",
@@ -35,8 +40,18 @@ const IDLE: [&str; 22] = [
     "--http1.1",
     "--tcp-nodelay",
     "--no-progress-meter",
+    "-q",
+    "--disable",
+    "-O",
+    "--remote-name",
+    "--basic",
+    "-4",
+    "--ipv4",
+    "-6",
+    "--ipv6",
+    "--location-trusted",
 ];
-const IDLE_WITH_VALUE: [&str; 12] = [
+const IDLE_WITH_VALUE: [&str; 13] = [
     "-o",
     "--output",
     "-w",
@@ -45,6 +60,7 @@ const IDLE_WITH_VALUE: [&str; 12] = [
     "--cookie-jar",
     "--retry",
     "--retry-delay",
+    "--retry-max-time",
     "--connect-timeout",
     "-D",
     "--dump-header",
@@ -59,7 +75,11 @@ struct Command {
     method: Option<String>,
     url: Option<Word>,
     headers: Vec<(String, String)>,
+    /// Headers of curl's own that the command takes out.
+    removed: Vec<String>,
+    cookies: Vec<String>,
     data: Vec<String>,
+    is_compressed: bool,
     parts: Vec<(String, Part)>,
     has_json: bool,
     is_get: bool,
@@ -71,6 +91,8 @@ struct Command {
     routes: Vec<String>,
     socket: Option<String>,
     notes: Vec<String>,
+    /// Variables of the shell.
+    shell: Vec<String>,
 }
 
 /// The scenario of a command.
@@ -91,6 +113,8 @@ pub(super) fn draft(words: &[Word]) -> Result<Draft, ImportError> {
         }
     }
     let mut queue: Vec<Word> = words.rev().cloned().collect();
+    command.shell = queue.iter().flat_map(|word| shell::names(&word.text)).map(str::to_owned).collect();
+    command.shell.reverse();
     while let Some(word) = queue.pop() {
         if let Some((name, value)) =
             word.text.split_once('=').filter(|(n, _)| n.starts_with("--") && takes_value(n))
@@ -131,7 +155,7 @@ fn split_cluster(word: &Word, queue: &mut Vec<Word>) {
 }
 
 fn takes_value(name: &str) -> bool {
-    const LONG: [&str; 21] = [
+    const LONG: [&str; 23] = [
         "--request",
         "--header",
         "--data",
@@ -150,6 +174,8 @@ fn takes_value(name: &str) -> bool {
         "--cert",
         "--key",
         "--form",
+        "--form-string",
+        "--oauth2-bearer",
         "--proxy",
         "--resolve",
         "--unix-socket",
@@ -167,7 +193,7 @@ impl Command {
             "-G" | "--get" => self.is_get = true,
             "-I" | "--head" => self.is_head = true,
             "--http2" | "--http2-prior-knowledge" => self.http2 = true,
-            "--compressed" => self.header("accept-encoding: deflate, gzip, br, zstd"),
+            "--compressed" => self.is_compressed = true,
             "-k" | "--insecure" => self.tls.push(("insecure", "true".to_owned())),
             _ => {
                 let Some(value) = queue.pop() else {
@@ -189,21 +215,27 @@ impl Command {
                 }
                 self.method = Some(method);
             }
-            "-H" | "--header" => self.header(text),
-            "-A" | "--user-agent" => self.header(&format!("user-agent: {text}")),
-            "-e" | "--referer" => self.header(&format!("referer: {text}")),
-            "-b" | "--cookie" if text.contains('=') => self.header(&format!("cookie: {text}")),
+            "-H" | "--header" => self.header(value)?,
+            "-A" | "--user-agent" => self.set("user-agent", text),
+            "-e" | "--referer" => self.set("referer", text),
+            "--oauth2-bearer" => self.set("authorization", &format!("Bearer {text}")),
+            "-b" | "--cookie" if text.contains('=') => self.cookies.push(text.to_owned()),
             "-b" | "--cookie" => return Err(value.error("a file of cookies; give them as name=value")),
             "-d" | "--data" | "--data-ascii" => self.data.push(read(value, true)?),
             "--data-raw" => self.data.push(text.to_owned()),
             "--data-binary" => self.data.push(read(value, false)?),
-            "--data-urlencode" => self.data.push(encoded(text)),
+            "--data-urlencode" => self.data.push(encoded(value)?),
             "--json" => {
-                self.data.push(read(value, false)?);
+                let more = read(value, false)?;
+                match self.data.last_mut().filter(|_| self.has_json) {
+                    Some(data) => data.push_str(&more),
+                    None => self.data.push(more),
+                }
                 self.has_json = true;
             }
             "-u" | "--user" => self.user = Some(text.to_owned()),
-            "-F" | "--form" => self.part(value)?,
+            "-F" | "--form" => self.parts.push(form::part(value)?),
+            "--form-string" => self.parts.push(form::text(value)?),
             "-m" | "--max-time" => {
                 let seconds = text.parse::<f64>().ok().filter(|s| *s > 0.0 && *s < 1e6);
                 let seconds = seconds.ok_or_else(|| value.error("expected a number of seconds"))?;
@@ -237,172 +269,48 @@ impl Command {
         Ok(())
     }
 
-    /// `name=text`, `name=@file` or `name=<file`, with `;type=` behind.
-    fn part(&mut self, word: &Word) -> Result<(), ImportError> {
-        let Some((name, value)) = word.text.split_once('=').filter(|(n, _)| !n.is_empty()) else {
-            return Err(word.error("expected a part of a form such as name=text or name=@file"));
-        };
-        let (value, kind) = match value.split_once(";type=") {
-            Some((value, kind)) => (value, Some(kind.to_owned())),
-            None => (value, None),
-        };
-        let part = match value.strip_prefix('@') {
-            Some(path) => Part::File { path: path.to_owned(), kind },
-            None => match value.strip_prefix('<') {
-                Some(path) => Part::Text(read(&Word { text: format!("@{path}"), at: word.at }, false)?),
-                None => Part::Text(value.to_owned()),
-            },
-        };
-        if self.parts.iter().any(|(n, _)| n == name) {
-            return Err(
-                word.error(&format!("a second part {name:?}; a scenario's form has one of each name"))
-            );
+    /// `Name: value`; `Name:` takes a header of curl's own out, and `Name;` has no value.
+    fn header(&mut self, word: &Word) -> Result<(), ImportError> {
+        if word.text.starts_with('@') {
+            return Err(word.error("a file of headers; give them as 'Name: value'"));
         }
-        self.parts.push((name.to_owned(), part));
+        let Some((name, value)) = word.text.split_once(':') else {
+            if let Some(name) = word.text.strip_suffix(';') {
+                self.headers.push((name.trim().to_ascii_lowercase(), String::new()));
+            }
+            return Ok(());
+        };
+        let (name, value) = (name.trim().to_ascii_lowercase(), value.trim());
+        match name.as_str() {
+            _ if value.is_empty() => self.removed.push(name),
+            "host" => {
+                self.notes.push(format!("the header host: {value} is left out; the target says where to"));
+            }
+            "content-length" | "connection" => {}
+            _ => self.add(&name, value),
+        }
         Ok(())
     }
 
-    fn header(&mut self, line: &str) {
-        // `Name:` takes a header of curl's own out, which a load does not send anyway.
-        let Some((name, value)) = line.split_once(':').filter(|(_, v)| !v.trim().is_empty()) else { return };
-        let name = name.trim().to_ascii_lowercase();
-        if ["host", "content-length", "connection"].contains(&name.as_str()) {
-            if name == "host" {
-                self.notes
-                    .push(format!("the header host: {} is left out; the target says where to", value.trim()));
+    /// Adds a header; several of one name are one, with commas (RFC 9110, 5.3).
+    fn add(&mut self, name: &str, value: &str) {
+        match self.headers.iter_mut().find(|(n, _)| n == name) {
+            Some((_, known))
+                if matches!(name, "content-type" | "authorization" | "user-agent" | "referer") =>
+            {
+                value.clone_into(known);
             }
-            return;
-        }
-        self.headers.retain(|(n, _)| *n != name);
-        self.headers.push((name, value.trim().to_owned()));
-    }
-
-    fn draft(mut self) -> Result<Draft, ImportError> {
-        let Some(word) = self.url.take() else {
-            return Err(ImportError("curl:1:1: the command has no URL".to_owned()));
-        };
-        let text =
-            if word.text.contains("://") { word.text.clone() } else { format!("http://{}", word.text) };
-        let mut url =
-            url::Url::parse(&text).map_err(|e| word.error(&format!("{:?} is not a URL: {e}", word.text)))?;
-        let origin = crate::client::origin::Origin::of(&url).map_err(|e| word.error(&e.to_string()))?;
-        self.user = self.user.take().or_else(|| crate::client::origin::user(&url));
-        let body = self.data.join("&");
-        let has_body = !self.data.is_empty() && !self.is_get;
-        if self.is_get && !body.is_empty() {
-            let query = url.query().map_or_else(|| body.clone(), |q| format!("{q}&{body}"));
-            url.set_query(Some(&query));
-        }
-        self.pair_keys();
-        // Whatever the host is called, the socket is where it is.
-        self.routes
-            .extend(self.socket.take().map(|path| format!("{}:{}:unix:{path}", origin.host, origin.port)));
-        let mut draft = Draft {
-            name: slug(&origin.host),
-            origin: "a curl command".to_owned(),
-            target: Some(origin.to_string()),
-            tls: std::mem::take(&mut self.tls),
-            routes: std::mem::take(&mut self.routes),
-            http2: self.http2,
-            notes: std::mem::take(&mut self.notes),
-            ..Draft::default()
-        };
-        let step = self.step(&mut draft, &url, has_body.then_some(body));
-        draft.push(step);
-        Ok(draft)
-    }
-
-    /// A certificate's file has its key in it where curl is given none; each option counts once, the last time.
-    fn pair_keys(&mut self) {
-        let last = |tls: &[(&str, String)], name| {
-            tls.iter().rfind(|(n, _)| *n == name).map(|(_, file)| file.clone())
-        };
-        let (ca, cert, key) = (last(&self.tls, "ca"), last(&self.tls, "cert"), last(&self.tls, "key"));
-        if cert.is_none() && key.is_some() {
-            self.notes.push("--key is left out: there is no --cert that it belongs to".to_owned());
-        }
-        let key = cert.as_ref().map(|cert| key.unwrap_or_else(|| cert.clone()));
-        let insecure = last(&self.tls, "insecure");
-        let ca = ca.filter(|_| insecure.is_none());
-        let found = [("insecure", insecure), ("ca", ca), ("cert", cert), ("key", key)];
-        self.tls = found.into_iter().filter_map(|(name, file)| Some((name, file?))).collect();
-    }
-
-    fn step(mut self, draft: &mut Draft, url: &url::Url, body: Option<String>) -> DraftStep {
-        let has_parts = !self.parts.is_empty();
-        let implied = if self.is_head {
-            "HEAD"
-        } else if body.is_some() || has_parts {
-            "POST"
-        } else {
-            "GET"
-        };
-        let method = self.method.take().unwrap_or_else(|| implied.to_owned());
-        let mut step = DraftStep {
-            name: format!("{method} {}", redact_url(url.path(), REDACTED)),
-            method,
-            ..DraftStep::default()
-        };
-        step.timeout_ms = self.timeout_ms;
-        draft.locate(&mut step, url);
-        let has = |headers: &[(String, String)], name: &str| headers.iter().any(|(n, _)| n == name);
-        if body.is_some() && !has(&self.headers, "content-type") {
-            let kind = if self.has_json { "application/json" } else { "application/x-www-form-urlencoded" };
-            self.headers.push(("content-type".to_owned(), kind.to_owned()));
-        }
-        if self.has_json && !has(&self.headers, "accept") {
-            self.headers.push(("accept".to_owned(), "application/json".to_owned()));
-        }
-        if let Some(user) = self.user.filter(|_| !has(&self.headers, "authorization")) {
-            let encoded = base64::engine::general_purpose::STANDARD.encode(user);
-            self.headers.push(("authorization".to_owned(), format!("Basic {encoded}")));
-            draft.notes.push("AUTHORIZATION is base64 of user:password".to_owned());
-        }
-        step.body = match body {
-            Some(text) => draft.body(&mut self.headers, &text),
-            None if has_parts => draft.parts(&step.name, self.parts),
-            None => DraftBody::None,
-        };
-        let secrets = &mut draft.secrets;
-        step.headers = self
-            .headers
-            .into_iter()
-            .map(|(n, v)| {
-                let text = if n == "cookie" { cookies(secrets, &v) } else { secrets.header(&n, &v) };
-                (n, text)
-            })
-            .collect();
-        step
-    }
-}
-
-/// Every cookie's value is taken for a secret.
-pub(super) fn cookies(secrets: &mut super::secrets::Secrets, value: &str) -> String {
-    let parts = value.split(';').map(str::trim).filter(|p| !p.is_empty());
-    let parts: Vec<_> = parts
-        .map(|part| match part.split_once('=') {
-            Some((name, value)) if !value.is_empty() => {
-                format!("{}={}", literal(name), secrets.template(&format!("cookie-{name}"), value))
+            Some((_, known)) => {
+                *known = format!("{known}{} {value}", if name == "cookie" { ';' } else { ',' });
             }
-            _ => literal(part),
-        })
-        .collect();
-    parts.join("; ")
-}
+            None => self.headers.push((name.to_owned(), value.to_owned())),
+        }
+    }
 
-/// A value that may name a file; of a text file curl drops the line ends.
-fn read(word: &Word, is_text: bool) -> Result<String, ImportError> {
-    let Some(path) = word.text.strip_prefix('@') else { return Ok(word.text.clone()) };
-    let text = std::fs::read_to_string(path).map_err(|e| word.error(&format!("{path}: {e}")))?;
-    Ok(if is_text { text.replace(['\r', '\n'], "") } else { text })
-}
-
-/// `name=content` or `content`, encoded.
-fn encoded(text: &str) -> String {
-    let encode = |t: &str| url::form_urlencoded::byte_serialize(t.as_bytes()).collect::<String>();
-    match text.split_once('=') {
-        Some(("", content)) => encode(content),
-        Some((name, content)) => format!("{name}={}", encode(content)),
-        None => encode(text),
+    /// Sets a header that an option stands for; a header of its name comes before it.
+    fn set(&mut self, name: &str, value: &str) {
+        if !value.is_empty() && !self.headers.iter().any(|(n, _)| n == name) {
+            self.headers.push((name.to_owned(), value.to_owned()));
+        }
     }
 }

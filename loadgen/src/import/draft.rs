@@ -5,7 +5,7 @@ use std::str::FromStr as _;
 
 use http::{HeaderName, HeaderValue};
 
-use super::secrets::Secrets;
+use super::{json::Json, secrets::Secrets};
 
 /// A scenario in the making.
 #[derive(Debug, Default)]
@@ -51,18 +51,35 @@ pub(super) enum DraftBody {
     #[default]
     None,
     /// Texts in it are templates.
-    Json(serde_json::Value),
+    Json(Json),
     Form(Vec<(String, String)>),
     Text(String),
-    /// Parts: name, and a template or a file with its type.
     Parts(Vec<(String, Part)>),
 }
 
 /// A part of a form in the making.
 #[derive(Debug)]
-pub(super) enum Part {
+pub(super) struct Part {
+    pub(super) content: Content,
+    /// Its type.
+    pub(super) kind: Option<String>,
+    /// The name of the file that the server sees, where it is not the file's own.
+    pub(super) file_name: Option<String>,
+}
+
+/// What a part holds.
+#[derive(Debug)]
+pub(super) enum Content {
+    /// A template.
     Text(String),
-    File { path: String, kind: Option<String> },
+    /// The path of a file.
+    File(String),
+}
+
+impl From<Content> for Part {
+    fn from(content: Content) -> Self {
+        Self { content, kind: None, file_name: None }
+    }
 }
 
 impl Draft {
@@ -85,8 +102,7 @@ impl Draft {
                 _ => &mut [],
             };
             for (name, part) in parts {
-                let Part::File { kind, .. } = part else { continue };
-                let kind = kind.take_if(|kind| HeaderValue::from_str(kind).is_err());
+                let kind = part.kind.take_if(|kind| HeaderValue::from_str(kind).is_err());
                 notes.extend(
                     kind.map(|k| {
                         format!("the type {k:?} of the part {name:?} is left out: it cannot be sent")
@@ -108,9 +124,9 @@ impl Draft {
             DraftBody::Parts(parts) => Some(parts),
             _ => None,
         });
-        let files = parts.flatten().filter_map(|(_, part)| match part {
-            Part::File { path, .. } => Some(path.as_str()),
-            Part::Text(_) => None,
+        let files = parts.flatten().filter_map(|(_, part)| match &part.content {
+            Content::File(path) => Some(path.as_str()),
+            Content::Text(_) => None,
         });
         files.collect()
     }
@@ -141,77 +157,64 @@ impl Draft {
         self.steps.push(step);
     }
 
-    /// The body of a request by its type; one that is not what its type says is a text. The header of the type
-    /// goes where the body implies it.
+    /// The body of a request by its type, sent as it was written: what a map of JSON or of a form would change is a
+    /// text. The header of the type goes where the body implies it.
     pub(super) fn body(&mut self, headers: &mut Vec<(String, String)>, text: &str) -> DraftBody {
         let kind = headers.iter().find(|(n, _)| n == "content-type").map(|(_, v)| v.clone());
-        let essence = kind.as_deref().unwrap_or_default().split(';').next().unwrap_or_default().trim();
-        let essence = essence.to_ascii_lowercase();
-        if essence == "application/json" || essence.ends_with("+json") {
-            if let Ok(value) = serde_json::from_str(text) {
-                if essence == "application/json" {
-                    headers.retain(|(n, _)| n != "content-type");
-                }
-                return DraftBody::Json(self.secrets.json("", value));
+        let kind = kind.unwrap_or_default();
+        let essence = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        let implied = |headers: &mut Vec<(String, String)>, implied: &str| {
+            headers.retain(|(n, v)| n != "content-type" || v != implied);
+        };
+        if (essence == "application/json" || essence.ends_with("+json"))
+            && let Some(value) = Json::parse(text)
+            && value.is_sent_as(text)
+        {
+            implied(headers, "application/json");
+            return DraftBody::Json(self.secrets.json("", value));
+        }
+        if text.trim_start().starts_with(['{', '['])
+            && let Some(written) = self.secrets.json_text("", text)
+        {
+            return DraftBody::Text(written);
+        }
+        if essence == "application/x-www-form-urlencoded" && !text.contains(['\n', '\r']) {
+            let form = self.secrets.encoded("", text);
+            if form.can_be_map && !text.is_empty() {
+                implied(headers, "application/x-www-form-urlencoded");
+                return DraftBody::Form(form.pairs);
             }
-        } else if essence == "application/x-www-form-urlencoded" {
-            let pairs: Vec<(String, String)> =
-                url::form_urlencoded::parse(text.as_bytes()).into_owned().collect();
-            if is_unique(&pairs) && pairs.iter().all(|(n, _)| !n.is_empty()) {
-                let names = pairs.iter().map(|(n, _)| n.as_str());
-                self.secrets.begin("", names);
-                headers.retain(|(n, _)| n != "content-type");
-                return DraftBody::Form(self.secrets.pairs(pairs));
-            }
+            return DraftBody::Text(form.written);
         }
         DraftBody::Text(self.secrets.free(text))
     }
 
-    /// Sets path and query of a step from a URL; a query without secrets stays in the path as it is.
-    pub(super) fn locate(&mut self, step: &mut DraftStep, url: &url::Url) {
-        let pairs: Vec<(String, String)> = url.query_pairs().into_owned().collect();
-        self.secrets.begin(url.path(), pairs.iter().map(|(n, _)| n.as_str()));
-        step.path = self.secrets.path(url.path());
-        let masked = self.secrets.pairs(pairs.clone());
-        if masked.iter().zip(&pairs).any(|((_, masked), (_, v))| *masked != literal(v)) {
-            self.query(step, pairs);
-        } else if let Some(query) = url.query() {
-            step.path = format!("{}?{}", step.path, literal(query));
+    /// Sets path and query of a step as they were written.
+    pub(super) fn locate(&mut self, step: &mut DraftStep, path: &str, query: Option<&str>) {
+        self.secrets.begin(path, std::iter::empty());
+        step.path = self.secrets.path(path);
+        let Some(query) = query else { return };
+        let encoded = self.secrets.encoded(path, query);
+        if encoded.can_be_map && encoded.written != literal(query) {
+            step.query = encoded.pairs;
+        } else {
+            step.path = format!("{}?{}", step.path, encoded.written);
         }
     }
 
-    /// Adds names and values to the query of a step, secrets as variables. A scenario's `query` has each name once:
-    /// where one comes again, all of them go into the path.
-    pub(super) fn query(&mut self, step: &mut DraftStep, pairs: Vec<(String, String)>) {
-        let masked = self.secrets.pairs(pairs);
-        let is_new = masked.iter().all(|(name, _)| step.query.iter().all(|(known, _)| known != name));
-        if is_new && is_unique(&masked) {
-            step.query.extend(masked);
+    /// Adds an encoded text to the query of a step, its secrets as variables: as a map where it is sent the same.
+    pub(super) fn query(&mut self, step: &mut DraftStep, text: &str) {
+        if text.is_empty() {
             return;
         }
-        let encoded: Vec<String> =
-            masked.iter().map(|(n, v)| format!("{}={}", encoded(n), around(v))).collect();
-        let mark = if step.path.contains('?') { '&' } else { '?' };
-        step.path = format!("{}{mark}{}", step.path, encoded.join("&"));
-    }
-
-    /// A form of parts. A scenario's form has each name once: of several parts the first is kept.
-    pub(super) fn parts(&mut self, step: &str, parts: Vec<(String, Part)>) -> DraftBody {
-        let mut kept: Vec<(String, Part)> = Vec::new();
-        for (name, part) in parts {
-            if kept.iter().any(|(n, _)| *n == name) {
-                let what = match part {
-                    Part::Text(_) => "part".to_owned(),
-                    Part::File { path, .. } => format!("part (the file {path})"),
-                };
-                self.notes.push(format!(
-                    "{step}: a second {what} named {name:?} is left out; a scenario's form has one of each name"
-                ));
-            } else {
-                kept.push((name, part));
-            }
+        let encoded = self.secrets.encoded(&step.path, text);
+        let is_new = |(name, _): &(String, String)| step.query.iter().all(|(known, _)| known != name);
+        if encoded.can_be_map && encoded.pairs.iter().all(is_new) {
+            step.query.extend(encoded.pairs);
+            return;
         }
-        DraftBody::Parts(self.secrets.parts(kept))
+        let mark = if step.path.contains('?') { '&' } else { '?' };
+        step.path = format!("{}{mark}{}", step.path, encoded.written);
     }
 }
 
@@ -221,34 +224,6 @@ fn is_status(text: &str) -> bool {
         Some(class) => matches!(class, "1" | "2" | "3" | "4" | "5"),
         None => text.len() == 3 && text.parse::<u16>().is_ok_and(|code| (100..=599).contains(&code)),
     }
-}
-
-/// A template with what stands around its expressions encoded for a query.
-fn around(template: &str) -> String {
-    let mut out = String::new();
-    let mut rest = template;
-    while let Some((before, (inside, after))) =
-        rest.split_once("{{").and_then(|(before, rest)| Some((before, rest.split_once("}}")?)))
-    {
-        out += &encoded(before);
-        // What stands for braces is no expression.
-        match inside.trim() {
-            "'{{'" => out += &encoded("{{"),
-            "'{'" => out += &encoded("{"),
-            _ => out += &format!("{{{{{inside}}}}}"),
-        }
-        rest = after;
-    }
-    out + &encoded(rest)
-}
-
-fn encoded(text: &str) -> String {
-    url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
-}
-
-/// Whether each name stands once, so that the pairs can be a map.
-fn is_unique(pairs: &[(String, String)]) -> bool {
-    pairs.iter().enumerate().all(|(i, (name, _))| pairs[..i].iter().all(|(n, _)| n != name))
 }
 
 /// A text as a name: lower case, with dashes.

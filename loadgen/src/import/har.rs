@@ -11,13 +11,15 @@ use serde::{Deserialize, Deserializer};
 use super::{
     ImportError,
     curl::cookies,
-    draft::{Draft, DraftBody, DraftStep, Part, is_known, literal, slug},
+    draft::{Content, Draft, DraftBody, DraftStep, Part, is_known, literal, slug},
+    written::target_of,
 };
 
 /// Shorter pauses are the browser's own, not the user's.
 const LEAST_PAUSE_MS: i64 = 200;
-/// Headers that the client makes itself, that belong to one connection, or that tell of a browser's cache.
-const LEFT_OUT: [&str; 21] = [
+/// Headers that the client makes itself, that belong to one connection, that tell of a browser's cache, or that tell
+/// who the browser is.
+const LEFT_OUT: [&str; 14] = [
     "host",
     "content-length",
     "connection",
@@ -26,17 +28,10 @@ const LEFT_OUT: [&str; 21] = [
     "transfer-encoding",
     "upgrade",
     "te",
-    "accept-encoding",
     "if-none-match",
     "if-modified-since",
-    "cache-control",
-    "pragma",
-    "dnt",
-    "priority",
-    "upgrade-insecure-requests",
     "expect",
     "trailer",
-    "sec-gpc",
     "cookie",
     "x-client-data",
 ];
@@ -76,12 +71,12 @@ struct Response {
     status: i64,
     #[serde(default, deserialize_with = "or_default")]
     headers: Vec<Pair>,
-    content: Option<Content>,
+    content: Option<Answer>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Content {
+struct Answer {
     #[serde(default, deserialize_with = "or_default")]
     mime_type: String,
 }
@@ -114,6 +109,9 @@ struct Pair {
     /// The name of a file, of a part that was one.
     #[serde(default, deserialize_with = "or_default")]
     file_name: String,
+    /// The type of a part.
+    #[serde(default, deserialize_with = "or_default")]
+    content_type: String,
 }
 
 /// The scenario of a file.
@@ -221,7 +219,8 @@ impl State {
             method,
             ..DraftStep::default()
         };
-        draft.locate(&mut step, url);
+        let (path, query) = target_of(&request.url);
+        draft.locate(&mut step, &path, query.as_deref());
         let mut headers: Vec<(String, String)> = Vec::new();
         let mut own_cookies = Vec::new();
         for Pair { name, value, .. } in request.headers {
@@ -229,11 +228,13 @@ impl State {
             if name == "cookie" {
                 own_cookies.extend(self.own(&value));
             }
-            let is_plain = value.chars().all(|c| (' '..='~').contains(&c));
-            let is_left_out =
-                name.starts_with(':') || name.starts_with("sec-") || LEFT_OUT.contains(&name.as_str());
-            if is_plain && !is_left_out && !headers.iter().any(|(n, _)| *n == name) {
-                headers.push((name, value));
+            if name.starts_with(':') || LEFT_OUT.contains(&name.as_str()) {
+                continue;
+            }
+            // Several of one name are one, with commas (RFC 9110, 5.3).
+            match headers.iter_mut().find(|(n, _)| *n == name) {
+                Some((_, known)) => *known = format!("{known}, {value}"),
+                None => headers.push((name, value)),
             }
         }
         step.body = match request.post_data {
@@ -296,13 +297,14 @@ fn body(draft: &mut Draft, step: &str, headers: &mut Vec<(String, String)>, data
         // The boundary is one of our own.
         headers.retain(|(n, _)| n != "content-type");
         let parts = data.params.iter().map(|p| {
-            let part = match p.file_name.as_str() {
-                "" => Part::Text(p.value.clone()),
-                file => Part::File { path: file.to_owned(), kind: None },
+            let content = match p.file_name.as_str() {
+                "" => Content::Text(p.value.clone()),
+                file => Content::File(file.to_owned()),
             };
-            (p.name.clone(), part)
+            let kind = Some(p.content_type.clone()).filter(|kind| !kind.is_empty());
+            (p.name.clone(), Part { content, kind, file_name: None })
         });
-        return draft.parts(step, parts.collect());
+        return DraftBody::Parts(draft.secrets.parts(parts.collect()));
     }
     if data.text.is_empty() {
         return DraftBody::None;

@@ -6,9 +6,12 @@
 use std::collections::BTreeSet;
 
 use assay_text::secret::{self, Found, is_oauth, is_oauth_secret, is_secret_name, words};
-use serde_json::Value;
 
-use super::draft::{Part, literal};
+use super::{
+    draft::{Content, Part, literal},
+    json::Json,
+    shell,
+};
 
 /// What stands for a secret until its variable is set.
 const UNSET: &str = "unset";
@@ -52,7 +55,22 @@ impl Secrets {
         });
         let known = &mut self.known[at];
         known.names.insert(name.to_owned());
-        variable_of(known)
+        variable(&known.variable, "")
+    }
+
+    /// What a variable stands for.
+    pub(super) fn value_of(&self, variable: &str) -> Option<&str> {
+        self.known.iter().find(|k| k.variable == variable).map(|k| k.value.as_str())
+    }
+
+    /// Whether what stands under a name is a secret, whatever it is.
+    pub(super) fn is_named_secret(&self, name: &str) -> bool {
+        is_secret_name(name)
+    }
+
+    /// The name of what stands under a key inside of something else: what is inside of a secret is one.
+    pub(super) fn under(&self, name: &str, key: &str) -> String {
+        if is_secret_name(name) { format!("{name}_{key}") } else { key.to_owned() }
     }
 
     fn free_name(&self, name: &str) -> String {
@@ -90,7 +108,25 @@ impl Secrets {
         self.replaced(path, secret::in_url(path))
     }
 
-    fn replaced(&mut self, text: &str, found: Vec<Found>) -> String {
+    /// Takes a variable of the shell for a secret of its name.
+    pub(super) fn shell(&mut self, name: &str) {
+        if self.known.iter().all(|k| k.variable != name) {
+            let known =
+                Known { value: shell::marked(name), variable: name.to_owned(), names: BTreeSet::new() };
+            self.known.push(known);
+        }
+    }
+
+    fn replaced(&mut self, text: &str, mut found: Vec<Found>) -> String {
+        for known in self.known.iter().filter(|k| shell::is_one(&k.value)) {
+            for (at, value) in text.match_indices(&known.value) {
+                let range = at..at + value.len();
+                if found.iter().all(|f| f.range.end <= range.start || range.end <= f.range.start) {
+                    found.push(Found { range, name: known.variable.clone() });
+                }
+            }
+        }
+        found.sort_by_key(|f| f.range.start);
         let (mut out, mut end) = (String::new(), 0);
         for Found { range, name } in found {
             out.push_str(&literal(&text[end..range.start]));
@@ -103,17 +139,10 @@ impl Secrets {
 
     /// JSON inside of a text, if there is a secret in it.
     fn nested(&mut self, name: &str, text: &str) -> Option<String> {
-        let text = text.trim();
-        if !text.starts_with(['{', '[']) {
-            return None;
-        }
-        let value: Value = serde_json::from_str(text).ok()?;
-        let before = self.known.len();
-        let masked = self.json(name, value);
-        let masked = serde_json::to_string(&masked).ok()?;
+        let masked =
+            text.trim_start().starts_with(['{', '[']).then(|| self.json_text(name, text)).flatten()?;
         // Text that has no secret stays as it was written.
-        (self.known.len() > before || self.known.iter().any(|k| masked.contains(&variable_of(k))))
-            .then_some(masked)
+        (masked != literal(text)).then_some(masked)
     }
 
     /// The value of a header: the scheme before a credential stays.
@@ -129,46 +158,38 @@ impl Secrets {
         }
     }
 
-    /// Names and values of a form or a query.
-    pub(super) fn pairs(&mut self, pairs: Vec<(String, String)>) -> Vec<(String, String)> {
-        pairs
-            .into_iter()
-            .map(|(name, value)| {
-                let text = self.text(&name, &value);
-                (name, text)
-            })
-            .collect()
-    }
-
     /// The parts of a form.
     pub(super) fn parts(&mut self, parts: Vec<(String, Part)>) -> Vec<(String, Part)> {
-        let part = |s: &mut Self, name: &str, part| match part {
-            Part::Text(text) => Part::Text(s.text(name, &text)),
-            file => file,
+        let mask = |(name, part): (String, Part)| {
+            let content = match part.content {
+                Content::Text(text) => Content::Text(self.text(&name, &text)),
+                file => file,
+            };
+            (name, Part { content, ..part })
         };
-        parts
-            .into_iter()
-            .map(|(name, content)| {
-                let content = part(self, &name, content);
-                (name, content)
-            })
-            .collect()
+        parts.into_iter().map(mask).collect()
     }
 
     /// A JSON value whose texts are templates; `name` is the key that it stands under. What is inside of a secret is
     /// one.
-    pub(super) fn json(&mut self, name: &str, value: Value) -> Value {
+    pub(super) fn json(&mut self, name: &str, value: Json) -> Json {
         match value {
-            Value::String(text) => Value::String(self.text(name, &text)),
-            Value::Number(number) if is_secret_name(name) => {
-                Value::String(self.template(name, &number.to_string()))
+            Json::Text(text) => Json::Text(self.text(name, &text)),
+            Json::Word(word) if word.parse::<f64>().is_ok() && is_secret_name(name) => {
+                self.template(name, &word);
+                let known = self.known.iter().find(|k| k.value == word);
+                let kind = if word.parse::<i64>().is_ok() { "int" } else { "float" };
+                let variable = known.map(|k| k.variable.as_str()).unwrap_or_default();
+                Json::Text(format!("{{{{ env.{variable} | default(0) | {kind} }}}}"))
             }
-            Value::Array(items) => Value::Array(items.into_iter().map(|v| self.json(name, v)).collect()),
-            Value::Object(map) => Value::Object(
-                map.into_iter()
+            Json::List(items) => Json::List(items.into_iter().map(|v| self.json(name, v)).collect()),
+            Json::Map(pairs) => Json::Map(
+                pairs
+                    .into_iter()
                     .map(|(key, value)| {
-                        let under = if is_secret_name(name) { format!("{name}_{key}") } else { key.clone() };
-                        (key, self.json(&under, value))
+                        let under = self.under(name, &key);
+                        let value = self.json(&under, value);
+                        (key, value)
                     })
                     .collect(),
             ),
@@ -183,7 +204,7 @@ impl Secrets {
             let spaced = encoded.replace('+', "%20");
             for spelling in [known.value.as_str(), &encoded, &spaced] {
                 if text.contains(spelling) {
-                    let variable = variable_of(known);
+                    let variable = variable(&known.variable, "");
                     text = text.replace(&format!("{{{spelling}"), &format!("{BRACE}{variable}"));
                     text = text.replace(spelling, &variable);
                 }
@@ -213,18 +234,19 @@ impl Secrets {
 }
 
 /// A brace that a variable may follow.
-const BRACE: &str = "{{ '{' }}";
+pub(super) const BRACE: &str = "{{ '{' }}";
 
 /// Ends a text so that a variable may follow: a brace at its end would be taken for one of the variable's.
-fn close_brace(text: &mut String) {
+pub(super) fn close_brace(text: &mut String) {
     if text.ends_with('{') {
         text.pop();
         text.push_str(BRACE);
     }
 }
 
-fn variable_of(known: &Known) -> String {
-    format!("{{{{ env.{} | default('{UNSET}') }}}}", known.variable)
+/// The template of a variable, with filters behind it.
+pub(super) fn variable(name: &str, filters: &str) -> String {
+    format!("{{{{ env.{name} | default('{UNSET}'){filters} }}}}")
 }
 
 /// Whether a text is unlikely to stand anywhere by chance.
@@ -267,7 +289,7 @@ mod tests {
         let v = |name: &str| format!("{{{{ env.{name} | default('unset') }}}}");
         assert_eq!(
             s.text("note", "{\"a\": {\"pin\": 1234}, \"b\": \"x\"}"),
-            format!("{{\"a\":{{\"pin\":\"{}\"}},\"b\":\"x\"}}", v("PIN"))
+            format!("{{\"a\": {{\"pin\": {}}}, \"b\": \"x\"}}", v("PIN"))
         );
         assert_eq!(s.text("note", "{\"a\": 1 }"), "{\"a\": 1 }");
         assert_eq!(
@@ -275,8 +297,8 @@ mod tests {
             format!("http://h/?q=1&token={}", v("TOKEN"))
         );
         assert_eq!(
-            s.json("credentials", serde_json::json!({"a": "x1"})),
-            serde_json::json!({"a": v("CREDENTIALS_A")})
+            s.json("credentials", Json::parse(r#"{"a": "x1"}"#).expect("JSON")),
+            Json::Map(vec![("a".to_owned(), Json::Text(v("CREDENTIALS_A")))])
         );
         assert_eq!(s.swept("/reset/abcdefg9".to_owned()), "/reset/abcdefg9");
         s.text("password", "abcdefg9");

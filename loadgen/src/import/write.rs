@@ -2,7 +2,10 @@
 
 use std::fmt::Write as _;
 
-use super::draft::{Draft, DraftBody, DraftStep, Part};
+use super::{
+    draft::{Content, Draft, DraftBody, DraftStep, Part, literal},
+    json::Json,
+};
 
 /// The text of a draft.
 pub(super) fn scenario(draft: &Draft) -> String {
@@ -68,18 +71,18 @@ fn request(out: &mut String, step: &DraftStep, indent: &str) -> std::fmt::Result
         DraftBody::Form(pairs) => map(out, "form", pairs, indent)?,
         DraftBody::Parts(parts) => {
             writeln!(out, "{indent}  multipart:")?;
-            for (name, part) in parts {
-                let value = match part {
-                    Part::Text(text) => quoted(text),
-                    Part::File { path, kind: None } => format!("{{file: {}}}", quoted(path)),
-                    Part::File { path, kind: Some(kind) } => {
-                        format!("{{file: {}, type: {}}}", quoted(path), quoted(kind))
-                    }
+            let is_first = |i: usize, name: &str| parts[..i].iter().all(|(n, _)| n != name);
+            for (name, _) in parts.iter().enumerate().filter(|(i, (n, _))| is_first(*i, n)).map(|(_, p)| p) {
+                let own: Vec<String> =
+                    parts.iter().filter(|(n, _)| n == name).map(|(_, p)| self::part(p)).collect();
+                let value = match own.as_slice() {
+                    [one] => one.clone(),
+                    several => format!("[{}]", several.join(", ")),
                 };
                 entry(out, indent, name, &value)?;
             }
         }
-        DraftBody::Text(text) => writeln!(out, "{indent}  body: {}", quoted(text))?,
+        DraftBody::Text(text) => writeln!(out, "{indent}  body: {}", block(text, indent))?,
     }
     if step.is_stream {
         writeln!(out, "{indent}  stream: sse")?;
@@ -94,6 +97,20 @@ fn request(out: &mut String, step: &DraftStep, indent: &str) -> std::fmt::Result
         writeln!(out, "{indent}  check: {{status: {status}}}")?;
     }
     Ok(())
+}
+
+/// A part of a form: a text, or a map where there is more to say.
+fn part(part: &Part) -> String {
+    let (key, value) = match &part.content {
+        Content::Text(text) => ("value", text),
+        Content::File(path) => ("file", path),
+    };
+    if key == "value" && part.kind.is_none() && part.file_name.is_none() {
+        return quoted(value);
+    }
+    let kind = part.kind.as_ref().map(|kind| format!(", type: {}", quoted(kind)));
+    let name = part.file_name.as_ref().map(|name| format!(", filename: {}", quoted(&literal(name))));
+    format!("{{{key}: {}{}{}}}", quoted(value), kind.unwrap_or_default(), name.unwrap_or_default())
 }
 
 fn map(out: &mut String, key: &str, pairs: &[(String, String)], indent: &str) -> std::fmt::Result {
@@ -117,21 +134,19 @@ fn entry(out: &mut String, indent: &str, name: &str, value: &str) -> std::fmt::R
 }
 
 /// JSON in YAML's flow style: JSON itself, but for what YAML reads otherwise.
-fn json(value: &serde_json::Value) -> String {
-    use serde_json::Value;
+fn json(value: &Json) -> String {
     match value {
-        Value::String(text) => quoted(text),
-        Value::Array(items) => format!("[{}]", items.iter().map(json).collect::<Vec<_>>().join(", ")),
-        Value::Object(map) => {
-            let pair = |(k, v): (&String, &Value)| {
+        Json::Word(word) => word.clone(),
+        Json::Text(text) => quoted(text),
+        Json::List(items) => format!("[{}]", items.iter().map(json).collect::<Vec<_>>().join(", ")),
+        Json::Map(pairs) => {
+            let pair = |(k, v): &(String, Json)| {
                 let key = quoted(k);
                 let mark = if key.len() > LONGEST_KEY { "? " } else { "" };
                 format!("{mark}{key}: {}", json(v))
             };
-            let pairs: Vec<_> = map.iter().map(pair).collect();
-            format!("{{{}}}", pairs.join(", "))
+            format!("{{{}}}", pairs.iter().map(pair).collect::<Vec<_>>().join(", "))
         }
-        other => other.to_string(),
     }
 }
 
@@ -155,6 +170,26 @@ fn scalar(text: &str) -> String {
             && rest.chars().all(|c| c.is_ascii_alphanumeric() || "/_-.:".contains(c))
     });
     if (begins_well && is_tame && !is_word) || is_url { text.to_owned() } else { quoted(text) }
+}
+
+/// A text as it is best read: several lines in YAML's block style, one with quotes in it in single quotes, where nothing
+/// in it could be read otherwise.
+fn block(text: &str, indent: &str) -> String {
+    let is_plain =
+        |c: char| c == '\n' || !c.is_control() && !"\u{2028}\u{2029}\u{feff}\u{fffe}\u{ffff}".contains(c);
+    let has_lines = text.contains('\n');
+    if !text.chars().all(is_plain) || !has_lines && (text.contains('\'') || !text.contains(['"', '\\'])) {
+        return quoted(text);
+    }
+    if !has_lines {
+        return format!("'{text}'");
+    }
+    let is_blank = |line: &str| !line.is_empty() && line.trim().is_empty();
+    if text.starts_with([' ', '\n']) || text.ends_with('\n') || text.lines().any(is_blank) {
+        return quoted(text);
+    }
+    let indented = |line: &str| if line.is_empty() { String::new() } else { format!("{indent}    {line}") };
+    format!("|-\n{}", text.split('\n').map(indented).collect::<Vec<_>>().join("\n"))
 }
 
 /// A text in double quotes.
@@ -204,6 +239,11 @@ mod tests {
             "say \"hi\"",
             "back\\slash",
             "two\nlines\r\n",
+            "two\n\n  lines # of \"any\": kind ",
+            "a\n \nb",
+            "a\n\u{85}b",
+            " a\nb",
+            "a\nb\n",
             "tab\t",
             "\u{0}\u{7f}\u{85}\u{2028}\u{feff}",
             "ünïcode 😀",
@@ -218,6 +258,10 @@ mod tests {
             let document = Document::parse("t", &yaml).unwrap_or_else(|e| panic!("{yaml}: {e}"));
             let [(key, value)] = document.root().as_map().expect("a map") else { panic!("{yaml}") };
             assert_eq!((key.as_str(), value.as_str()), (Some(text), Some(text)), "{yaml}");
+            let yaml = format!("- a: {}\n", block(text, "  "));
+            let document = Document::parse("t", &yaml).unwrap_or_else(|e| panic!("{yaml}: {e}"));
+            let found = document.root().as_seq().and_then(|s| s.first()?.get("a")?.as_str());
+            assert_eq!(found, Some(text), "{yaml}");
         }
     }
 }

@@ -1,7 +1,7 @@
-//! The words of a command, as a POSIX shell splits them. Invariant: nothing is expanded; what a shell would
-//! expand is refused, because its value is not known here.
+//! The words of a command, as a POSIX shell splits them. Invariant: nothing is expanded: a variable of the shell is marked,
+//! and any other expansion is refused, because its value is not known here.
 
-use crate::import::ImportError;
+use crate::import::{ImportError, shell};
 
 /// A word, and the byte of the command where it begins.
 #[derive(Clone, Debug)]
@@ -127,12 +127,26 @@ fn unescaped(command: &str) -> String {
     out
 }
 
-/// A lone dollar stands for itself; a variable is not known here.
+/// A lone dollar stands for itself; `$NAME` and `${NAME}` are marked.
 fn dollar(r: &mut Reader<'_>, at: (usize, usize), text: &mut String) -> Result<(), String> {
-    if r.chars.peek().is_some_and(|c| c.is_ascii_alphabetic() || "_{(".contains(*c)) {
+    let is_of_name = |c: &char| c.is_ascii_alphanumeric() || *c == '_';
+    let has_braces = r.chars.peek() == Some(&'{');
+    if !has_braces && !r.chars.peek().is_some_and(|c| *c == '(' || is_of_name(c) && !c.is_ascii_digit()) {
+        text.push('$');
+        return Ok(());
+    }
+    if has_braces {
+        r.next();
+    }
+    let mut name = String::new();
+    while r.chars.peek().is_some_and(is_of_name) {
+        name.extend(r.next());
+    }
+    let is_closed = !has_braces || r.next() == Some('}');
+    if !is_closed || name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) {
         return r.fail(at, "the shell would put a value here; write the value itself");
     }
-    text.push('$');
+    text.push_str(&shell::marked(&name));
     Ok(())
 }
 
@@ -214,6 +228,11 @@ mod tests {
             &["curl", "-d", r#"{"a":"b c"}"#, r#"x "y" \n $"#, "it's"],
         );
         check("curl \\\n  -H 'a: b' \\\n  ''", &["curl", "-H", "a: b", ""]);
+        let [a, b] = ["A_1", "b"].map(shell::marked);
+        check(
+            "curl \"x$A_1-\" ${b}c $5 '$A' \\$A",
+            &["curl", &format!("x{a}-"), &format!("{b}c"), "$5", "$A", "$A"],
+        );
         check(r"curl $'a\'\u00e9\x21\n' a\ b", &["curl", "a'é!\n", "a b"]);
     }
 
@@ -248,7 +267,8 @@ mod tests {
         check("curl \\\n 'a", "curl:2:2: the quote ' is not closed");
         check("curl \"a", "curl:1:6: the quote \" is not closed");
         check("curl x | jq", "curl:1:8: | ends the command");
-        check("curl \"a $TOKEN\"", "curl:1:9: the shell would put a value here");
+        check("curl \"a ${TOKEN:-x}\"", "curl:1:9: the shell would put a value here");
+        check("curl ${1}", "curl:1:6: the shell would");
         check("curl $(cat x)", "curl:1:6: the shell would");
     }
 }

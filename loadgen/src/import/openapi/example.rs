@@ -1,9 +1,9 @@
 //! Examples made after a schema. Invariant: what is made is bounded, however schemas refer to each other.
 
 use assay_yaml::Node;
-use serde_json::{Map, Value};
 
 use super::{Reader, first_example};
+use crate::import::json::Json;
 
 /// How deep an example goes; what lies deeper is null, or left out where it may be.
 const MAX_DEPTH: usize = 6;
@@ -11,62 +11,69 @@ const MAX_DEPTH: usize = 6;
 const MAX_PROPERTIES: usize = 100;
 
 impl<'d> Reader<'d> {
-    /// The value that a schema itself gives: an example, a default, a constant, the first of a list.
-    pub(super) fn given(&mut self, schema: &'d Node) -> Option<Value> {
+    /// The value that a schema itself shows: an example, a default, a constant.
+    pub(super) fn shown(&mut self, schema: &'d Node) -> Option<Json> {
         let schema = self.follow(schema)?;
-        let first = schema.get("enum").and_then(Node::as_seq).and_then(|e| e.first());
         let own = ["example", "const", "default"].into_iter().find_map(|key| schema.get(key));
-        own.or_else(|| first_example(schema)).or(first).map(Node::to_json)
+        own.or_else(|| first_example(schema)).map(Json::of_node)
+    }
+
+    /// The same, or the first of a list.
+    fn given(&mut self, schema: &'d Node) -> Option<Json> {
+        let first = self.follow(schema)?.get("enum").and_then(Node::as_seq).and_then(|e| e.first());
+        self.shown(schema).or_else(|| first.map(Json::of_node))
     }
 
     /// A value that fits a schema.
-    pub(super) fn example(&mut self, schema: &'d Node, depth: usize) -> Value {
+    pub(super) fn example(&mut self, schema: &'d Node, depth: usize) -> Json {
         if let Some(value) = self.given(schema) {
             return value;
         }
-        let Some(schema) = self.follow(schema) else { return Value::Null };
+        let Some(schema) = self.follow(schema) else { return null() };
         if depth > MAX_DEPTH {
-            return Value::Null;
+            return null();
         }
         if let Some(parts) = schema.get("allOf").and_then(Node::as_seq) {
             let mut whole = self.object(schema, depth);
             for part in parts {
                 match self.example(part, depth + 1) {
-                    Value::Object(map) => whole.extend(map),
+                    Json::Map(pairs) => {
+                        pairs.into_iter().for_each(|(key, value)| put(&mut whole, key, value));
+                    }
                     other if whole.is_empty() && parts.len() == 1 => return other,
                     _ => {}
                 }
             }
-            return Value::Object(whole);
+            return Json::Map(whole);
         }
         let choice = ["oneOf", "anyOf"].into_iter().find_map(|key| schema.get(key)?.as_seq()?.first());
         if let Some(first) = choice {
             return self.example(first, depth + 1);
         }
         match kind(schema) {
-            "object" => Value::Object(self.object(schema, depth)),
+            "object" => Json::Map(self.object(schema, depth)),
             "array" => match (schema.get("prefixItems").and_then(Node::as_seq), schema.get("items")) {
                 (Some(first), _) if depth < MAX_DEPTH => {
-                    Value::Array(first.iter().map(|item| self.example(item, depth + 1)).collect())
+                    Json::List(first.iter().map(|item| self.example(item, depth + 1)).collect())
                 }
-                (_, Some(items)) if depth < MAX_DEPTH => Value::Array(vec![self.example(items, depth + 1)]),
-                _ => Value::Array(Vec::new()),
+                (_, Some(items)) if depth < MAX_DEPTH => Json::List(vec![self.example(items, depth + 1)]),
+                _ => Json::List(Vec::new()),
             },
             "integer" | "number" => number(schema),
-            "boolean" => Value::Bool(true),
-            "null" => Value::Null,
-            _ => Value::String(text(schema)),
+            "boolean" => Json::Word("true".to_owned()),
+            "null" => null(),
+            _ => Json::Text(text(schema)),
         }
     }
 
-    fn object(&mut self, schema: &'d Node, depth: usize) -> Map<String, Value> {
+    fn object(&mut self, schema: &'d Node, depth: usize) -> Vec<(String, Json)> {
         let properties = schema.get("properties").and_then(Node::as_map).unwrap_or_default();
         let required: Vec<&str> = schema
             .get("required")
             .and_then(Node::as_seq)
             .map(|names| names.iter().filter_map(Node::as_str).collect())
             .unwrap_or_default();
-        let mut map = Map::new();
+        let mut map = Vec::new();
         for (key, property) in properties.iter().take(MAX_PROPERTIES) {
             let name = key.as_str().unwrap_or_default();
             let is_required = required.contains(&name);
@@ -76,9 +83,10 @@ impl<'d> Reader<'d> {
             }
             // What may be left out is left out, unless the document shows what it would be, or says of nothing that it is needed.
             let is_wanted = is_required
-                || depth < MAX_DEPTH / 2 && (required.is_empty() || self.given(property).is_some());
+                || depth < MAX_DEPTH / 2 && (required.is_empty() || self.shown(property).is_some());
             if is_wanted {
-                map.insert(name.to_owned(), self.example(property, depth + 1));
+                let value = self.example(property, depth + 1);
+                put(&mut map, name.to_owned(), value);
             }
         }
         map
@@ -101,11 +109,28 @@ fn kind(schema: &Node) -> &str {
     }
 }
 
-fn number(schema: &Node) -> Value {
+fn null() -> Json {
+    Json::Word("null".to_owned())
+}
+
+/// Sets a property; one that is there already keeps its place.
+fn put(pairs: &mut Vec<(String, Json)>, key: String, value: Json) {
+    match pairs.iter_mut().find(|(name, _)| *name == key) {
+        Some((_, known)) => *known = value,
+        None => pairs.push((key, value)),
+    }
+}
+
+fn number(schema: &Node) -> Json {
     let bound = |key: &str| schema.get(key).and_then(Node::as_str).and_then(|t| t.parse::<f64>().ok());
     let low = bound("minimum").or_else(|| bound("exclusiveMinimum").map(|n| n + 1.0));
     let value = low.unwrap_or_else(|| bound("maximum").map_or(1.0, |most| most.min(1.0)));
-    if kind(schema) == "integer" { Value::from(value.ceil() as i64) } else { Value::from(value) }
+    let is_whole = kind(schema) == "integer";
+    Json::Word(if is_whole {
+        (value.ceil() as i64).to_string()
+    } else {
+        serde_json::Value::from(value).to_string()
+    })
 }
 
 /// The text that a pattern without choices stands for: `^v1$`, `^a\\.b$`.

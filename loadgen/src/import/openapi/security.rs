@@ -40,18 +40,17 @@ fn apply(draft: &mut Draft, step: &mut DraftStep, name: &str, scheme: &Node) {
         ("mutualTLS", _) => {
             draft.notes.push(format!("{name} needs a client certificate: tls: {{cert: FILE, key: FILE}}"));
         }
+        ("http", _) if !text("scheme").eq_ignore_ascii_case("bearer") => {
+            let scheme = text("scheme");
+            step.headers.push(("authorization".to_owned(), format!("{} {variable}", literal(scheme))));
+        }
         _ => step.headers.push(("authorization".to_owned(), format!("Bearer {variable}"))),
     }
     draft.notes.dedup();
 }
 
-/// A parameter that is a cookie.
-pub(super) fn cookie(draft: &mut Draft, step: &mut DraftStep, name: &str, value: &str) {
-    let value = draft.secrets.text(name, value);
-    add_cookie(step, &format!("{}={value}", literal(name)));
-}
-
-fn add_cookie(step: &mut DraftStep, pair: &str) {
+/// Adds a cookie to those of a step.
+pub(super) fn add_cookie(step: &mut DraftStep, pair: &str) {
     match step.headers.iter_mut().find(|(n, _)| n == "cookie") {
         Some((_, all)) => *all = format!("{all}; {pair}"),
         None => step.headers.push(("cookie".to_owned(), pair.to_owned())),
