@@ -18,8 +18,10 @@ pub struct Request {
     pub connection: usize,
     /// The request line and the headers.
     pub head: String,
-    /// The body.
+    /// The body as text.
     pub body: String,
+    /// The body's bytes.
+    pub bytes: Vec<u8>,
 }
 
 impl Request {
@@ -190,12 +192,13 @@ fn read_request(stream: &mut Box<dyn Duplex>, buffer: &mut Vec<u8>, connection: 
         if let Some(end) = buffer.windows(4).position(|w| w == b"\r\n\r\n") {
             let head = String::from_utf8(buffer[..end].to_vec()).expect("a text head");
             let at = at.unwrap_or_else(Instant::now);
-            let mut request = Request { at, connection, head, body: String::new() };
+            let mut request = Request { at, connection, head, body: String::new(), bytes: Vec::new() };
             let length: usize = request.header("content-length").map_or(0, |v| v.parse().unwrap());
             while buffer.len() < end + 4 + length {
                 fill(stream, buffer)?;
             }
-            request.body = String::from_utf8_lossy(&buffer[end + 4..end + 4 + length]).into_owned();
+            request.bytes = buffer[end + 4..end + 4 + length].to_vec();
+            request.body = String::from_utf8_lossy(&request.bytes).into_owned();
             buffer.drain(..end + 4 + length);
             return Some(request);
         }

@@ -11,6 +11,7 @@ mod faults;
 mod flow;
 mod hostile;
 mod http2;
+mod imports;
 mod init;
 mod judge;
 mod language;
