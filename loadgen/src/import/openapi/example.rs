@@ -113,7 +113,7 @@ fn null() -> Json {
     Json::Word("null".to_owned())
 }
 
-/// Sets a property; one that is there already keeps its place.
+/// Sets a property; one that exists keeps its place.
 fn put(pairs: &mut Vec<(String, Json)>, key: String, value: Json) {
     match pairs.iter_mut().find(|(name, _)| *name == key) {
         Some((_, known)) => *known = value,
