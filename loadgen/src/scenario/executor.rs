@@ -1,6 +1,6 @@
 //! Executors, with k6's names and options: how the iterations of a phase are started.
 //!
-//! An executor is one file that implements [`Executes`], and one line in the list below. Invariant: all times are
+//! An executor is one file that implements `Executes`, and one line in the list below. Invariant: all times are
 //! lengths from the start of the phase, and what an executor does follows from its options and the seed alone.
 
 mod line;
