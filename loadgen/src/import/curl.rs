@@ -276,7 +276,7 @@ impl Command {
         }
         let Some((name, value)) = word.text.split_once(':') else {
             if let Some(name) = word.text.strip_suffix(';') {
-                self.headers.push((name.trim().to_ascii_lowercase(), String::new()));
+                self.add(&name.trim().to_ascii_lowercase(), "");
             }
             return Ok(());
         };

@@ -82,6 +82,15 @@ impl From<Content> for Part {
     }
 }
 
+impl DraftStep {
+    /// Sets a header, whatever was there.
+    pub(super) fn set_header(&mut self, name: &str, value: String) {
+        let name = name.to_ascii_lowercase();
+        self.headers.retain(|(known, _)| *known != name);
+        self.headers.push((name, value));
+    }
+}
+
 impl Draft {
     /// Leaves out headers that nobody can send and statuses that nobody answers with, each with a note.
     pub(super) fn leave_out_what_cannot_be(&mut self) {
@@ -186,7 +195,16 @@ impl Draft {
             }
             return DraftBody::Text(form.written);
         }
-        DraftBody::Text(self.secrets.free(text))
+        // What separates parts looks random, and is no secret.
+        let boundary = kind.split_once("boundary=").filter(|_| essence.starts_with("multipart/"));
+        let boundary = boundary.map(|(_, rest)| rest.split(';').next().unwrap_or_default().trim_matches('"'));
+        match boundary.filter(|boundary| !boundary.is_empty()) {
+            Some(boundary) => {
+                let parts: Vec<String> = text.split(boundary).map(|part| self.secrets.free(part)).collect();
+                DraftBody::Text(parts.join(&literal(boundary)))
+            }
+            None => DraftBody::Text(self.secrets.free(text)),
+        }
     }
 
     /// Sets path and query of a step as they were written.

@@ -154,6 +154,8 @@ impl Secrets {
             Some((scheme, rest)) if name.ends_with("authorization") => {
                 format!("{scheme} {}", self.template(name, rest.trim()))
             }
+            // A boundary looks random.
+            _ if name == "content-type" => self.replaced(value, Vec::new()),
             _ => self.text(name, value),
         }
     }

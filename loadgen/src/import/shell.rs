@@ -25,6 +25,22 @@ pub(super) fn names(text: &str) -> impl Iterator<Item = &str> {
     text.split(OPEN).skip(1).filter_map(|rest| rest.split_once(CLOSE)).map(|(name, _)| name)
 }
 
+/// The text as an expression of a template.
+pub(super) fn expression(text: &str) -> String {
+    let quoted = |text: &str| format!("'{}'", text.replace('\\', "\\\\").replace('\'', "\\'"));
+    let mut parts = Vec::new();
+    for (i, piece) in text.split(OPEN).enumerate() {
+        let (name, rest) = piece.split_once(CLOSE).filter(|_| i > 0).unwrap_or(("", piece));
+        if !name.is_empty() {
+            parts.push(format!("env.{name} | default('unset')"));
+        }
+        if !rest.is_empty() {
+            parts.push(quoted(rest));
+        }
+    }
+    parts.join(" ~ ")
+}
+
 /// The text with each variable's name in its place.
 pub(super) fn named(text: &str) -> String {
     text.replace([OPEN, CLOSE], "")

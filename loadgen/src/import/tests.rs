@@ -340,6 +340,36 @@ fn what_cannot_be_sent_or_answered_is_left_out_and_noted() {
 }
 
 #[test]
+fn a_header_that_comes_again_is_there_once() {
+    let made = curl("curl http://a/ -H 'X-A;' -H 'X-A;' -H 'x-a: 1'").unwrap_or_else(|e| panic!("{e}"));
+    has(&made.text, &["x-a: \", , 1\""]);
+    let text = r#"
+openapi: 3.1.0
+info: {title: t, version: "1"}
+servers: [{url: "http://a.test/"}]
+security: [{basic: [], key: [], bearer: []}]
+paths:
+  /a:
+    get:
+      parameters: [{name: X-Key, in: header, example: x}]
+      responses: {"200": {}}
+components:
+  securitySchemes:
+    basic: {type: http, scheme: basic}
+    bearer: {type: http, scheme: bearer}
+    key: {type: apiKey, in: header, name: x-key}
+"#;
+    let made = openapi("api.yml", text).unwrap_or_else(|e| panic!("{e}"));
+    has(
+        &made.text,
+        &[
+            "x-key: \"{{ env.KEY | default('unset') }}\"",
+            "authorization: \"Bearer {{ env.BEARER | default('unset') }}\"",
+        ],
+    );
+}
+
+#[test]
 fn bad_documents_are_told_where() {
     let check = |text: &str, want: &str| {
         let e = openapi("api.yml", text).expect_err(text).to_string();

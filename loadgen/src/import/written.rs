@@ -1,7 +1,7 @@
 //! Secrets in JSON and in what is URL-encoded. Invariant: all but the secrets stays as it was written, byte for byte,
 //! and what a variable stands for is sent as it was written, too.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::HashSet};
 
 use percent_encoding::percent_decode_str;
 
@@ -110,10 +110,11 @@ impl Secrets {
         let mut form = url::form_urlencoded::Serializer::new(String::new());
         let (mut pairs, mut written): (Vec<(String, String)>, Vec<String>) = (Vec::new(), Vec::new());
         let mut is_unique = true;
+        let mut known = HashSet::new();
         for ((raw_name, raw_value), name) in raw.into_iter().zip(names) {
             let value = decoded(raw_value.unwrap_or_default());
             form.append_pair(&name, &value);
-            is_unique &= !name.is_empty() && pairs.iter().all(|(known, _)| *known != name);
+            is_unique &= !name.is_empty() && known.insert(name.clone());
             let template = self.text(&name, &value);
             written.push(match raw_value {
                 None => literal(raw_name),

@@ -99,27 +99,50 @@ impl Command {
         step.timeout_ms = self.timeout_ms;
         draft.locate(&mut step, path, query);
         self.implied(draft, body.is_some());
+        let by_shell = self.user_of_shell();
         step.body = match body {
             Some(text) => draft.body(&mut self.headers, &text),
-            None if has_parts => DraftBody::Parts(draft.secrets.parts(self.parts)),
+            None if has_parts => DraftBody::Parts(draft.secrets.parts(std::mem::take(&mut self.parts))),
             None => DraftBody::None,
         };
         let secrets = &mut draft.secrets;
-        step.headers = self
-            .headers
+        step.headers = std::mem::take(&mut self.headers)
             .into_iter()
             .map(|(n, v)| {
                 let text = if n == "cookie" { cookies(secrets, &v) } else { secrets.header(&n, &v) };
                 (n, text)
             })
+            .chain(by_shell)
             .collect();
+        for name in ["content-type", "user-agent"] {
+            let is_sent = name == "user-agent" || matches!(step.body, DraftBody::Text(_));
+            if is_sent
+                && self.removed.iter().any(|n| n == name)
+                && !step.headers.iter().any(|(n, _)| n == name)
+            {
+                draft.notes.push(format!(
+                    "the command takes the header {name} out; a scenario sends one of its own"
+                ));
+            }
+        }
         step
+    }
+
+    /// The credentials, where the shell puts a part of them there.
+    fn user_of_shell(&mut self) -> Option<(String, String)> {
+        let user = self.user.take()?;
+        let mut names = self.headers.iter().map(|(n, _)| n).chain(&self.removed);
+        if names.any(|n| n == "authorization") {
+            return None;
+        }
+        let value = shell::expression(&user);
+        Some(("authorization".to_owned(), format!("Basic {{{{ ({value}) | base64 }}}}")))
     }
 
     /// The headers that curl adds, but for those that the command gives or takes out.
     fn implied(&mut self, draft: &mut Draft, has_body: bool) {
         let mut implied: Vec<(&str, String)> = Vec::new();
-        if let Some(user) = self.user.take() {
+        if let Some(user) = self.user.take_if(|user| !shell::is_in(user)) {
             let encoded = base64::engine::general_purpose::STANDARD.encode(user);
             implied.push(("authorization", format!("Basic {encoded}")));
         }

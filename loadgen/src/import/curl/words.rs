@@ -179,37 +179,79 @@ fn double(r: &mut Reader<'_>, at: (usize, usize), text: &mut String) -> Result<(
     }
 }
 
-/// `$'…'`, which browsers copy.
+/// `$'…'`, which browsers copy. Escapes may be bytes of a character.
 fn ansi(r: &mut Reader<'_>, at: (usize, usize), text: &mut String) -> Result<(), String> {
+    let mut bytes = Vec::new();
+    let mut buffer = [0; 4];
     loop {
         match r.next() {
             None => return r.fail(at, "the quote ' is not closed"),
-            Some('\'') => return Ok(()),
-            Some('\\') => match r.next() {
-                Some('n') => text.push('\n'),
-                Some('r') => text.push('\r'),
-                Some('t') => text.push('\t'),
-                Some('u') => text.push(code(r, at, 4)?),
-                Some('U') => text.push(code(r, at, 8)?),
-                Some('x') => text.push(code(r, at, 2)?),
-                Some(c) => text.push(c),
-                None => return r.fail(at, "the quote ' is not closed"),
-            },
-            Some(c) => text.push(c),
+            Some('\'') => break,
+            Some('\\') => escape(r, at, &mut bytes)?,
+            Some(c) => bytes.extend_from_slice(c.encode_utf8(&mut buffer).as_bytes()),
         }
     }
+    match String::from_utf8(bytes) {
+        Ok(found) => text.push_str(&found),
+        Err(_) => return r.fail(at, NO_CHARACTER),
+    }
+    Ok(())
 }
 
-/// A character by its number, in up to so many hexadecimal digits.
-fn code(r: &mut Reader<'_>, at: (usize, usize), digits: usize) -> Result<char, String> {
+const NO_CHARACTER: &str = "an escape in the quote is not a character";
+
+/// What follows a backslash; one that bash does not know stays as it is.
+fn escape(r: &mut Reader<'_>, at: (usize, usize), bytes: &mut Vec<u8>) -> Result<(), String> {
+    let Some(c) = r.next() else { return r.fail(at, "the quote ' is not closed") };
+    let byte = match c {
+        'a' => 7,
+        'b' => 8,
+        'e' | 'E' => 0x1b,
+        'f' => 0x0c,
+        'n' => b'\n',
+        'r' => b'\r',
+        't' => b'\t',
+        'v' => 0x0b,
+        '\\' => b'\\',
+        '\'' => b'\'',
+        '"' => b'"',
+        '?' => b'?',
+        'x' => number(r, at, 2)?.try_into().unwrap_or_default(),
+        'u' | 'U' => {
+            let found = character(r, at, if c == 'u' { 4 } else { 8 })?;
+            bytes.extend_from_slice(found.encode_utf8(&mut [0; 4]).as_bytes());
+            return Ok(());
+        }
+        c => {
+            bytes.push(b'\\');
+            bytes.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+            return Ok(());
+        }
+    };
+    bytes.push(byte);
+    Ok(())
+}
+
+/// A character by its number. Browsers write one beyond four digits as a pair.
+fn character(r: &mut Reader<'_>, at: (usize, usize), digits: usize) -> Result<char, String> {
+    let mut code = number(r, at, digits)?;
+    if (0xd800..0xdc00).contains(&code) {
+        let follows = r.next() == Some('\\') && r.next() == Some('u');
+        let low = if follows { number(r, at, 4)? } else { 0 };
+        code = 0x10000
+            + ((code - 0xd800) << 10)
+            + low.checked_sub(0xdc00).filter(|n| *n < 0x400).unwrap_or(u32::MAX >> 4);
+    }
+    char::from_u32(code).map_or_else(|| r.fail(at, NO_CHARACTER), Ok)
+}
+
+/// A number of up to so many hexadecimal digits.
+fn number(r: &mut Reader<'_>, at: (usize, usize), digits: usize) -> Result<u32, String> {
     let mut number = String::new();
     while number.len() < digits && r.chars.peek().is_some_and(char::is_ascii_hexdigit) {
         number.extend(r.next());
     }
-    match u32::from_str_radix(&number, 16).ok().and_then(char::from_u32) {
-        Some(c) => Ok(c),
-        None => r.fail(at, "an escape in the quote is not a character"),
-    }
+    u32::from_str_radix(&number, 16).or_else(|_| r.fail(at, NO_CHARACTER))
 }
 
 #[cfg(test)]
@@ -234,6 +276,7 @@ mod tests {
             &["curl", &format!("x{a}-"), &format!("{b}c"), "$5", "$A", "$A"],
         );
         check(r"curl $'a\'\u00e9\x21\n' a\ b", &["curl", "a'é!\n", "a b"]);
+        check(r"curl $'\ud83d\ude00\U0001f600\xc3\xa9\d+\\\?'", &["curl", "😀😀é\\d+\\?"]);
     }
 
     #[test]
@@ -270,5 +313,8 @@ mod tests {
         check("curl \"a ${TOKEN:-x}\"", "curl:1:9: the shell would put a value here");
         check("curl ${1}", "curl:1:6: the shell would");
         check("curl $(cat x)", "curl:1:6: the shell would");
+        check("curl $'\\ud83d\\u0041'", "curl:1:6: an escape in the quote is not a character");
+        check("curl $'\\ud83d'", "curl:1:6: ");
+        check("curl $'\\xff'", "curl:1:6: an escape in the quote is not a character");
     }
 }

@@ -93,7 +93,7 @@ pub(super) fn place(draft: &mut Draft, step: &mut DraftStep, parameters: &[Param
             }
             "header" if !NOT_PARAMETERS.contains(&p.name.to_ascii_lowercase().as_str()) => {
                 let text = draft.secrets.text(&p.name, &written);
-                step.headers.push((p.name.to_ascii_lowercase(), text));
+                step.set_header(&p.name, text);
             }
             "cookie" => {
                 // An object gives several.

@@ -32,19 +32,18 @@ fn apply(draft: &mut Draft, step: &mut DraftStep, name: &str, scheme: &Node) {
             step.query.push((text("name").to_owned(), variable));
         }
         ("apiKey", "cookie") => add_cookie(step, &format!("{}={variable}", literal(text("name")))),
-        ("apiKey", _) => step.headers.push((text("name").to_ascii_lowercase(), variable)),
+        ("apiKey", _) => step.set_header(text("name"), variable),
         ("http", _) if text("scheme").eq_ignore_ascii_case("basic") => {
             draft.notes.push(format!("{name} is user:password in base64"));
-            step.headers.push(("authorization".to_owned(), format!("Basic {variable}")));
+            step.set_header("authorization", format!("Basic {variable}"));
         }
         ("mutualTLS", _) => {
             draft.notes.push(format!("{name} needs a client certificate: tls: {{cert: FILE, key: FILE}}"));
         }
         ("http", _) if !text("scheme").eq_ignore_ascii_case("bearer") => {
-            let scheme = text("scheme");
-            step.headers.push(("authorization".to_owned(), format!("{} {variable}", literal(scheme))));
+            step.set_header("authorization", format!("{} {variable}", literal(text("scheme"))));
         }
-        _ => step.headers.push(("authorization".to_owned(), format!("Bearer {variable}"))),
+        _ => step.set_header("authorization", format!("Bearer {variable}")),
     }
     draft.notes.dedup();
 }
