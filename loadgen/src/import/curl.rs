@@ -67,7 +67,7 @@ const IDLE_WITH_VALUE: [&str; 13] = [
     "--max-redirs",
 ];
 /// Short options with a value, which may follow without a space.
-const SHORT_WITH_VALUE: &str = "XHdubAemowcDxETF";
+const SHORT_WITH_VALUE: &str = "XHdubAemowcDxETFr";
 
 /// What the options come to.
 #[derive(Default)]
@@ -155,7 +155,7 @@ fn split_cluster(word: &Word, queue: &mut Vec<Word>) {
 }
 
 fn takes_value(name: &str) -> bool {
-    const LONG: [&str; 23] = [
+    const LONG: [&str; 24] = [
         "--request",
         "--header",
         "--data",
@@ -176,6 +176,7 @@ fn takes_value(name: &str) -> bool {
         "--form",
         "--form-string",
         "--oauth2-bearer",
+        "--range",
         "--proxy",
         "--resolve",
         "--unix-socket",
@@ -217,7 +218,9 @@ impl Command {
             }
             "-H" | "--header" => self.header(value)?,
             "-A" | "--user-agent" => self.set("user-agent", text),
-            "-e" | "--referer" => self.set("referer", text),
+            // What follows is of the redirects.
+            "-e" | "--referer" => self.set("referer", text.trim_end_matches(";auto")),
+            "-r" | "--range" => self.set("range", &format!("bytes={text}")),
             "--oauth2-bearer" => self.set("authorization", &format!("Bearer {text}")),
             "-b" | "--cookie" if text.contains('=') => self.cookies.push(text.to_owned()),
             "-b" | "--cookie" => return Err(value.error("a file of cookies; give them as name=value")),

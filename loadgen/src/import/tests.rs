@@ -55,6 +55,7 @@ fn curls_options_mean_what_they_mean_to_curl() {
     check("curl -sSLXPUT http://a/b -dx=1 -d y=2", &["put: /b", "form:", "x: \"1\"", "y: \"2\""]);
     check("curl -G http://a/b?c=d --data-urlencode 'q=a b'", &["get: \"/b?c=d&q=a+b\""]);
     check("curl -I http://a/b", &["head: /b"]);
+    check("curl -r0-99 http://a/b -e 'http://c/;auto'", &["range: \"bytes=0-99\"", "referer: \"http://c/\""]);
     check(
         "curl 'http://a/b?{{=1&{{=2&token=t%20k{{'",
         &[r#"get: "/b?{{ '{{' }}=1&{{ '{{' }}=2&token={{ env.TOKEN | default('unset') | urlencode }}""#],

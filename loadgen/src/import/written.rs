@@ -274,9 +274,13 @@ fn walked(path: &str) -> String {
     if path.ends_with('/') { path } else { path + end }
 }
 
-/// A text with what a URI cannot have percent-encoded, behind `start`.
+/// A text with what a URI cannot have percent-encoded, behind `start`. Letters that are not ASCII are encoded in a path, and
+/// stay in a query.
 fn sendable<'t>(text: Cow<'t, str>, start: &str) -> Cow<'t, str> {
-    let is_sent = |text: &str| http::uri::PathAndQuery::try_from(format!("{start}{text}")).is_ok();
+    let is_path = start == "/";
+    let is_sent = |text: &str| {
+        (!is_path || text.is_ascii()) && http::uri::PathAndQuery::try_from(format!("{start}{text}")).is_ok()
+    };
     if is_sent(&shell::named(&text)) {
         return text;
     }
@@ -347,6 +351,7 @@ mod tests {
         check("http://h?a=it's#x", "/", Some("a=it's"));
         check("http://me:pw@h:1/a/../b'|c?d=e/../f", "/b'|c", Some("d=e/../f"));
         check("http://h/a b?\"'", "/a%20b", Some("%22'"));
+        check("http://h/ü?ö=ä", "/%C3%BC", Some("ö=ä"));
         check("http://h/../a/./b/..", "/a/", None);
         check("http://h/a/.?", "/a/", Some(""));
         check("http://h/..", "/", None);

@@ -80,22 +80,38 @@ fn pair(word: &Word) -> Result<(&str, &str), ImportError> {
         .ok_or_else(|| word.error("expected a part of a form such as name=text or name=@file"))
 }
 
-/// What semicolons separate outside of quotes.
+/// What semicolons separate outside of quotes; what follows a quoted text is dropped.
 fn pieces(text: &str) -> Vec<String> {
     let mut found = vec![String::new()];
     let mut chars = text.chars();
-    let mut is_quoted = false;
+    let (mut is_quoted, mut is_over) = (false, false);
     while let Some(c) = chars.next() {
-        let last = found.last_mut();
-        match (c, last) {
-            ('"', Some(last)) if is_quoted || last.is_empty() || last.ends_with('=') => {
-                is_quoted = !is_quoted;
+        let Some(last) = found.last_mut() else { break };
+        match c {
+            ';' if !is_quoted => {
+                found.push(String::new());
+                is_over = false;
             }
-            ('\\', Some(last)) if is_quoted => last.extend(chars.next()),
-            (';', _) if !is_quoted => found.push(String::new()),
-            (c, Some(last)) => last.push(c),
-            (_, None) => {}
+            _ if is_over => {}
+            '"' if is_quoted => (is_quoted, is_over) = (false, true),
+            '"' if last.is_empty() || last.ends_with('=') => is_quoted = true,
+            '\\' if is_quoted => last.extend(chars.next()),
+            c => last.push(c),
         }
     }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_are_as_curl_has_them() {
+        let check = |text: &str, want: &[&str]| assert_eq!(pieces(text), want, "{text}");
+        check("a b", &["a b"]);
+        check("a;type=text/plain; charset=utf-8", &["a", "type=text/plain", " charset=utf-8"]);
+        check(r#""x;\"y\""z;filename="a;b""#, &[r#"x;"y""#, "filename=a;b"]);
+        check(r#"{"a": 1};type=application/json"#, &[r#"{"a": 1}"#, "type=application/json"]);
+    }
 }
