@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use assay_model::{QueryError, Queryable};
+use assay_promql::Memory;
 use assay_rules::{
     file::{RuleFiles, expand},
     replay::SlotMode,
@@ -244,7 +245,8 @@ fn judge_run(
     };
     // What is shown does not depend on what is judged.
     let judged = || judged(record, &data, info, files, slas, baseline, options);
-    let (judged, shown) = parallel::with_room(|| parallel::both(judged, shown));
+    let memory = Memory::of_process();
+    let (judged, shown) = parallel::with_room(&memory, || parallel::both(judged, shown));
     let (mut verdict, (tables, charts)) = (judged?, shown?);
     verdict.tables = tables;
     Ok(Evaluation { verdict, charts })

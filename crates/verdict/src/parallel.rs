@@ -6,6 +6,7 @@
 
 use std::cell::Cell;
 
+use assay_promql::Memory;
 use rayon::{ThreadPoolBuilder, prelude::*};
 
 /// Some hundred questions, each with all the room that one has elsewhere. It is reserved, not used.
@@ -15,17 +16,18 @@ thread_local! {
     static HAS_ROOM: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Does the work where [`each`] and [`both`] have room.
-pub(crate) fn with_room<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+/// Does the work where [`each`] and [`both`] have room. Side by side, questions share the memory that each may have alone:
+/// if any was refused some, the work is done again, one after the other.
+pub(crate) fn with_room<T: Send>(memory: &Memory, work: impl Fn() -> T + Sync) -> T {
     let threads = rayon::current_num_threads();
     if threads < 2 || HAS_ROOM.get() {
         return work();
     }
     let pool = ThreadPoolBuilder::new().num_threads(threads).stack_size(STACK_BYTES);
-    match pool.start_handler(|_| HAS_ROOM.set(true)).build() {
-        Ok(pool) => pool.install(work),
-        Err(_) => work(),
-    }
+    let Ok(pool) = pool.start_handler(|_| HAS_ROOM.set(true)).build() else { return work() };
+    let refused = memory.refused();
+    let done = pool.install(&work);
+    if memory.refused() == refused { done } else { work() }
 }
 
 /// What `work` makes of each item, in their order; of several errors the first in that order.
@@ -50,6 +52,8 @@ pub(crate) fn both<A: Send, B: Send>(
 
 #[cfg(test)]
 mod tests {
+    use assay_promql::Reserved;
+
     use super::*;
 
     #[test]
@@ -62,6 +66,24 @@ mod tests {
         };
         let expected = (items.iter().map(|n| 2 * n).collect::<Vec<_>>(), Err(3), (1, 2));
         assert_eq!(ask(), expected);
-        assert_eq!(with_room(ask), expected);
+        assert_eq!(with_room(&Memory::new(0), ask), expected);
+    }
+
+    #[test]
+    fn what_does_not_fit_side_by_side_is_asked_again_alone() {
+        let memory = Memory::new(150);
+        let hold = || {
+            let mut held = Reserved::nothing(&memory);
+            held.set(100).map(|()| held)
+        };
+        let took = with_room(&memory, || {
+            // Two at a time are too much.
+            let other = HAS_ROOM.get().then(hold);
+            let own = hold().is_ok();
+            drop(other);
+            own
+        });
+        assert!(took);
+        assert_eq!(memory.refused(), usize::from(rayon::current_num_threads() > 1));
     }
 }

@@ -53,6 +53,7 @@ pub struct Memory(Arc<Pool>);
 struct Pool {
     max_bytes: AtomicUsize,
     used_bytes: AtomicUsize,
+    refused: AtomicUsize,
     measured: Option<Measured>,
 }
 
@@ -79,7 +80,7 @@ impl Memory {
 
     fn with(max_bytes: usize, measured: Option<Measured>) -> Self {
         let (max_bytes, used_bytes) = (AtomicUsize::new(max_bytes), AtomicUsize::new(0));
-        Self(Arc::new(Pool { max_bytes, used_bytes, measured }))
+        Self(Arc::new(Pool { max_bytes, used_bytes, refused: AtomicUsize::new(0), measured }))
     }
 
     /// The memory that all queries of the process share unless they are given another; without a limit until
@@ -109,9 +110,18 @@ impl Memory {
         measured.map_or(held, |m| held.max((m.live_bytes)().saturating_sub(m.before_bytes)))
     }
 
+    /// How often more was asked for than allowed.
+    #[must_use]
+    pub fn refused(&self) -> usize {
+        self.0.refused.load(Ordering::Relaxed)
+    }
+
     fn check(&self) -> Result<(), EvalError> {
         match self.max() {
-            Some(max_bytes) if self.used() > max_bytes => Err(EvalError::OutOfMemory { max_bytes }),
+            Some(max_bytes) if self.used() > max_bytes => {
+                self.0.refused.fetch_add(1, Ordering::Relaxed);
+                Err(EvalError::OutOfMemory { max_bytes })
+            }
             _ => Ok(()),
         }
     }
