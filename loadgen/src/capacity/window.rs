@@ -62,7 +62,7 @@ impl Window {
     /// The load, as it was asked for.
     #[must_use]
     pub fn level(&self) -> Level {
-        self.users.map_or(Level::Rate(self.rate_per_s), Level::Users)
+        Level::of(self.users, self.rate_per_s)
     }
 
     /// What the phase of a window measured; `missed` is not yet filled in.

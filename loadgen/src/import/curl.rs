@@ -12,7 +12,7 @@ use self::{
 };
 use super::{
     ImportError,
-    draft::{Draft, Part, is_known},
+    draft::{Draft, Part, add_header, is_known},
     shell,
 };
 
@@ -295,7 +295,7 @@ impl Command {
         Ok(())
     }
 
-    /// Adds a header; several of one name are one, with commas (RFC 9110, 5.3).
+    /// Adds a header; of some, the last counts.
     fn add(&mut self, name: &str, value: &str) {
         match self.headers.iter_mut().find(|(n, _)| n == name) {
             Some((_, known))
@@ -303,10 +303,7 @@ impl Command {
             {
                 value.clone_into(known);
             }
-            Some((_, known)) => {
-                *known = format!("{known}{} {value}", if name == "cookie" { ';' } else { ',' });
-            }
-            None => self.headers.push((name.to_owned(), value.to_owned())),
+            _ => add_header(&mut self.headers, name, value),
         }
     }
 

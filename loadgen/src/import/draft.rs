@@ -236,6 +236,16 @@ impl Draft {
     }
 }
 
+/// Adds a header; several of one name are one (RFC 9110, 5.3), cookies apart.
+pub(super) fn add_header(headers: &mut Vec<(String, String)>, name: &str, value: &str) {
+    match headers.iter_mut().find(|(known, _)| known == name) {
+        Some((_, known)) => {
+            *known = format!("{known}{} {value}", if name == "cookie" { ';' } else { ',' });
+        }
+        None => headers.push((name.to_owned(), value.to_owned())),
+    }
+}
+
 /// Whether a text is a status, or a class of them.
 fn is_status(text: &str) -> bool {
     match text.strip_suffix("xx") {

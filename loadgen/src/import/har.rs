@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer};
 use super::{
     ImportError,
     curl::cookies,
-    draft::{Content, Draft, DraftBody, DraftStep, Part, is_known, literal, slug},
+    draft::{Content, Draft, DraftBody, DraftStep, Part, add_header, is_known, literal, slug},
     written::target_of,
 };
 
@@ -231,11 +231,7 @@ impl State {
             if name.starts_with(':') || LEFT_OUT.contains(&name.as_str()) {
                 continue;
             }
-            // Several of one name are one, with commas (RFC 9110, 5.3).
-            match headers.iter_mut().find(|(n, _)| *n == name) {
-                Some((_, known)) => *known = format!("{known}, {value}"),
-                None => headers.push((name, value)),
-            }
+            add_header(&mut headers, &name, &value);
         }
         step.body = match request.post_data {
             Some(data) => body(draft, &step.name, &mut headers, &data),

@@ -1,6 +1,6 @@
 //! JSON as it was written. Invariant: names keep their order and numbers their digits.
 
-use std::fmt;
+use std::{collections::HashSet, fmt};
 
 use assay_yaml::{Kind, Node};
 use serde::{
@@ -91,8 +91,8 @@ impl Json {
             Self::Text(_) => true,
             Self::List(items) => items.iter().all(Self::can_be_yaml),
             Self::Map(pairs) => {
-                let is_new = |i: usize, name: &str| pairs[..i].iter().all(|(n, _)| n != name);
-                pairs.iter().enumerate().all(|(i, (name, v))| is_new(i, name) && v.can_be_yaml())
+                let mut known = HashSet::new();
+                pairs.iter().all(|(name, v)| known.insert(name) && v.can_be_yaml())
             }
         }
     }

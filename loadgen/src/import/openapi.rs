@@ -20,6 +20,7 @@ use super::{
 };
 
 const METHODS: [&str; 7] = ["get", "post", "put", "patch", "delete", "head", "options"];
+
 /// The scenario of a document.
 pub(super) fn draft(file: &str, text: &str) -> Result<Draft, ImportError> {
     let document = Document::parse(file, text).map_err(|e| ImportError(e.to_string()))?;

@@ -63,16 +63,6 @@ impl Secrets {
         self.known.iter().find(|k| k.variable == variable).map(|k| k.value.as_str())
     }
 
-    /// Whether what stands under a name is a secret, whatever it is.
-    pub(super) fn is_named_secret(&self, name: &str) -> bool {
-        is_secret_name(name)
-    }
-
-    /// The name of what stands under a key inside of something else: what is inside of a secret is one.
-    pub(super) fn under(&self, name: &str, key: &str) -> String {
-        if is_secret_name(name) { format!("{name}_{key}") } else { key.to_owned() }
-    }
-
     fn free_name(&self, name: &str) -> String {
         let base = words(name).join("_").to_ascii_uppercase();
         let base = match base.chars().next() {
@@ -189,7 +179,7 @@ impl Secrets {
                 pairs
                     .into_iter()
                     .map(|(key, value)| {
-                        let under = self.under(name, &key);
+                        let under = under(name, &key);
                         let value = self.json(&under, value);
                         (key, value)
                     })
@@ -233,6 +223,11 @@ impl Secrets {
         }
         notes
     }
+}
+
+/// The name of what stands under a key inside of something else: what is inside of a secret is one.
+pub(super) fn under(name: &str, key: &str) -> String {
+    if is_secret_name(name) { format!("{name}_{key}") } else { key.to_owned() }
 }
 
 /// A brace that a variable may follow.

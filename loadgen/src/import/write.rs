@@ -1,6 +1,6 @@
 //! A draft as YAML. Invariant: every text reads back as it was, whatever is in it.
 
-use std::fmt::Write as _;
+use std::{collections::HashMap, fmt::Write as _};
 
 use super::{
     draft::{Content, Draft, DraftBody, DraftStep, Part, literal},
@@ -71,10 +71,7 @@ fn request(out: &mut String, step: &DraftStep, indent: &str) -> std::fmt::Result
         DraftBody::Form(pairs) => map(out, "form", pairs, indent)?,
         DraftBody::Parts(parts) => {
             writeln!(out, "{indent}  multipart:")?;
-            let is_first = |i: usize, name: &str| parts[..i].iter().all(|(n, _)| n != name);
-            for (name, _) in parts.iter().enumerate().filter(|(i, (n, _))| is_first(*i, n)).map(|(_, p)| p) {
-                let own: Vec<String> =
-                    parts.iter().filter(|(n, _)| n == name).map(|(_, p)| self::part(p)).collect();
+            for (name, own) in by_name(parts) {
                 let value = match own.as_slice() {
                     [one] => one.clone(),
                     several => format!("[{}]", several.join(", ")),
@@ -97,6 +94,19 @@ fn request(out: &mut String, step: &DraftStep, indent: &str) -> std::fmt::Result
         writeln!(out, "{indent}  check: {{status: {status}}}")?;
     }
     Ok(())
+}
+
+/// The parts of each name, in the order of their first ones.
+fn by_name(parts: &[(String, Part)]) -> Vec<(&str, Vec<String>)> {
+    let (mut groups, mut places) = (Vec::new(), HashMap::new());
+    for (name, part) in parts {
+        let at = *places.entry(name).or_insert(groups.len());
+        if at == groups.len() {
+            groups.push((name.as_str(), Vec::new()));
+        }
+        groups[at].1.push(self::part(part));
+    }
+    groups
 }
 
 /// A part of a form: a text, or a map where there is more to say.

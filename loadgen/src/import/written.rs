@@ -3,12 +3,13 @@
 
 use std::{borrow::Cow, collections::HashSet};
 
+use assay_text::secret::is_secret_name;
 use percent_encoding::percent_decode_str;
 
 use super::{
     draft::literal,
     json::{Raw, is_json, quoted},
-    secrets::{BRACE, Secrets, close_brace, variable},
+    secrets::{BRACE, Secrets, close_brace, under, variable},
     shell,
 };
 use crate::scenario::template::filters::UNRESERVED;
@@ -154,7 +155,7 @@ impl Secrets {
 
     fn look_into<'t>(&mut self, name: &str, text: &'t str, edits: &mut Vec<(&'t str, String)>) {
         match Raw::of(text) {
-            Some(Raw::Word) if is_number(text) && self.is_named_secret(name) => {
+            Some(Raw::Word) if is_number(text) && is_secret_name(name) => {
                 edits.push((text, self.template(name, text)));
             }
             Some(Raw::Text(value)) => {
@@ -168,7 +169,7 @@ impl Secrets {
             }
             Some(Raw::Map(pairs)) => {
                 for (key, value) in pairs {
-                    let under = self.under(name, &key);
+                    let under = under(name, &key);
                     self.look_into(&under, value.get(), edits);
                 }
             }
@@ -301,10 +302,6 @@ fn sendable<'t>(text: Cow<'t, str>, start: &str) -> Cow<'t, str> {
 mod tests {
     use super::*;
 
-    fn var(name: &str, filters: &str) -> String {
-        variable(name, filters)
-    }
-
     #[test]
     fn json_keeps_its_spaces_and_escapes() {
         let check = |text: &str, want: &str| {
@@ -316,13 +313,13 @@ mod tests {
             "{ \"pin\": 1234, \"password\": \"p\\\"w\", \"token\": \"t0k\" }",
             &format!(
                 "{{ \"pin\": {}, \"password\": {}, \"token\": \"{}\" }}",
-                var("PIN", ""),
-                var("PASSWORD", " | json"),
-                var("TOKEN", "")
+                variable("PIN", ""),
+                variable("PASSWORD", " | json"),
+                variable("TOKEN", "")
             ),
         );
         let nested = r#"{"d": "{ \"token\": \"t0k\" }\u0021"}"#;
-        check(nested, &nested.replace("t0k", &var("TOKEN", "")));
+        check(nested, &nested.replace("t0k", &variable("TOKEN", "")));
         assert_eq!(Secrets::default().json_text("", "{"), None);
     }
 
@@ -335,10 +332,10 @@ mod tests {
         check("a=b%20c&d=e+f", "a=b%20c&d=e+f", false);
         check("a=b+c&d", "a=b+c&d", false);
         check("a=b+c&d=", "a=b+c&d=", true);
-        check("q=it's&sig=ab==", &format!("q=it's&sig={}", var("SIG", "")), false);
-        check("sig=a%2Fb%3D", &format!("sig={}", var("SIG", " | urlencode")), true);
-        check("sig=a%2Fb+c", &format!("sig={}", var("SIG", " | urlencode | replace('%20', '+')")), true);
-        check("sig=a%2fb", &format!("sig={}", var("SIG", "")), false);
+        check("q=it's&sig=ab==", &format!("q=it's&sig={}", variable("SIG", "")), false);
+        check("sig=a%2Fb%3D", &format!("sig={}", variable("SIG", " | urlencode")), true);
+        check("sig=a%2Fb+c", &format!("sig={}", variable("SIG", " | urlencode | replace('%20', '+')")), true);
+        check("sig=a%2fb", &format!("sig={}", variable("SIG", "")), false);
     }
 
     #[test]

@@ -65,6 +65,11 @@ pub enum Level {
 }
 
 impl Level {
+    /// These users where their number is the load, else this rate.
+    pub(crate) fn of(users: Option<u32>, rate_per_s: f64) -> Self {
+        users.map_or(Self::Rate(rate_per_s), Self::Users)
+    }
+
     /// Rates before users, each ascending.
     pub(crate) fn total_cmp(&self, other: &Self) -> std::cmp::Ordering {
         match (self, other) {

@@ -1,7 +1,7 @@
 //! What imported scenarios send, byte for byte: as the program sent it that the import is of.
 //!
-//! Each case is a file below `imports/`, with what has to be sent beside it. Not compared is what belongs to a connection
-//! (`Host`, `Content-Length`, the boundary of a form) and how a client names itself.
+//! Each case is a file below `imports/`, next to what has to be sent. What belongs to a connection (`Host`, `Content-Length`, the
+//! boundary of a form) and how a client names itself are not compared.
 
 mod curl;
 mod har;

@@ -58,7 +58,6 @@ pub(in crate::import) fn split(command: &str) -> Result<Vec<Word>, String> {
             r.next();
             continue;
         }
-        // Copied from a prompt of Windows' kind, a line ends with a carriage return.
         if matches!(c, '|' | ';' | '&' | '>' | '<' | '`') {
             return r.fail(at, &format!("{c} ends the command; give curl's own words alone, in quotes"));
         }

@@ -3,11 +3,11 @@
 use assay_yaml::Node;
 
 use super::{
-    Reader, first_example, security,
+    Reader, first_example,
     style::{Encoding, Style},
 };
 use crate::import::{
-    draft::{Draft, DraftStep, literal},
+    draft::{Draft, DraftStep, add_header, literal},
     json::Json,
 };
 
@@ -100,7 +100,7 @@ pub(super) fn place(draft: &mut Draft, step: &mut DraftStep, parameters: &[Param
                 for pair in written.split('&').filter(|pair| !pair.is_empty()) {
                     let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
                     let value = draft.secrets.percent_encoded(&p.name, value);
-                    security::add_cookie(step, &format!("{}={value}", literal(name)));
+                    add_header(&mut step.headers, "cookie", &format!("{}={value}", literal(name)));
                 }
             }
             _ => {}

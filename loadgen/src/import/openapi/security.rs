@@ -3,7 +3,7 @@
 use assay_yaml::Node;
 
 use super::Reader;
-use crate::import::draft::{Draft, DraftStep, literal};
+use crate::import::draft::{Draft, DraftStep, add_header, literal};
 
 impl<'d> Reader<'d> {
     /// Adds what the first of the operation's alternatives asks for.
@@ -31,7 +31,9 @@ fn apply(draft: &mut Draft, step: &mut DraftStep, name: &str, scheme: &Node) {
             step.query.retain(|(known, _)| known != text("name"));
             step.query.push((text("name").to_owned(), variable));
         }
-        ("apiKey", "cookie") => add_cookie(step, &format!("{}={variable}", literal(text("name")))),
+        ("apiKey", "cookie") => {
+            add_header(&mut step.headers, "cookie", &format!("{}={variable}", literal(text("name"))));
+        }
         ("apiKey", _) => step.set_header(text("name"), variable),
         ("http", _) if text("scheme").eq_ignore_ascii_case("basic") => {
             draft.notes.push(format!("{name} is user:password in base64"));
@@ -46,12 +48,4 @@ fn apply(draft: &mut Draft, step: &mut DraftStep, name: &str, scheme: &Node) {
         _ => step.set_header("authorization", format!("Bearer {variable}")),
     }
     draft.notes.dedup();
-}
-
-/// Adds a cookie to those of a step.
-pub(super) fn add_cookie(step: &mut DraftStep, pair: &str) {
-    match step.headers.iter_mut().find(|(n, _)| n == "cookie") {
-        Some((_, all)) => *all = format!("{all}; {pair}"),
-        None => step.headers.push(("cookie".to_owned(), pair.to_owned())),
-    }
 }
