@@ -268,6 +268,8 @@ fn failure(path: &Path, cause: Errno) -> Failure {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+
     #[test]
     fn a_short_first_part_is_all_of_short_records_alone() {
         // Two disks of 1400 bytes are what a page has room for; the third comes with the next call.
@@ -283,8 +285,6 @@ mod tests {
         assert_eq!(read(0).unwrap().len(), 4200);
         assert_eq!(read(super::PAGE - 512).unwrap().len(), 2800);
     }
-
-    use super::*;
 
     #[test]
     fn attributes_leave_places_to_files_of_proc() {
