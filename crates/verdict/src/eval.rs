@@ -153,7 +153,8 @@ pub fn eval(options: &EvalOptions) -> Result<Evaluation, EvalError> {
     let baseline = options.baseline.as_deref().map(|path| Baseline::read(path, &slas)).transpose()?;
     let run = Run::open(&options.run)?;
     let info = run_info(&run, &options.phases, options.range_ms)?;
-    judge_run(&Record::of(&run), &info, &files, &slas, baseline.as_ref(), options)
+    let (record, baseline) = (&Record::of(&run), baseline.as_ref());
+    Case { record, info: &info, files: &files, slas: &slas, baseline, options }.evaluate()
 }
 
 /// What to judge by: the files that were given, else those that the run brings along; nothing if it brings nothing.
@@ -179,7 +180,8 @@ pub(crate) fn judge_opened(
     slas: &[Sla],
     options: &EvalOptions,
 ) -> Result<Verdict, EvalError> {
-    Ok(judge_run(&Record::of(run), info, files, slas, None, options)?.verdict)
+    let record = &Record::of(run);
+    Ok(Case { record, info, files, slas, baseline: None, options }.evaluate()?.verdict)
 }
 
 /// What there is to judge: series, and what its keepers remark on.
@@ -228,92 +230,87 @@ fn own_files(options: &EvalOptions) -> (Vec<String>, Vec<PathBuf>) {
     (rules, slas)
 }
 
-fn judge_run(
-    record: &Record<'_>,
-    info: &RunInfo,
-    files: &RuleFiles,
-    slas: &[Sla],
-    baseline: Option<&Baseline>,
-    options: &EvalOptions,
-) -> Result<Evaluation, EvalError> {
-    check_alerts(files, slas)?;
-    let data = RunData::new(record.data, info);
-    let shown = || {
-        let charts = || charts::query(info, slas, &RecordedSource::new(data.source()));
-        let charts = if options.charts { charts()? } else { Charts::default() };
-        Ok::<_, EvalError>((tables::tables(&data, info)?, charts))
-    };
-    // What is shown does not depend on what is judged.
-    let judged = || judged(record, &data, info, files, slas, baseline, options);
-    let memory = Memory::of_process();
-    let (judged, shown) = parallel::with_room(&memory, || parallel::both(judged, shown));
-    let (mut verdict, (tables, charts)) = (judged?, shown?);
-    verdict.tables = tables;
-    Ok(Evaluation { verdict, charts })
+/// What is judged, and by what.
+#[derive(Clone, Copy)]
+struct Case<'a> {
+    record: &'a Record<'a>,
+    info: &'a RunInfo,
+    files: &'a RuleFiles,
+    slas: &'a [Sla],
+    baseline: Option<&'a Baseline>,
+    options: &'a EvalOptions,
 }
 
-/// The verdict but for its tables.
-fn judged(
-    record: &Record<'_>,
-    data: &RunData<'_>,
-    info: &RunInfo,
-    files: &RuleFiles,
-    slas: &[Sla],
-    baseline: Option<&Baseline>,
-    options: &EvalOptions,
-) -> Result<Verdict, EvalError> {
-    let mut verdict = blank_verdict(info, slas);
-    if let Some(baseline) = baseline {
-        verdict.notes.extend(baseline.check(info)?);
+impl Case<'_> {
+    fn evaluate(self) -> Result<Evaluation, EvalError> {
+        let Self { record, info, files, slas, options, .. } = self;
+        check_alerts(files, slas)?;
+        let data = RunData::new(record.data, info);
+        let shown = || {
+            let charts = || charts::query(info, slas, &RecordedSource::new(data.source()));
+            let charts = if options.charts { charts()? } else { Charts::default() };
+            Ok::<_, EvalError>((tables::tables(&data, info)?, charts))
+        };
+        // What is shown does not depend on what is judged.
+        let judged = || self.verdict(&data);
+        let memory = Memory::of_process();
+        let (judged, shown) = parallel::with_room(&memory, || parallel::both(judged, shown));
+        let (mut verdict, (tables, charts)) = (judged?, shown?);
+        verdict.tables = tables;
+        Ok(Evaluation { verdict, charts })
     }
-    verdict.baseline = baseline.map(|b| b.name.clone());
-    verdict.failures.clone_from(&record.failures);
-    verdict.notes.extend(files.warnings.iter().cloned());
-    verdict.notes.extend(files.ignored_keys());
-    let terms = Terms {
-        run: info,
-        subject: Subject::Run(data),
-        baseline,
-        allow_incomplete: options.allow_incomplete,
-    };
-    judge_objectives(&mut verdict, slas, &terms)?;
-    judge_alerts(&mut verdict, slas, files, data, options)?;
-    verdict.notes.extend(record.notes.iter().cloned());
-    verdict.notes.extend(notes::of_run(data.source(), info, &verdict)?);
-    verdict.notes.extend(record.warnings.iter().cloned());
-    verdict.settle();
-    // Levels of load are compared once all of them are over.
-    if !record.is_in_progress {
-        verdict.scaling = scaling::scaling(data, &verdict, slas)?;
-    }
-    verdict.findings = findings::find(data, &verdict, &record.spans, &options.no_findings)?;
-    verdict.tool.command.clone_from(&options.command);
-    Ok(verdict)
-}
 
-fn judge_alerts(
-    verdict: &mut Verdict,
-    slas: &[Sla],
-    files: &RuleFiles,
-    data: &RunData<'_>,
-    options: &EvalOptions,
-) -> Result<(), EvalError> {
-    let judges: Vec<Judge> = match slas {
-        [] => vec![Judge::default()],
-        slas => slas.iter().map(|s| s.judge.clone()).collect(),
-    };
-    let counting = Counting { windows: &verdict.windows, judges: &judges };
-    let judged = alerts::judge(data, &verdict.run, files, options.replaying(), &counting)?;
-    verdict.alerts = judged.rows;
-    verdict.problems.extend(judged.problems);
-    verdict.notes.extend(judged.notes);
-    // What is measured in an incomplete phase decides nothing; without objectives nobody else says so.
-    for window in &verdict.windows {
-        if let Some(why) = window.incomplete.as_ref().filter(|w| !verdict.problems.contains(w)) {
-            verdict.problems.push(why.clone());
+    /// The verdict but for its tables.
+    fn verdict(self, data: &RunData<'_>) -> Result<Verdict, EvalError> {
+        let Self { record, info, files, slas, baseline, options } = self;
+        let mut verdict = blank_verdict(info, slas);
+        if let Some(baseline) = baseline {
+            verdict.notes.extend(baseline.check(info)?);
         }
+        verdict.baseline = baseline.map(|b| b.name.clone());
+        verdict.failures.clone_from(&record.failures);
+        verdict.notes.extend(files.warnings.iter().cloned());
+        verdict.notes.extend(files.ignored_keys());
+        let terms = Terms {
+            run: info,
+            subject: Subject::Run(data),
+            baseline,
+            allow_incomplete: options.allow_incomplete,
+        };
+        judge_objectives(&mut verdict, slas, &terms)?;
+        self.judge_alerts(&mut verdict, data)?;
+        verdict.notes.extend(record.notes.iter().cloned());
+        verdict.notes.extend(notes::of_run(data.source(), info, &verdict)?);
+        verdict.notes.extend(record.warnings.iter().cloned());
+        verdict.settle();
+        // Levels of load are compared once all of them are over.
+        if !record.is_in_progress {
+            verdict.scaling = scaling::scaling(data, &verdict, slas)?;
+        }
+        verdict.findings = findings::find(data, &verdict, &record.spans, &options.no_findings)?;
+        verdict.tool.command.clone_from(&options.command);
+        Ok(verdict)
     }
-    Ok(())
+
+    fn judge_alerts(self, verdict: &mut Verdict, data: &RunData<'_>) -> Result<(), EvalError> {
+        let Self { files, slas, options, .. } = self;
+        let judges: Vec<Judge> = match slas {
+            [] => vec![Judge::default()],
+            slas => slas.iter().map(|s| s.judge.clone()).collect(),
+        };
+        let counting = Counting { windows: &verdict.windows, judges: &judges };
+        let judged = alerts::judge(data, &verdict.run, files, options.replaying(), &counting)?;
+        verdict.alerts = judged.rows;
+        verdict.problems.extend(judged.problems);
+        verdict.notes.extend(judged.notes);
+        // What is measured in an incomplete phase decides nothing; without objectives nobody else says so.
+        for window in &verdict.windows {
+            if let Some(why) = window.incomplete.as_ref().filter(|w| !verdict.problems.contains(w)) {
+                verdict.problems.push(why.clone());
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Alerts that an SLA names must be in the rule files.

@@ -14,7 +14,7 @@ use assay_run::{
     pull::{PullError, PullOptions, pull},
 };
 
-use super::{EvalError, EvalOptions, Evaluation, Record, judge_run, own_files, read_files, run_info};
+use super::{Case, EvalError, EvalOptions, Evaluation, Record, own_files, read_files, run_info};
 use crate::{baseline::Baseline, findings, sla::Sla, tables};
 
 /// How much before what is judged is fetched: what instant selectors look back over.
@@ -58,7 +58,8 @@ pub fn eval_fetched(fetch: &FetchOptions, options: &EvalOptions) -> Result<Evalu
     let run = Run::open(&fetch.dir)?;
     let mut info = run_info(&run, &options.phases, Some((fetch.start_ms, fetch.end_ms)))?;
     info.source.clone_from(&fetch.server.url);
-    judge_run(&Record::of(&run), &info, &files, &slas, baseline.as_ref(), options)
+    let (record, baseline) = (&Record::of(&run), baseline.as_ref());
+    Case { record, info: &info, files: &files, slas: &slas, baseline, options }.evaluate()
 }
 
 /// Every selector in use, each once, and what the judge and the findings read besides.

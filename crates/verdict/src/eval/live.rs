@@ -7,7 +7,7 @@ use assay_model::Queryable;
 use assay_rules::file::RuleFiles;
 use assay_run::Plan;
 
-use super::{EvalError, EvalOptions, Record, info::of_plan, judge_run};
+use super::{Case, EvalError, EvalOptions, Record, info::of_plan};
 use crate::{
     sla::Sla,
     verdict::{RunInfo, Verdict},
@@ -73,7 +73,8 @@ pub fn eval_in_progress(
         spans: Vec::new(),
         is_in_progress: true,
     };
-    let mut verdict = judge_run(&record, &info, files, slas, None, &options)?.verdict;
+    let case = Case { record: &record, info: &info, files, slas, baseline: None, options: &options };
+    let mut verdict = case.evaluate()?.verdict;
     // They say what is missing, and all of it may still come.
     verdict.notes.clear();
     Ok(verdict)
