@@ -6,7 +6,7 @@ WORKDIR /src
 COPY . .
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \
-    cargo build --release --locked -p demo -p exporter -p loadgen -p ruleseval --features demo/minilm \
+    cargo build --release --locked -p assay-demo -p assay-exporter -p assay-loadgen -p assay-ruleseval --features assay-demo/minilm \
  && mkdir /out && cp target/release/demo target/release/exporter target/release/loadgen target/release/ruleseval /out/
 
 # glibc, not musl: the exporter loads NVML at run time, which a static binary cannot.

@@ -24,7 +24,7 @@ pub(crate) const BAD_INPUT: u8 = 2;
 ///
 /// Exit codes: 0 pass, 1 fail, 2 bad input, 3 inconclusive, 130 interrupted.
 #[derive(Debug, Parser)]
-#[command(version, args_conflicts_with_subcommands = true)]
+#[command(name = "demo", version, args_conflicts_with_subcommands = true)]
 struct Arguments {
     #[command(subcommand)]
     command: Option<Command>,

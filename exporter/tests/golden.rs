@@ -1,6 +1,6 @@
 //! What the exporter shows of a made-up host, whole, against `tests/golden/metrics.txt`.
 //!
-//! `UPDATE_GOLDEN=1 cargo test -p exporter --test golden` rewrites the file.
+//! `UPDATE_GOLDEN=1 cargo test -p assay-exporter --test golden` rewrites the file.
 
 #![cfg(target_os = "linux")]
 

@@ -1,6 +1,6 @@
 //! GPU metrics, from a library that answers as NVML does. It is compiled by the test, with `cc`.
 //!
-//! `UPDATE_GOLDEN=1 cargo test -p exporter --test gpu` writes `tests/golden/gpu.txt` again.
+//! `UPDATE_GOLDEN=1 cargo test -p assay-exporter --test gpu` writes `tests/golden/gpu.txt` again.
 
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)]

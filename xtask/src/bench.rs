@@ -77,10 +77,10 @@ impl Bed {
 
     /// The same without peers.
     fn ours(name: &str) -> Result<Self> {
-        shell::run(&mut shell::cargo(&["build", "--release", "-p", "ruleseval"]))?;
+        let bin = shell::build("release", &["ruleseval"])?;
         let dir = shell::root().join("target/bench").join(name);
         folder::fresh(&dir)?;
-        Ok(Self { peers: PathBuf::new(), ruleseval: shell::root().join("target/release/ruleseval"), dir })
+        Ok(Self { peers: PathBuf::new(), ruleseval: bin.join("ruleseval"), dir })
     }
 }
 

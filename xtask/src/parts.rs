@@ -68,7 +68,17 @@ pub(crate) fn test() -> Result<()> {
 
 /// Runs the tests that need the parts.
 pub(crate) fn test_in(dir: &Path) -> Result<()> {
-    let arguments =
-        ["test", "-p", "demo", "--features", "minilm", "--test", "it", "real_parts", "--", "--nocapture"];
+    let arguments = [
+        "test",
+        "-p",
+        "assay-demo",
+        "--features",
+        "minilm",
+        "--test",
+        "it",
+        "real_parts",
+        "--",
+        "--nocapture",
+    ];
     run(cargo(&arguments).env("ASSAY_PARTS", dir).env("CI", "true"))
 }

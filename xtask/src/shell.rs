@@ -33,14 +33,14 @@ pub(crate) fn print(text: &str) {
     }
 }
 
-/// Builds packages of this workspace, all with the features that building them together gives; yields the folder of their
-/// programs.
-pub(crate) fn build(profile: &str, packages: &[&str]) -> Result<PathBuf> {
-    let mut arguments = vec!["build", "--profile", profile];
-    for package in packages {
-        arguments.extend(["-p", package]);
+/// Builds programs of this workspace, all with the features that building them together gives; yields their folder.
+pub(crate) fn build(profile: &str, programs: &[&str]) -> Result<PathBuf> {
+    let mut command = cargo(&["build", "--profile", profile]);
+    for program in programs {
+        let prefix = if *program == "xtask" { "" } else { "assay-" };
+        command.args(["-p", &format!("{prefix}{program}")]);
     }
-    run(&mut cargo(&arguments))?;
+    run(&mut command)?;
     let folder = if profile == "dev" { "debug" } else { profile };
     Ok(root().join("target").join(folder))
 }

@@ -69,7 +69,7 @@ fn the_page_of_metrics_is_true() {
 }
 
 const HEAD: &str = "# Metrics\n\n\
-    <!-- Written by `UPDATE_GOLDEN=1 cargo test -p demo --test boards metrics`. -->\n\n\
+    <!-- Written by `UPDATE_GOLDEN=1 cargo test -p assay-demo --test boards metrics`. -->\n\n\
     What the tools emit, as Prometheus names it; every series also has `job` and `instance`. Histograms are native; where classic\n\
     buckets are asked for, they add `_bucket`, `_sum` and `_count`. Over OTLP the names are the same with dots for underscores, without the unit and `_total`.\n";
 const HOST: &str = "Under node_exporter's names; what a host does not have is left out. Collectors that are off by default are in \

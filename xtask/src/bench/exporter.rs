@@ -163,8 +163,7 @@ struct Figures {
 
 pub(super) fn run(options: &Scrapes) -> Result<()> {
     let peers = peers::install()?;
-    shell::run(&mut shell::cargo(&["build", "--release", "-p", "exporter"]))?;
-    let program = shell::root().join("target/release/exporter");
+    let program = shell::build("release", &["exporter"])?.join("exporter");
     let mut arguments: Vec<String> = COLLECTORS.iter().map(|name| format!("--collector.{name}")).collect();
     arguments.push("--collector.disable-defaults".to_owned());
     let node_exporter = peers.join("prometheus-node-exporter");

@@ -64,10 +64,8 @@ impl Drop for Rig {
 impl Rig {
     /// Builds the programs and records a run.
     pub(super) fn build(profile: &str) -> Result<Self> {
-        let packages = ["-p", "loadgen", "-p", "ruleseval", "-p", "demo", "-p", "exporter", "--bins"];
-        shell::run(shell::cargo(&["build", "--profile", profile]).args(packages))?;
+        let programs = shell::build(profile, &["loadgen", "ruleseval", "demo", "exporter"])?;
         let target = shell::root().join("target");
-        let programs = target.join(if profile == "dev" { "debug" } else { profile });
         let dir = target.join(format!("torment/{}", std::process::id()));
         fs::create_dir_all(&dir).with_context(|| dir.display().to_string())?;
         let mut rig = Self {
