@@ -130,7 +130,7 @@ async fn metrics(
 async fn answer(server: &Arc<Server>, parameters: &[(String, String)], headers: &HeaderMap) -> Response {
     let Ok(_permit) = server.permits.try_acquire() else {
         let message =
-            format!("{} scrapes are running, which is the limit; try again later\n", server.max_requests);
+            format!("the limit of scrapes at once ({}) is reached; try again later\n", server.max_requests);
         return (StatusCode::SERVICE_UNAVAILABLE, message).into_response();
     };
     let values = |key: &str| -> Vec<String> {

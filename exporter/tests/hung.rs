@@ -19,7 +19,7 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     thread,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use assay_testkit::{Program, http, wait_for};
@@ -203,10 +203,10 @@ fn hung_mounts_and_all_the_rest_cost_a_thread_each_and_hold_up_nothing() {
         }
         assert_is_whole_but_for_what_hangs(&text, &first);
     }
-    // The first waits as long as NVML and ethtool are waited for, the others wait for nothing.
+    // The first waits as long as NVML and ethtool are waited for, the others for nothing.
+    let waited = times[0];
     times.sort();
-    assert!(times[99] < Duration::from_secs(10), "the scraper's timeout: {times:?}");
-    assert!(times[50] < Duration::from_secs(1), "{times:?}");
+    assert!(times[50] < waited / 2, "the first took {waited:?}, all of them {times:?}");
     let threads = threads(&pid_of(&address));
     let count = |name: &str| threads.iter().filter(|thread| *thread == name).count();
     assert!((MOUNTS.len()..=MOUNTS.len() + 2).contains(&count("statfs")), "{threads:?}");

@@ -239,7 +239,7 @@ async fn more_scrapes_than_the_limit_are_refused() {
     }
     let refused = get(&address, "").await;
     assert!(refused.starts_with("HTTP/1.1 503 "), "{refused}");
-    assert!(refused.ends_with("1 scrapes are running, which is the limit; try again later\n"), "{refused}");
+    assert!(refused.ends_with("the limit of scrapes at once (1) is reached; try again later\n"), "{refused}");
     gate.open();
     let response = first.await.unwrap();
     assert!(response.starts_with("HTTP/1.1 200 ") && response.contains("node_load15 12.5\n"), "{response}");

@@ -10,7 +10,7 @@ use super::metrics::Stage;
 #[derive(Clone, Debug, thiserror::Error)]
 pub(crate) enum Failure {
     /// Too many wait for the stage.
-    #[error("{waiting} requests are waiting for stage {}; try again later", stage.as_str())]
+    #[error("the queue for stage {} is full ({waiting} waiting); try again later", stage.as_str())]
     Busy { stage: Stage, waiting: usize },
     /// The stage took too long.
     #[error("stage {} took longer than {after:?}", stage.as_str())]
@@ -22,7 +22,7 @@ pub(crate) enum Failure {
     #[error("the service is not ready: it waits for {waits_for}")]
     NotReady { waits_for: String },
     /// One user has too many requests under way.
-    #[error("{limit} requests of this user are under way, which is the limit; try again later")]
+    #[error("this user has as many requests under way as the limit allows ({limit}); try again later")]
     TooMany { limit: usize },
     /// On purpose.
     #[error("stage {} failed because a fault is planted", stage.as_str())]

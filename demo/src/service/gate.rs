@@ -67,7 +67,7 @@ mod tests {
             tokio::task::yield_now().await;
         }
         let busy = gate.enter().await.map(drop).unwrap_err().to_string();
-        assert_eq!(busy, "1 requests are waiting for stage search; try again later");
+        assert_eq!(busy, "the queue for stage search is full (1 waiting); try again later");
         waits.abort();
         assert!(waits.await.unwrap_err().is_cancelled());
         assert_eq!(gate.waiting.load(Ordering::Relaxed), 0);

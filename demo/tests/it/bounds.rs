@@ -21,7 +21,7 @@ async fn a_full_queue_turns_away_and_a_client_that_leaves_frees_its_place() {
     running.until("rag_llm_queued", 1.0).await;
     let third = running.query(&token, &question()).await;
     assert_eq!(third.status, 503);
-    assert_eq!(third.error().1, "1 requests are waiting for stage generate; try again later");
+    assert_eq!(third.error().1, "the queue for stage generate is full (1 waiting); try again later");
     assert_eq!(third.json()["error"]["stage"], "generate");
     assert!(third.head.contains("retry-after: 1"));
     assert_eq!(running.metric(r#"rag_queries_total{outcome="rejected", role="resident"}"#).await, 1.0);

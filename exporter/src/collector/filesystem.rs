@@ -125,7 +125,7 @@ impl Collector for Filesystem {
             }
             match not_asked {
                 0 => Ok(()),
-                n => Err(Failure::Late(format!("{n} mounts were not asked; {stuck} do not answer"))),
+                n => Err(Failure::Late(format!("mounts not asked: {n}; not answering: {stuck}"))),
             }
         })
     }

@@ -309,7 +309,7 @@ mod tests {
         let third = llm.generate(request(0, 1)).unwrap();
         let fourth = llm.generate(request(0, 1)).unwrap();
         let busy = llm.generate(request(0, 1)).unwrap_err().to_string();
-        assert_eq!(busy, "3 requests are waiting for stage generate; try again later");
+        assert_eq!(busy, "the queue for stage generate is full (3 waiting); try again later");
         // One that leaves the queue delays nobody.
         drop(second);
         let (first, third, fourth) =

@@ -45,7 +45,7 @@ impl NoUsage {
             Self::TimedOut => "mountpoint timeout",
             Self::NoAnswerYet => "no answer before the scrape's deadline",
             Self::NotAsked => "not asked before the scrape's deadline",
-            Self::NoThread => "not asked: no thread for it",
+            Self::NoThread => "not asked: no free thread",
         }
     }
 }
