@@ -21,13 +21,13 @@ use crate::{fuzz, generate, page, parts, peers, rooms, shell, stack};
 /// A part of the gate, the cheapest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Step {
-    /// Formatting, files that no module names, drift of generated files, circles of modules, links, wording, and the code map of ARCHITECTURE.md
+    /// Formatting, files that no module names, files that a package lacks, drift of generated files, circles of modules, links, wording, and the code map of ARCHITECTURE.md
     Format,
     /// Lints, with warnings as errors
     Lints,
     /// The documentation of all items, with warnings as errors
     Docs,
-    /// Licences, sources and duplicates of dependencies (cargo-deny); unused ones (cargo-machete)
+    /// All packages packed; licences, sources and duplicates of dependencies (cargo-deny); unused ones (cargo-machete)
     Dependencies,
     /// All tests, with peers and upstream's test data where they can be had
     Tests,

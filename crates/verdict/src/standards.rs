@@ -8,36 +8,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use assay_prometheus::{RULES, SLAS};
 use assay_rules::file::expand;
 use assay_yaml::Diagnostics;
 
 use crate::eval::{EvalError, read_files};
-
-macro_rules! shipped {
-    ($folder:literal: $($name:literal),* $(,)?) => {
-        &[$(($name, include_str!(concat!("../../../prometheus/", $folder, "/", $name)))),*]
-    };
-}
-
-/// The rules that ship, by the names of their files in `prometheus/rules`.
-pub const RULES: &[(&str, &str)] = shipped!["rules":
-    "availability.yml",
-    "cpu.yml",
-    "errors.yml",
-    "generator.yml",
-    "gpu.yml",
-    "latency.yml",
-    "llm.yml",
-    "memory.yml",
-    "recording.yml",
-    "service.yml",
-    "sli.yml",
-    "slo.yml",
-    "throughput.yml",
-];
-
-/// The SLAs that ship, each for the pack of its name.
-pub const SLAS: &[(&str, &str)] = shipped!["sla": "clinical-rag.yml", "openai-chat.yml"];
 
 /// Rule and SLA files: their names and texts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -127,23 +102,6 @@ fn texts(paths: Vec<String>) -> Result<Vec<(String, String)>, Diagnostics> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn names(files: &[(&str, &str)]) -> Vec<String> {
-        files.iter().map(|(name, _)| (*name).to_owned()).collect()
-    }
-
-    #[test]
-    fn every_shipped_file_is_built_in() {
-        for (folder, built_in) in [("rules", RULES), ("sla", SLAS)] {
-            let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../prometheus").join(folder);
-            let mut on_disk: Vec<_> = std::fs::read_dir(folder)
-                .expect("lists")
-                .map(|e| e.expect("an entry").file_name().to_string_lossy().into_owned())
-                .collect();
-            on_disk.sort();
-            assert_eq!(on_disk, names(built_in));
-        }
-    }
 
     #[test]
     fn what_is_given_takes_the_place_of_what_ships_and_nothing_is_overwritten() {

@@ -4,7 +4,11 @@
 
 use std::collections::HashMap;
 
-const PATIENTS: &str = include_str!("../../../loadgen/scenarios/clinical-rag/patients.csv");
+/// The pack's list; the first line has the names of the fields.
+fn list() -> &'static str {
+    let pack = loadgen::PACKS.iter().find(|pack| pack.name == "clinical-rag");
+    pack.and_then(|pack| pack.file("patients.csv")).unwrap_or_default()
+}
 
 /// What the service knows of a patient.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,7 +23,7 @@ pub(crate) struct Patients(HashMap<String, Patient>);
 
 impl Patients {
     pub(crate) fn load() -> Self {
-        let mut lines = PATIENTS.lines();
+        let mut lines = list().lines();
         let names: Vec<&str> = lines.next().unwrap_or_default().split(',').collect();
         let patient = |line: &str| {
             let mut fields = line.split(',');
@@ -45,8 +49,8 @@ mod tests {
         let patients = Patients::load();
         assert!(patients.0.len() >= 10);
         let fields = |line: &str| line.split(',').count();
-        let header = fields(PATIENTS.lines().next().unwrap());
-        assert!(PATIENTS.lines().all(|line| fields(line) == header && !line.contains('"')));
+        let header = fields(list().lines().next().unwrap());
+        assert!(list().lines().all(|line| fields(line) == header && !line.contains('"')));
         assert!(patients.get("P-0001").unwrap().summary.contains("age"));
     }
 }

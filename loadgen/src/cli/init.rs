@@ -80,7 +80,7 @@ fn files(arguments: &InitArguments) -> Result<Files, Vec<String>> {
         ("assay/sla.yml", sla),
         ("assay/rules.yml", include_str!("init/rules.yml").to_owned()),
         ("assay/targets.yml", include_str!("init/targets.yml").to_owned()),
-        ("docker-compose.own.yml", include_str!("../../../docker-compose.own.yml").to_owned()),
+        ("docker-compose.own.yml", include_str!("init/docker-compose.own.yml").to_owned()),
     ])
 }
 

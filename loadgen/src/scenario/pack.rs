@@ -45,6 +45,12 @@ pub fn pack(name: &str) -> Option<&'static Pack> {
 }
 
 impl Pack {
+    /// The text of one of its files.
+    #[must_use]
+    pub fn file(&self, name: &str) -> Option<&'static str> {
+        self.files.iter().find(|(file, _)| *file == name).map(|(_, text)| *text)
+    }
+
     /// The pack as a scenario.
     ///
     /// # Errors
@@ -57,8 +63,8 @@ impl Pack {
     pub(super) fn load_with(&self, variables: &[String]) -> Result<Scenario, Diagnostics> {
         let text = self.files.first().map_or("", |f| f.1);
         let document = Document::parse(format!("{}/scenario.yml", self.name), text)?;
-        let read = |name: &str| match self.files.iter().find(|(n, _)| *n == name) {
-            Some((_, text)) => Ok(text.as_bytes().to_vec()),
+        let read = |name: &str| match self.file(name) {
+            Some(text) => Ok(text.as_bytes().to_vec()),
             None => Err("the pack has no such file".to_owned()),
         };
         parse::scenario(&document, &parse::Files::in_memory(&read, variables))

@@ -26,7 +26,7 @@ use crate::{
 const SERVICES: [&str; 6] = ["demo", "exporter", "prometheus", "alertmanager", "reports", "run"];
 const PROFILES: [&str; 4] = ["gpu", "traces", "minilm", "cyborgdb"];
 const OVERRIDES: [&str; 4] = [
-    "docker-compose.own.yml",
+    "loadgen/src/cli/init/docker-compose.own.yml",
     "docker-compose.linux.yml",
     "docker-compose.edit.yml",
     "docker-compose.scrape.yml",
@@ -300,7 +300,9 @@ fn own_service(compose: &mut Compose) -> Result<()> {
     let written =
         shell::output(Command::new(compose.bin.join("loadgen")).arg("init").arg(compose.dir.join("mine")))?;
     ensure!(written.lines().count() == 5, "loadgen init wrote {written}");
-    fs::rename(compose.dir.join("mine/assay"), compose.dir.join("assay"))?;
+    for name in ["assay", OWN] {
+        fs::rename(compose.dir.join("mine").join(name), compose.dir.join(name))?;
+    }
     let port = free_port()?;
     // Containers come from the bridge and not from 127.0.0.1.
     let mut service = Command::new(compose.bin.join("exporter"));

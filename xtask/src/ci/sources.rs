@@ -1,4 +1,5 @@
-//! The source files: each is formatted, and each belongs to a program, a library or a test.
+//! The source files: each is formatted, each belongs to a program, a library or a test, and none but a test includes what its
+//! package lacks.
 //!
 //! Invariant: the files are those that git knows or would take, however their modules are declared. `cargo fmt` does not see
 //! modules that a macro declares, and nothing else sees a file that no module names.
@@ -6,6 +7,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
+    path::Path,
     process::Command,
 };
 
@@ -15,7 +17,7 @@ use regex::Regex;
 use super::prose::tracked;
 use crate::shell;
 
-/// Fails with what rustfmt would change, and with every file that no module names.
+/// Fails with what rustfmt would change, with every file that no module names, and with what a package lacks.
 pub(super) fn check() -> Result<()> {
     let mut sources = BTreeMap::new();
     for file in tracked()?.into_iter().filter(|file| file.ends_with(".rs")) {
@@ -38,7 +40,27 @@ pub(super) fn check() -> Result<()> {
         }
     }
     ensure!(unnamed.is_empty(), "no module names these files: {}", unnamed.join(", "));
+    let is_package = |folder: &Path| shell::root().join(folder).join("Cargo.toml").is_file();
+    let mut lacked = Vec::new();
+    for (file, text) in &sources {
+        lacked.extend(outside(file, text, is_package)?.map(|path| format!("\n  {file}: {path}")));
+    }
+    ensure!(lacked.is_empty(), "included from outside of the package:{}", lacked.concat());
     Ok(())
+}
+
+/// What a file includes from outside of its package, which is then not in what is published. Tests are not published.
+fn outside(
+    file: &str,
+    text: &str,
+    is_package: impl Fn(&Path) -> bool,
+) -> Result<impl Iterator<Item = String>> {
+    let folder = Path::new(file).parent().unwrap_or(Path::new(""));
+    let depth = folder.ancestors().take_while(|folder| !is_package(folder)).count();
+    let is_published = !Path::new(file).iter().any(|part| part == "tests");
+    let include = Regex::new(r#"\binclude(?:_str|_bytes|_dir)?!\((?:concat!\()?\s*"((?:\.\./)*)([^"]*)""#)?;
+    let found = include.captures_iter(text).filter(|found| is_published && found[1].len() / 3 > depth);
+    Ok(found.map(|found| format!("{}{}", &found[1], &found[2])).collect::<Vec<_>>().into_iter())
 }
 
 /// Whether a file is the root of a target, or one that may declare it as a module does: by `mod`, by a path, or by a line
@@ -84,5 +106,19 @@ mod tests {
         check("a/tests/common/mod.rs", "a/tests/it.rs", "mod common;", true);
         check("a/tests/common/d.rs", "a/tests/it.rs", "#[path = \"common/d.rs\"]", true);
         check("a/tests/it/d.rs", "a/tests/it/main.rs", "mod e;", false);
+    }
+
+    #[test]
+    fn what_a_package_lacks_is_found() {
+        let check = |file: &str, text: &str, want: &[&str]| {
+            let found = outside(file, text, |folder| folder == Path::new("a")).expect("a pattern");
+            assert_eq!(found.collect::<Vec<_>>(), want, "{file}: {text}");
+        };
+        check("a/src/b.rs", r#"include_str!("../data/x.yml")"#, &[]);
+        check("a/src/b.rs", r#"include_str!("../../data/x.yml")"#, &["../../data/x.yml"]);
+        check("a/src/b/c.rs", r#"include_bytes!("../../data/x.yml")"#, &[]);
+        check("a/src/b.rs", "include_str!(concat!(\n    \"../../x/\", $name))", &["../../x/"]);
+        check("a/lib.rs", r#"include!("../x.rs")"#, &["../x.rs"]);
+        check("a/tests/it.rs", r#"include_str!("../../x.yml")"#, &[]);
     }
 }

@@ -364,6 +364,9 @@ fn a_kind_is_named_by_its_id_or_its_words_and_can_be_left_out() {
 fn every_kind_has_a_section_and_a_case() {
     let text = include_str!("../../../../docs/findings.md");
     let cases: BTreeSet<_> = causes().into_iter().map(|(_, _, want)| want[..4].to_owned()).collect();
+    for id in &cases {
+        assert!(KINDS.iter().any(|kind| kind.id == id), "{id} is not in KINDS");
+    }
     for kind in KINDS {
         let heading = format!("### {} {}\n", kind.id, kind.name);
         assert!(text.contains(&heading), "docs/findings.md has no section {heading:?}");

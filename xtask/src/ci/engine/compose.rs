@@ -55,7 +55,7 @@ impl Compose {
             assay_testkit::files::copy(&root.join(name), &dir.join(name))
                 .with_context(|| root.join(name).display().to_string())?;
         }
-        for file in ["docker-compose.yml", "docker-compose.scrape.yml", "docker-compose.own.yml"] {
+        for file in ["docker-compose.yml", "docker-compose.scrape.yml"] {
             // Not the tags that someone's own build has.
             let text = fs::read_to_string(root.join(file))?.replace("image: assay/", "image: assay-gate/");
             fs::write(dir.join(file), text)?;
