@@ -1,4 +1,4 @@
-//! How much a target bears: a search for the highest rate that keeps its objectives, and a sweep over a list
+//! How much a target bears: a search for the highest rate that keeps its objectives, with an interval, and a sweep over a list
 //! of rates or of numbers of users.
 //!
 //! Both run windows, each a phase of iterations at a constant load, one after the other; a window starts when
@@ -6,10 +6,13 @@
 //! every window is a phase of the record under its own name.
 
 mod csv;
+mod edge;
 mod levels;
 mod limits;
 mod report;
 mod search;
+#[cfg(test)]
+mod simulated;
 mod window;
 
 use serde::Serialize;
@@ -22,7 +25,7 @@ pub use crate::scenario::capacity::{
     Capacity, Level, Limits, Measure, PercentileLimit, Plan, SearchPlan, Shape,
 };
 pub use levels::{Estimate, LevelSummary};
-use search::Trials;
+use search::Search;
 
 /// What a search or a sweep came to.
 #[derive(Clone, Debug, Serialize)]
@@ -42,20 +45,20 @@ pub struct CapacitySummary {
 #[derive(Debug)]
 pub(crate) struct Campaign {
     pub(crate) capacity: Capacity,
-    trials: Trials,
+    search: Search,
     windows: Vec<Window>,
 }
 
 impl Campaign {
     pub(crate) fn new(capacity: Capacity) -> Self {
-        Self { capacity, trials: Trials::default(), windows: Vec::new() }
+        Self { capacity, search: Search::default(), windows: Vec::new() }
     }
 
     /// The phase of the next window, and its load; `None` where there is none left.
     pub(crate) fn next(&self) -> Option<(Phase, Level)> {
         let done = self.windows.len();
         let level = match &self.capacity.plan {
-            Plan::Search(plan) => Level::Rate(self.trials.next(plan)?),
+            Plan::Search(plan) => Level::Rate(self.search.next(plan)?),
             // All loads again and again, so that what changes meanwhile meets each of them alike.
             Plan::Sweep { levels, repeat } => {
                 let is_done = done >= levels.len() * *repeat as usize;
@@ -66,18 +69,19 @@ impl Campaign {
     }
 
     /// Takes a window in that ran to its end.
-    pub(crate) fn take(&mut self, mut window: Window) {
-        window.missed = limits::missed(&self.capacity.limits, &window);
-        self.trials.note(window.rate_per_s, window.missed.is_empty());
+    pub(crate) fn take(&mut self, window: Window) {
+        if let Plan::Search(plan) = &self.capacity.plan {
+            self.search.note(plan, window.rate_per_s, window.missed.is_empty(), &window.misses);
+        }
         self.windows.push(window);
     }
 
     pub(crate) fn summary(&self) -> CapacitySummary {
+        let objectives = limits::describe(&self.capacity.limits);
         let search = match &self.capacity.plan {
-            Plan::Search(plan) => Some(self.trials.result(plan)),
+            Plan::Search(plan) => Some(self.search.result(plan, &objectives)),
             Plan::Sweep { .. } => None,
         };
-        let objectives = limits::describe(&self.capacity.limits);
         let levels = levels::summarise(&self.windows);
         CapacitySummary { search, objectives, levels, windows: self.windows.clone() }
     }

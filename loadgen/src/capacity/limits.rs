@@ -1,10 +1,37 @@
 //! What a window has to keep. Invariant: a window that measured nothing keeps nothing.
 
+use assay_model::histogram::ExponentialHistogram;
+
 use super::Window;
 use crate::{
     measure::percentiles::{Percentiles, seconds},
     scenario::capacity::{Limits, Measure, PercentileLimit},
 };
+
+/// The times of a window's requests.
+pub(super) struct Times {
+    pub(super) duration: ExponentialHistogram,
+    pub(super) latency: ExponentialHistogram,
+    /// None where nothing streamed.
+    pub(super) first_chunk: Option<ExponentialHistogram>,
+}
+
+/// How often a window missed an objective.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Misses {
+    /// Requests or iterations that missed it.
+    pub(super) missed: f64,
+    /// Of so many.
+    pub(super) of: f64,
+    /// The share that may miss it.
+    pub(super) allowed: f64,
+}
+
+impl Misses {
+    fn new(share: f64, of: f64, allowed: f64) -> Self {
+        Self { missed: share.clamp(0.0, 1.0) * of, of, allowed }
+    }
+}
 
 /// A percentile's value in a window, in seconds; `None` if the window has no such time.
 fn value_s(limit: &PercentileLimit, window: &Window) -> Option<f64> {
@@ -38,6 +65,31 @@ pub(super) fn describe(limits: &Limits) -> Vec<String> {
     out
 }
 
+/// How often each limit was missed, in the order of [`describe`]: all limits are shares, that of a percentile the share
+/// of the requests that took longer.
+pub(super) fn misses(limits: &Limits, w: &Window, times: &Times, due: f64) -> Vec<Misses> {
+    let requests = w.requests as f64;
+    let mut out = vec![Misses::new(1.0 - w.good_ratio, requests, 1.0 - limits.good)];
+    out.extend(limits.errors.map(|e| Misses::new(w.error_ratio, requests, e)));
+    out.push(Misses::new(w.dropped_ratio, due, limits.dropped));
+    out.push(Misses::new(1.0 - w.throughput_ratio, due, 1.0 - limits.throughput));
+    out.extend(limits.percentiles.iter().map(|limit| {
+        let times = match limit.measure {
+            Measure::Duration => Some(&times.duration),
+            Measure::Latency => Some(&times.latency),
+            Measure::FirstChunk => times.first_chunk.as_ref(),
+        };
+        let allowed = 1.0 - limit.quantile();
+        times.filter(|times| times.count() > 0).map_or_else(Misses::default, |times| {
+            Misses::new(
+                1.0 - times.fraction_at_most(limit.at_most.as_secs_f64()),
+                times.count() as f64,
+                allowed,
+            )
+        })
+    }));
+    out
+}
 /// The limits that a window missed, in words; none where it held.
 pub(super) fn missed(limits: &Limits, w: &Window) -> Vec<String> {
     if w.requests == 0 {

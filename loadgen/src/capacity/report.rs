@@ -1,9 +1,9 @@
-//! Windows and the rate that was found, for a person. Invariant: a rate is never told without the interval it
-//! lies in and the windows that confirm it.
+//! Windows and the rate that was found, for a person. Invariant: a rate is never told without its interval, or
+//! the windows that confirm it.
 
-use assay_text::Page;
+use assay_text::{Page, counted};
 
-use super::{CapacitySummary, Estimate, SearchEnd, SearchResult};
+use super::{CapacitySummary, Estimate, SearchEnd, SearchResult, search::four_digits};
 use crate::measure::percentiles::seconds;
 
 impl CapacitySummary {
@@ -96,9 +96,20 @@ fn interval(estimate: &Estimate) -> String {
 }
 
 fn conclusion(found: &SearchResult) -> String {
+    if let Some(capacity) = &found.capacity_per_s {
+        let start = if found.end == SearchEnd::Unfinished { "the search did not end; so far: " } else { "" };
+        let end = |rate: Option<f64>| four_digits(rate.unwrap_or(capacity.mean));
+        let by = found.decided_by.as_deref().unwrap_or("the objectives");
+        return format!(
+            "{start}capacity: {} iterations/s, 95 % interval {} (above it, {by} is missed; {} around it)",
+            four_digits(capacity.mean),
+            format_args!("{} to {}", end(capacity.low), end(capacity.high)),
+            counted(found.windows_around as u64, "window")
+        );
+    }
     let held = found.highest_held_per_s.map(|rate| {
         let (held, all) = (found.windows_held, found.windows_held + found.windows_broken);
-        format!("{rate} iterations/s ({held} of {all} windows held)")
+        format!("{rate} iterations/s ({held} of {} held)", counted(u64::from(all), "window"))
     });
     let broken = found.lowest_broken_per_s.map(|rate| format!("{rate}/s broke")).unwrap_or_default();
     match (found.end, held) {

@@ -3,12 +3,16 @@
 
 use serde::Serialize;
 
-use super::Level;
+use super::{
+    Level,
+    limits::{self, Misses, Times},
+};
 use crate::measure::{
     families::PhaseTotals,
     percentiles::{Percentiles, is_late, ratio},
     tally::histogram,
 };
+use crate::scenario::capacity::Limits;
 
 /// A window: one load, held for a while. Rates are per second, times are seconds, shares between 0 and 1.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -56,6 +60,9 @@ pub struct Window {
     pub is_generator_late: bool,
     /// The objectives that were missed, in words; none where the window held.
     pub missed: Vec<String>,
+    /// How often each objective was missed.
+    #[serde(skip)]
+    pub(crate) misses: Vec<Misses>,
 }
 
 impl Window {
@@ -65,8 +72,8 @@ impl Window {
         Level::of(self.users, self.rate_per_s)
     }
 
-    /// What the phase of a window measured; `missed` is not yet filled in.
-    pub(crate) fn of(totals: &PhaseTotals, level: Level, duration_s: f64) -> Self {
+    /// What the phase of a window measured, and which limits it missed.
+    pub(crate) fn of(totals: &PhaseTotals, level: Level, duration_s: f64, limits: &Limits) -> Self {
         let tally = &totals.tally;
         let window_s = totals.phase.executor.duration().as_secs_f64();
         // The last iterations take their time also where nothing waits.
@@ -90,7 +97,7 @@ impl Window {
         }
         let share = |n: u64, of: u64| if of > 0 { n as f64 / of as f64 } else { 0.0 };
         let per_s = |n: f64| if duration_s > 0.0 { n / duration_s } else { 0.0 };
-        let (latency, lag) = (Percentiles::of(&latency), Percentiles::of(&tally.lag));
+        let lag = Percentiles::of(&tally.lag);
         let achieved_per_s = per_s(tally.iterations as f64);
         let (users, rate_per_s) = match level {
             Level::Rate(rate_per_s) => (None, rate_per_s),
@@ -98,7 +105,8 @@ impl Window {
         };
         // What users of a closed model do not start is not due.
         let stretch = if users.is_some() { 1.0 } else { stretch };
-        Self {
+        let times = Times { duration, latency, first_chunk };
+        let window = Self {
             phase: totals.phase.name.clone(),
             users,
             rate_per_s,
@@ -111,13 +119,22 @@ impl Window {
             good_ratio: share(good, requests),
             error_ratio: share(errors, requests),
             dropped_ratio: share(tally.dropped, tally.iterations + tally.dropped),
-            duration: Percentiles::of(&duration),
-            latency,
-            output_tokens_per_s: first_chunk.is_some().then(|| per_s(tokens)),
+            output_tokens_per_s: times.first_chunk.is_some().then(|| per_s(tokens)),
             output_tokens_per_s_per_user: ratio(per_token.count() as f64, per_token.sum()),
-            first_chunk: first_chunk.as_ref().map(Percentiles::of),
-            is_generator_late: is_late(lag.p99, latency.p50),
-            missed: Vec::new(),
-        }
+            is_generator_late: is_late(lag.p99, times.latency.quantile(0.5)),
+            ..Self::default()
+        };
+        let due = (tally.iterations + tally.dropped) as f64;
+        window.judged(limits, &times, due)
+    }
+
+    /// The same with its times, and which limits it missed of the iterations that were due.
+    pub(super) fn judged(mut self, limits: &Limits, times: &Times, due: f64) -> Self {
+        self.duration = Percentiles::of(&times.duration);
+        self.latency = Percentiles::of(&times.latency);
+        self.first_chunk = times.first_chunk.as_ref().map(Percentiles::of);
+        self.missed = limits::missed(limits, &self);
+        self.misses = limits::misses(limits, &self, times, due);
+        self
     }
 }

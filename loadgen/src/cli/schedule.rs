@@ -29,10 +29,16 @@ pub(super) fn schedule(options: &RunOptions) -> String {
     }
     if let Some(capacity) = &options.capacity {
         let windows = match &capacity.plan {
-            Plan::Search(plan) => format!(
-                "a search from {}/s to {}/s, {} windows at most, {} to confirm",
-                plan.from_per_s, plan.to_per_s, plan.max_windows, plan.confirm
-            ),
+            Plan::Search(plan) => {
+                let around = match plan.confirm {
+                    0 => String::new(),
+                    confirm => format!(", {} at least around the edge", 6 * u64::from(confirm)),
+                };
+                format!(
+                    "a search from {}/s to {}/s, {} windows at most{around}",
+                    plan.from_per_s, plan.to_per_s, plan.max_windows
+                )
+            }
             Plan::Sweep { levels, repeat } => {
                 let levels: Vec<String> = levels.iter().map(ToString::to_string).collect();
                 let times = if *repeat > 1 { format!(", {repeat} times") } else { String::new() };

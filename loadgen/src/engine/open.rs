@@ -125,7 +125,8 @@ impl Driver {
     /// is its own fault and no user's: it starts what users are free for, late, which the lag shows.
     async fn next(&mut self, slot: &Slot, due: Instant) -> Option<(Rc<Mailbox>, Instant)> {
         self.state.resumed().await;
-        if !self.state.sleep_until(slot, due).await && !self.is_still_to_start(due) {
+        let waited_for_no_user = Instant::now() < due;
+        if !self.state.sleep_until(slot, due).await && !self.is_still_to_start(due, waited_for_no_user) {
             return None;
         }
         loop {
@@ -157,12 +158,14 @@ impl Driver {
     }
 
     /// Whether an iteration is still to be started though the phase is ending: it was due a moment ago, so that its
-    /// timer and that of the end rang together, or this thread finds the end late.
-    fn is_still_to_start(&self, due: Instant) -> bool {
+    /// timer and that of the end rang together, however late both did if no user was waited for before; or this thread
+    /// finds the end late.
+    fn is_still_to_start(&self, due: Instant, waited_for_no_user: bool) -> bool {
         let now = Instant::now();
         let is_due = |within| now.checked_duration_since(due).is_some_and(|late| late < within);
         let is_end_late = now.saturating_duration_since(self.end) >= LATE;
-        !self.cx.is_stopping.get() && (is_due(LAST_MOMENT) || (is_end_late && now >= due))
+        let is_by_the_end = now >= self.end && (waited_for_no_user || is_end_late);
+        !self.cx.is_stopping.get() && (is_due(LAST_MOMENT) || (is_by_the_end && now >= due))
     }
 
     /// Gives a user its task; `None` where there is no such user.

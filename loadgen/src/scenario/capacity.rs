@@ -176,10 +176,10 @@ pub struct SearchPlan {
     pub to_per_s: f64,
     /// What the rate is multiplied by until it breaks; above 1.
     pub factor: f64,
-    /// The search is over when the gap between the highest rate that held and the lowest that broke is at most
-    /// this share of the latter.
+    /// The search is over when the interval of the capacity is at most this share of it; without `confirm`, when the gap
+    /// between the highest rate that held and the lowest that broke is at most this share of the latter.
     pub precision: f64,
-    /// How many windows have to hold at the rate that is reported.
+    /// How many windows each of the six rates around the edge gets at least; 0 for a search that ends with the gap.
     pub confirm: u32,
     /// The most windows.
     pub max_windows: u32,
@@ -209,6 +209,14 @@ pub struct PercentileLimit {
     pub percentile: &'static str,
     /// The most that it may be.
     pub at_most: Duration,
+}
+
+impl PercentileLimit {
+    /// The percentile as a share: 0.99 for `p99`.
+    #[must_use]
+    pub fn quantile(&self) -> f64 {
+        self.percentile.trim_start_matches('p').parse::<f64>().map_or(1.0, |p| p / 100.0)
+    }
 }
 
 /// A time that is measured of every request.

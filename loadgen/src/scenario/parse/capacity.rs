@@ -49,8 +49,8 @@ impl<'d> Parser<'d> {
         let mut map = self.cx.read(node, &shape::SEARCH)?;
         let range = map.require(&mut self.cx, "rate").and_then(|n| self.range(n));
         let factor = self.number_above(&mut map, "factor", 1.0, 2.0);
-        let precision = self.share_of(&mut map, "precision").unwrap_or(0.05);
-        let confirm = self.count(&mut map, "confirm", Some(3));
+        let precision = self.share_of(&mut map, "precision").unwrap_or(0.1);
+        let confirm = self.count(&mut map, "confirm", Some(4));
         let max_windows = map.get("max_windows").and_then(|n| {
             let windows = self.cx.integer::<u32>(n);
             if windows.is_some_and(|w| w == 0 || w > MOST_WINDOWS) {
@@ -66,8 +66,8 @@ impl<'d> Parser<'d> {
             to_per_s,
             factor: factor?,
             precision,
-            confirm: confirm?.max(1),
-            max_windows: max_windows.unwrap_or(40),
+            confirm: confirm?,
+            max_windows: max_windows.unwrap_or(MOST_WINDOWS),
         };
         Some(Capacity { plan: Plan::Search(plan), limits: limits?, shape: shape? })
     }

@@ -150,7 +150,7 @@ macro_rules! window_keys {
 pub(in crate::scenario) static SEARCH: Shape = Shape {
     title: "Search",
     what: "a search",
-    about: "Raises the rate until a window breaks its objectives, narrows the gap, and confirms what it found.",
+    about: "Raises the rate until a window breaks its objectives, narrows the gap, and measures around it where the objectives begin to break.",
     keys: window_keys![
         Key::new("rate", Kind::Map(&RANGE), "{from: 10/s, to: 1000/s}", "The range of rates").required(),
         Key::new("factor", Kind::Positive, "1.5", "What the rate is multiplied by until it breaks; above 1")
@@ -159,17 +159,17 @@ pub(in crate::scenario) static SEARCH: Shape = Shape {
             "precision",
             Kind::Share,
             "0.1",
-            "The gap at which the search is over, as a share of the lowest rate that broke"
+            "The width of the capacity's 95 % interval at which the search is over, as a share of it; with `confirm: 0`, the gap between the highest rate that held and the lowest that broke"
         )
-        .or("0.05"),
+        .or("0.1"),
         Key::new(
             "confirm",
             Kind::Whole(0),
-            "1",
-            "How many windows have to hold at the rate that is reported"
+            "5",
+            "How many windows each of six rates around the edge gets at least; 0 to end with the gap, without an interval"
         )
-        .or("3"),
-        Key::new("max_windows", Kind::Whole(1), "20", "The most windows, up to 100").or("40"),
+        .or("4"),
+        Key::new("max_windows", Kind::Whole(1), "20", "The most windows, up to 100").or("100"),
     ],
     one_of: &[],
 };

@@ -45,7 +45,7 @@ pub(crate) struct Serve {
     /// The port of 127.0.0.1 to listen at.
     #[arg(long)]
     port: u16,
-    /// `tiny`, `constant:S`, `bimodal:S:S`, `stall:S:AT:LENGTH`, or `stream:EVENTS:INTERVAL`; times in seconds.
+    /// `tiny`, `constant:S`, `bimodal:S:S`, `stall:S:AT:LENGTH`, `queue:SERVERS:RATE:SEED`, or `stream:EVENTS:INTERVAL`; times in seconds.
     #[arg(long)]
     plan: Plan,
     /// Where the log goes when `/quit` is asked for.
@@ -86,6 +86,8 @@ struct Server {
     connections: Vec<Option<Connection>>,
     vacant: Vec<u32>,
     due: BinaryHeap<Due>,
+    /// When each server of a queue is free again.
+    free: Vec<u64>,
     armed_ns: u64,
     log: Log,
     is_quitting: bool,
@@ -110,6 +112,7 @@ impl Server {
             connections: Vec::new(),
             vacant: Vec::new(),
             due: BinaryHeap::new(),
+            free: Vec::new(),
             armed_ns: u64::MAX,
             log: Log::default(),
             is_quitting: false,
@@ -187,7 +190,7 @@ impl Server {
         if let Plan::Stream { .. } = self.plan {
             connection.send(plan::STREAM_HEAD)?;
         }
-        let due = self.plan.due_ns(entry, at_ns, first);
+        let due = self.plan.due_ns(entry, at_ns, first, &mut self.free);
         self.due.push(Reverse((due, id)));
         Ok(())
     }

@@ -17,7 +17,7 @@ pub(super) const STREAM_EVENT: &[u8] = b"c0\r\ndata: {\"id\":\"chatcmpl-4f1c2d\"
 pub(super) const STREAM_END: &[u8] = b"e\r\ndata: [DONE]\n\n\r\n0\r\n\r\n";
 
 /// What the server does with a request. Times are nanoseconds.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Plan {
     /// Answers at once, and logs nothing.
     Tiny,
@@ -28,6 +28,9 @@ pub(crate) enum Plan {
     Bimodal { most_ns: u64, few_ns: u64 },
     /// Answers after a while; from `at_ns` after the first request on, nothing is answered for `length_ns`.
     Stall { delay_ns: u64, at_ns: u64, length_ns: u64 },
+    /// Works off one request after the other on each of its servers, in the order in which they come, each for an
+    /// exponential time: M/M/1 or M/M/c where they come at random.
+    Queue { servers: usize, rate_per_s: f64, seed: u64 },
     /// Streams events, the first after one interval.
     Stream { events: u32, interval_ns: u64 },
 }
@@ -39,9 +42,15 @@ impl Plan {
     }
 
     /// When the request that came `at` as number `entry` is due for (the first piece of) its answer, where
-    /// the first of all came at `first`.
-    pub(super) fn due_ns(&self, entry: usize, at: u64, first: u64) -> u64 {
+    /// the first of all came at `first`; `free` has the instants at which the servers of a queue are free again.
+    pub(super) fn due_ns(&self, entry: usize, at: u64, first: u64, free: &mut Vec<u64>) -> u64 {
         match *self {
+            Self::Queue { servers, rate_per_s, seed } => {
+                free.resize(servers, 0);
+                let Some(server) = free.iter_mut().min() else { return at };
+                *server = at.max(*server) + exponential_ns(seed, entry as u64, rate_per_s);
+                *server
+            }
             Self::Tiny => at,
             Self::Constant { delay_ns } => at + delay_ns,
             Self::Bimodal { most_ns, few_ns } => at + if entry % 25 >= 23 { few_ns } else { most_ns },
@@ -71,6 +80,9 @@ impl FromStr for Plan {
             ("stall", [delay, at, length]) => {
                 Self::Stall { delay_ns: ns(*delay), at_ns: ns(*at), length_ns: ns(*length) }
             }
+            ("queue", [servers, rate_per_s, seed]) => {
+                Self::Queue { servers: *servers as usize, rate_per_s: *rate_per_s, seed: *seed as u64 }
+            }
             ("stream", [events, interval]) => {
                 Self::Stream { events: *events as u32, interval_ns: ns(*interval) }
             }
@@ -79,13 +91,26 @@ impl FromStr for Plan {
     }
 }
 
+/// An exponential time, by the number of the request: two rounds of SplitMix64's mixing step make it random.
+fn exponential_ns(seed: u64, entry: u64, rate_per_s: f64) -> u64 {
+    let mix = |mut x: u64| {
+        x = x.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        x ^ (x >> 31)
+    };
+    let uniform = ((mix(mix(seed) ^ entry) >> 11) as f64 + 0.5) / (1u64 << 53) as f64;
+    (-uniform.ln() / rate_per_s * 1e9) as u64
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn plans_say_when_answers_are_due() -> Result<()> {
-        let due = |plan: &str, entry, at| plan.parse::<Plan>().map(|p| p.due_ns(entry, at, 1_000));
+        let due =
+            |plan: &str, entry, at| plan.parse::<Plan>().map(|p| p.due_ns(entry, at, 1_000, &mut Vec::new()));
         assert_eq!(due("constant:0.005", 3, 7)?, 5_000_007);
         assert_eq!(due("bimodal:0.001:0.02", 49, 7)?, 20_000_007);
         assert_eq!(due("bimodal:0.001:0.02", 50, 7)?, 1_000_007);
@@ -93,6 +118,17 @@ mod tests {
         assert_eq!(due("stall:0.001:1:2", 0, 1_000_000_000)?, 3_000_001_000);
         assert_eq!(due("stall:0.001:1:2", 0, 900_000_000)?, 901_000_000);
         assert!("constant".parse::<Plan>().is_err() && "stall:x".parse::<Plan>().is_err());
+        Ok(())
+    }
+
+    #[test]
+    fn a_queue_works_off_one_after_the_other() -> Result<()> {
+        let (plan, mut free) = ("queue:1:100:7".parse::<Plan>()?, Vec::new());
+        // All come at once: each waits for those before it, and all take ten milliseconds on average.
+        let done: Vec<u64> = (0..10_000).map(|entry| plan.due_ns(entry, 5, 5, &mut free)).collect();
+        assert!(done.is_sorted());
+        let mean = done[9_999] as f64 / 10_000.0;
+        assert!((9.7e6..10.3e6).contains(&mean), "{mean}");
         Ok(())
     }
 
