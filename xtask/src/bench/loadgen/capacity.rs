@@ -33,7 +33,7 @@ const LIMITS_S: [f64; 3] = [0.23, 0.1, 0.07];
 pub(super) fn run(options: &Options) -> Result<()> {
     if !options.real_only {
         println!("simulated: 500 searches on each queue\n");
-        let test = ["test", "--release", "-p", "loadgen", "--lib", "intervals_cover_the_capacity"];
+        let test = ["test", "--release", "-p", "assay-loadgen", "--lib", "intervals_cover_the_capacity"];
         shell_run(cargo(&test).args(["--", "--ignored", "--nocapture"]))?;
     }
     if options.runs == 0 {
