@@ -17,33 +17,44 @@ use tokio::{sync::Notify, time::Instant};
 
 use super::metrics::Stage;
 
-/// What can go wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Kind {
+/// The kinds in one list: what each is, its name on the command line, and what its number means.
+macro_rules! kinds {
+    ($($(#[$doc:meta])* $kind:ident $name:literal $unit:ident,)*) => {
+        /// What can go wrong.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum Kind {
+            $($(#[$doc])* $kind,)*
+        }
+
+        const KINDS: &[(Kind, &str, Unit)] = &[$((Kind::$kind, $name, Unit::$unit),)*];
+    };
+}
+
+kinds! {
     /// Embedding takes this many times as long.
-    SlowEmbed,
+    SlowEmbed "slow-embed" Factor,
     /// Search takes this many times as long.
-    SlowSearch,
+    SlowSearch "slow-search" Factor,
     /// The simulated model has only this many slots.
-    LlmSlots,
+    LlmSlots "llm-slots" Count,
     /// This share of answers stalls before its first token.
-    Stalls,
+    Stalls "stalls" Share,
     /// How long a stall lasts, in seconds.
-    StallSeconds,
+    StallSeconds "stall-seconds" Seconds,
     /// This share of questions fails before the answer begins.
-    Errors,
+    Errors "errors" Share,
     /// This share of answers fails in the middle of its stream.
-    StreamErrors,
+    StreamErrors "stream-errors" Share,
     /// Memory is lost at this many bytes per second.
-    MemoryLeak,
+    MemoryLeak "memory-leak" Bytes,
     /// File descriptors are lost at this many per second.
-    FdLeak,
+    FdLeak "fd-leak" Count,
     /// This many threads compute nothing at full speed.
-    CpuBurn,
+    CpuBurn "cpu-burn" Count,
     /// The service restarts at once and is away for this many seconds.
-    Restart,
+    Restart "restart" Seconds,
     /// The cache answers nothing.
-    CacheOff,
+    CacheOff "cache-off" Switch,
 }
 
 /// What the number of a kind means.
@@ -56,21 +67,6 @@ enum Unit {
     Bytes,
     Switch,
 }
-
-const KINDS: [(Kind, &str, Unit); 12] = [
-    (Kind::SlowEmbed, "slow-embed", Unit::Factor),
-    (Kind::SlowSearch, "slow-search", Unit::Factor),
-    (Kind::LlmSlots, "llm-slots", Unit::Count),
-    (Kind::Stalls, "stalls", Unit::Share),
-    (Kind::StallSeconds, "stall-seconds", Unit::Seconds),
-    (Kind::Errors, "errors", Unit::Share),
-    (Kind::StreamErrors, "stream-errors", Unit::Share),
-    (Kind::MemoryLeak, "memory-leak", Unit::Bytes),
-    (Kind::FdLeak, "fd-leak", Unit::Count),
-    (Kind::CpuBurn, "cpu-burn", Unit::Count),
-    (Kind::Restart, "restart", Unit::Seconds),
-    (Kind::CacheOff, "cache-off", Unit::Switch),
-];
 
 /// How long a stall lasts unless `stall-seconds` says.
 const STALL: Duration = Duration::from_secs(5);
@@ -85,9 +81,9 @@ impl Kind {
         KINDS.iter().find(|(kind, ..)| *kind == self).map_or("", |(_, name, _)| name)
     }
 
-    /// All names, in the order of [`Kind`].
-    pub fn names() -> impl Iterator<Item = &'static str> {
-        KINDS.iter().map(|(_, name, _)| *name)
+    /// All kinds, in order.
+    pub fn all() -> impl Iterator<Item = Self> {
+        KINDS.iter().map(|(kind, ..)| *kind)
     }
 }
 
@@ -109,7 +105,7 @@ impl FromStr for Fault {
             None => (text.trim(), None),
         };
         let Some((kind, name, unit)) = KINDS.iter().find(|(_, known, _)| *known == name) else {
-            let known: Vec<_> = Kind::names().collect();
+            let known: Vec<_> = Kind::all().map(Kind::name).collect();
             let near = assay_yaml::nearest(name, known.iter().copied());
             let hint = near.map_or_else(
                 || format!("faults are {}", known.join(", ")),
@@ -285,7 +281,6 @@ mod tests {
         let share = "fault errors: expected a share from 0 to 1, found \"2\"; such as errors=0.1";
         assert_eq!(error("errors=2"), share);
         assert!(error("errors=nan").contains("found"));
-        assert!(KINDS.iter().all(|(kind, name, _)| kind.name() == *name));
     }
 
     #[tokio::test(start_paused = true)]

@@ -337,9 +337,9 @@ impl Metrics {
         for (stage, ready) in &now.ready {
             self.ready.get_or_create(&StageLabel { stage: stage.as_str() }).set((*ready).into());
         }
-        for fault in Kind::names() {
-            let amount = now.faults.iter().find(|f| f.kind.name() == fault).map_or(0.0, |f| f.amount);
-            self.faults.get_or_create(&FaultLabel { fault }).set(amount);
+        for kind in Kind::all() {
+            let amount = now.faults.iter().find(|f| f.kind == kind).map_or(0.0, |f| f.amount);
+            self.faults.get_or_create(&FaultLabel { fault: kind.name() }).set(amount);
         }
         let mut text = String::new();
         let mut out = Families::new();

@@ -31,7 +31,7 @@ pub(crate) fn endless(slots: usize, max_queue: usize) -> ServiceOptions {
 }
 
 /// After this a test that waits has failed; only a defect makes one wait so long.
-const PATIENCE: Duration = Duration::from_secs(90);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
 
 pub(crate) struct Running {
     pub(crate) address: String,
@@ -174,6 +174,27 @@ impl Running {
             assert!(start.elapsed() < PATIENCE, "{series} never was {want}");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
+    }
+
+    /// Waits until a service that restarts is back and does not know the token.
+    pub(crate) async fn until_forgotten(&self, token: &str) {
+        let start = Instant::now();
+        // The connection may break at any point of the restart.
+        let asked = async || {
+            let mut stream = TcpStream::connect(&self.address).await.ok()?;
+            let request = format!(
+                "GET /v1/models HTTP/1.1\r\nhost: x\r\nconnection: close\r\nauthorization: {token}\r\n\r\n"
+            );
+            stream.write_all(request.as_bytes()).await.ok()?;
+            let mut reply = String::new();
+            stream.read_to_string(&mut reply).await.ok()?;
+            reply.contains("unknown_token").then_some(())
+        };
+        while asked().await.is_none() {
+            assert!(start.elapsed() < PATIENCE, "the token is still known");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        self.until_ready(200).await;
     }
 
     pub(crate) async fn plant(&self, faults: &[&str]) {

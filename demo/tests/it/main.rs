@@ -9,8 +9,10 @@ mod faults;
 mod openai;
 mod output;
 mod parts;
+mod planted;
 mod queries;
 #[cfg(feature = "minilm")]
 mod real_parts;
 mod rights;
+mod secrets;
 mod traces;

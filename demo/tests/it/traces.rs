@@ -18,9 +18,9 @@ use tokio::net::TcpListener;
 
 use crate::client::{Running, question};
 
-type Spans = Arc<Mutex<Vec<Span>>>;
+pub(crate) type Spans = Arc<Mutex<Vec<Span>>>;
 
-async fn collector(spans: &Spans) -> String {
+pub(crate) async fn collector(spans: &Spans) -> String {
     let receive = async |State(spans): State<Spans>, body: Bytes| {
         let request = ExportTraceServiceRequest::decode(body).unwrap();
         let all = request.resource_spans.into_iter().flat_map(|r| r.scope_spans).flat_map(|s| s.spans);
@@ -33,8 +33,14 @@ async fn collector(spans: &Spans) -> String {
     url
 }
 
-/// `demo serve` as a process, which ends with it.
-struct Process(Child);
+/// `demo serve` as a process, which ends with it, and what it logs.
+pub(crate) struct Process(Child, Arc<Mutex<String>>);
+
+impl Process {
+    pub(crate) fn log(&self) -> String {
+        self.1.lock().unwrap().clone()
+    }
+}
 
 impl Drop for Process {
     fn drop(&mut self) {
@@ -43,24 +49,33 @@ impl Drop for Process {
     }
 }
 
-async fn serve(arguments: &[&str]) -> (Process, Running) {
+pub(crate) async fn serve(arguments: &[&str]) -> (Process, Running) {
+    let (process, running) = start(arguments);
+    running.until_ready(200).await;
+    (process, running)
+}
+
+/// The same, not yet ready.
+pub(crate) fn start(arguments: &[&str]) -> (Process, Running) {
     let mut child = Command::new(env!("CARGO_BIN_EXE_demo"))
-        .args(["serve", "--listen", "127.0.0.1:0", "--profile", "laptop"])
+        .args(["serve", "--listen", "127.0.0.1:0"])
         .args(arguments)
+        .env("RUST_LOG", "debug")
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
     let line = lines.next().unwrap().unwrap();
-    std::thread::spawn(move || lines.count());
+    let log = Arc::<Mutex<String>>::default();
+    let writes = Arc::clone(&log);
+    std::thread::spawn(move || lines.for_each(|line| *writes.lock().unwrap() += &(line.unwrap() + "\n")));
     let address = line.strip_prefix("listening on http://").unwrap_or_else(|| panic!("{line}")).to_owned();
     let (stop, _) = tokio::sync::oneshot::channel();
     let running = Running { address, stop, server: tokio::spawn(async { Ok(()) }) };
-    running.until_ready(200).await;
-    (Process(child), running)
+    (Process(child, log), running)
 }
 
-fn text(span: &Span, key: &str) -> Option<String> {
+pub(crate) fn text(span: &Span, key: &str) -> Option<String> {
     let value = span.attributes.iter().find(|a| a.key == key)?.value.clone()?.value?;
     Some(match value {
         Any::StringValue(text) => text,
@@ -74,14 +89,15 @@ fn text(span: &Span, key: &str) -> Option<String> {
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 const PARENT: &str = "b7ad6b7169203331";
 
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_query_is_one_tree_below_the_callers_span() {
     let spans = Spans::default();
-    let (_process, running) = serve(&["--otlp", &collector(&spans).await, "--classic-buckets"]).await;
+    let (_process, running) =
+        serve(&["--profile", "laptop", "--otlp", &collector(&spans).await, "--classic-buckets"]).await;
     let token = running.log_in("resident").await;
     let traceparent = format!("00-{TRACE}-{PARENT}-01");
     let headers = [("authorization", token.as_str()), ("traceparent", &traceparent)];
@@ -146,7 +162,8 @@ async fn a_query_is_one_tree_below_the_callers_span() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failed_stage_is_an_error_in_its_span() {
     let spans = Spans::default();
-    let (_process, running) = serve(&["--otlp", &collector(&spans).await, "--fault", "errors=1"]).await;
+    let (_process, running) =
+        serve(&["--profile", "laptop", "--otlp", &collector(&spans).await, "--fault", "errors=1"]).await;
     let token = running.log_in("resident").await;
     assert_eq!(running.query(&token, &question()).await.status, 500);
     let failed = loop {

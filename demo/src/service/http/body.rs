@@ -33,6 +33,20 @@ pub(super) async fn json<T: DeserializeOwned>(
         }
     })?;
     serde_json::from_slice(&bytes).map_err(|cause| {
+        let cause = without_value(&cause);
         ApiError::bad_request("malformed_body", format!("{cause}; send JSON such as {example}"))
     })
+}
+
+/// What is wrong with a body, without the value that is: it may be a password in the wrong place.
+fn without_value(cause: &serde_json::Error) -> String {
+    let text = cause.to_string();
+    let Some((problem, rest)) = text.split_once(": ").filter(|(problem, _)| problem.starts_with("invalid "))
+    else {
+        return text;
+    };
+    let kind = rest.split([' ', ',']).next().unwrap_or_default();
+    // The value may hold these words, too; the last are not its own.
+    let expected = rest.rfind(", expected ").map_or("", |at| &rest[at..]);
+    format!("{problem}: {kind}{expected}")
 }
