@@ -21,6 +21,8 @@ pub struct Percentiles {
     pub min: f64,
     /// The mean.
     pub mean: f64,
+    /// The standard deviation.
+    pub stddev: f64,
     /// The median.
     pub p50: f64,
     /// The 90th percentile.
@@ -45,6 +47,7 @@ impl Percentiles {
         Self {
             min,
             mean: h.sum() / h.count() as f64,
+            stddev: h.stddev(),
             p50: q(0.5),
             p90: q(0.9),
             p95: q(0.95),

@@ -93,6 +93,7 @@ const LABEL: usize = 22;
 fn write_step(out: &mut Page, s: &StepSummary) {
     out.line(format_args!("  {}: {}, {} failed", s.name, counted(s.requests, "request"), s.errors));
     write_times(out, "from first byte sent", &s.duration);
+    write_spread(out, &s.duration);
     write_times(out, "from schedule", &s.latency);
     if let Some(g) = &s.generation {
         let times = |p: &Option<Percentiles>| p.unwrap_or_default();
@@ -135,6 +136,19 @@ fn write_times(out: &mut Page, what: &str, p: &Percentiles) {
     ));
 }
 
+/// Where the times lie: the least, the mean, and how they scatter.
+fn write_spread(out: &mut Page, p: &Percentiles) {
+    if *p != Percentiles::default() {
+        out.line(format_args!(
+            "    {:20} least {}, mean {}, standard deviation {}",
+            "",
+            seconds(p.min),
+            seconds(p.mean),
+            seconds(p.stddev)
+        ));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -152,6 +166,7 @@ mod tests {
         };
         write_times(&mut out, "from first byte sent", &times);
         write_times(&mut out, "sent to first chunk", &Percentiles::default());
+        write_spread(&mut out, &Percentiles { min: 1e-4, mean: 100.0, stddev: 1000.0, ..times });
         let text = out.into_text();
         assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
         assert!(text.contains('–') && !text.contains(" 0 s"), "{text}");

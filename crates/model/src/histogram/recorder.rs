@@ -205,6 +205,19 @@ impl ExponentialHistogram {
         negative.chain(zero).chain(self.positive.iter().map(move |&(i, n)| (bounds_of(i), n, false)))
     }
 
+    /// The standard deviation, each observation taken to be the geometric mean of its bucket's bounds, as PromQL's
+    /// `histogram_stddev` does; NaN where nothing was observed.
+    #[must_use]
+    pub fn stddev(&self) -> f64 {
+        let mean = self.sum / self.count as f64;
+        let squares = self.ascending().map(|((low, high), n, is_negative)| {
+            let middle = (low * high).sqrt();
+            let middle = if is_negative { -middle } else { middle };
+            n as f64 * (middle.clamp(self.min, self.max) - mean).powi(2)
+        });
+        (squares.sum::<f64>() / self.count as f64).sqrt()
+    }
+
     /// The histogram as it is exposed and stored.
     #[must_use]
     pub fn snapshot(&self) -> Histogram {
@@ -424,6 +437,16 @@ mod tests {
         assert_eq!(h.positive_buckets, [1, 1, -2, 0, 1, 0]);
         assert_eq!((h.negative_spans, h.negative_buckets), (vec![Span { offset: 0, length: 1 }], vec![1]));
         assert_eq!((h.zero_count, h.count, h.schema), (1, 7, 8));
+    }
+
+    #[test]
+    fn the_standard_deviation_is_near_the_observations_own() {
+        let values = (1..=100).map(f64::from);
+        // Of 1 to n: the root of (n² − 1) / 12.
+        assert!((of(values).stddev() / (9999.0_f64 / 12.0).sqrt() - 1.0).abs() < 0.01);
+        assert!((of([-1.0, 0.0, 1.0]).stddev() / (2.0_f64 / 3.0).sqrt() - 1.0).abs() < 0.01);
+        assert_eq!(of([3.0; 5]).stddev(), 0.0);
+        assert!(of([]).stddev().is_nan());
     }
 
     #[test]
