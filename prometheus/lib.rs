@@ -26,7 +26,8 @@ pub const RULES: &[(&str, &str)] = shipped!["rules":
 ];
 
 /// The SLAs, each for loadgen's pack of its name.
-pub const SLAS: &[(&str, &str)] = shipped!["sla": "clinical-rag.yml", "openai-chat.yml"];
+pub const SLAS: &[(&str, &str)] =
+    shipped!["sla": "clinical-rag-components.yml", "clinical-rag.yml", "openai-chat.yml"];
 
 #[cfg(test)]
 mod tests {

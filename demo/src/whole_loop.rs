@@ -101,13 +101,14 @@ async fn drive(options: &LoopOptions) -> Result<Driven> {
     run.target = Some(service_url.clone());
     run.seed = options.seed;
     run.time_scale = options.time_scale;
+    let ships = Standards::shipped(PACK, run.phases.iter().map(|phase| phase.name.as_str()));
     let record = RecordOptions {
         parent: options.runs.clone(),
         instance: default_instance(),
         command: options.command.clone(),
         scrape: vec![Target::new("demo", &service_url)?, Target::new("exporter", &exporter_url)?],
         abort: None,
-        standards: Standards::shipped(PACK).with_rules(&options.rules)?.with_slas(&options.slas)?,
+        standards: ships.with_rules(&options.rules)?.with_slas(&options.slas)?,
         keep_bodies: false,
     };
     let mut run = RecordedRun::begin(run.check().await?, record)?;

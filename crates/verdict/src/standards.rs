@@ -12,7 +12,10 @@ use assay_prometheus::{RULES, SLAS};
 use assay_rules::file::expand;
 use assay_yaml::Diagnostics;
 
-use crate::eval::{EvalError, read_files};
+use crate::{
+    eval::{EvalError, read_files},
+    sla,
+};
 
 /// Rule and SLA files: their names and texts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -22,12 +25,23 @@ pub struct Standards {
 }
 
 impl Standards {
-    /// The shipped rules, and the shipped SLA for the pack of this name if there is one.
+    /// The shipped rules, and those of the pack's shipped SLAs that judge one of these phases; if none does, the SLA of the
+    /// pack's own name.
     #[must_use]
-    pub fn shipped(pack: &str) -> Self {
+    pub fn shipped<'p>(pack: &str, phases: impl IntoIterator<Item = &'p str>) -> Self {
         let owned = |(name, text): &(&str, &str)| ((*name).to_owned(), (*text).to_owned());
-        let slas = SLAS.iter().filter(|(name, _)| name.strip_suffix(".yml") == Some(pack));
-        Self { rules: RULES.iter().map(owned).collect(), slas: slas.map(owned).collect() }
+        let phases: Vec<&str> = phases.into_iter().collect();
+        let judges = |(name, text): &&(&str, &str)| {
+            let judged = sla::parse(name, text).map(|sla| sla.judge.phases).unwrap_or_default();
+            judged.iter().any(|phase| phases.contains(&phase.as_str()))
+        };
+        let own = |(name, _): &&(&str, &str)| name.strip_suffix(".yml") == Some(pack);
+        let of_pack = SLAS.iter().filter(|file| own(file) || file.0.starts_with(&format!("{pack}-")));
+        let mut slas: Vec<_> = of_pack.filter(judges).map(owned).collect();
+        if slas.is_empty() {
+            slas.extend(SLAS.iter().find(own).map(owned));
+        }
+        Self { rules: RULES.iter().map(owned).collect(), slas }
     }
 
     /// Takes these rule files instead, if there are any; paths, or patterns as Prometheus takes them.
@@ -104,6 +118,23 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_run_is_judged_by_what_judges_its_phases() {
+        let of = |pack, phases: &[&'static str]| {
+            let standards = Standards::shipped(pack, phases.iter().copied());
+            standards.slas.into_iter().map(|(name, _)| name).collect::<Vec<_>>()
+        };
+        assert_eq!(of("clinical-rag", &["warmup", "steady"]), ["clinical-rag.yml"]);
+        assert_eq!(of("clinical-rag", &["llm-warmup", "llm"]), ["clinical-rag-components.yml"]);
+        assert_eq!(
+            of("clinical-rag", &["steady", "llm"]),
+            ["clinical-rag-components.yml", "clinical-rag.yml"]
+        );
+        assert_eq!(of("clinical-rag", &["warmup"]), ["clinical-rag.yml"]);
+        assert_eq!(of("openai-chat", &["steady"]), ["openai-chat.yml"]);
+        assert_eq!(of("mine", &["steady"]), [""; 0]);
+    }
+
+    #[test]
     fn what_is_given_takes_the_place_of_what_ships_and_nothing_is_overwritten() {
         let dir = tempfile::tempdir().expect("a folder");
         for folder in ["a", "b"] {
@@ -115,8 +146,8 @@ mod tests {
             .expect("writes");
         }
         let pattern = dir.path().join("*/r.yml").display().to_string();
-        let standards = Standards::shipped("clinical-rag").with_rules(&[pattern]).expect("reads");
-        assert!(standards.has_sla() && !Standards::shipped("mine").has_sla());
+        let standards = Standards::shipped("clinical-rag", ["steady"]).with_rules(&[pattern]).expect("reads");
+        assert!(standards.has_sla() && !Standards::shipped("", ["steady"]).has_sla());
         let run = dir.path().join("run");
         standards.write(&run).expect("writes");
         let read = |name: &str| std::fs::read_to_string(run.join(name)).unwrap_or_default();

@@ -74,12 +74,12 @@ async fn drive(arguments: &RunArguments, command: &[String]) -> Result<u8, Stop>
     let scenario = Scenario::load_with(&arguments.scenario, &variables).map_err(Stop::bad_input)?;
     let scenario = Arc::new(scenario);
     let abort = super::abort::rules(arguments).map_err(Stop::bad_input)?;
-    let standards = standards(arguments)?;
+    // What can be known to be wrong is said before a record is begun.
+    let options = options(&scenario, arguments)?;
+    let standards = standards(arguments, &options.phases)?;
     if let Some(baseline) = &arguments.baseline {
         Baseline::read(baseline, &[]).map_err(Stop::bad_input)?;
     }
-    // What can be known to be wrong is said before a record is begun.
-    let options = options(&scenario, arguments)?;
     if arguments.dry_run {
         return Ok(super::print(&super::schedule::schedule(&options), exit::DONE));
     }
@@ -213,10 +213,10 @@ fn record_into(arguments: &RunArguments) -> Option<&Path> {
 
 /// What the run is judged by: the files given, else those that ship with the pack. A scenario of one's own is judged by
 /// the shipped rules, if it is judged at once; nothing else says that they fit it.
-fn standards(arguments: &RunArguments) -> Result<Standards, Stop> {
+fn standards(arguments: &RunArguments, phases: &[Phase]) -> Result<Standards, Stop> {
     let ships = match loadgen::pack(&arguments.scenario) {
-        Some(pack) => Standards::shipped(pack.name),
-        None if arguments.judge => Standards::shipped(""),
+        Some(pack) => Standards::shipped(pack.name, phases.iter().map(|phase| phase.name.as_str())),
+        None if arguments.judge => Standards::shipped("", []),
         None => Standards::default(),
     };
     let given = ships.with_rules(&arguments.rules).and_then(|s| s.with_slas(&arguments.sla));
