@@ -147,6 +147,10 @@ pub(crate) struct RunArguments {
     /// http://127.0.0.1:4318/v1/traces
     #[arg(long, value_name = "URL", requires = "trace_sample")]
     otlp_traces: Option<String>,
+    /// Profile the process PID with perf, or py-spy if it is Python, in each phase that is no warm-up; the record has a flame graph
+    /// of each
+    #[arg(long, value_name = "PID", value_parser = clap::value_parser!(i32).range(1..), conflicts_with = "shards")]
+    profile_pid: Option<i32>,
     /// Write percentile files (HdrHistogram's .hgrm) of each phase and step into DIR
     #[arg(long, value_name = "DIR")]
     hgrm: Option<PathBuf>,

@@ -24,6 +24,7 @@ pub mod guard;
 pub mod import;
 mod listen;
 pub mod measure;
+pub mod profile;
 pub mod progress;
 pub mod recorded;
 mod scenario;

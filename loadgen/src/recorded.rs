@@ -212,6 +212,14 @@ impl RecordedRun {
         if let (Ok(summary), Some(alert)) = (&mut result, guard.and_then(Guard::finish)) {
             summary.aborted_by = Some(alert);
         }
+        if let Ok(summary) = &result {
+            // What sinks say at the end is for the record's readers, too; what cannot be written now is written at the end.
+            let _ = recorder.describe(|manifest| {
+                let is_new = |note: &&String| !manifest.notes.contains(note);
+                let new: Vec<String> = summary.notes.iter().filter(is_new).cloned().collect();
+                manifest.notes.extend(new);
+            });
+        }
         let dir = recorder.dir().to_owned();
         // The run and its sinks are gone, so this is the last handle.
         let record = Arc::try_unwrap(recorder)

@@ -8,6 +8,7 @@ use assay_verdict::{baseline::Baseline, standards::Standards};
 use loadgen::{
     Control, Phase, RunError, RunOptions, Scenario, Shard, Summary, UnknownName,
     capacity::Plan,
+    profile::Profiler,
     recorded::{BeginError, Ended, Judged, Page, RecordOptions, RecordedRun, judge, stop_on_signals},
     sink::{exposition::Exposition, recorder::default_instance},
     summary,
@@ -77,6 +78,9 @@ async fn drive(arguments: &RunArguments, command: &[String]) -> Result<u8, Stop>
     // What can be known to be wrong is said before a record is begun.
     let options = options(&scenario, arguments)?;
     let standards = standards(arguments, &options.phases)?;
+    if let Some(pid) = arguments.profile_pid {
+        loadgen::profile::exists(pid).map_err(|e| Stop::bad_input(format!("--profile-pid {pid}: {e}")))?;
+    }
     if let Some(baseline) = &arguments.baseline {
         Baseline::read(baseline, &[]).map_err(Stop::bad_input)?;
     }
@@ -116,6 +120,10 @@ async fn drive(arguments: &RunArguments, command: &[String]) -> Result<u8, Stop>
         }
         None => RecordedRun::unrecorded(checked),
     };
+    if let (Some(pid), Some(dir)) = (arguments.profile_pid, run.dir()) {
+        let profiler = Profiler::new(pid, dir);
+        run.add_sink(Box::new(profiler));
+    }
     let page = match arguments.web {
         None => None,
         Some(address) => {
@@ -228,6 +236,7 @@ fn standards(arguments: &RunArguments, phases: &[Phase]) -> Result<Standards, St
             ("--rules", arguments.rules.is_empty()),
             ("--sla", arguments.sla.is_empty()),
             ("--keep-bodies", !arguments.keep_bodies),
+            ("--profile-pid", arguments.profile_pid.is_none()),
         ];
         if let Some((option, _)) = recorded_only.iter().find(|(_, is_empty)| !is_empty) {
             return Err(Stop::bad_input(format!(

@@ -62,7 +62,7 @@ pub(crate) fn write_all(
                 continue;
             }
             for (kind, histogram) in [("duration", &duration), ("latency", &latency)] {
-                let path = file(directory, &[&phase.phase.name, &name.name, kind], &taken);
+                let path = file(directory, &[&phase.phase.name, &name.name, kind], "hgrm", &taken);
                 fs::write(&path, distribution(histogram))
                     .map_err(|source| PercentileFileError { path: path.clone(), source })?;
                 taken.push(path);
@@ -73,16 +73,16 @@ pub(crate) fn write_all(
 }
 
 /// A file's name from names that may hold anything; two that look the same then are distinguished by a number.
-fn file(directory: &Path, names: &[&str], taken: &[PathBuf]) -> PathBuf {
+pub(crate) fn file(directory: &Path, names: &[&str], extension: &str, taken: &[PathBuf]) -> PathBuf {
     let tame = |c: char| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '-' };
     let stem: String = names.join("-").chars().map(tame).collect();
     let stem = stem.trim_start_matches('.');
-    let mut path = directory.join(format!("{stem}.hgrm"));
+    let mut path = directory.join(format!("{stem}.{extension}"));
     for n in 2.. {
         if !taken.contains(&path) {
             break;
         }
-        path = directory.join(format!("{stem}-{n}.hgrm"));
+        path = directory.join(format!("{stem}-{n}.{extension}"));
     }
     path
 }

@@ -19,6 +19,7 @@ mod llm;
 mod logic;
 mod multipart;
 mod otlp;
+mod profile;
 mod proxy;
 mod receiver;
 mod record;
