@@ -196,3 +196,29 @@ fn leaking(
         .against("Growth that ends in a longer run: then it was a cache or a pool that filled.")
         .act(remedy)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIB: f64 = 1024.0 * 1024.0;
+
+    /// A sample a second for an hour, with seeded uniform noise of ±20 MiB.
+    fn hour(seed: u64, start: f64, per_s: f64) -> Points {
+        let mut state = seed;
+        let mut noise = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            ((state >> 11) as f64 / (1u64 << 53) as f64 * 2.0 - 1.0) * 20.0 * MIB
+        };
+        (0..3600).map(|s| (s * 1000, start + per_s * s as f64 + noise())).collect()
+    }
+
+    #[test]
+    fn an_hour_of_half_a_megabyte_a_second_is_a_leak_and_an_hour_of_noise_is_none() {
+        for seed in 1..=20 {
+            let leak = lasting(&hour(seed, 500.0 * MIB, 500e3), LEAKS[0].least).expect("a leak");
+            assert!((leak.per_hour() / 1.8e9 - 1.0).abs() < 0.02, "seed {seed}: {leak:?}");
+            assert_eq!(lasting(&hour(seed, 30.0 * MIB, 0.0), LEAKS[0].least), None, "seed {seed}");
+        }
+    }
+}

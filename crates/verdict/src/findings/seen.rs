@@ -250,10 +250,15 @@ pub(super) fn share_of(points: &[(i64, f64)], holds: impl Fn(f64) -> bool) -> f6
 
 /// How many times as much, in words.
 pub(super) fn times(factor: f64) -> String {
-    format!(
-        "{} times",
-        units::digits(if factor >= 10.0 { factor.round() } else { (factor * 10.0).round() / 10.0 })
-    )
+    // Little more than once is not once.
+    let places = if factor >= 10.0 {
+        1.0
+    } else if factor >= 1.1 {
+        10.0
+    } else {
+        100.0
+    };
+    format!("{} times", units::digits((factor * places).round() / places))
 }
 
 fn by_size(list: impl Iterator<Item = (String, f64)>) -> Vec<(String, f64)> {

@@ -12,6 +12,8 @@ pub(super) const KIND: Kind = Kind { id: "D001", name: "warm-up-in-phase" };
 const FACTOR: f64 = 1.5;
 /// By how much, in seconds; gaps between chunks by a quarter of that.
 const LEAST_S: f64 = 0.02;
+/// A shorter median is none: chunks that come together have no time between them.
+const NOTHING_S: f64 = 1e-6;
 /// How many requests each part must have.
 const FEWEST: f64 = 20.0;
 
@@ -42,7 +44,7 @@ pub(super) fn find(seen: &Seen<'_>) -> Result<Vec<Finding>, SourceError> {
             continue;
         }
         let (Some(a), Some(b), Some(c)) = (p50(first)?, p50(next)?, p50(rest)?) else { continue };
-        if a < FACTOR * c || a - c < least_s || b > a {
+        if c < NOTHING_S || a < FACTOR * c || a - c < least_s || b > a {
             continue;
         }
         let title = format!(

@@ -275,6 +275,26 @@ fn a_percentile_of_few_samples_is_worth_knowing() {
 }
 
 #[test]
+fn chunks_that_begin_to_come_together_are_no_warm_up() {
+    let mut gaps = "gen_ai_client_operation_time_per_output_chunk_seconds".to_owned();
+    let (mut apart, mut together) = (0, 0);
+    for second in 0..LENGTH_S {
+        if second < 45 {
+            apart += 10
+        } else {
+            together += 100
+        }
+        let _ = write!(
+            gaps,
+            " {{{{schema:0 count:{} sum:{apart} z_bucket:{together} z_bucket_w:1e-39 offset:0 buckets:[{apart}]}}}}",
+            apart + together
+        );
+    }
+    let found = found(&World::default().with(&gaps), ALL);
+    assert!(found.iter().all(|f| f.id != "D001"), "{found:?}");
+}
+
+#[test]
 fn all_errors_of_a_gpu_are_named() {
     let of = |xid: &str| {
         format!(
