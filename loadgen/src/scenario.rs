@@ -110,6 +110,8 @@ pub struct UserKind {
     pub name: String,
     /// Its share among all users is this over the sum of all weights.
     pub weight: u32,
+    /// What its iterations do in phases without a flow of their own: the place in the scenario's list.
+    pub(crate) flow: usize,
     pub(crate) vars: Vec<(String, Text)>,
 }
 
@@ -281,19 +283,24 @@ impl Scenario {
 
     /// The names of the steps that an iteration of the phase may come to, in order.
     pub fn steps_of(&self, phase: &Phase) -> impl Iterator<Item = &str> {
-        let steps = self.steps.get(self.flow_steps(phase)).unwrap_or_default();
-        steps.iter().map(|step| step.name.as_str())
+        let steps = self.steps.iter().enumerate().filter(|(id, _)| self.is_in_flow_of(phase, *id));
+        steps.map(|(_, step)| step.name.as_str())
     }
 
-    /// The ids of the steps that every iteration of the phase is there for, those of the setup left out.
-    pub(crate) fn flow_steps(&self, phase: &Phase) -> Range<usize> {
-        self.flows.get(phase.flow).map_or(0..0, |flow| flow.steps.clone())
+    /// Whether iterations of the phase are there for the step with this id, which the setup's are not.
+    pub(crate) fn is_in_flow_of(&self, phase: &Phase, step: usize) -> bool {
+        let mut kinds = self.users.iter();
+        kinds.any(|kind| self.flow(phase.flow, kind.flow).is_some_and(|flow| flow.steps.contains(&step)))
     }
 
     /// Whether an iteration of the phase may come to the step with this id.
     pub(crate) fn is_step_of(&self, phase: &Phase, step: usize) -> bool {
-        let flow = self.flows.get(phase.flow);
-        self.setup_steps.contains(&step) || flow.is_some_and(|flow| flow.steps.contains(&step))
+        self.setup_steps.contains(&step) || self.is_in_flow_of(phase, step)
+    }
+
+    /// The flow of an iteration: the phase's if it names one, else that of the kind of user.
+    pub(crate) fn flow(&self, of_phase: usize, of_kind: usize) -> Option<&Flow> {
+        self.flows.get(if of_phase > 0 { of_phase } else { of_kind })
     }
 
     /// The names of the request steps, in the order of the flow.

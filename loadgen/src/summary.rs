@@ -235,14 +235,15 @@ pub(crate) fn summarise(
 }
 
 fn phase(scenario: &Scenario, totals: &PhaseTotals, seconds: f64) -> PhaseSummary {
-    let (tally, flow) = (&totals.tally, scenario.flow_steps(&totals.phase));
+    let tally = &totals.tally;
+    let is_expected = |id: usize| tally.iterations > 0 && scenario.is_in_flow_of(&totals.phase, id);
     let steps: Vec<StepSummary> = scenario
         .steps
         .iter()
         .zip(&tally.steps)
         .map(|(name, t)| step(&name.name, t, seconds))
         .enumerate()
-        .filter(|(id, s)| s.requests + s.cancelled > 0 || (tally.iterations > 0 && flow.contains(id)))
+        .filter(|(id, s)| s.requests + s.cancelled > 0 || is_expected(*id))
         .map(|(_, s)| s)
         .collect();
     let requests: u64 = steps.iter().map(|s| s.requests).sum();

@@ -16,7 +16,7 @@ use rand::RngExt;
 use super::{request::WorkerCx, user::User};
 use crate::{
     client::ErrorClass,
-    scenario::{Alternative, Item, IterationShape, OnFailure, RenderError, Scenario, Text, Think},
+    scenario::{Alternative, Flow, Item, IterationShape, OnFailure, RenderError, Scenario, Text, Think},
 };
 
 /// How long a user waits after a failed setup, or where nobody answers, before it tries again: a person would
@@ -45,7 +45,7 @@ pub(crate) async fn iterate(cx: &WorkerCx, user: &mut User, due: Instant, shape:
     let think = shape.think;
     user.context.next_iteration();
     let span = cx.trace_iteration(user, due);
-    let (flow, closing) = closing_think(&cx.scenario, shape.flow);
+    let (flow, closing) = closing_think(cx.scenario.flow(shape.flow, user.flow));
     let result = match set_up(cx, user, due, think).await {
         Ok(at) => items(cx, user, flow, at, think).await,
         Err(failed) => Err(failed),
@@ -70,8 +70,8 @@ pub(crate) async fn iterate(cx: &WorkerCx, user: &mut User, due: Instant, shape:
 }
 
 /// The flow's items, and the think time that closes it.
-fn closing_think(scenario: &Scenario, flow: usize) -> (&[Item], Option<Think>) {
-    let items = scenario.flows.get(flow).map_or(&[][..], |flow| &flow.items);
+fn closing_think(flow: Option<&Flow>) -> (&[Item], Option<Think>) {
+    let items = flow.map_or(&[][..], |flow| &flow.items);
     match items.split_last() {
         Some((Item::Think(think), rest)) => (rest, Some(*think)),
         _ => (items, None),

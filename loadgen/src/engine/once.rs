@@ -157,7 +157,7 @@ impl Once {
                 if let Some(row) = row {
                     user.context.set(TRACE, row.to_value());
                 }
-                let flow = self.scenario.flows.get(flow).map_or(&[][..], |flow| &flow.items);
+                let flow = self.scenario.flow(flow, user.flow).map_or(&[][..], |flow| &flow.items);
                 vec![&self.scenario.setup, flow]
             }
         };

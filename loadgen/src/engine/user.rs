@@ -38,6 +38,8 @@ pub(crate) struct User {
     pub(crate) connections: Vec<(Arc<Origin>, Connection)>,
     pub(crate) cookies: Jar,
     pub(crate) is_set_up: bool,
+    /// The flow of its kind.
+    pub(crate) flow: usize,
     /// The trace of the iteration that is on, where there are traces.
     pub(crate) trace: Option<crate::trace::Context>,
 }
@@ -144,6 +146,7 @@ impl User {
             connections: Vec::new(),
             cookies: Jar::default(),
             is_set_up: scenario.setup.is_empty(),
+            flow: kind.flow,
             trace: None,
         })
     }

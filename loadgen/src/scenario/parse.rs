@@ -113,6 +113,10 @@ impl<'d> Parser<'d> {
         }
         let data = map.get("data").map(|n| self.data(n)).unwrap_or_default();
         let tokenizer = map.get("tokenizer").and_then(|n| self.tokenizer(n));
+        // A kind of users and a phase may name one.
+        let named = map.get("flows").map(|n| self.pairs(n, "the flows")).unwrap_or_default();
+        self.flows =
+            std::iter::once(String::new()).chain(named.iter().map(|(name, _)| name.clone())).collect();
         let users = map.get("users").map(|n| self.users(n)).unwrap_or_default();
         let renew_on = map.get("renew_on").map_or_else(|| vec![401], |n| self.statuses_list(n));
         let tls = map.get("tls").map(|n| self.tls(n)).unwrap_or_default();
@@ -133,13 +137,10 @@ impl<'d> Parser<'d> {
         {
             self.cx.error(node, "the flow has no request; add for example - get: /");
         }
-        if let Some(node) = map.get("flows") {
-            for (name, node) in self.pairs(node, "the flows") {
-                let flow = self.flow(name, node);
-                flows.push(flow);
-            }
+        for (name, node) in named {
+            let flow = self.flow(name, node);
+            flows.push(flow);
         }
-        self.flows = flows.iter().map(|flow| flow.name.clone()).collect();
         let phases_node = map.require(&mut self.cx, "phases");
         let phases = phases_node.map(|n| self.phases(n)).unwrap_or_default();
         let modes = map.get("modes").map(|n| self.modes(n, phases_node, &phases)).unwrap_or_default();
@@ -253,6 +254,7 @@ impl<'d> Parser<'d> {
             }
             weight
         });
+        let flow = map.get("flow").and_then(|n| self.flow_named(n)).unwrap_or_default();
         let vars = match map.get("vars") {
             Some(n) => self.texts(n, "the variables of a kind of users"),
             None => Vec::new(),
@@ -261,7 +263,7 @@ impl<'d> Parser<'d> {
             self.define(node, var);
         }
         map.finish(&mut self.cx);
-        Some(UserKind { name: name?, weight: weight.unwrap_or(1), vars })
+        Some(UserKind { name: name?, weight: weight.unwrap_or(1), flow, vars })
     }
 
     fn proxy(&mut self, node: &Node) -> Option<Proxy> {
@@ -373,7 +375,7 @@ impl<'d> Parser<'d> {
 
 /// The users of a scenario that names none.
 fn everyone() -> UserKind {
-    UserKind { name: "user".to_owned(), weight: 1, vars: Vec::new() }
+    UserKind { name: "user".to_owned(), weight: 1, flow: 0, vars: Vec::new() }
 }
 
 /// Whether a text is a URL that load can go to.

@@ -134,7 +134,7 @@ pub(super) static SCENARIO: Shape = Shape {
             "flows",
             Kind::Names("names", &Kind::List(&STEP)),
             "{other: [{get: /other}]}",
-            "More flows, for the phases that name one",
+            "More flows, for the phases and the kinds of users that name one",
         ),
         Key::new(
             "after_run",
@@ -169,6 +169,13 @@ pub(super) static USER: Shape = Shape {
         Key::new("name", Kind::Text, "nurse", "Its name").required(),
         Key::new("weight", Kind::Whole(1), "3", "Its share of the users is this over the sum of all weights")
             .or("1"),
+        Key::new(
+            "flow",
+            Kind::Text,
+            "other",
+            "Which of `flows` its iterations do, in phases that name no flow",
+        )
+        .otherwise("`flow`"),
         Key::new(
             "vars",
             Kind::Names("names", &Kind::Special("template")),

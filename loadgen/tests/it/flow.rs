@@ -47,6 +47,32 @@ phases: {p: {executor: per-vu-iterations, vus: 2, iterations: 3}}
 }
 
 #[test]
+fn kinds_of_users_have_flows_of_their_own() {
+    let server = Server::start(|_| ok());
+    let scenario = r#"
+scenario: t
+users: [{name: reader, weight: 2}, {name: writer, flow: write}]
+flow: [{name: read, get: /read}]
+flows:
+  write: [{name: write, post: /write}, {name: look, get: /look}]
+  clear: [{name: clear, post: /clear}]
+phases:
+  both: {executor: per-vu-iterations, vus: 3, iterations: 2}
+  all: {executor: per-vu-iterations, vus: 3, iterations: 1, flow: clear}
+"#;
+    let summary = run(&server, scenario);
+    let lines: Vec<String> = server.seen().iter().map(|seen| seen.line().to_owned()).collect();
+    let count = |line: &str| lines.iter().filter(|seen| *seen == line).count();
+    let counts = ["GET /read", "POST /write", "GET /look", "POST /clear"].map(count);
+    assert_eq!(counts, [4, 2, 2, 3], "{lines:?}");
+    let names = |phase: usize| summary.phases[phase].steps.iter().map(|s| s.name.clone()).collect::<Vec<_>>();
+    assert_eq!(
+        (names(0), names(1)),
+        (vec!["read".to_owned(), "write".into(), "look".into()], vec!["clear".into()])
+    );
+}
+
+#[test]
 fn a_user_logs_in_again_after_a_401() {
     let server = Server::start(|seen| match (seen.line(), seen.header("x-token")) {
         ("POST /login", _) => respond(200, "x-issued: fresh\r\n", ""),

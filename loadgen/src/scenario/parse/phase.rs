@@ -62,7 +62,7 @@ impl<'d> Parser<'d> {
     }
 
     /// The place of a flow in the scenario's list.
-    fn flow_named(&mut self, node: &Node) -> Option<usize> {
+    pub(super) fn flow_named(&mut self, node: &Node) -> Option<usize> {
         let name = self.cx.string(node)?;
         let found = self.flows.iter().skip(1).position(|known| *known == name);
         if found.is_none() {

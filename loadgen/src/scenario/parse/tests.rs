@@ -263,6 +263,21 @@ fn a_phase_may_have_a_flow_of_its_own() {
         names.filter(|(id, _)| scenario.is_step_of(&phase, *id)).map(|(_, name)| name).collect()
     };
     assert_eq!((steps("p"), steps("q")), (vec!["in", "a"], vec!["in", "b", "c"]));
+    // A kind of users may have one too, in phases that have none.
+    let scenario = load(
+        "users: [{name: reader, weight: 3}, {name: writer, flow: write}]\n\
+         flow: [{name: a, get: /}]\n\
+         flows: {write: [{name: w, post: /w}], other: [{name: o, get: /o}]}\n\
+         phases:\n  p: {executor: constant-vus, vus: 4, duration: 1s}\n  \
+         q: {executor: shared-iterations, flow: other}",
+    )
+    .unwrap();
+    let steps = |phase: &str| scenario.steps_of(&scenario.phase(phase).unwrap()).collect::<Vec<_>>();
+    assert_eq!((steps("p"), steps("q")), (vec!["a", "w"], vec!["o"]));
+    check(
+        "users: [{name: u, flow: othr}]\nflows: {other: [{get: /b}]}\n",
+        "unknown flow: \"othr\"; did you mean \"other\"?",
+    );
     check(
         "flows: {other: [{get: /b}]}\nphases: {p: {executor: shared-iterations, flow: othr}}",
         "unknown flow: \"othr\"; did you mean \"other\"?",
