@@ -15,12 +15,13 @@ pub(crate) const TICKS_PER_S: f64 = 100.0;
 /// What `/proc/self/stat` says, times in ticks.
 struct Stat {
     cpu_ticks: f64,
+    threads: f64,
     start_ticks: f64,
     virtual_bytes: f64,
     resident_pages: f64,
 }
 
-/// Adds this process' CPU time, memory, file descriptors, network traffic and start time. What cannot be read
+/// Adds this process' CPU time, threads, memory, file descriptors, network traffic and start time. What cannot be read
 /// is left out.
 pub fn own(out: &mut Families) {
     own_of(&Host::new(Paths::default(), None), out);
@@ -31,6 +32,7 @@ pub(crate) fn own_of(host: &Host, out: &mut Families) {
     if let Some(stat) = read_records(Path::new("/proc/self/stat")).ok().as_deref().and_then(parse_stat) {
         let help = "User and system CPU time in seconds.";
         out.counter("process_cpu_seconds_total", help, &[], stat.cpu_ticks / TICKS_PER_S);
+        out.gauge("process_threads", "Threads.", &[], stat.threads);
         out.gauge("process_virtual_memory_bytes", "Virtual memory.", &[], stat.virtual_bytes);
         let resident = stat.resident_pages * rustix::param::page_size() as f64;
         out.gauge("process_resident_memory_bytes", "Resident memory.", &[], resident);
@@ -61,6 +63,7 @@ fn parse_stat(text: &str) -> Option<Stat> {
     let field = |number: usize| fields.get(number - 3)?.parse::<f64>().ok();
     Some(Stat {
         cpu_ticks: field(14)? + field(15)?,
+        threads: field(20)?,
         start_ticks: field(22)?,
         virtual_bytes: field(23)?,
         resident_pages: field(24)?,
@@ -100,7 +103,7 @@ mod tests {
     fn a_command_may_hold_parentheses_and_blanks() {
         let text = "42 (a) b (c) S 1 42 42 0 -1 4194560 9 0 0 0 150 50 0 0 20 0 3 0 7000 1048576 256 0";
         let stat = parse_stat(text).unwrap();
-        assert_eq!((stat.cpu_ticks, stat.start_ticks), (200.0, 7000.0));
+        assert_eq!((stat.cpu_ticks, stat.threads, stat.start_ticks), (200.0, 3.0, 7000.0));
         assert_eq!((stat.virtual_bytes, stat.resident_pages), (1_048_576.0, 256.0));
         assert!(parse_stat("42 (a) S 1").is_none());
     }
