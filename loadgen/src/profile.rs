@@ -1,7 +1,7 @@
 //! Profiles of the process under test: `perf`, or py-spy for Python, samples it, and each phase that is no warm-up has a flame
 //! graph in the run's directory.
 //!
-//! Invariant: the load goes on whatever becomes of a profile; why there is none is a note of the run.
+//! Invariant: the load continues whatever becomes of a profile; why there is none is a note of the run.
 
 use std::{
     fs,
