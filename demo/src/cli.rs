@@ -107,27 +107,3 @@ pub(crate) async fn bind(address: &str) -> Result<TcpListener> {
         .await
         .with_context(|| format!("cannot listen on {address}; give another address with --listen"))
 }
-
-/// Completes on Ctrl-C, and on SIGTERM where there is such a thing.
-pub(crate) async fn stopped() {
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        () = terminated() => {}
-    }
-}
-
-#[cfg(unix)]
-async fn terminated() {
-    use tokio::signal::unix::{SignalKind, signal};
-    match signal(SignalKind::terminate()) {
-        Ok(mut terminate) => {
-            terminate.recv().await;
-        }
-        Err(_) => std::future::pending().await,
-    }
-}
-
-#[cfg(not(unix))]
-async fn terminated() {
-    std::future::pending().await
-}

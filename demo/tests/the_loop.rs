@@ -10,6 +10,7 @@ use std::{
 
 use assay_report::terminal::{TerminalOptions, render};
 use assay_run::{Manifest, Outcome, Run};
+use assay_testkit::interrupt;
 use assay_verdict::eval::{EvalOptions, eval};
 
 /// A loop in progress, its process and the folder of its runs.
@@ -21,7 +22,8 @@ struct Loop {
 impl Loop {
     fn start(arguments: &[&str]) -> Self {
         let runs = tempfile::tempdir().expect("a folder");
-        let child = Command::new(env!("CARGO_BIN_EXE_demo"))
+        let mut command = Command::new(env!("CARGO_BIN_EXE_demo"));
+        let child = interrupt::prepare(&mut command)
             .args(["--plain", "--runs"])
             .arg(runs.path())
             .args(arguments)
@@ -98,11 +100,12 @@ fn a_killed_run_is_judged_up_to_where_it_was_cut() {
 
 #[test]
 fn an_interrupted_run_is_whole() {
+    if interrupt::is_helper() {
+        return;
+    }
     let mut demo = Loop::start(&["--time-scale", "1"]);
     let dir = demo.wait_for("steady");
-    let pid = demo.child.id().to_string();
-    let sent = Command::new("kill").args(["-INT", &pid]).status().expect("kill");
-    assert!(sent.success());
+    interrupt::interrupt(demo.child.id());
     let status = demo.child.wait().expect("an end");
     assert_eq!(status.code(), Some(130));
 

@@ -106,10 +106,7 @@ impl Host {
 /// This host's name.
 #[must_use]
 pub fn name() -> String {
-    #[cfg(target_os = "linux")]
-    return rustix::system::uname().nodename().to_string_lossy().into_owned();
-    #[cfg(not(target_os = "linux"))]
-    sysinfo::System::host_name().unwrap_or_default()
+    assay_platform::host_name::get()
 }
 
 /// The names in a directory, sorted.

@@ -6,6 +6,7 @@ mod logging;
 use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
+use assay_platform::ending::Endings;
 use assay_text::console;
 use exporter::{Exporter, bind, push, serve, sys};
 use tokio::{sync::watch, task::JoinSet};
@@ -112,41 +113,21 @@ async fn run(args: Args) -> anyhow::Result<()> {
             Ok(())
         });
     }
-    tokio::spawn(async move {
-        signal().await;
-        tracing::info!("ending; a second signal ends at once");
-        let _ = stop.send(true);
-        tokio::select! {
-            () = signal() => {}
-            () = tokio::time::sleep(GRACE) => {}
-        }
-        sys::exit::now(0)
-    });
+    // Without handlers, requests to end do so at once, which is as good.
+    if let Ok(mut endings) = Endings::watch() {
+        tokio::spawn(async move {
+            endings.next().await;
+            tracing::info!("ending; a second signal ends at once");
+            let _ = stop.send(true);
+            tokio::select! {
+                _ = endings.next() => {}
+                () = tokio::time::sleep(GRACE) => {}
+            }
+            sys::exit::now(0)
+        });
+    }
     while let Some(finished) = tasks.join_next().await {
         finished??;
     }
     Ok(())
-}
-
-/// Completes when the process is asked to stop.
-async fn signal() {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        if let (Ok(mut interrupt), Ok(mut terminate)) =
-            (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-        {
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
-            }
-            return;
-        }
-    }
-    #[cfg(not(unix))]
-    if tokio::signal::ctrl_c().await.is_ok() {
-        return;
-    }
-    // Without handlers the signals end the process, which is as good.
-    std::future::pending::<()>().await;
 }

@@ -32,10 +32,7 @@ impl Background {
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(1)
             .thread_name(move |_| name.to_owned())
-            .start_handler(|_| {
-                // Where the system refuses, the work has the priority of the rest.
-                let _ = rustix::process::nice(10);
-            })
+            .start_handler(|_| assay_platform::priority::lower())
             .build()
             .map_err(io::Error::other)?;
         let over = Arc::<Over>::default();

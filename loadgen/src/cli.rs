@@ -89,7 +89,7 @@ enum Command {
 pub(crate) struct RunArguments {
     /// A scenario file, a directory with a scenario.yml, or the name of a pack
     scenario: String,
-    /// Where the load goes, instead of the scenario's own target; unix:/run/app.sock is a Unix socket
+    /// Where the load goes, instead of the scenario's own target; unix:/run/app.sock is a Unix socket (not on Windows)
     #[arg(long, value_name = "URL")]
     target: Option<String>,
     /// The HTTP proxy that all connections are tunnelled through, instead of the scenario's own

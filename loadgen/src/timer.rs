@@ -25,12 +25,6 @@ use self::alarm::Alarm;
 /// The least time from setting the alarm to its ringing: how late a timer may ring that is due before.
 const SLACK: Duration = Duration::from_micros(100);
 
-/// The processor time that this thread has used.
-pub(crate) fn processor_time() -> Duration {
-    let t = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
-    Duration::new(t.tv_sec as u64, t.tv_nsec as u32)
-}
-
 thread_local! {
     /// The timers of this thread's runtime.
     static CURRENT: RefCell<Weak<Shared>> = const { RefCell::new(Weak::new()) };

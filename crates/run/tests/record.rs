@@ -155,8 +155,13 @@ fn a_run_never_overwrites() {
 
 #[test]
 fn a_place_that_cannot_be_written_is_named() {
-    let error = run_directory(Path::new("/proc/none"), "demo", 0).expect_err("refused");
-    assert!(error.to_string().starts_with("/proc/none: create the directory: "), "{error}");
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("file");
+    std::fs::write(&file, "").expect("writes");
+    let place = file.join("none");
+    let error = run_directory(&place, "demo", 0).expect_err("refused");
+    let begins = format!("{}: create the directory: ", place.display());
+    assert!(error.to_string().starts_with(&begins), "{error}");
 }
 
 #[test]

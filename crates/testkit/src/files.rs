@@ -1,6 +1,6 @@
 //! Folders of files. Invariant: a copy shares nothing with what it was made of.
 
-use std::path::Path;
+use std::{fs::File, path::Path};
 
 /// Copies a folder with all that is in it; `to` is made if it does not exist.
 ///
@@ -18,4 +18,14 @@ pub fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// A file that takes nothing, as on a full disk; `None`, with a line that says so, where the system has none.
+#[must_use]
+pub fn full() -> Option<File> {
+    let full = File::options().write(true).open("/dev/full").ok();
+    if full.is_none() {
+        eprintln!("left out: a full disk, since this system has no /dev/full");
+    }
+    full
 }

@@ -10,6 +10,7 @@ pub mod files;
 pub mod golden;
 pub mod hostile;
 pub mod http;
+pub mod interrupt;
 pub mod peers;
 pub mod process;
 pub mod prometheus;

@@ -9,7 +9,7 @@ use std::{
     time::Instant,
 };
 
-use crate::{http, wait::PATIENCE};
+use crate::{http, interrupt, wait::PATIENCE};
 
 /// A running program and what it wrote to stderr.
 #[derive(Debug)]
@@ -66,7 +66,8 @@ impl Program {
             let free = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).unwrap();
             let address = free.to_string();
             let mut command = command(&address);
-            let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+            let mut child =
+                interrupt::prepare(&mut command).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
             loop {
                 assert!(start.elapsed() < PATIENCE, "{command:?} is not ready in time");
                 if child.try_wait().unwrap().is_some() {
@@ -92,10 +93,17 @@ impl Program {
         self.child.id()
     }
 
-    /// Sends SIGTERM, as an operator would, and waits for the end.
+    /// Asks it to end, as an operator would, and waits for the end: SIGTERM; on Windows Ctrl-C, whose demands on the test see
+    /// [`interrupt::interrupt`].
     pub fn terminate(&mut self) -> ExitStatus {
-        let killed = Command::new("kill").arg(self.id().to_string()).status().unwrap();
-        assert!(killed.success());
+        #[cfg(unix)]
+        rustix::process::kill_process(
+            rustix::process::Pid::from_child(&self.child),
+            rustix::process::Signal::TERM,
+        )
+        .unwrap();
+        #[cfg(windows)]
+        interrupt::interrupt(self.id());
         self.child.wait().unwrap()
     }
 }
@@ -108,6 +116,6 @@ impl Drop for Program {
 }
 
 fn spawn(command: &mut Command) -> Child {
-    let spawned = command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn();
+    let spawned = interrupt::prepare(command).stderr(Stdio::piped()).stdout(Stdio::null()).spawn();
     spawned.unwrap_or_else(|e| panic!("{command:?}: {e}"))
 }

@@ -3,14 +3,15 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context as _, Result, anyhow};
 use assay_model::duration::parse_ms;
+use assay_platform::ending::Endings;
 use assay_text::console;
 use demo::service::{
     self, CyborgDbOptions, EmbedderKind, Fault, Profile, RemoteOptions, ServiceOptions, Timeouts,
 };
 
-use super::{bind, stopped};
+use super::bind;
 
 /// The exit code of a service that a second signal ended.
 const INTERRUPTED: u8 = 130;
@@ -120,10 +121,11 @@ pub(super) async fn run(arguments: &ServeArguments) -> Result<u8> {
     let listener = bind(&arguments.listen).await?;
     console::say(format_args!("listening on http://{}", listener.local_addr()?));
     let (stop, stopping) = tokio::sync::oneshot::channel();
+    let mut endings = Endings::watch().context("cannot watch for signals")?;
     let signals = async {
-        stopped().await;
+        endings.next().await;
         let _ = stop.send(());
-        stopped().await;
+        endings.next().await;
     };
     let served = service::serve(listener, options, async {
         let _ = stopping.await;

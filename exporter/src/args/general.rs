@@ -21,7 +21,11 @@ pub(super) const GENERAL: &[Flag] = &[
         Kind::Switch(false),
         "Leave out the exporter's own metrics (process_*, promhttp_*, exporter_*)",
     ),
-    Flag::new("web.systemd-socket", Kind::Switch(false), "Listen on the sockets that systemd hands over"),
+    Flag::new(
+        "web.systemd-socket",
+        Kind::Switch(false),
+        "Listen on the sockets that systemd hands over (Linux only)",
+    ),
     Flag::new("path.procfs", Kind::Text("/proc"), "Where /proc is"),
     Flag::new("path.sysfs", Kind::Text("/sys"), "Where /sys is"),
     Flag::new("path.rootfs", Kind::Text("/"), "Where the host's root is"),

@@ -11,6 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use assay_platform::unread;
 use axum::{Router, body::Body, extract::Request};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
@@ -41,8 +42,7 @@ const FEW: usize = 8;
 const HANDSHAKE: Duration = Duration::from_secs(10);
 
 /// How long the kernel keeps what a client does not read.
-#[cfg(target_os = "linux")]
-const UNREAD_MS: u32 = 30_000;
+const UNREAD: Duration = Duration::from_secs(30);
 
 /// How long connections have to end after the server was asked to.
 const GRACE: Duration = Duration::from_millis(1_500);
@@ -143,8 +143,7 @@ async fn connect(
     closed: watch::Receiver<bool>,
 ) {
     let _ = stream.set_nodelay(true);
-    #[cfg(target_os = "linux")]
-    let _ = rustix::net::sockopt::set_tcp_user_timeout(&stream, UNREAD_MS);
+    unread::limit(&stream, UNREAD);
     let peer = stream.peer_addr().ok().map(|address| Peer(address.ip()));
     let Some(web) = web else { return requests(stream, peer, router, protocol, closed).await };
     let Some(config) = web.tls() else { return };

@@ -12,6 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use assay_platform::ending::{self, Ending, Endings};
 use assay_text::{Clean, Page, console, counted};
 use loadgen::summary::seconds;
 use serde::Deserialize;
@@ -206,33 +207,22 @@ fn wait(mut child: Child) -> (u8, String) {
     (code.unwrap_or(exit::FAILED), out)
 }
 
-/// Hands the signals that end a program to the shards; one from a terminal they have had already.
+/// Hands requests to end the program to the shards; one from a terminal they have had already.
 fn pass_signals_on(ids: Vec<u32>) {
-    #[cfg(unix)]
     thread::spawn(move || {
-        use tokio::signal::unix::{SignalKind, signal};
         let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
         runtime.block_on(async {
-            let (Ok(mut interrupt), Ok(mut terminate)) =
-                (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-            else {
-                return;
-            };
+            let Ok(mut endings) = Endings::watch() else { return };
             loop {
-                tokio::select! {
-                    _ = interrupt.recv() => {}
-                    _ = terminate.recv() => {
-                        for pid in ids.iter().filter_map(|id| rustix::process::Pid::from_raw(*id as i32)) {
-                            // One that has ended needs none.
-                            let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
-                        }
+                if endings.next().await == Ending::Terminated {
+                    for id in &ids {
+                        // One that has ended needs none. On Windows each has had it, as from a terminal.
+                        let _ = ending::request(*id);
                     }
                 }
             }
         });
     });
-    #[cfg(not(unix))]
-    drop(ids);
 }
 
 /// All shards in a line.

@@ -6,6 +6,10 @@ use std::{
     task::{Context, Poll},
 };
 
+use rustix::{
+    io::Errno,
+    net::{RecvFlags, recv},
+};
 #[cfg(unix)]
 use tokio::net::UnixStream;
 use tokio::{
@@ -30,6 +34,16 @@ macro_rules! either {
             Socket::Unix($stream) => $work,
         }
     };
+}
+
+impl Socket {
+    /// Whether the peer has closed the connection: its end lies in the socket. The socket is Tokio's, so that asking does not wait.
+    pub(super) fn is_closed_by_peer(&self) -> bool {
+        match either!(self, s => recv(s, &mut [0u8; 1], RecvFlags::PEEK)) {
+            Ok((n, _)) => n == 0,
+            Err(e) => e != Errno::WOULDBLOCK,
+        }
+    }
 }
 
 #[cfg(target_os = "linux")]

@@ -99,16 +99,7 @@ impl Stamped {
 
     /// Whether the peer has closed the connection: its end lies in the socket, read or not by the runtime.
     pub(super) fn is_closed_by_peer(&self) -> bool {
-        #[cfg(unix)]
-        {
-            use rustix::net::{RecvFlags, recv};
-            match recv(&self.stream, &mut [0u8; 1], RecvFlags::PEEK | RecvFlags::DONTWAIT) {
-                Ok((n, _)) => n == 0,
-                Err(e) => e != rustix::io::Errno::AGAIN,
-            }
-        }
-        #[cfg(not(unix))]
-        false
+        self.stream.is_closed_by_peer()
     }
 
     /// Receives, and gives when the last byte came.

@@ -3,6 +3,8 @@
 
 use std::{path::PathBuf, sync::Arc};
 
+use assay_platform::descriptors;
+
 use super::{
     error::{OptionsError, RunError},
     options::{Outputs, RunOptions},
@@ -211,8 +213,7 @@ fn check_shard(shard: Shard, phases: &[Phase], capacity: Option<&Capacity>) -> R
 /// Each user may hold a connection; said at the start rather than found out under load.
 fn check_descriptors(users: u32) -> Result<(), OptionsError> {
     let needed = u64::from(users) + 64;
-    let limits = rustix::process::getrlimit(rustix::process::Resource::Nofile);
-    match limits.current {
+    match descriptors::limit() {
         Some(limit) if limit < needed => Err(OptionsError::Descriptors { users, needed, limit }),
         _ => Ok(()),
     }

@@ -15,6 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use assay_platform::processor_time;
 use tokio::{
     sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
     task::JoinSet,
@@ -39,7 +40,7 @@ use crate::{
         Phase, Scenario,
         executor::{Budget, Plan},
     },
-    timer::{Timer, processor_time},
+    timer::Timer,
     trace::Tracer,
 };
 
@@ -203,7 +204,7 @@ fn run(setup: WorkerSetup, mut commands: UnboundedReceiver<Command>, shared: Sha
 async fn note_cpu(timer: &Timer, cpu_ns: &AtomicU64) {
     let slot = timer.slot();
     loop {
-        cpu_ns.store(processor_time().as_nanos() as u64, Ordering::Relaxed);
+        cpu_ns.store(processor_time::of_thread().as_nanos() as u64, Ordering::Relaxed);
         slot.sleep_until(Instant::now() + Duration::from_millis(100)).await;
     }
 }

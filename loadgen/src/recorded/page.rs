@@ -13,6 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use assay_platform::processor_time;
 use assay_report::html;
 use assay_rules::RuleFiles;
 use assay_run::Manifest;
@@ -28,7 +29,6 @@ use assay_verdict::{
 use crate::{
     background::{Background, Over},
     listen::{Deadline, Head, listen, reply},
-    timer::processor_time,
 };
 
 /// How often the charts get a point.
@@ -170,7 +170,7 @@ impl Follower {
     /// One turn: a point for each chart, the verdict if it is time, the page. `None` once the recording has stopped. `drawing` is
     /// what all but the verdict took.
     fn turn(&mut self, drawing: &mut Duration) -> Result<Option<String>, Box<dyn std::error::Error>> {
-        let turn = processor_time();
+        let turn = processor_time::of_thread();
         let Ok(data) = self.recording.snapshot() else { return Ok(None) };
         let run = InProgress {
             data: &data,
@@ -183,7 +183,7 @@ impl Follower {
         let source = RecordedSource::new(&data);
         self.growing.advance(&source, run.start_ms, run.now_ms)?;
         let mut judging = Duration::ZERO;
-        let (began, before) = (Instant::now(), processor_time());
+        let (began, before) = (Instant::now(), processor_time::of_thread());
         let verdict = match self.verdict.take() {
             Some(mut verdict) if began < self.judge_at => {
                 verdict.run = run.info()?;
@@ -192,7 +192,7 @@ impl Follower {
             _ => {
                 let verdict = eval_in_progress(&run, &self.files, &self.slas, INTERVAL_MS)?;
                 self.around = charts::around(&verdict.run, &self.slas, &source)?;
-                judging = processor_time() - before;
+                judging = processor_time::of_thread() - before;
                 // Until the first phase begins there was nothing to judge.
                 let rest = if verdict.objectives.is_empty() { TURN } else { judging * REST };
                 self.judge_at = began + JUDGED_EVERY.max(rest);
@@ -202,7 +202,7 @@ impl Follower {
         let drawn = Charts { plots: self.growing.charts(&self.slas), ..self.around.clone() };
         let page = html::render_in_progress(&verdict, &drawn)?;
         self.verdict = Some(verdict);
-        *drawing = (processor_time() - turn).saturating_sub(judging);
+        *drawing = (processor_time::of_thread() - turn).saturating_sub(judging);
         Ok(Some(page))
     }
 }

@@ -32,7 +32,7 @@ pub(super) static SCENARIO: Shape = Shape {
             "target",
             Kind::Special("URL"),
             "http://127.0.0.1:8000",
-            "Where the load goes; `--target` overrides it. A path in it goes before every path of a step; `unix:/run/app.sock` is a Unix socket",
+            "Where the load goes; `--target` overrides it. A path in it goes before every path of a step; `unix:/run/app.sock` is a Unix socket (not on Windows)",
         )
         .otherwise("`--target` is needed"),
         Key::new(
@@ -100,7 +100,7 @@ pub(super) static SCENARIO: Shape = Shape {
             "resolve",
             Kind::OneOrMore(&Kind::Special("`HOST:PORT:ADDRESS`")),
             "example.org:443:127.0.0.1",
-            "Addresses instead of what a name resolves to, as curl's `--resolve` takes them: several after commas, `*` for any host, and `unix:/run/app.sock` for a Unix socket. What is sent stays the same",
+            "Addresses instead of what a name resolves to, as curl's `--resolve` takes them: several after commas, `*` for any host, and `unix:/run/app.sock` for a Unix socket (not on Windows). What is sent stays the same",
         )
         .otherwise("names are looked up"),
         Key::new(

@@ -98,5 +98,5 @@ impl MetricsSink for RecorderSink {
 /// The machine's name: the `instance` of what is measured here.
 #[must_use]
 pub fn default_instance() -> String {
-    rustix::system::uname().nodename().to_string_lossy().into_owned()
+    assay_platform::host_name::get()
 }

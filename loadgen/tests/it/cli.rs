@@ -8,6 +8,7 @@ use std::{
 };
 
 use assay_run::{Outcome, Run};
+use assay_testkit::interrupt;
 
 use crate::server::{Server, ok, respond};
 
@@ -91,8 +92,18 @@ fn an_unhealthy_target_ends_with_4_and_one_line() {
     assert!(err.contains("/health returned 503; a healthy target returns a status below 400"), "{err}");
 }
 
+/// The ways to ask a program to end.
+enum Request {
+    CtrlC,
+    #[cfg(unix)]
+    Signal(rustix::process::Signal),
+}
+
 #[test]
-fn an_interrupt_ends_with_130_and_a_whole_record() {
+fn a_request_to_end_ends_with_130_and_a_whole_record() {
+    if interrupt::is_helper() {
+        return;
+    }
     let dir = tempfile::tempdir().expect("a directory");
     let server = Server::start(|_| ok());
     let scenario = write(
@@ -100,22 +111,37 @@ fn an_interrupt_ends_with_130_and_a_whole_record() {
         "scenario: t\nflow: [{get: /}, {think: 10ms}]\nphases: {p: {executor: constant-vus, vus: 2, duration: 1h}}\n",
     );
     let runs = dir.path().join("runs").display().to_string();
-    use rustix::process::Signal;
-    for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
+    for request in [
+        Request::CtrlC,
+        #[cfg(unix)]
+        Request::Signal(rustix::process::Signal::TERM),
+        #[cfg(unix)]
+        Request::Signal(rustix::process::Signal::HUP),
+    ] {
         let before = server.seen().len();
-        // A program that runs under nohup hands on that SIGHUP is ignored; here it is not.
-        let mut child = Command::new("env")
-            .args(["--default-signal=HUP", env!("CARGO_BIN_EXE_loadgen"), "run", &scenario])
-            .args(["--target", &server.url(), "--record", &runs])
+        let arguments = ["run", &scenario, "--target", &server.url(), "--record", &runs];
+        let mut command = loadgen(&arguments);
+        if cfg!(target_os = "linux") {
+            // A program that runs under nohup hands on that SIGHUP is ignored; here it is not.
+            command = Command::new("env");
+            command.args(["--default-signal=HUP", env!("CARGO_BIN_EXE_loadgen")]).args(arguments);
+        }
+        let mut child = interrupt::prepare(&mut command)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
             .expect("it runs");
         wait_for_load(&server, before + 20, Duration::from_secs(20));
-        let pid = rustix::process::Pid::from_child(&child);
-        rustix::process::kill_process(pid, signal).expect("signalled");
-        assert_eq!(child.wait().expect("it ends").code(), Some(130), "after {signal:?}");
+        match request {
+            Request::CtrlC => interrupt::interrupt(child.id()),
+            #[cfg(unix)]
+            Request::Signal(signal) => {
+                rustix::process::kill_process(rustix::process::Pid::from_child(&child), signal)
+                    .expect("sent");
+            }
+        }
+        assert_eq!(child.wait().expect("it ends").code(), Some(130));
         let mut err = String::new();
         child.stderr.take().expect("piped").read_to_string(&mut err).expect("text");
         let path = err.lines().find_map(|l| l.strip_prefix("recorded: ")).expect("a record");
@@ -130,10 +156,11 @@ fn an_interrupt_ends_with_130_and_a_whole_record() {
 fn a_place_that_cannot_be_written_ends_with_2_before_any_load() {
     let dir = tempfile::tempdir().expect("a directory");
     let (scenario, server) = (write(dir.path(), SCENARIO), Server::start(|_| ok()));
+    let below_a_file = Path::new(&scenario).join("nowhere").display().to_string();
     for option in ["--record", "--hgrm"] {
-        let (code, out, err) = run(&["run", &scenario, "--target", &server.url(), option, "/proc/nowhere"]);
+        let (code, out, err) = run(&["run", &scenario, "--target", &server.url(), option, &below_a_file]);
         assert_eq!((code, out.as_str(), err.lines().count()), (2, "", 1), "{err}");
-        assert!(err.contains(&format!("{option} /proc/nowhere")), "{err}");
+        assert!(err.contains(&format!("{option} {below_a_file}")), "{err}");
     }
     assert!(server.seen().iter().all(|s| s.line() == "GET /health"));
 }

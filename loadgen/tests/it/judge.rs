@@ -7,6 +7,7 @@ use std::{
     process::Stdio,
 };
 
+use assay_testkit::interrupt;
 use assay_verdict::{eval::EvalOptions, verdict::Status};
 
 use crate::{
@@ -66,16 +67,19 @@ fn a_run_ends_with_its_verdict_and_brings_along_what_judged_it() {
     }
 }
 
-#[cfg(unix)]
 #[test]
 fn the_page_of_a_run_follows_it_and_becomes_its_report() {
+    if interrupt::is_helper() {
+        return;
+    }
     let (dir, server) = (tempfile::tempdir().expect("a directory"), Server::start(|_| ok()));
     let scenario = write(dir.path(), &SCENARIO.replace("3s", "10m"));
     let (runs, sla) = (dir.path().join("runs"), dir.path().join("sla.yml"));
     std::fs::write(&sla, SLA).expect("writes");
     let (target, parent, sla) = (server.url(), runs.display().to_string(), sla.display().to_string());
     let arguments = ["run", &scenario, "--target", &target, "--quiet", "--record", &parent, "--sla", &sla];
-    let mut running = loadgen(&[arguments.as_slice(), &["--judge", "--web", "127.0.0.1:0"]].concat())
+    let mut command = loadgen(&[arguments.as_slice(), &["--judge", "--web", "127.0.0.1:0"]].concat());
+    let mut running = interrupt::prepare(&mut command)
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()
@@ -111,8 +115,7 @@ fn the_page_of_a_run_follows_it_and_becomes_its_report() {
                 }
                 // A second signal would end the program at once.
                 if seen.len() == 3 && !std::mem::replace(&mut is_stopped, true) {
-                    let pid = rustix::process::Pid::from_child(&running);
-                    rustix::process::kill_process(pid, rustix::process::Signal::INT).expect("signalled");
+                    interrupt::interrupt(running.id());
                 }
             }
         }

@@ -1,8 +1,9 @@
 //! The way to the target and back: certificates that nobody signed, names that are elsewhere, sockets of this machine, and bodies
 //! that come packed.
 
+use std::io::{self, Read, Write};
+#[cfg(unix)]
 use std::{
-    io::{self, Read, Write},
     net::Shutdown,
     os::unix::net::{UnixListener, UnixStream},
     path::Path,
@@ -75,6 +76,7 @@ fn a_name_is_where_it_is_said_to_be() {
 }
 
 /// Takes connections at a socket and passes them on to a server.
+#[cfg(unix)]
 fn bridge(path: &Path, server: &Server) {
     let (listener, address) = (UnixListener::bind(path).expect("a socket"), server.address);
     thread::spawn(move || {
@@ -93,11 +95,13 @@ fn bridge(path: &Path, server: &Server) {
     });
 }
 
+#[cfg(unix)]
 fn pass(mut from: impl Read, mut to: impl Write) {
     let _ = io::copy(&mut from, &mut to);
 }
 
 #[test]
+#[cfg(unix)]
 fn a_socket_of_this_machine_is_a_target() {
     let dir = tempfile::tempdir().expect("a directory");
     let path = dir.path().join("app.sock");

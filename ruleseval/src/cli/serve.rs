@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use anyhow::Context as _;
+use assay_platform::ending::Endings;
 use assay_rules::file::RuleFiles;
 use assay_text::console;
 use tokio::net::TcpListener;
@@ -65,10 +66,11 @@ pub(super) fn run(args: &Args, max_memory_bytes: usize) -> anyhow::Result<u8> {
         })?;
         console::say(format_args!("serving {} on http://{}", args.run.display(), listener.local_addr()?));
         let (stop, stopping) = tokio::sync::oneshot::channel();
+        let mut endings = Endings::watch().context("cannot watch for signals")?;
         let signals = async {
-            stopped().await;
+            endings.next().await;
             let _ = stop.send(());
-            stopped().await;
+            endings.next().await;
         };
         let served = serve(listener, site, async {
             let _ = stopping.await;
@@ -81,26 +83,4 @@ pub(super) fn run(args: &Args, max_memory_bytes: usize) -> anyhow::Result<u8> {
     // Queries that are still evaluated end with the process.
     runtime.shutdown_background();
     done
-}
-
-/// Ready when the program is asked to end.
-async fn stopped() {
-    let interrupted = async {
-        // Without a handler the default action ends the program, which serves as well.
-        let _ = tokio::signal::ctrl_c().await;
-    };
-    #[cfg(unix)]
-    let terminated = async {
-        use tokio::signal::unix::{SignalKind, signal};
-        match signal(SignalKind::terminate()) {
-            Ok(mut signal) => _ = signal.recv().await,
-            Err(_) => std::future::pending().await,
-        }
-    };
-    #[cfg(not(unix))]
-    let terminated = std::future::pending::<()>();
-    tokio::select! {
-        () = interrupted => {}
-        () = terminated => {}
-    }
 }

@@ -3,6 +3,7 @@
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
+use assay_platform::unread;
 use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::{
@@ -17,8 +18,7 @@ const MOST: usize = 512;
 /// How long a connection may take to send the head of a request, from the last answer on.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long the kernel keeps an answer that a client does not read.
-#[cfg(target_os = "linux")]
-const UNREAD_MS: u32 = 30_000;
+const UNREAD: Duration = Duration::from_secs(30);
 /// How long requests under way may take to end when the server stops.
 const GRACE: Duration = Duration::from_millis(500);
 
@@ -53,8 +53,7 @@ pub(super) async fn serve(
                 }
             },
         };
-        #[cfg(target_os = "linux")]
-        let _ = rustix::net::sockopt::set_tcp_user_timeout(&stream, UNREAD_MS);
+        unread::limit(&stream, UNREAD);
         let service = TowerToHyperService::new(router.clone());
         let connection = graceful.watch(http.serve_connection(TokioIo::new(stream), service));
         tokio::spawn(async move {

@@ -273,6 +273,7 @@ fn what_makes_a_comparison_doubtful_is_said() {
 }
 
 #[test]
+#[cfg(unix)]
 fn the_commands_of_the_guide_run() {
     let recordings = [0, 1].map(|seed| Recording::new(Trouble { seed, ..Trouble::default() }));
     let dir = tempfile::tempdir().expect("a directory");

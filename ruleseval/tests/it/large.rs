@@ -70,11 +70,18 @@ fn record(dir: &Path, seconds: i64, step_s: i64, queues: usize, factor: f64) {
     fs::write(dir.join("sla/sla.yml"), sla).expect("writes");
 }
 
-/// The program with a limited address space.
+/// The program with a limited address space, where the system has such a limit.
 fn limited(arguments: &[&str]) -> Output {
-    let script = format!("ulimit -v {MOST_KIB}; exec \"$0\" \"$@\"");
-    let mut command = Command::new("sh");
-    command.args(["-c", &script, env!("CARGO_BIN_EXE_ruleseval")]).args(arguments);
+    let program = env!("CARGO_BIN_EXE_ruleseval");
+    let mut command = if cfg!(target_os = "linux") {
+        let script = format!("ulimit -v {MOST_KIB}; exec \"$0\" \"$@\"");
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &script, program]);
+        shell
+    } else {
+        Command::new(program)
+    };
+    command.args(arguments);
     command.env("NO_COLOR", "1").env("RAYON_NUM_THREADS", "2").output().expect("starts")
 }
 

@@ -5,6 +5,7 @@
 
 use std::{future::Future, io, pin::Pin, sync::Arc, time::Duration};
 
+use assay_platform::unread;
 use axum::{Extension, Router};
 use hyper::server::conn::http1;
 use hyper_util::{
@@ -18,8 +19,7 @@ use super::admin::Peer;
 use crate::service::options::ServiceOptions;
 
 /// How long the kernel keeps an answer that a client does not read.
-#[cfg(target_os = "linux")]
-const UNREAD_MS: u32 = 30_000;
+const UNREAD: Duration = Duration::from_secs(30);
 
 /// How long accepting rests when the process has no file descriptor left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -56,8 +56,7 @@ pub(super) async fn run(
         };
         // Events of a stream are small; each must leave at once.
         let _ = stream.set_nodelay(true);
-        #[cfg(target_os = "linux")]
-        let _ = rustix::net::sockopt::set_tcp_user_timeout(&stream, UNREAD_MS);
+        unread::limit(&stream, UNREAD);
         let service = TowerToHyperService::new(router.clone().layer(Extension(Peer(peer))));
         let connection = graceful.watch(http.serve_connection(TokioIo::new(stream), service));
         connections.spawn(async move {

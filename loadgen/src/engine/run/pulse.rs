@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use assay_platform::since_boot;
+
 /// The time between two ticks.
 const TICK: Duration = Duration::from_secs(1);
 /// A machine that is busy delays a tick by less.
@@ -17,17 +19,17 @@ pub(super) struct Pulse {
 
 impl Pulse {
     pub(super) fn new() -> Self {
-        Self { last: since_boot(), stood_still: Vec::new() }
+        Self { last: since_boot::elapsed(), stood_still: Vec::new() }
     }
 
     /// Ticks begin to come.
     pub(super) fn begin(&mut self) {
-        self.last = since_boot();
+        self.last = since_boot::elapsed();
     }
 
     /// A tick has come, in a phase.
     pub(super) fn tick(&mut self, phase: &str) {
-        self.tick_at(since_boot(), phase);
+        self.tick_at(since_boot::elapsed(), phase);
     }
 
     fn tick_at(&mut self, now: Duration, phase: &str) {
@@ -51,20 +53,6 @@ impl Pulse {
             )
         })
     }
-}
-
-/// The time since the machine started, its sleep included.
-#[cfg(target_os = "linux")]
-fn since_boot() -> Duration {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
-    Duration::try_from(time).unwrap_or_default()
-}
-
-/// The time since the program first asked.
-#[cfg(not(target_os = "linux"))]
-fn since_boot() -> Duration {
-    static FIRST: std::sync::OnceLock<std::time::Instant> = std::sync::OnceLock::new();
-    FIRST.get_or_init(std::time::Instant::now).elapsed()
 }
 
 #[cfg(test)]
