@@ -9,6 +9,7 @@ mod kubernetes;
 mod prose;
 mod readme;
 mod sources;
+mod systems;
 mod the_loop;
 mod upstream;
 
@@ -47,6 +48,8 @@ pub(crate) enum Step {
     Engine,
     /// The demo service with MiniLM and CyborgDB, installed from PyPI
     Parts,
+    /// Windows and macOS: tests and a whole run of Windows programs under Wine, the types of macOS; needs ASSAY_SYSTEMS
+    Systems,
     /// Every fuzz target built, and run for ten seconds
     Fuzz,
 }
@@ -162,6 +165,7 @@ fn run_step(step: Step, options: &Options) -> Result<Option<String>> {
             Ok(dir) => parts::test_in(&dir).map(|()| None),
             Err(e) => Ok(Some(format!("no parts: {e:#}"))),
         },
+        Step::Systems => systems::run(),
         Step::Fuzz => fuzz::run_or_leave_out(&fuzz::Options::default()),
     }
 }

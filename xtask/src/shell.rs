@@ -68,6 +68,20 @@ pub(crate) fn status(command: &mut Command) -> Result<ExitStatus> {
     Ok(status)
 }
 
+/// Runs a program in the repository's root, its standard error shown, and yields its standard output.
+pub(crate) fn captured(command: &mut Command) -> Result<String> {
+    let line = describe(command);
+    eprintln!("\n$ {line}");
+    let start = Instant::now();
+    let out = command.current_dir(root()).stdin(Stdio::null()).stderr(Stdio::inherit()).output();
+    let out = out.with_context(|| format!("{line}: cannot start"))?;
+    eprintln!("  {:.1} s", start.elapsed().as_secs_f64());
+    if !out.status.success() {
+        bail!("{line}: {}", out.status);
+    }
+    Ok(String::from_utf8_lossy(&out.stdout).into_owned())
+}
+
 /// Runs a program quietly and yields its standard output.
 pub(crate) fn output(command: &mut Command) -> Result<String> {
     let line = describe(command);

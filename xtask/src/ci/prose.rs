@@ -170,7 +170,7 @@ fn code_map(files: &[String], problems: &mut Vec<String>) -> Result<()> {
             problems.push(format!("ARCHITECTURE.md: the code map lacks {name}"));
             continue;
         }
-        for to in dependencies(&fs::read_to_string(&manifest)?).filter(|d| names.contains(d)) {
+        for to in dependencies(&fs::read_to_string(&manifest)?).into_iter().filter(|d| names.contains(d)) {
             if !reaches(&allowed, &name, &to) {
                 problems.push(format!(
                     "ARCHITECTURE.md: {name} depends on {to}, and the code map does not say so"
@@ -189,11 +189,18 @@ fn short(path: &str) -> String {
     path.rsplit('/').next().unwrap_or(path).to_owned()
 }
 
-/// The names under `[dependencies]`, without the prefix of our own crates.
-fn dependencies(manifest: &str) -> impl Iterator<Item = String> {
-    let lines = manifest.lines().skip_while(|l| l.trim() != "[dependencies]").skip(1);
-    let names = lines.take_while(|l| !l.starts_with('[')).filter_map(|l| l.split(['.', ' ', '=']).next());
-    names.map(|n| n.trim_start_matches("assay-").to_owned()).collect::<Vec<_>>().into_iter()
+/// The names under `[dependencies]`, and under those of one system, without the prefix of our own crates.
+fn dependencies(manifest: &str) -> Vec<String> {
+    let mut is_listed = false;
+    let mut names = Vec::new();
+    for line in manifest.lines() {
+        if line.starts_with('[') {
+            is_listed = line == "[dependencies]" || line.ends_with(".dependencies]");
+        } else if let Some(name) = line.split(['.', ' ', '=']).next().filter(|_| is_listed) {
+            names.push(name.trim_start_matches("assay-").to_owned());
+        }
+    }
+    names
 }
 
 fn reaches(allowed: &BTreeMap<String, BTreeSet<String>>, from: &str, to: &str) -> bool {
@@ -228,6 +235,14 @@ mod tests {
         let mut problems = Vec::new();
         wording("a.md", "read\nread Anew\n", &words, &mut problems);
         assert_eq!(problems, ["a.md:2: \"Anew\": write again"]);
+    }
+
+    #[test]
+    fn dependencies_of_one_system_count() {
+        let manifest = "[package]\nname = \"x\"\n[dependencies]\nassay-text.workspace = true\n\n\
+            [target.'cfg(unix)'.dependencies]\nlibc = \"1\"\n[dev-dependencies]\ntempfile = \"3\"\n";
+        let names: Vec<_> = dependencies(manifest).into_iter().filter(|name| !name.is_empty()).collect();
+        assert_eq!(names, ["text", "libc"]);
     }
 
     #[test]

@@ -61,7 +61,7 @@ fn sound(verdict: &Value, code: Option<i32>) -> Result<()> {
     Ok(())
 }
 
-fn promtool_reads(bin: &Path, data: &Path) -> Result<()> {
+pub(super) fn promtool_reads(bin: &Path, data: &Path) -> Result<()> {
     for what in ["list", "analyze", "dump"] {
         let out = shell::output(Command::new(bin.join("promtool")).args(["tsdb", what]).arg(data))?;
         if out.lines().count() < 2 {
