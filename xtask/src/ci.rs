@@ -46,7 +46,7 @@ pub(crate) enum Step {
     Kubernetes,
     /// The compose file on a Docker engine, where one answers
     Engine,
-    /// The demo service with MiniLM and CyborgDB, installed from PyPI
+    /// The demo service with MiniLM and CyborgDB, and OpenAI's client, installed from PyPI
     Parts,
     /// Windows and macOS: tests and a whole run of Windows programs under Wine, the types of macOS; needs ASSAY_SYSTEMS
     Systems,

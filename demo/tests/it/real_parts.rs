@@ -17,14 +17,9 @@ use crate::client::{Running, quick};
 const SENTENCES: &str = include_str!("../reference/sentences.txt");
 const QUESTIONS: &str = include_str!("../reference/questions.tsv");
 
-/// The folder of the parts, if there is one.
-fn parts() -> Option<PathBuf> {
-    let parts = std::env::var_os("ASSAY_PARTS").map(PathBuf::from);
-    if parts.is_none() {
-        assert!(std::env::var_os("CI").is_none(), "ASSAY_PARTS is not set; run `cargo xtask parts`");
-        eprintln!("left out: ASSAY_PARTS is not set");
-    }
-    parts
+/// The folder of the parts.
+fn parts() -> PathBuf {
+    std::env::var_os("ASSAY_PARTS").expect("ASSAY_PARTS is set by `cargo xtask parts`").into()
 }
 
 fn with_minilm(parts: &Path) -> ServiceOptions {
@@ -54,9 +49,22 @@ async fn start(options: ServiceOptions) -> Running {
     running
 }
 
+/// A client of others, against the service with its simulated model.
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the real parts: cargo xtask parts"]
+async fn openais_client_understands_the_service() {
+    let running = Running::start(quick()).await;
+    let client = Command::new(parts().join("venv/bin/python"))
+        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/reference/openai_client.py"))
+        .arg(format!("http://{}", running.address))
+        .status();
+    assert!(client.unwrap().success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the real parts: cargo xtask parts"]
 async fn minilm_and_cyborgdb() {
-    let Some(parts) = parts() else { return };
+    let parts = parts();
     let minilm = start(with_minilm(&parts)).await;
     vectors_are_the_references(&minilm, &parts).await;
     finds_what_shares_few_words(&minilm).await;
