@@ -68,7 +68,7 @@ impl Edge {
     pub(super) fn note(&mut self, rate_per_s: f64, misses: &[Misses], rounds: u32, highest_per_s: f64) {
         self.windows.push(Point { rate: rate_per_s / self.centre_per_s - 1.0, misses: misses.to_vec() });
         let done = self.windows.len() / RATES;
-        if self.windows.len() % RATES != 0 || done < rounds as usize {
+        if !self.windows.len().is_multiple_of(RATES) || done < rounds as usize {
             return;
         }
         let lines = (0..misses.len()).filter_map(|objective| Some((objective, self.line(objective)?)));

@@ -16,7 +16,7 @@ use rand::RngExt;
 use super::{request::WorkerCx, user::User};
 use crate::{
     client::ErrorClass,
-    scenario::{Alternative, Flow, Item, IterationShape, OnFailure, RenderError, Scenario, Text, Think},
+    scenario::{Alternative, Flow, Item, IterationShape, OnFailure, RenderError, Text, Think},
 };
 
 /// How long a user waits after a failed setup, or where nobody answers, before it tries again: a person would

@@ -225,9 +225,9 @@ mod tests {
 
     #[test]
     fn names_that_look_the_same_in_a_file_system_do_not_overwrite_each_other() {
-        let one = file(Path::new("d"), &["main", "a/b", "latency"], &[]);
+        let one = file(Path::new("d"), &["main", "a/b", "latency"], "hgrm", &[]);
         assert_eq!(one, Path::new("d/main-a-b-latency.hgrm"));
-        let two = file(Path::new("d"), &["main", "a b", "latency"], &[one]);
+        let two = file(Path::new("d"), &["main", "a b", "latency"], "hgrm", &[one]);
         assert_eq!(two, Path::new("d/main-a-b-latency-2.hgrm"));
     }
 }

@@ -280,9 +280,9 @@ fn chunks_that_begin_to_come_together_are_no_warm_up() {
     let (mut apart, mut together) = (0, 0);
     for second in 0..LENGTH_S {
         if second < 45 {
-            apart += 10
+            apart += 10;
         } else {
-            together += 100
+            together += 100;
         }
         let _ = write!(
             gaps,
