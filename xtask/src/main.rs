@@ -1,4 +1,4 @@
-//! `cargo xtask`: see the library beside it. Invariant: it builds everywhere, and works where the library does.
+//! `cargo xtask`: see the library next to it. Invariant: it builds everywhere, and works where the library does.
 
 use std::process::ExitCode;
 
