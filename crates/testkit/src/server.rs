@@ -1,6 +1,8 @@
 //! An HTTP/1.1 server on plain threads that answers by a script and notes what came when. Invariant: it does exactly
 //! what the script says, good manners or not.
 
+mod read;
+
 use std::{
     io::{Read, Write},
     net::{Shutdown, SocketAddr, TcpListener, TcpStream},
@@ -8,6 +10,8 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
+
+pub use read::Deliveries;
 
 /// A request, as the server saw it.
 #[derive(Clone, Debug)]
@@ -47,6 +51,8 @@ impl Request {
 pub enum Action {
     /// Writes these bytes.
     Send(Vec<u8>),
+    /// Writes these bytes, waits until the client has read them, and notes when.
+    SendAndWait(Vec<u8>, Deliveries),
     /// Waits.
     Wait(Duration),
     /// Closes the connection in order.
@@ -162,6 +168,13 @@ fn talk(
                     if stream.write_all(&bytes).is_err() {
                         return;
                     }
+                }
+                Action::SendAndWait(bytes, deliveries) => {
+                    let before = Instant::now();
+                    if stream.write_all(&bytes).is_err() {
+                        return;
+                    }
+                    deliveries.note(before, socket);
                 }
                 Action::Wait(time) => thread::sleep(time),
                 Action::Close => {

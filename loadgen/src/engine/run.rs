@@ -134,8 +134,7 @@ impl Run {
         if requests.is_some() {
             spare.keep_requests();
         }
-        let recording =
-            requests.map(|file| file.start(Arc::clone(&scenario), started, now_ms)).transpose()?;
+        let recording = requests.map(|file| file.start(Arc::clone(&scenario))).transpose()?;
         Ok(Self {
             facts: RunFacts {
                 address: match target.shown.strip_prefix("unix:") {

@@ -12,7 +12,7 @@ use std::{
         mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
     },
     thread::{self, JoinHandle},
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use assay_text::counted;
@@ -102,21 +102,17 @@ impl RequestsFile {
         Ok(Self { path: path.to_owned(), writer })
     }
 
-    /// Starts the thread that writes; `started` was `start_ms` of the Unix epoch.
+    /// Starts the thread that writes, before the first request.
     ///
     /// # Errors
     /// Where the system has no thread left.
-    pub(crate) fn start(
-        self,
-        scenario: Arc<Scenario>,
-        started: Instant,
-        start_ms: i64,
-    ) -> io::Result<Recording> {
+    pub(crate) fn start(self, scenario: Arc<Scenario>) -> io::Result<Recording> {
         let (batches, receiver) = sync_channel(MOST_WAITING);
         let path = self.path.clone();
+        let clocks = (Instant::now(), SystemTime::now());
         let thread = thread::Builder::new()
             .name("requests".to_owned())
-            .spawn(move || write_all(self.writer, &receiver, &scenario, started, start_ms))?;
+            .spawn(move || write_all(self.writer, &receiver, &scenario, clocks))?;
         Ok(Recording { path, batches: Some(batches), thread: Some(thread), left_out: 0 })
     }
 }
@@ -175,13 +171,13 @@ fn write_all(
     mut writer: Writer,
     batches: &Receiver<Batch>,
     scenario: &Scenario,
-    started: Instant,
-    start_ms: i64,
+    (started, start): (Instant, SystemTime),
 ) -> io::Result<()> {
+    let start_s = start.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64();
     for batch in batches {
         for request in batch.requests.iter().flatten() {
             let since = request.sent_at.saturating_duration_since(started).as_secs_f64();
-            let row = row(request, &batch.phase, scenario, start_ms as f64 / 1e3 + since);
+            let row = row(request, &batch.phase, scenario, start_s + since);
             match &mut writer {
                 Writer::Csv(csv) => csv.serialize(row).map_err(io::Error::other)?,
                 Writer::Lines(file) => {

@@ -5,7 +5,7 @@ use std::{net::TcpStream, sync::Arc};
 use assay_testkit::server::Duplex;
 pub(crate) use assay_testkit::{
     Action as Do, Request as Seen, Server,
-    server::{ok, raw, respond},
+    server::{Deliveries, ok, raw, respond},
 };
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 

@@ -3,6 +3,7 @@
 
 mod answers;
 mod dialects;
+mod times;
 mod wire;
 
 use std::collections::HashMap;

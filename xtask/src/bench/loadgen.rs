@@ -6,6 +6,7 @@
 mod capacity;
 mod closed;
 mod distribution;
+mod llm;
 mod memory;
 mod rig;
 mod server;
@@ -39,6 +40,8 @@ enum Part {
     Truth(truth::Options),
     /// Times of streamed events against the server's log.
     Streams(streams::Options),
+    /// Times of tokens, the cost of a request and the highest rate: loadgen, guidellm and aiperf.
+    Llm(llm::Options),
 }
 
 /// Runs a part and prints its table.
@@ -49,6 +52,7 @@ pub(super) fn run(options: &Loadgen) -> Result<()> {
         Part::Memory(options) => memory::run(options),
         Part::Truth(options) => truth::run(options),
         Part::Streams(options) => streams::run(options),
+        Part::Llm(options) => llm::run(options),
     }
 }
 

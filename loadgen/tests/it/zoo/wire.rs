@@ -27,39 +27,41 @@ pub(super) struct Wire {
     is_until_close: bool,
 }
 
-const PLAIN: Wire = Wire {
-    name: "plain",
-    piece: None,
-    line_end: "\n",
-    has_comments: false,
-    space: " ",
-    is_gzip: false,
-    has_end: true,
-    has_error: false,
-    is_cut: false,
-    is_until_close: false,
-};
 /// Frames that come before an error or a break.
 const BEFORE: usize = 3;
 
 impl Wire {
+    /// A piece for each frame, and no more.
+    pub(super) const PLAIN: Self = Self {
+        name: "plain",
+        piece: None,
+        line_end: "\n",
+        has_comments: false,
+        space: " ",
+        is_gzip: false,
+        has_end: true,
+        has_error: false,
+        is_cut: false,
+        is_until_close: false,
+    };
+
     pub(super) fn all() -> Vec<Self> {
         vec![
-            PLAIN,
-            Self { name: "coalesced", piece: Some(usize::MAX), ..PLAIN },
-            Self { name: "bytes", piece: Some(1), ..PLAIN },
-            Self { name: "sevens", piece: Some(7), ..PLAIN },
-            Self { name: "crlf", line_end: "\r\n", ..PLAIN },
-            Self { name: "crlf-cut", line_end: "\r\n", piece: Some(3), ..PLAIN },
-            Self { name: "comments", has_comments: true, ..PLAIN },
-            Self { name: "tight", space: "", ..PLAIN },
-            Self { name: "gzip", is_gzip: true, ..PLAIN },
-            Self { name: "gzip-cut", is_gzip: true, piece: Some(5), ..PLAIN },
-            Self { name: "endless", has_end: false, ..PLAIN },
-            Self { name: "until-close", is_until_close: true, ..PLAIN },
-            Self { name: "error", has_error: true, ..PLAIN },
-            Self { name: "error-coalesced", has_error: true, piece: Some(usize::MAX), ..PLAIN },
-            Self { name: "broken", is_cut: true, ..PLAIN },
+            Self::PLAIN,
+            Self { name: "coalesced", piece: Some(usize::MAX), ..Self::PLAIN },
+            Self { name: "bytes", piece: Some(1), ..Self::PLAIN },
+            Self { name: "sevens", piece: Some(7), ..Self::PLAIN },
+            Self { name: "crlf", line_end: "\r\n", ..Self::PLAIN },
+            Self { name: "crlf-cut", line_end: "\r\n", piece: Some(3), ..Self::PLAIN },
+            Self { name: "comments", has_comments: true, ..Self::PLAIN },
+            Self { name: "tight", space: "", ..Self::PLAIN },
+            Self { name: "gzip", is_gzip: true, ..Self::PLAIN },
+            Self { name: "gzip-cut", is_gzip: true, piece: Some(5), ..Self::PLAIN },
+            Self { name: "endless", has_end: false, ..Self::PLAIN },
+            Self { name: "until-close", is_until_close: true, ..Self::PLAIN },
+            Self { name: "error", has_error: true, ..Self::PLAIN },
+            Self { name: "error-coalesced", has_error: true, piece: Some(usize::MAX), ..Self::PLAIN },
+            Self { name: "broken", is_cut: true, ..Self::PLAIN },
         ]
     }
 

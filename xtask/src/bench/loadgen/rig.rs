@@ -67,18 +67,18 @@ impl Rig {
     /// Lets client and server go before whatever else the machine does, where it allows that: a client that
     /// loses its core to another program would be held to account for it.
     pub(super) fn be_undisturbed(&mut self) {
-        let allowed = Command::new("chrt").args(["-f", "1", "true"]).stderr(Stdio::null()).status();
+        let allowed = Command::new("chrt").args(["-r", "1", "true"]).stderr(Stdio::null()).status();
         self.is_undisturbed = allowed.is_ok_and(|status| status.success());
         println!(
             "client and server {} before other processes of this machine",
-            if self.is_undisturbed { "go (SCHED_FIFO)" } else { "do not go" }
+            if self.is_undisturbed { "go (SCHED_RR)" } else { "do not go" }
         );
     }
 
     fn pinned(&self, core: &str, program: &Path) -> Command {
         let mut command = Command::new(if self.is_undisturbed { "chrt" } else { "taskset" });
         if self.is_undisturbed {
-            command.args(["-f", "1", "taskset"]);
+            command.args(["-r", "1", "taskset"]);
         }
         command.args(["-c", core]).arg(program);
         command

@@ -45,7 +45,7 @@ pub(crate) struct Serve {
     /// The port of 127.0.0.1 to listen at.
     #[arg(long)]
     port: u16,
-    /// `tiny`, `constant:S`, `bimodal:S:S`, `stall:S:AT:LENGTH`, `queue:SERVERS:RATE:SEED`, or `stream:EVENTS:INTERVAL`; times in seconds.
+    /// `tiny`, `constant:S`, `bimodal:S:S`, `stall:S:AT:LENGTH`, `queue:SERVERS:RATE:SEED`, or `stream:EVENTS:INTERVAL[:FIRST]`; times in seconds.
     #[arg(long)]
     plan: Plan,
     /// Where the log goes when `/quit` is asked for.
@@ -80,6 +80,7 @@ type Due = Reverse<(u64, u32)>;
 
 struct Server {
     plan: Plan,
+    stream_end: Vec<u8>,
     epoll: OwnedFd,
     timer: OwnedFd,
     listener: TcpListener,
@@ -104,8 +105,13 @@ impl Server {
         // On an edge the timer need not be read: setting it anew takes the old expiry away.
         let edge = epoll::EventFlags::IN | epoll::EventFlags::ET;
         epoll::add(&epoll, &timer, epoll::EventData::new_u64(TIMER), edge)?;
+        let stream_end = match options.plan {
+            Plan::Stream { events, .. } => plan::stream_end(events),
+            _ => Vec::new(),
+        };
         Ok(Self {
             plan: options.plan.clone(),
+            stream_end,
             epoll,
             timer,
             listener,
@@ -171,8 +177,10 @@ impl Server {
                 self.is_quitting = true;
                 connection.send(self.plan.answer())
             }
-            Received::Request { at_ns } => match self.plan {
+            Received::Request { at_ns, has_body } => match self.plan {
                 Plan::Tiny => connection.send(self.plan.answer()),
+                // A client that looks whether the server is there.
+                Plan::Stream { .. } if !has_body => connection.send(self.plan.answer()),
                 _ => self.begin(id, at_ns),
             },
         }
@@ -226,12 +234,12 @@ impl Server {
             return Ok(());
         };
         let now = now_ns();
-        let Plan::Stream { events, interval_ns } = self.plan else {
+        let Plan::Stream { events, interval_ns, .. } = self.plan else {
             self.log.sent(connection.entry, now);
             return connection.send(self.plan.answer());
         };
         if connection.events_sent == events {
-            return connection.send(plan::STREAM_END);
+            return connection.send(&self.stream_end);
         }
         connection.events_sent += 1;
         self.log.sent(connection.entry, now);

@@ -1,8 +1,6 @@
 //! Streams: times of events as loadgen reports them next to the server's log. Invariant: both sides are of the
 //! same events: every stream that began is read to its end.
 
-mod guidellm;
-
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
@@ -31,12 +29,6 @@ pub(super) struct Options {
     /// Seconds in which streams begin; those that have begun are read to their end.
     #[arg(long, default_value_t = 30)]
     seconds: u64,
-    /// Streams at a time of guidellm, which cannot read as many.
-    #[arg(long, default_value_t = 100)]
-    guidellm_streams: u32,
-    /// Leaves guidellm out.
-    #[arg(long)]
-    alone: bool,
 }
 
 const STEP: &str = "{name: chat, post: /v1/chat/completions, json: {model: bench, stream: true, messages: [{role: user, content: hello}]}, stream: sse, timeout: 120s}";
@@ -81,21 +73,6 @@ pub(super) fn run(options: &Options) -> Result<()> {
     for warning in summary["warnings"].as_array().into_iter().flatten() {
         println!("\nloadgen warns: {warning}");
     }
-    if !options.alone {
-        other(&rig, options, &plan)?;
-    }
-    Ok(())
-}
-
-/// guidellm's table.
-fn other(rig: &Rig, options: &Options, plan: &str) -> Result<()> {
-    let Some(report) = guidellm::run(rig, plan, options.guidellm_streams, options.seconds)? else {
-        println!("\nguidellm is not installed and is left out");
-        return Ok(());
-    };
-    println!("\n{} streams:\n\n{}", options.guidellm_streams, head("guidellm"));
-    println!("{}", row("time to first token", &report.first, &report.truth.first));
-    println!("{}", row("inter-token latency (a mean each request)", &report.gap, &report.truth.gap));
     Ok(())
 }
 

@@ -33,8 +33,8 @@ pub(super) struct Connection {
 pub(super) enum Received {
     /// No whole request yet.
     Part,
-    /// A whole request, and when the kernel had it.
-    Request { at_ns: u64 },
+    /// A whole request, when the kernel had it, and whether it has a body.
+    Request { at_ns: u64, has_body: bool },
     /// The request to stop.
     Quit,
     /// The peer has closed, or the socket failed.
@@ -76,8 +76,9 @@ impl Connection {
             return Received::Part;
         }
         let is_quit = self.received.starts_with(b"GET /quit ");
+        let has_body = !self.received.starts_with(b"GET ");
         self.received.drain(..length);
-        if is_quit { Received::Quit } else { Received::Request { at_ns } }
+        if is_quit { Received::Quit } else { Received::Request { at_ns, has_body } }
     }
 
     /// Writes all of `bytes`, which the socket has room for as long as the client reads.

@@ -13,8 +13,15 @@ pub(super) const STREAM_HEAD: &[u8] =
     b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
 /// One event: a chunk of a chat completion as OpenAI-compatible servers send it, 0xc0 bytes.
 pub(super) const STREAM_EVENT: &[u8] = b"c0\r\ndata: {\"id\":\"chatcmpl-4f1c2d\",\"object\":\"chat.completion.chunk\",\"created\":1767225600,\"model\":\"bench\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\" token\"},\"logprobs\":null,\"finish_reason\":null}]}\n\n\r\n";
-/// The end of a stream.
-pub(super) const STREAM_END: &[u8] = b"e\r\ndata: [DONE]\n\n\r\n0\r\n\r\n";
+
+/// The end of a stream of so many events: the tokens, each event being one, and the mark of the end.
+pub(super) fn stream_end(events: u32) -> Vec<u8> {
+    let usage = format!(
+        "data: {{\"id\":\"chatcmpl-4f1c2d\",\"object\":\"chat.completion.chunk\",\"created\":1767225600,\"model\":\"bench\",\"choices\":[],\"usage\":{{\"prompt_tokens\":3,\"completion_tokens\":{events},\"total_tokens\":{}}}}}\n\ndata: [DONE]\n\n",
+        events + 3
+    );
+    format!("{:x}\r\n{usage}\r\n0\r\n\r\n", usage.len()).into_bytes()
+}
 
 /// What the server does with a request. Times are nanoseconds.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,8 +38,8 @@ pub(crate) enum Plan {
     /// Works off one request after the other on each of its servers, in the order in which they come, each for an
     /// exponential time: M/M/1 or M/M/c where they come at random.
     Queue { servers: usize, rate_per_s: f64, seed: u64 },
-    /// Streams events, the first after one interval.
-    Stream { events: u32, interval_ns: u64 },
+    /// Streams events, the first after a while, the others an interval apart.
+    Stream { events: u32, interval_ns: u64, first_ns: u64 },
 }
 
 impl Plan {
@@ -58,7 +65,7 @@ impl Plan {
                 let (due, stalled) = (at + delay_ns, first + at_ns..first + at_ns + length_ns);
                 if stalled.contains(&due) { stalled.end } else { due }
             }
-            Self::Stream { interval_ns, .. } => at + interval_ns,
+            Self::Stream { first_ns, .. } => at + first_ns,
         }
     }
 }
@@ -84,7 +91,10 @@ impl FromStr for Plan {
                 Self::Queue { servers: *servers as usize, rate_per_s: *rate_per_s, seed: *seed as u64 }
             }
             ("stream", [events, interval]) => {
-                Self::Stream { events: *events as u32, interval_ns: ns(*interval) }
+                Self::Stream { events: *events as u32, interval_ns: ns(*interval), first_ns: ns(*interval) }
+            }
+            ("stream", [events, interval, first]) => {
+                Self::Stream { events: *events as u32, interval_ns: ns(*interval), first_ns: ns(*first) }
             }
             _ => bail!("{text:?} is no plan"),
         })
@@ -117,6 +127,8 @@ mod tests {
         // Due inside the stall, which begins a second after the first request: at its end.
         assert_eq!(due("stall:0.001:1:2", 0, 1_000_000_000)?, 3_000_001_000);
         assert_eq!(due("stall:0.001:1:2", 0, 900_000_000)?, 901_000_000);
+        assert_eq!(due("stream:3:0.02", 5, 7)?, 20_000_007);
+        assert_eq!(due("stream:3:0.02:0.2", 5, 7)?, 200_000_007);
         assert!("constant".parse::<Plan>().is_err() && "stall:x".parse::<Plan>().is_err());
         Ok(())
     }
@@ -133,9 +145,13 @@ mod tests {
     }
 
     #[test]
-    fn the_event_is_as_long_as_its_chunk_says() {
+    fn chunks_are_as_long_as_they_say() {
         let end = STREAM_EVENT.len();
         assert_eq!(&STREAM_EVENT[..4], b"c0\r\n");
         assert_eq!(end - 4 - 2, 0xc0);
+        let text = String::from_utf8(stream_end(32)).unwrap_or_default();
+        let (length, rest) = text.split_once("\r\n").unwrap_or_default();
+        assert_eq!(usize::from_str_radix(length, 16).ok(), rest.strip_suffix("\r\n0\r\n\r\n").map(str::len));
+        assert!(text.contains("\"completion_tokens\":32,\"total_tokens\":35}"), "{text}");
     }
 }
