@@ -96,7 +96,7 @@ fn threads_may_run_out() {
         assert!(has_success(&text, "filesystem", 0), "{text}");
         let errors = text.lines().filter(|line| line.starts_with("node_filesystem_device_error{"));
         let errors: Vec<_> = errors.collect();
-        let is_unasked = |line: &&str| line.contains("device_error=\"not asked: no thread for it\"");
+        let is_unasked = |line: &&str| line.contains("device_error=\"not asked: no free thread\"");
         assert!(!errors.is_empty() && errors.iter().all(is_unasked), "{errors:#?}");
     }
     assert!(scrape().text().contains("exporter_collector_late_total{collector=\"textfile\"}"));
