@@ -225,7 +225,7 @@ fn searches_and_sweeps_are_read_and_checked() {
     .expect("valid");
     let capacity = scenario.capacity(Some("m")).expect("a search");
     let Plan::Search(plan) = &capacity.plan else { panic!("a search") };
-    assert_eq!((plan.from_per_s, plan.to_per_s, plan.confirm), (1.0, 10.0, 3));
+    assert_eq!((plan.from_per_s, plan.to_per_s, plan.confirm), (1.0, 10.0, 4));
     let limit = capacity.limits.percentiles[0];
     assert_eq!((limit.measure, limit.percentile), (Measure::FirstChunk, "p99"));
     assert_eq!(scenario.mode("m").expect("a mode").len(), 1);
