@@ -120,6 +120,7 @@ impl Names {
 pub(super) fn unknown(what: &str, name: &str, known: &[&str]) -> String {
     match assay_yaml::nearest(name, known.iter().copied()) {
         Some(near) => format!("unknown {what}: {name:?}; did you mean {near:?}?"),
+        None if known.is_empty() => format!("unknown {what}: {name:?}; the file defines none"),
         None => format!("unknown {what}: {name:?}; known: {}", known.join(", ")),
     }
 }

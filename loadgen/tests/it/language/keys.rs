@@ -25,6 +25,9 @@ fn frame(shape: &Shape, case: Option<&str>, key: &str) -> String {
         }
         ("Scenario", ..) => format!("{flow}{p}\n@\n"),
         ("User", _, "name") => format!("{flow}{p}\nusers: [{{@}}]\n"),
+        ("User", _, "flow") => {
+            format!("{flow}flows: {{other: [{{get: /other}}]}}\n{p}\nusers: [{{name: u, @}}]\n")
+        }
         ("User", ..) => format!("{flow}{p}\nusers: [{{name: u, @}}]\n"),
         ("TLS", _, "cert") => format!("{flow}{p}\ntls: {{key: k, @}}\n"),
         ("TLS", _, "key") => format!("{flow}{p}\ntls: {{cert: c, @}}\n"),

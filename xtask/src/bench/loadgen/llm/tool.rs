@@ -1,4 +1,4 @@
-//! The tools: how each is told to send the same requests, and what it writes of each. Invariant: what a tool does not
+//! The tools: how each is made to send the same requests, and what it writes of each. Invariant: what a tool does not
 //! write of a request is not made up; such a request is left out.
 
 use std::{
