@@ -76,6 +76,7 @@ pub(crate) async fn connect(
 /// Where the connection goes: to the origin or its proxy, by a route, by an address, or by what the name resolves to.
 enum Place<'p> {
     Addresses(Vec<SocketAddr>),
+    #[cfg_attr(not(unix), expect(dead_code, reason = "there are none, which the parser says too"))]
     Socket(&'p std::path::Path),
 }
 

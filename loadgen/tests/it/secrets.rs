@@ -98,8 +98,10 @@ fn no_secret_of_the_command_line_or_the_scenario_is_written_or_printed() {
     {
         use std::os::unix::fs::PermissionsExt as _;
         let mode = std::fs::metadata(path).expect("is there").permissions().mode();
-        assert_eq!(mode & 0o777, 0o600);
+        assert_eq!(mode & 0o777, 0o600, "{path}");
     }
+    #[cfg(not(unix))]
+    let _ = path;
     // Those that secrets are for get them: as Basic, as curl sends them.
     let basic = |n: usize| {
         let user = format!("me:{}", secrets[n]);
