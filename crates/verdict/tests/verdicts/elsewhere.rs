@@ -28,7 +28,7 @@ const ALL: [(&str, &str, &str, &str); 24] = [
     ("an arrival-rate phase whose last start is early", "lasts its duration", EXECUTORS, "a_phase_of_arrivals_lasts_its_duration"),
     ("requests that a person's stop cuts off", "`interrupted`, in no error rate", EXECUTORS, "what_a_stop_cuts_off_is_in_no_error_rate"),
     ("the generator stands still at a phase's end", "the target is not blamed", CLI, "a_generator_that_was_stopped_at_the_end_of_a_phase_does_not_blame_the_target"),
-    ("the load is interrupted", "exit 130, and a whole record", CLI, "an_interrupt_ends_with_130_and_a_whole_record"),
+    ("the load is interrupted", "exit 130, and a whole record", CLI, "a_request_to_end_ends_with_130_and_a_whole_record"),
     ("one command drives and judges", "the verdict's exit code, and the same verdict from the run alone", JUDGE, "a_run_ends_with_its_verdict_and_brings_along_what_judged_it"),
     ("rules or SLA are wrong", "exit 2 before any load", JUDGE, "wrong_files_are_said_before_the_load_starts"),
     ("the README's CI section runs twice in one folder", "each verdict is of its own run", README, "judged"),
