@@ -4,6 +4,8 @@
 use std::str::FromStr;
 
 use anyhow::{Context, Error, Result, bail};
+use rand::{SeedableRng as _, rngs::SmallRng};
+use rand_distr::{Distribution as _, Exp1};
 
 /// The answer to a plain request: a body of 31 bytes.
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 31\r\n\r\nthirty bytes of plain text ...\n";
@@ -101,16 +103,11 @@ impl FromStr for Plan {
     }
 }
 
-/// An exponential time, by the number of the request: two rounds of SplitMix64's mixing step make it random.
+/// An exponential time, by the number of the request.
 fn exponential_ns(seed: u64, entry: u64, rate_per_s: f64) -> u64 {
-    let mix = |mut x: u64| {
-        x = x.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        x ^ (x >> 31)
-    };
-    let uniform = ((mix(mix(seed) ^ entry) >> 11) as f64 + 0.5) / (1u64 << 53) as f64;
-    (-uniform.ln() / rate_per_s * 1e9) as u64
+    let mut random = SmallRng::seed_from_u64(seed.rotate_left(32) ^ entry);
+    let gap: f64 = Exp1.sample(&mut random);
+    (gap / rate_per_s * 1e9) as u64
 }
 
 #[cfg(test)]
