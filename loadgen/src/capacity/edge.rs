@@ -10,9 +10,10 @@
 use statrs::distribution::{ContinuousCDF as _, StudentsT};
 
 use super::{levels::Estimate, limits::Misses};
+use crate::scenario::capacity::EDGE_RATES;
 
 /// The rates of a round.
-const RATES: usize = 6;
+const RATES: usize = EDGE_RATES as usize;
 /// How far the outermost rates are from the centre, as a share of it.
 const SPAN: f64 = 0.06;
 /// How often the rates may be moved to where the edge seems to be.

@@ -4,8 +4,8 @@ use assay_model::histogram::ExponentialHistogram;
 
 use super::Window;
 use crate::{
-    measure::percentiles::{Percentiles, seconds},
-    scenario::capacity::{Limits, Measure, PercentileLimit},
+    measure::percentiles::seconds,
+    scenario::capacity::{Limits, Measure},
 };
 
 /// The times of a window's requests.
@@ -14,6 +14,18 @@ pub(super) struct Times {
     pub(super) latency: ExponentialHistogram,
     /// None where nothing streamed.
     pub(super) first_chunk: Option<ExponentialHistogram>,
+}
+
+impl Times {
+    /// Those that a limit is about; `None` if the window has none.
+    fn of(&self, measure: Measure) -> Option<&ExponentialHistogram> {
+        let times = match measure {
+            Measure::Duration => Some(&self.duration),
+            Measure::Latency => Some(&self.latency),
+            Measure::FirstChunk => self.first_chunk.as_ref(),
+        };
+        times.filter(|times| times.count() > 0)
+    }
 }
 
 /// How often a window missed an objective.
@@ -30,26 +42,6 @@ pub(crate) struct Misses {
 impl Misses {
     fn new(share: f64, of: f64, allowed: f64) -> Self {
         Self { missed: share.clamp(0.0, 1.0) * of, of, allowed }
-    }
-}
-
-/// A percentile's value in a window, in seconds; `None` if the window has no such time.
-fn value_s(limit: &PercentileLimit, window: &Window) -> Option<f64> {
-    let times = match limit.measure {
-        Measure::Duration => Some(window.duration),
-        Measure::Latency => Some(window.latency),
-        Measure::FirstChunk => window.first_chunk,
-    };
-    times.map(|p| named(&p, limit.percentile))
-}
-
-fn named(p: &Percentiles, name: &str) -> f64 {
-    match name {
-        "p50" => p.p50,
-        "p90" => p.p90,
-        "p95" => p.p95,
-        "p99" => p.p99,
-        _ => p.p999,
     }
 }
 
@@ -74,13 +66,8 @@ pub(super) fn misses(limits: &Limits, w: &Window, times: &Times, due: f64) -> Ve
     out.push(Misses::new(w.dropped_ratio, due, limits.dropped));
     out.push(Misses::new(1.0 - w.throughput_ratio, due, 1.0 - limits.throughput));
     out.extend(limits.percentiles.iter().map(|limit| {
-        let times = match limit.measure {
-            Measure::Duration => Some(&times.duration),
-            Measure::Latency => Some(&times.latency),
-            Measure::FirstChunk => times.first_chunk.as_ref(),
-        };
         let allowed = 1.0 - limit.quantile();
-        times.filter(|times| times.count() > 0).map_or_else(Misses::default, |times| {
+        times.of(limit.measure).map_or_else(Misses::default, |times| {
             Misses::new(
                 1.0 - times.fraction_at_most(limit.at_most.as_secs_f64()),
                 times.count() as f64,
@@ -90,8 +77,9 @@ pub(super) fn misses(limits: &Limits, w: &Window, times: &Times, due: f64) -> Ve
     }));
     out
 }
+
 /// The limits that a window missed, in words; none where it held.
-pub(super) fn missed(limits: &Limits, w: &Window) -> Vec<String> {
+pub(super) fn missed(limits: &Limits, w: &Window, times: &Times) -> Vec<String> {
     if w.requests == 0 {
         return vec!["no request was made".to_owned()];
     }
@@ -110,7 +98,7 @@ pub(super) fn missed(limits: &Limits, w: &Window) -> Vec<String> {
     }
     for limit in &limits.percentiles {
         let name = format!("{} {}", limit.measure.name(), limit.percentile);
-        match value_s(limit, w) {
+        match times.of(limit.measure).map(|times| times.quantile(limit.quantile())) {
             Some(s) if s <= limit.at_most.as_secs_f64() => {}
             Some(s) => out.push(format!("{name} {}", seconds(s))),
             None => out.push(format!("{name} was not measured")),
@@ -130,15 +118,15 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::{measure::tally::histogram, scenario::capacity::PercentileLimit};
 
     #[test]
     fn a_window_misses_what_it_misses() {
-        let held = Window {
-            throughput_ratio: 0.98,
-            requests: 1000,
-            good_ratio: 1.0,
-            latency: Percentiles { p99: 0.2, ..Percentiles::default() },
-            ..Window::default()
+        let held = Window { throughput_ratio: 0.98, requests: 1000, good_ratio: 1.0, ..Window::default() };
+        let all_took = |s: f64| {
+            let mut latency = histogram();
+            (0..1000).for_each(|_| latency.record(s));
+            Times { duration: latency.clone(), latency, first_chunk: None }
         };
         let limit = PercentileLimit {
             measure: Measure::Latency,
@@ -149,16 +137,16 @@ mod tests {
         let check = |change: &dyn Fn(&mut Window), want: &[&str]| {
             let mut w = held.clone();
             change(&mut w);
-            assert_eq!(missed(&limits, &w), want);
+            assert_eq!(missed(&limits, &w, &all_took(0.2)), want);
         };
         check(&|_| {}, &[]);
         check(&|w| w.good_ratio = 0.981, &["good requests 98.1 %"]);
         check(&|w| w.dropped_ratio = 0.5, &["dropped iterations 50 %"]);
         check(&|w| w.throughput_ratio = 0.8, &["throughput 80 %"]);
-        check(&|w| w.latency.p99 = 0.201, &["latency p99 201 ms"]);
         check(&|w| w.requests = 0, &["no request was made"]);
+        assert_eq!(missed(&limits, &held, &all_took(0.201)), ["latency p99 201 ms"]);
         let first = PercentileLimit { measure: Measure::FirstChunk, ..limit };
         let limits = Limits { percentiles: vec![first], ..Limits::default() };
-        assert_eq!(missed(&limits, &held), ["first_chunk p99 was not measured"]);
+        assert_eq!(missed(&limits, &held, &all_took(0.2)), ["first_chunk p99 was not measured"]);
     }
 }

@@ -133,7 +133,7 @@ impl Window {
         self.duration = Percentiles::of(&times.duration);
         self.latency = Percentiles::of(&times.latency);
         self.first_chunk = times.first_chunk.as_ref().map(Percentiles::of);
-        self.missed = limits::missed(limits, &self);
+        self.missed = limits::missed(limits, &self, times);
         self.misses = limits::misses(limits, &self, times, due);
         self
     }

@@ -30,9 +30,9 @@ pub(super) fn schedule(options: &RunOptions) -> String {
     if let Some(capacity) = &options.capacity {
         let windows = match &capacity.plan {
             Plan::Search(plan) => {
-                let around = match plan.confirm {
+                let around = match plan.least_around() {
                     0 => String::new(),
-                    confirm => format!(", {} at least around the edge", 6 * u64::from(confirm)),
+                    least => format!(", {least} at least around the edge"),
                 };
                 format!(
                     "a search from {}/s to {}/s, {} windows at most{around}",

@@ -185,6 +185,17 @@ pub struct SearchPlan {
     pub max_windows: u32,
 }
 
+/// At how many rates around the edge a search measures.
+pub(crate) const EDGE_RATES: u32 = 6;
+
+impl SearchPlan {
+    /// The windows that the edge gets at least.
+    #[must_use]
+    pub fn least_around(&self) -> u32 {
+        self.confirm.saturating_mul(EDGE_RATES)
+    }
+}
+
 /// What a window has to keep. Shares are between 0 and 1.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Limits {
