@@ -103,12 +103,6 @@ impl Host {
     }
 }
 
-/// This host's name.
-#[must_use]
-pub fn name() -> String {
-    assay_platform::host_name::get()
-}
-
 /// The names in a directory, sorted.
 ///
 /// # Errors

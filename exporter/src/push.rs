@@ -59,7 +59,8 @@ impl PushOptions {
         if !matches!(parsed.scheme(), "http" | "https") {
             return Err(format!("\"{url}\" is not an http:// or https:// URL"));
         }
-        for (name, value) in [("job", "exporter".to_owned()), ("instance", crate::host::name())] {
+        for (name, value) in [("job", "exporter".to_owned()), ("instance", assay_platform::host_name::get())]
+        {
             if !labels.iter().any(|(n, _)| n == name) {
                 labels.push((name.to_owned(), value));
             }

@@ -11,6 +11,7 @@ use std::{
 };
 
 use assay_model::expo::MetricFamily;
+use assay_platform::ending::{self, Ending};
 use inferno::{
     collapse::{Collapse as _, perf::Folder},
     flamegraph,
@@ -233,14 +234,8 @@ impl MetricsSink for Profiler {
 
 /// Asks a sampler to write what it has and to end.
 fn interrupt(process: &mut Child) {
-    #[cfg(unix)]
-    {
-        let pid = rustix::process::Pid::from_child(process);
-        // One that has ended needs none.
-        let _ = rustix::process::kill_process(pid, rustix::process::Signal::INT);
-    }
-    #[cfg(not(unix))]
-    {
+    // Where it cannot be asked it is ended, and has no samples.
+    if ending::request(process.id(), Ending::Interrupted).is_err() {
         let _ = process.kill();
     }
 }

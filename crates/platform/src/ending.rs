@@ -120,17 +120,25 @@ impl Endings {
     }
 }
 
-/// Asks the process with this id to end (SIGTERM).
+/// Asks the process with this id to end (SIGINT, SIGTERM or SIGHUP).
 ///
 /// # Errors
 /// If there is no such process, or it belongs to someone else; always on Windows, which has no such request.
-pub fn request(process: u32) -> io::Result<()> {
+pub fn request(process: u32, how: Ending) -> io::Result<()> {
     #[cfg(unix)]
     {
         use rustix::process::{Pid, Signal, kill_process};
         let pid = i32::try_from(process).ok().and_then(Pid::from_raw);
-        Ok(kill_process(pid.ok_or(io::ErrorKind::InvalidInput)?, Signal::TERM)?)
+        let signal = match how {
+            Ending::Interrupted => Signal::INT,
+            Ending::Terminated => Signal::TERM,
+            Ending::HungUp => Signal::HUP,
+        };
+        Ok(kill_process(pid.ok_or(io::ErrorKind::InvalidInput)?, signal)?)
     }
     #[cfg(not(unix))]
-    Err(io::Error::new(io::ErrorKind::Unsupported, format!("process {process} cannot be asked to end")))
+    Err(io::Error::new(
+        io::ErrorKind::Unsupported,
+        format!("process {process} cannot be asked to end: {how:?}"),
+    ))
 }

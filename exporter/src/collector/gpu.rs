@@ -204,7 +204,7 @@ impl Gpu {
             stop.set();
             Failure::Other(format!("cannot start a thread to watch the GPUs: {cause}"))
         })?;
-        Ok(Driver { nvml, raw, version, hostname: crate::host::name(), profiler, stop })
+        Ok(Driver { nvml, raw, version, hostname: assay_platform::host_name::get(), profiler, stop })
     }
 }
 

@@ -217,7 +217,7 @@ fn pass_signals_on(ids: Vec<u32>) {
                 if endings.next().await == Ending::Terminated {
                     for id in &ids {
                         // One that has ended needs none. On Windows each has had it, as from a terminal.
-                        let _ = ending::request(*id);
+                        let _ = ending::request(*id, Ending::Terminated);
                     }
                 }
             }
