@@ -58,9 +58,12 @@ mod model {
 
     impl Model {
         pub(super) fn read(bytes: &[u8]) -> Result<Self, String> {
-            tokenizers::Tokenizer::from_bytes(bytes)
-                .map(Self)
-                .map_err(|e| format!("not a tokenizer.json as Hugging Face's tokenizers write it: {e}"))
+            let mut tokenizer = tokenizers::Tokenizer::from_bytes(bytes)
+                .map_err(|e| format!("not a tokenizer.json as Hugging Face's tokenizers write it: {e}"))?;
+            // In files of embedding models every text is filled up to one length, and cut there.
+            tokenizer.with_padding(None);
+            tokenizer.with_truncation(None).map_err(|e| e.to_string())?;
+            Ok(Self(tokenizer))
         }
 
         pub(super) fn size(&self) -> usize {
@@ -110,6 +113,13 @@ pub(crate) mod tests {
         let tokenizer = Tokenizer::parse(SMALL.as_bytes(), &["the", "of", "and", "to"]).expect("a tokenizer");
         assert_eq!(tokenizer.words(), ["the", "of"]);
         assert_eq!(tokenizer.count("the end of the road"), 1 + 3 + 1 + 1 + 4);
+        // As files of embedding models have it: filled up to four tokens, and cut there.
+        let fixed = SMALL
+            .replace("\"truncation\":null", r#""truncation":{"direction":"Right","max_length":4,"strategy":"LongestFirst","stride":0}"#)
+            .replace("\"padding\":null", r#""padding":{"strategy":{"Fixed":4},"direction":"Right","pad_to_multiple_of":null,"pad_id":0,"pad_type_id":0,"pad_token":"a"}"#);
+        assert!(fixed.contains("Fixed") && fixed.contains("max_length"));
+        let fixed = Tokenizer::parse(fixed.as_bytes(), &["the", "of"]).expect("a tokenizer");
+        assert_eq!(fixed.count("the end of the road"), tokenizer.count("the end of the road"));
         let e = Tokenizer::parse(SMALL.as_bytes(), &["and"]).expect_err("no words");
         assert!(e.contains("no common English words"), "{e}");
         let e = Tokenizer::parse(b"{\"model\": 1}", &[]).expect_err("no tokenizer");
