@@ -34,7 +34,11 @@ pub(crate) fn print(text: &str) {
 }
 
 /// Builds programs of this workspace, all with the features that building them together gives; yields their folder.
+/// `ASSAY_BIN` names a folder that has them, for machines without a compiler.
 pub(crate) fn build(profile: &str, programs: &[&str]) -> Result<PathBuf> {
+    if let Some(folder) = std::env::var_os("ASSAY_BIN") {
+        return Ok(folder.into());
+    }
     let mut command = cargo(&["build", "--profile", profile]);
     for program in programs {
         let prefix = if *program == "xtask" { "" } else { "assay-" };

@@ -5,9 +5,11 @@
 
 mod capacity;
 mod closed;
+mod conversations;
 mod distribution;
 mod llm;
 mod memory;
+mod replay;
 mod rig;
 mod server;
 mod streams;
@@ -36,6 +38,10 @@ enum Part {
     Capacity(capacity::Options),
     /// loadgen's resident memory over a long run.
     Memory(memory::Options),
+    /// A trace of 10,000 requests each second: how late they start.
+    Replay(replay::Options),
+    /// Conversations from a file of a gigabyte: memory, and how soon the first request comes.
+    Conversations(conversations::Options),
     /// Reported percentiles against the server's log, for answers that are constant, bimodal, and stalled.
     Truth(truth::Options),
     /// Times of streamed events against the server's log.
@@ -50,6 +56,8 @@ pub(super) fn run(options: &Loadgen) -> Result<()> {
         Part::Closed(options) => closed::run(options),
         Part::Capacity(options) => capacity::run(options),
         Part::Memory(options) => memory::run(options),
+        Part::Replay(options) => replay::run(options),
+        Part::Conversations(options) => conversations::run(options),
         Part::Truth(options) => truth::run(options),
         Part::Streams(options) => streams::run(options),
         Part::Llm(options) => llm::run(options),

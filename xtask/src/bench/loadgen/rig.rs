@@ -193,7 +193,7 @@ impl Served {
 }
 
 /// Processor time of all children that were waited for.
-fn children_cpu_s() -> Result<f64> {
+pub(super) fn children_cpu_s() -> Result<f64> {
     let usage = getrusage(UsageWho::RUSAGE_CHILDREN)?;
     let seconds = |t: nix::sys::time::TimeVal| t.tv_sec() as f64 + t.tv_usec() as f64 / 1e6;
     Ok(seconds(usage.user_time()) + seconds(usage.system_time()))

@@ -61,7 +61,7 @@ pub(crate) fn serve(options: &Serve) -> Result<()> {
 }
 
 /// Nanoseconds of the machine's monotonic clock.
-fn now_ns() -> u64 {
+pub(super) fn now_ns() -> u64 {
     ns(clock_gettime(ClockId::Monotonic))
 }
 
