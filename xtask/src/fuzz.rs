@@ -5,6 +5,8 @@ use std::{
     fs,
     path::PathBuf,
     process::Command,
+    sync::{Mutex, PoisonError},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -60,9 +62,9 @@ pub(crate) fn run_or_leave_out(Options { names, seconds, seed }: &Options) -> Re
     }
     // With a target named, cargo keeps the flags from build scripts and procedural macros, which cannot be linked so.
     let host = host()?;
-    let mut count = 0;
+    let target = shell::root().join("target/fuzz");
+    let mut waiting = Vec::new();
     for folder in folders()? {
-        let target = shell::root().join("target/fuzz");
         let manifest = folder.join("Cargo.toml").to_string_lossy().into_owned();
         let mut build =
             shell::cargo(&["build", "--release", "--bins", "--target", &host, "--manifest-path", &manifest]);
@@ -86,21 +88,39 @@ pub(crate) fn run_or_leave_out(Options { names, seconds, seed }: &Options) -> Re
             if seeds.is_dir() {
                 fuzz.arg(seeds);
             }
-            let (begun, before) = (Instant::now(), processor_time()?);
-            shell::run(&mut fuzz)?;
-            let used = processor_time()?.saturating_sub(before);
-            println!(
-                "{}: {:.0} s, {:.0} s of processor time",
-                path.display(),
-                begun.elapsed().as_secs_f64(),
-                used.as_secs_f64()
-            );
-            count += 1;
+            waiting.push((path, fuzz));
         }
     }
+    let count = waiting.len();
     ensure!(count > 0, "there is no such fuzz target");
-    eprintln!("{count} fuzz targets, {seconds} s each, found nothing");
+    let before = processor_time()?;
+    side_by_side(waiting)?;
+    let used = processor_time()?.saturating_sub(before).as_secs_f64();
+    eprintln!("{count} fuzz targets, {seconds} s each, {used:.0} s of processor time, found nothing");
     Ok(None)
+}
+
+/// Runs targets, as many at a time as there are processors, to the first that finds something.
+fn side_by_side(mut waiting: Vec<(PathBuf, Command)>) -> Result<()> {
+    let threads = thread::available_parallelism().map_or(1, usize::from);
+    waiting.reverse();
+    let waiting = Mutex::new(waiting);
+    let next = || waiting.lock().unwrap_or_else(PoisonError::into_inner).pop();
+    let work = || {
+        while let Some((path, mut fuzz)) = next() {
+            let begun = Instant::now();
+            if let Err(e) = shell::output(&mut fuzz) {
+                waiting.lock().unwrap_or_else(PoisonError::into_inner).clear();
+                return Err(e.context(path.display().to_string()));
+            }
+            println!("{}: {:.0} s", path.display(), begun.elapsed().as_secs_f64());
+        }
+        Ok(())
+    };
+    thread::scope(|scope| {
+        let running: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        running.into_iter().try_for_each(|t| t.join().unwrap_or_else(|_| bail!("a thread panicked")))
+    })
 }
 
 /// The processor time of all children that ended.
