@@ -172,8 +172,11 @@ fn run_step(step: Step, options: &Options) -> Result<Option<String>> {
 
 /// All tests. What is not there, the tests that need it report; with `--strict` they fail instead.
 fn tests(options: &Options) -> Result<()> {
-    let mut command = shell::cargo(&["test", "--workspace"]);
-    if !options.quick {
+    let mut command = shell::cargo(&["test"]);
+    if options.quick {
+        command.arg("--workspace");
+    } else {
+        command.args(parts::WORKSPACE);
         let optional = |what: &str, found: Result<std::path::PathBuf>| match found {
             Ok(path) => Ok(Some(path)),
             Err(e) if options.strict => Err(e.context(format!("{what} cannot be had"))),

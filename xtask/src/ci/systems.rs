@@ -101,14 +101,14 @@ impl Systems {
             Some((found.package.clone(), found.target.clone()))
         });
         report.hold_to(&known).with_context(|| format!("all that the tests said: {}", log.display()))?;
-        ensure!(report.passed("loadgen", CTRL_C), "{CTRL_C} did not run");
+        ensure!(report.passed("assay-loadgen", CTRL_C), "{CTRL_C} did not run");
         eprintln!("  Windows: {} tests pass under Wine, {} fail as listed", report.passes(), known.len());
         Ok(())
     }
 
     /// The demo to its verdict, and promtool on what it recorded.
     fn whole_run(&self, executables: &[Executable]) -> Result<()> {
-        let demo = executables.iter().find(|e| e.package == "demo" && e.target == "demo" && !e.is_test);
+        let demo = executables.iter().find(|e| e.package == "assay-demo" && e.target == "demo" && !e.is_test);
         let demo = &demo.context("demo.exe was not built")?.path;
         let runs = "target/ci-systems-runs";
         folder::fresh(&shell::root().join(runs))?;
@@ -140,7 +140,7 @@ impl Systems {
 fn executable(line: &str) -> Option<Executable> {
     let message: Value = serde_json::from_str(line).ok()?;
     let text = |value: &Value| value.as_str().map(str::to_owned);
-    // `path+file:///…/loadgen#0.1.0`, or `…#assay-text@0.1.0` if the folder has another name.
+    // `path+file:///…/loadgen#assay-loadgen@0.2.0`, or `…#0.2.0` if the folder has the package's name.
     let id = message["package_id"].as_str()?;
     let (folder, package) = id.rsplit_once('#')?;
     let package = match package.split_once('@') {
@@ -168,8 +168,8 @@ mod tests {
             let found = executable(&line).expect("an executable");
             assert_eq!((found.package.as_str(), found.target.as_str(), found.is_test), (package, "it", true));
         };
-        check("path+file:///work/loadgen#0.1.0", "loadgen");
-        check("path+file:///work/crates/text#assay-text@0.1.0", "assay-text");
+        check("path+file:///work/loadgen#assay-loadgen@0.2.0", "assay-loadgen");
+        check("path+file:///work/assay-text#0.2.0", "assay-text");
         assert!(executable(r#"{"reason":"build-finished","success":true}"#).is_none());
     }
 }
