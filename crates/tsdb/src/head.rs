@@ -2,6 +2,7 @@
 //! is in the log, in an order that Prometheus reads back; memory is never ahead of what a commit will write.
 
 pub(crate) mod finish;
+mod full;
 pub(crate) mod mapped;
 pub(crate) mod replay;
 pub(crate) mod series;
@@ -19,11 +20,12 @@ use std::{
 use assay_model::{Exemplar, FloatHistogram, Histogram, Labels, MetricMetadata};
 
 use crate::{
-    chunk::{Stored, layout::bucket_count},
+    chunk::{Chunk, Stored, layout::bucket_count},
     error::{Context, Error, Result},
     import::SeriesRef,
     wal::{Compression, encode, record::RefSample, segments, writer::LogWriter},
 };
+use full::FullChunks;
 use series::{GrowingSeries, Placed};
 use store::{Store, StoredSeries};
 
@@ -86,12 +88,15 @@ pub struct Head {
     metadata: BTreeMap<String, MetricMetadata>,
     stats: HeadStats,
     batch: Batch,
+    full: FullChunks,
 }
 
 #[derive(Default)]
 struct HeadSeries {
     labels: Labels,
     samples: GrowingSeries,
+    /// Chunks that are full, in memory or in files.
+    full: Vec<Chunk>,
     exemplars: Vec<Exemplar>,
 }
 
@@ -103,6 +108,15 @@ struct Batch {
     samples: Vec<RefSample>,
     late: Vec<RefSample>,
     exemplars: Vec<(u64, Exemplar)>,
+}
+
+impl HeadSeries {
+    /// The chunks of what came in order.
+    fn in_order(&self) -> Vec<Chunk> {
+        let mut chunks = self.full.clone();
+        chunks.extend(self.samples.in_order.snapshot());
+        chunks
+    }
 }
 
 impl Head {
@@ -134,6 +148,7 @@ impl Head {
             metadata: BTreeMap::new(),
             stats: HeadStats::default(),
             batch: Batch::default(),
+            full: FullChunks::default(),
         })
     }
 
@@ -247,7 +262,12 @@ impl Head {
                 self.stats.duplicates += 1;
                 return;
             }
-            Placed::InOrder => self.batch.samples.push(RefSample { series, t, value }),
+            Placed::InOrder => {
+                if self.series[i].samples.in_order.has_finished() {
+                    self.full.take(i, &mut self.series[i]);
+                }
+                self.batch.samples.push(RefSample { series, t, value });
+            }
             Placed::Late => {
                 self.stats.late += 1;
                 self.batch.late.push(RefSample { series, t, value });
@@ -308,6 +328,8 @@ impl Head {
             }
             wbl.flush()?;
         }
+        // If there is no room for them in a file, they stay in memory.
+        let _ = self.write_full_chunks();
         let due = match self.options.sync {
             Sync::Never => false,
             Sync::Every(interval) => self.synced.elapsed() >= interval,
@@ -346,7 +368,7 @@ impl Head {
     pub fn queryable(&self) -> HeadSnapshot {
         let series = self.series.iter().filter(|s| !s.samples.is_empty()).map(|s| StoredSeries {
             labels: s.labels.clone(),
-            chunks: s.samples.in_order.snapshot(),
+            chunks: s.in_order(),
             late: s.samples.late_snapshot(),
             deleted: Vec::new(),
             exemplars: s.exemplars.clone(),

@@ -1,7 +1,7 @@
 //! Samples straight into a block. Invariant: memory grows with the number of series, not of samples: a full
 //! chunk goes to a spool, and into the block when all series are known.
 
-mod spool;
+pub(crate) mod spool;
 
 use std::{
     collections::{BTreeMap, HashMap},

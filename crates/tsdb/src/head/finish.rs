@@ -28,11 +28,12 @@ impl Head {
         let with_samples = self.series.iter().filter(|s| !s.samples.is_empty());
         let mut block = BlockBuilder::create(&self.dir, &symbols(with_samples.clone().map(|s| &s.labels)))?;
         for series in with_samples {
-            let chunks = join(series.samples.in_order.snapshot(), &series.samples.late_snapshot());
-            // They are our own bytes, in memory; a failure here would be a fault of this crate.
+            let chunks = join(series.in_order(), &series.samples.late_snapshot());
+            // They are our own bytes; a failure here would be a fault of this crate.
             let chunks = chunks.map_err(|damage| damage.in_file(&self.dir, 0))?;
             block.series(&series.labels, chunks)?;
         }
+        self.full.check()?;
         let meta = block.finish()?;
         self.replace_log()?;
         remove_log(&self.dir.join("wbl"))?;

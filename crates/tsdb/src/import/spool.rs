@@ -35,7 +35,7 @@ pub(crate) struct Spool {
     buffer: Vec<u8>,
 }
 
-/// A spool that is read. The file is removed with it.
+/// A spool that is read. On systems on which a file that is mapped keeps its name, it is removed with it.
 pub(crate) struct FullSpool {
     path: PathBuf,
     bytes: SpoolBytes,
@@ -78,13 +78,21 @@ impl Spool {
     }
 
     pub(crate) fn finish(mut self) -> Result<FullSpool> {
-        let bytes = if self.file.is_some() {
-            self.write()?;
-            SpoolBytes::File(Arc::new(Mapped::open(&self.path)?))
-        } else {
-            SpoolBytes::Memory(std::mem::take(&mut self.buffer))
-        };
+        if self.file.is_some() {
+            return self.finish_file();
+        }
+        let bytes = SpoolBytes::Memory(std::mem::take(&mut self.buffer));
         Ok(FullSpool { path: std::mem::take(&mut self.path), bytes })
+    }
+
+    /// The same, with everything in the file.
+    pub(crate) fn finish_file(mut self) -> Result<FullSpool> {
+        self.write()?;
+        let file = Mapped::open(&self.path)?;
+        // What is mapped needs no name, and so a process that is killed leaves none.
+        #[cfg(unix)]
+        std::fs::remove_file(&self.path).context("remove", &self.path)?;
+        Ok(FullSpool { path: std::mem::take(&mut self.path), bytes: SpoolBytes::File(Arc::new(file)) })
     }
 }
 
@@ -105,11 +113,20 @@ impl FullSpool {
         };
         Chunk { min_t: c.min_t, max_t: c.max_t, encoding: c.encoding, data }
     }
+
+    /// Fails if what was read may not be what was put in.
+    pub(crate) fn check(&self) -> Result<()> {
+        match &self.bytes {
+            SpoolBytes::Memory(_) => Ok(()),
+            SpoolBytes::File(file) => file.check().map_err(|damage| damage.in_file(&self.path, 0)),
+        }
+    }
 }
 
+#[cfg(not(unix))]
 impl Drop for FullSpool {
     fn drop(&mut self) {
-        if matches!(self.bytes, SpoolBytes::File(_)) {
+        if let SpoolBytes::File(_) = std::mem::replace(&mut self.bytes, SpoolBytes::Memory(Vec::new())) {
             std::fs::remove_file(&self.path).ok();
         }
     }
