@@ -23,7 +23,9 @@ pub use histogram::{CounterResetHint, ExponentialHistogram, FloatHistogram, Hist
 pub use labels::{Labels, LabelsBuilder};
 pub use matcher::{MatchOp, Matcher};
 pub use metadata::{Exemplar, MetricMetadata, MetricType};
-pub use query::{Access, Column, QueryError, Queryable, Series, names_of, values_of};
+pub use query::{
+    Access, Column, ExemplarsBySeries, QueryError, Queryable, Selected, Series, Texts, names_of, values_of,
+};
 pub use sample::{STALE_NAN_BITS, Sample, Value, is_stale, stale_nan};
 
 /// The label that carries a metric's name.

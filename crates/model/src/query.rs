@@ -105,6 +105,15 @@ pub enum Access {
     Counter,
 }
 
+/// The series that a selection finds.
+pub type Selected<'q> = Result<Vec<Box<dyn Series + 'q>>, QueryError>;
+
+/// The names or the values of labels.
+pub type Texts = Result<Vec<String>, QueryError>;
+
+/// Exemplars by the series that they are of.
+pub type ExemplarsBySeries = Result<Vec<(Labels, Vec<Exemplar>)>, QueryError>;
+
 /// Anything that PromQL can be evaluated over.
 pub trait Queryable: Send + Sync {
     /// The series that match all of `matchers` and may have samples in `[start_ms, end_ms]`, both ends in,
@@ -112,12 +121,7 @@ pub trait Queryable: Send + Sync {
     ///
     /// # Errors
     /// Where the source cannot be read.
-    fn select<'q>(
-        &'q self,
-        matchers: &[Matcher],
-        start_ms: i64,
-        end_ms: i64,
-    ) -> Result<Vec<Box<dyn Series + 'q>>, QueryError>;
+    fn select<'q>(&'q self, matchers: &[Matcher], start_ms: i64, end_ms: i64) -> Selected<'q>;
 
     /// Whether [`Queryable::select_for`] depends on how samples are read. If not, one selection serves all readers.
     fn heeds_access(&self) -> bool {
@@ -134,7 +138,7 @@ pub trait Queryable: Send + Sync {
         start_ms: i64,
         end_ms: i64,
         _access: Access,
-    ) -> Result<Vec<Box<dyn Series + 'q>>, QueryError> {
+    ) -> Selected<'q> {
         self.select(matchers, start_ms, end_ms)
     }
 
@@ -142,7 +146,7 @@ pub trait Queryable: Send + Sync {
     ///
     /// # Errors
     /// Where the source cannot be read.
-    fn label_values(&self, name: &str, matchers: &[Matcher]) -> Result<Vec<String>, QueryError> {
+    fn label_values(&self, name: &str, matchers: &[Matcher]) -> Texts {
         self.label_values_within(name, matchers, i64::MIN, i64::MAX)
     }
 
@@ -150,13 +154,7 @@ pub trait Queryable: Send + Sync {
     ///
     /// # Errors
     /// If the source cannot be read.
-    fn label_values_within(
-        &self,
-        name: &str,
-        matchers: &[Matcher],
-        start_ms: i64,
-        end_ms: i64,
-    ) -> Result<Vec<String>, QueryError> {
+    fn label_values_within(&self, name: &str, matchers: &[Matcher], start_ms: i64, end_ms: i64) -> Texts {
         Ok(values_of(&self.select(matchers, start_ms, end_ms)?, name))
     }
 
@@ -164,7 +162,7 @@ pub trait Queryable: Send + Sync {
     ///
     /// # Errors
     /// Where the source cannot be read.
-    fn label_names(&self, matchers: &[Matcher]) -> Result<Vec<String>, QueryError> {
+    fn label_names(&self, matchers: &[Matcher]) -> Texts {
         self.label_names_within(matchers, i64::MIN, i64::MAX)
     }
 
@@ -172,12 +170,7 @@ pub trait Queryable: Send + Sync {
     ///
     /// # Errors
     /// If the source cannot be read.
-    fn label_names_within(
-        &self,
-        matchers: &[Matcher],
-        start_ms: i64,
-        end_ms: i64,
-    ) -> Result<Vec<String>, QueryError> {
+    fn label_names_within(&self, matchers: &[Matcher], start_ms: i64, end_ms: i64) -> Texts {
         Ok(names_of(&self.select(matchers, start_ms, end_ms)?))
     }
 
@@ -193,12 +186,7 @@ pub trait Queryable: Send + Sync {
     ///
     /// # Errors
     /// Where the source cannot be read.
-    fn exemplars(
-        &self,
-        _matchers: &[Matcher],
-        _start_ms: i64,
-        _end_ms: i64,
-    ) -> Result<Vec<(Labels, Vec<Exemplar>)>, QueryError> {
+    fn exemplars(&self, _matchers: &[Matcher], _start_ms: i64, _end_ms: i64) -> ExemplarsBySeries {
         Ok(Vec::new())
     }
 }

@@ -6,7 +6,7 @@ use std::sync::{
     atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
-use assay_model::{Column, Labels, Matcher, QueryError, Queryable, Series};
+use assay_model::{Column, Labels, Matcher, QueryError, Queryable, Selected, Series};
 use assay_promql::{
     Engine, EngineOptions, EvalError, Expr, Limits, QueryValue, RangeQuery, parse, promqltest::MemStorage,
 };
@@ -34,12 +34,7 @@ impl Series for CountingSeries<'_> {
 }
 
 impl Queryable for Counting {
-    fn select<'q>(
-        &'q self,
-        matchers: &[Matcher],
-        start_ms: i64,
-        end_ms: i64,
-    ) -> Result<Vec<Box<dyn Series + 'q>>, QueryError> {
+    fn select<'q>(&'q self, matchers: &[Matcher], start_ms: i64, end_ms: i64) -> Selected<'q> {
         let found = self.inner.select(matchers, start_ms, end_ms)?;
         let counting = |inner| Box::new(CountingSeries { inner, reads: &self.reads }) as Box<dyn Series + 'q>;
         Ok(found.into_iter().map(counting).collect())

@@ -18,7 +18,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use assay_model::{Column, FloatHistogram, Labels, Matcher, QueryError, Queryable, Series};
+use assay_model::{Column, FloatHistogram, Labels, Matcher, QueryError, Queryable, Selected, Series};
 use assay_promql::{
     Engine, EngineOptions, EvalError, Limits, Memory, QueryResult, QueryValue, parse,
     promqltest::{MemStorage, almost_equal},
@@ -323,12 +323,7 @@ impl Series for LeavingSeries<'_> {
 }
 
 impl Queryable for Leaving {
-    fn select<'q>(
-        &'q self,
-        matchers: &[Matcher],
-        start_ms: i64,
-        end_ms: i64,
-    ) -> Result<Vec<Box<dyn Series + 'q>>, QueryError> {
+    fn select<'q>(&'q self, matchers: &[Matcher], start_ms: i64, end_ms: i64) -> Selected<'q> {
         let found = self.inner.select(matchers, start_ms, end_ms)?;
         Ok(found.into_iter().map(|inner| Box::new(LeavingSeries { inner, of: self }) as Box<_>).collect())
     }

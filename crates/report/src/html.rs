@@ -1,6 +1,8 @@
 //! The verdict as one HTML file. Invariant: the file needs nothing from the network and holds the verdict's
 //! JSON, so that it can be archived alone.
 
+use std::borrow::Cow;
+
 use assay_text::document;
 use minijinja::{AutoEscape, Environment, Value, context, escape_formatter, value::Serde};
 
@@ -159,7 +161,10 @@ fn headline(verdict: &Verdict, live: bool) -> String {
 }
 
 /// Templates whose values are escaped: for people first, then for HTML, whose escapes would hide a URL.
-fn environment<'a>(name: &'a str, template: &'a str) -> Result<Environment<'a>, HtmlError> {
+fn environment(
+    name: &'static str,
+    template: impl Into<Cow<'static, str>>,
+) -> Result<Environment<'static>, HtmlError> {
     let mut env = Environment::new();
     env.set_auto_escape_callback(|_| AutoEscape::Html);
     env.set_formatter(|out, state, value| match value.as_str().filter(|_| !value.is_safe()) {
@@ -167,8 +172,15 @@ fn environment<'a>(name: &'a str, template: &'a str) -> Result<Environment<'a>, 
         None => escape_formatter(out, state, value),
     });
     env.add_global("style", Value::from_safe_string(STYLE.to_owned()));
-    env.add_template(name, template)?;
+    env.add_template_owned(name, template)?;
     Ok(env)
+}
+
+/// The same for a page other than the report: its title and its content.
+fn page_environment(name: &'static str, title_and_content: &str) -> Result<Environment<'static>, HtmlError> {
+    const PAGE: &str = include_str!("html/page.html");
+    let (title, content) = title_and_content.split_once('\n').unwrap_or_default();
+    environment(name, PAGE.replacen("TITLE", title, 1).replacen("CONTENT", content, 1))
 }
 
 /// JSON that may stand inside a script element: nothing in it can end the element.

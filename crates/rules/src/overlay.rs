@@ -8,8 +8,8 @@ use std::{
 };
 
 use assay_model::{
-    Access, Column, Exemplar, FloatHistogram, Labels, METRIC_NAME, MatchOp, Matcher, MetricMetadata,
-    QueryError, Queryable, Series, Value, is_stale, names_of, stale_nan, values_of,
+    Access, Column, ExemplarsBySeries, FloatHistogram, Labels, METRIC_NAME, MatchOp, Matcher, MetricMetadata,
+    QueryError, Queryable, Selected, Series, Texts, Value, is_stale, names_of, stale_nan, values_of,
 };
 use hashbrown::HashMap;
 
@@ -249,12 +249,7 @@ impl Series for Borrowed<'_> {
 }
 
 impl Queryable for Overlay {
-    fn select<'q>(
-        &'q self,
-        matchers: &[Matcher],
-        start_ms: i64,
-        end_ms: i64,
-    ) -> Result<Vec<Box<dyn Series + 'q>>, QueryError> {
+    fn select<'q>(&'q self, matchers: &[Matcher], start_ms: i64, end_ms: i64) -> Selected<'q> {
         let mut found: Vec<Box<dyn Series + 'q>> = Vec::new();
         for at in self.candidates(matchers) {
             let series = &self.series[at];
@@ -309,12 +304,7 @@ pub struct View<'a> {
 }
 
 impl Queryable for View<'_> {
-    fn select<'q>(
-        &'q self,
-        matchers: &[Matcher],
-        start_ms: i64,
-        end_ms: i64,
-    ) -> Result<Vec<Box<dyn Series + 'q>>, QueryError> {
+    fn select<'q>(&'q self, matchers: &[Matcher], start_ms: i64, end_ms: i64) -> Selected<'q> {
         self.select_for(matchers, start_ms, end_ms, Access::Plain)
     }
 
@@ -328,7 +318,7 @@ impl Queryable for View<'_> {
         start_ms: i64,
         end_ms: i64,
         access: Access,
-    ) -> Result<Vec<Box<dyn Series + 'q>>, QueryError> {
+    ) -> Selected<'q> {
         let mut found = self.source.select_for(matchers, start_ms, end_ms, access)?;
         if self.hidden.concerns(matchers) {
             found.retain(|s| !self.hidden.hides(s.labels()));
@@ -341,25 +331,14 @@ impl Queryable for View<'_> {
         Ok(found)
     }
 
-    fn label_values_within(
-        &self,
-        name: &str,
-        matchers: &[Matcher],
-        start_ms: i64,
-        end_ms: i64,
-    ) -> Result<Vec<String>, QueryError> {
+    fn label_values_within(&self, name: &str, matchers: &[Matcher], start_ms: i64, end_ms: i64) -> Texts {
         if self.overlay.is_empty() {
             return self.source.label_values_within(name, matchers, start_ms, end_ms);
         }
         Ok(values_of(&self.select(matchers, start_ms, end_ms)?, name))
     }
 
-    fn label_names_within(
-        &self,
-        matchers: &[Matcher],
-        start_ms: i64,
-        end_ms: i64,
-    ) -> Result<Vec<String>, QueryError> {
+    fn label_names_within(&self, matchers: &[Matcher], start_ms: i64, end_ms: i64) -> Texts {
         if self.overlay.is_empty() {
             return self.source.label_names_within(matchers, start_ms, end_ms);
         }
@@ -377,12 +356,7 @@ impl Queryable for View<'_> {
         self.source.metadata(metric)
     }
 
-    fn exemplars(
-        &self,
-        matchers: &[Matcher],
-        start_ms: i64,
-        end_ms: i64,
-    ) -> Result<Vec<(Labels, Vec<Exemplar>)>, QueryError> {
+    fn exemplars(&self, matchers: &[Matcher], start_ms: i64, end_ms: i64) -> ExemplarsBySeries {
         self.source.exemplars(matchers, start_ms, end_ms)
     }
 }

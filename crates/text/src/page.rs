@@ -17,6 +17,13 @@ impl Page {
         Self::default()
     }
 
+    /// The text of a page that is written.
+    pub fn written(write: impl FnOnce(&mut Self)) -> String {
+        let mut page = Self::new();
+        write(&mut page);
+        page.into_text()
+    }
+
     /// Adds a line.
     pub fn line(&mut self, text: impl fmt::Display) {
         self.marked("", text);

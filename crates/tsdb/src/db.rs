@@ -11,7 +11,7 @@ use std::{
     sync::OnceLock,
 };
 
-use assay_model::{Exemplar, Labels, Matcher, MetricMetadata, QueryError, Queryable, Series};
+use assay_model::{ExemplarsBySeries, Matcher, MetricMetadata, QueryError, Queryable, Selected, Texts};
 
 use crate::{
     block::{
@@ -191,31 +191,15 @@ impl Listing {
 }
 
 impl Queryable for Database {
-    fn select<'q>(
-        &'q self,
-        matchers: &[Matcher],
-        start_ms: i64,
-        end_ms: i64,
-    ) -> Result<Vec<Box<dyn Series + 'q>>, QueryError> {
+    fn select<'q>(&'q self, matchers: &[Matcher], start_ms: i64, end_ms: i64) -> Selected<'q> {
         self.sources().boxed(matchers, start_ms, end_ms)
     }
 
-    fn label_values_within(
-        &self,
-        name: &str,
-        matchers: &[Matcher],
-        start_ms: i64,
-        end_ms: i64,
-    ) -> Result<Vec<String>, QueryError> {
+    fn label_values_within(&self, name: &str, matchers: &[Matcher], start_ms: i64, end_ms: i64) -> Texts {
         self.sources().label_values(name, matchers, (start_ms, end_ms)).map_err(QueryError::new)
     }
 
-    fn label_names_within(
-        &self,
-        matchers: &[Matcher],
-        start_ms: i64,
-        end_ms: i64,
-    ) -> Result<Vec<String>, QueryError> {
+    fn label_names_within(&self, matchers: &[Matcher], start_ms: i64, end_ms: i64) -> Texts {
         self.sources().label_names(matchers, (start_ms, end_ms)).map_err(QueryError::new)
     }
 
@@ -233,12 +217,7 @@ impl Queryable for Database {
         self.head.metadata(metric).cloned()
     }
 
-    fn exemplars(
-        &self,
-        matchers: &[Matcher],
-        start_ms: i64,
-        end_ms: i64,
-    ) -> Result<Vec<(Labels, Vec<Exemplar>)>, QueryError> {
+    fn exemplars(&self, matchers: &[Matcher], start_ms: i64, end_ms: i64) -> ExemplarsBySeries {
         self.sources().exemplars(matchers, start_ms, end_ms).map_err(QueryError::new)
     }
 }

@@ -24,25 +24,22 @@ impl SourceError {
     }
 }
 
+/// What came of a query.
+pub type Answered = Result<QueryResult, SourceError>;
+
 /// Something that evaluates PromQL. Times are milliseconds since the Unix epoch.
 pub trait Source: Sync {
     /// Evaluates at one instant.
     ///
     /// # Errors
     /// Where the expression is wrong or the data cannot be read.
-    fn instant(&self, expression: &str, t_ms: i64) -> Result<QueryResult, SourceError>;
+    fn instant(&self, expression: &str, t_ms: i64) -> Answered;
 
     /// Evaluates at every `step_ms` of `[start_ms, end_ms]`, both ends in. The value is a matrix.
     ///
     /// # Errors
     /// As [`Source::instant`].
-    fn range(
-        &self,
-        expression: &str,
-        start_ms: i64,
-        end_ms: i64,
-        step_ms: i64,
-    ) -> Result<QueryResult, SourceError>;
+    fn range(&self, expression: &str, start_ms: i64, end_ms: i64, step_ms: i64) -> Answered;
 
     /// Whether any series of a metric exists, at any time.
     ///

@@ -10,9 +10,7 @@ impl CapacitySummary {
     /// A table of the windows, ascending by rate, and what the search found.
     #[must_use]
     pub fn to_text(&self) -> String {
-        let mut out = Page::new();
-        self.write_text(&mut out);
-        out.into_text()
+        Page::written(|out| self.write_text(out))
     }
 
     fn write_text(&self, out: &mut Page) {

@@ -10,9 +10,7 @@ impl Summary {
     /// The summary as a table for a terminal.
     #[must_use]
     pub fn to_text(&self) -> String {
-        let mut out = Page::new();
-        self.write_text(&mut out);
-        out.into_text()
+        Page::written(|out| self.write_text(out))
     }
 
     fn write_text(&self, out: &mut Page) {

@@ -7,7 +7,8 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use assay_model::{
-    Column, CounterResetHint, FloatHistogram, Labels, Matcher, QueryError, Queryable, Series, is_stale,
+    Column, CounterResetHint, FloatHistogram, Labels, Matcher, QueryError, Queryable, Selected, Series,
+    is_stale,
 };
 
 /// Why a sample was not taken.
@@ -175,12 +176,12 @@ fn goes_on(previous: &FloatHistogram, h: &FloatHistogram) -> bool {
 }
 
 /// A series of a [`MemStorage`].
-struct Selected<'s> {
+struct Picked<'s> {
     labels: &'s Labels,
     column: &'s Column,
 }
 
-impl Series for Selected<'_> {
+impl Series for Picked<'_> {
     fn labels(&self) -> &Labels {
         self.labels
     }
@@ -192,12 +193,7 @@ impl Series for Selected<'_> {
 }
 
 impl Queryable for MemStorage {
-    fn select<'q>(
-        &'q self,
-        matchers: &[Matcher],
-        start_ms: i64,
-        end_ms: i64,
-    ) -> Result<Vec<Box<dyn Series + 'q>>, QueryError> {
+    fn select<'q>(&'q self, matchers: &[Matcher], start_ms: i64, end_ms: i64) -> Selected<'q> {
         let matches = |labels: &Labels| matchers.iter().all(|m| m.matches(labels.get(&m.name).unwrap_or("")));
         let overlaps = |c: &Column| {
             let (first, last) = span(c);
@@ -205,7 +201,7 @@ impl Queryable for MemStorage {
         };
         let hits = self.series.iter().filter(|(labels, s)| matches(labels) && overlaps(&s.column));
         Ok(hits
-            .map(|(labels, s)| Box::new(Selected { labels, column: &s.column }) as Box<dyn Series>)
+            .map(|(labels, s)| Box::new(Picked { labels, column: &s.column }) as Box<dyn Series>)
             .collect())
     }
 

@@ -10,7 +10,7 @@ use assay_verdict::{
 };
 use minijinja::{Value, context};
 
-use super::{HtmlError, environment};
+use super::{HtmlError, page_environment};
 use crate::comparison::{cells, compared, counts, heads, reasons};
 
 const TEMPLATE: &str = include_str!("compare.html");
@@ -26,7 +26,7 @@ pub fn render(
     new: &str,
     index: Option<&str>,
 ) -> Result<String, HtmlError> {
-    let env = environment("compare", TEMPLATE)?;
+    let env = page_environment("compare", TEMPLATE)?;
     let mut parts = Part::ALL;
     parts.sort_by_key(|p| *p != comparison.decided_by);
     let tables: Vec<Value> = parts.into_iter().filter_map(|part| table(comparison, part)).collect();

@@ -11,7 +11,7 @@ use assay_verdict::{
 };
 use minijinja::{Value, context};
 
-use super::{HtmlError, environment, plot::escape};
+use super::{HtmlError, page_environment, plot::escape};
 use crate::history::{HEADS, amount, cells, change_text, day, summary, title};
 
 const TEMPLATE: &str = include_str!("history.html");
@@ -21,7 +21,7 @@ const TEMPLATE: &str = include_str!("history.html");
 /// # Errors
 /// If the template is broken, which a test rules out.
 pub fn render(history: &History, index: Option<&str>) -> Result<String, HtmlError> {
-    let env = environment("history", TEMPLATE)?;
+    let env = page_environment("history", TEMPLATE)?;
     let page = env.get_template("history")?.render(context! {
         source => &*history.source,
         is_worse => history.worsenings(None).next().is_some(),

@@ -3,7 +3,7 @@
 use minijinja::{Value, context, value::Serde};
 use serde::Serialize;
 
-use super::{HtmlError, environment, history::spark};
+use super::{HtmlError, history::spark, page_environment};
 use crate::history::{cells, summary};
 use assay_text::document;
 use assay_verdict::history::{Group, History};
@@ -43,7 +43,7 @@ const TRENDS: usize = 12;
 /// # Errors
 /// If the template is broken, which a test rules out.
 pub fn render(runs: &[Entry], older: usize, history: &History) -> Result<String, HtmlError> {
-    let env = environment("runs", TEMPLATE)?;
+    let env = page_environment("runs", TEMPLATE)?;
     let newest = history.groups.first().filter(|g| g.runs.len() > 1);
     let page = env.get_template("runs")?.render(context! {
         runs => Serde(runs),

@@ -100,7 +100,7 @@ impl<'a> Context<'a> {
 /// What the lints' tests share.
 #[cfg(test)]
 pub(super) mod testing {
-    use assay_model::{Labels, MetricMetadata, MetricType, QueryError, Series};
+    use assay_model::{MetricMetadata, MetricType, Selected};
     use assay_promql::promqltest::{MemStorage, SequenceValue, parse_series_line};
 
     use super::*;
@@ -113,12 +113,7 @@ pub(super) mod testing {
     struct Typed(MemStorage);
 
     impl Queryable for Typed {
-        fn select<'q>(
-            &'q self,
-            matchers: &[Matcher],
-            start_ms: i64,
-            end_ms: i64,
-        ) -> Result<Vec<Box<dyn Series + 'q>>, QueryError> {
+        fn select<'q>(&'q self, matchers: &[Matcher], start_ms: i64, end_ms: i64) -> Selected<'q> {
             self.0.select(matchers, start_ms, end_ms)
         }
 

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use assay_model::{Exemplar, Labels, Matcher, QueryError, Series};
+use assay_model::{Exemplar, Labels, Matcher, QueryError, Selected, Series};
 
 use super::read::{MergedSeries, Part, PartChunks};
 use crate::{block::Block, error::Result, head::store::Store, postings::resolve};
@@ -63,12 +63,7 @@ impl<'q> Sources<'q> {
         Ok(())
     }
 
-    pub(crate) fn boxed(
-        self,
-        matchers: &[Matcher],
-        start: i64,
-        end: i64,
-    ) -> Result<Vec<Box<dyn Series + 'q>>, QueryError> {
+    pub(crate) fn boxed(self, matchers: &[Matcher], start: i64, end: i64) -> Selected<'q> {
         let found = self.select(matchers, start, end).map_err(QueryError::new)?;
         Ok(found.into_iter().map(|s| -> Box<dyn Series + 'q> { Box::new(s) }).collect())
     }

@@ -1,10 +1,10 @@
 //! A recording, read while it is in progress. Invariant: a snapshot never changes; full chunks in it are shared with
 //! the recording.
 
-use assay_model::{Exemplar, Labels, Matcher, MetricMetadata, QueryError, Queryable, Series};
+use assay_model::{ExemplarsBySeries, Matcher, MetricMetadata, QueryError, Queryable, Selected, Texts};
 
 use super::store::Store;
-use crate::{db::select::Sources, error::Result};
+use crate::db::select::Sources;
 
 /// A recording as it stood at one moment.
 #[derive(Debug)]
@@ -23,31 +23,15 @@ impl HeadSnapshot {
 }
 
 impl Queryable for HeadSnapshot {
-    fn select<'q>(
-        &'q self,
-        matchers: &[Matcher],
-        start_ms: i64,
-        end_ms: i64,
-    ) -> Result<Vec<Box<dyn Series + 'q>>, QueryError> {
+    fn select<'q>(&'q self, matchers: &[Matcher], start_ms: i64, end_ms: i64) -> Selected<'q> {
         self.sources().boxed(matchers, start_ms, end_ms)
     }
 
-    fn label_values_within(
-        &self,
-        name: &str,
-        matchers: &[Matcher],
-        start_ms: i64,
-        end_ms: i64,
-    ) -> Result<Vec<String>, QueryError> {
+    fn label_values_within(&self, name: &str, matchers: &[Matcher], start_ms: i64, end_ms: i64) -> Texts {
         self.sources().label_values(name, matchers, (start_ms, end_ms)).map_err(QueryError::new)
     }
 
-    fn label_names_within(
-        &self,
-        matchers: &[Matcher],
-        start_ms: i64,
-        end_ms: i64,
-    ) -> Result<Vec<String>, QueryError> {
+    fn label_names_within(&self, matchers: &[Matcher], start_ms: i64, end_ms: i64) -> Texts {
         self.sources().label_names(matchers, (start_ms, end_ms)).map_err(QueryError::new)
     }
 
@@ -59,12 +43,7 @@ impl Queryable for HeadSnapshot {
         self.store.metadata(metric).cloned()
     }
 
-    fn exemplars(
-        &self,
-        matchers: &[Matcher],
-        start_ms: i64,
-        end_ms: i64,
-    ) -> Result<Vec<(Labels, Vec<Exemplar>)>, QueryError> {
+    fn exemplars(&self, matchers: &[Matcher], start_ms: i64, end_ms: i64) -> ExemplarsBySeries {
         self.sources().exemplars(matchers, start_ms, end_ms).map_err(QueryError::new)
     }
 }

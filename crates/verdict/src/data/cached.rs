@@ -7,7 +7,10 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use assay_model::{Column, Exemplar, Labels, Matcher, MetricMetadata, QueryError, Queryable, Series};
+use assay_model::{
+    Column, ExemplarsBySeries, Labels, Matcher, MetricMetadata, QueryError, Queryable, Selected, Series,
+    Texts,
+};
 
 /// What decoded columns may take together.
 const MOST_BYTES: usize = 64 << 20;
@@ -103,32 +106,16 @@ impl Series for One<'_> {
 }
 
 impl Queryable for Cached<'_> {
-    fn select<'q>(
-        &'q self,
-        matchers: &[Matcher],
-        start_ms: i64,
-        end_ms: i64,
-    ) -> Result<Vec<Box<dyn Series + 'q>>, QueryError> {
+    fn select<'q>(&'q self, matchers: &[Matcher], start_ms: i64, end_ms: i64) -> Selected<'q> {
         let found = self.source.select(matchers, start_ms, end_ms)?;
         Ok(found.into_iter().map(|series| Box::new(One { cached: self, series }) as _).collect())
     }
 
-    fn label_values_within(
-        &self,
-        name: &str,
-        matchers: &[Matcher],
-        start_ms: i64,
-        end_ms: i64,
-    ) -> Result<Vec<String>, QueryError> {
+    fn label_values_within(&self, name: &str, matchers: &[Matcher], start_ms: i64, end_ms: i64) -> Texts {
         self.source.label_values_within(name, matchers, start_ms, end_ms)
     }
 
-    fn label_names_within(
-        &self,
-        matchers: &[Matcher],
-        start_ms: i64,
-        end_ms: i64,
-    ) -> Result<Vec<String>, QueryError> {
+    fn label_names_within(&self, matchers: &[Matcher], start_ms: i64, end_ms: i64) -> Texts {
         self.source.label_names_within(matchers, start_ms, end_ms)
     }
 
@@ -140,12 +127,7 @@ impl Queryable for Cached<'_> {
         self.source.metadata(metric)
     }
 
-    fn exemplars(
-        &self,
-        matchers: &[Matcher],
-        start_ms: i64,
-        end_ms: i64,
-    ) -> Result<Vec<(Labels, Vec<Exemplar>)>, QueryError> {
+    fn exemplars(&self, matchers: &[Matcher], start_ms: i64, end_ms: i64) -> ExemplarsBySeries {
         self.source.exemplars(matchers, start_ms, end_ms)
     }
 }
@@ -181,12 +163,7 @@ mod tests {
     }
 
     impl Queryable for Counting {
-        fn select<'q>(
-            &'q self,
-            matchers: &[Matcher],
-            start_ms: i64,
-            end_ms: i64,
-        ) -> Result<Vec<Box<dyn Series + 'q>>, QueryError> {
+        fn select<'q>(&'q self, matchers: &[Matcher], start_ms: i64, end_ms: i64) -> Selected<'q> {
             let found = self.storage.select(matchers, start_ms, end_ms)?;
             Ok(found.into_iter().map(|s| Box::new(Counted(self, s)) as _).collect())
         }

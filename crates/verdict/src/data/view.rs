@@ -3,7 +3,10 @@
 
 use std::sync::{Arc, OnceLock};
 
-use assay_model::{Access, Column, Exemplar, Labels, Matcher, MetricMetadata, QueryError, Queryable, Series};
+use assay_model::{
+    Access, Column, ExemplarsBySeries, Labels, Matcher, MetricMetadata, QueryError, Queryable, Selected,
+    Series, Texts,
+};
 
 use super::{
     AFTER_MS, Added, BEFORE_MS, RunData, Target, TargetKey,
@@ -30,12 +33,7 @@ impl<'a> WindowView<'a> {
 }
 
 impl Queryable for WindowView<'_> {
-    fn select<'q>(
-        &'q self,
-        matchers: &[Matcher],
-        start_ms: i64,
-        end_ms: i64,
-    ) -> Result<Vec<Box<dyn Series + 'q>>, QueryError> {
+    fn select<'q>(&'q self, matchers: &[Matcher], start_ms: i64, end_ms: i64) -> Selected<'q> {
         self.data.source.select(matchers, start_ms, end_ms)
     }
 
@@ -49,7 +47,7 @@ impl Queryable for WindowView<'_> {
         start_ms: i64,
         end_ms: i64,
         access: Access,
-    ) -> Result<Vec<Box<dyn Series + 'q>>, QueryError> {
+    ) -> Selected<'q> {
         let from_ms = self.window.start_ms + 1;
         match access {
             Access::Plain => self.data.source.select(matchers, start_ms, end_ms),
@@ -70,22 +68,11 @@ impl Queryable for WindowView<'_> {
         }
     }
 
-    fn label_values_within(
-        &self,
-        name: &str,
-        matchers: &[Matcher],
-        start_ms: i64,
-        end_ms: i64,
-    ) -> Result<Vec<String>, QueryError> {
+    fn label_values_within(&self, name: &str, matchers: &[Matcher], start_ms: i64, end_ms: i64) -> Texts {
         self.data.source.label_values_within(name, matchers, start_ms, end_ms)
     }
 
-    fn label_names_within(
-        &self,
-        matchers: &[Matcher],
-        start_ms: i64,
-        end_ms: i64,
-    ) -> Result<Vec<String>, QueryError> {
+    fn label_names_within(&self, matchers: &[Matcher], start_ms: i64, end_ms: i64) -> Texts {
         self.data.source.label_names_within(matchers, start_ms, end_ms)
     }
 
@@ -97,12 +84,7 @@ impl Queryable for WindowView<'_> {
         self.data.source.metadata(metric)
     }
 
-    fn exemplars(
-        &self,
-        matchers: &[Matcher],
-        start_ms: i64,
-        end_ms: i64,
-    ) -> Result<Vec<(Labels, Vec<Exemplar>)>, QueryError> {
+    fn exemplars(&self, matchers: &[Matcher], start_ms: i64, end_ms: i64) -> ExemplarsBySeries {
         self.data.source.exemplars(matchers, start_ms, end_ms)
     }
 }

@@ -2,9 +2,9 @@
 //! started on a copy of the directory.
 
 use assay_model::{Matcher, Queryable};
-use assay_promql::{Engine, Expr, QueryResult};
+use assay_promql::{Engine, Expr};
 
-use super::{Source, SourceError};
+use super::{Answered, Source, SourceError};
 
 /// Evaluates over anything queryable.
 pub struct RecordedSource<'a> {
@@ -21,18 +21,12 @@ impl<'a> RecordedSource<'a> {
 }
 
 impl Source for RecordedSource<'_> {
-    fn instant(&self, expression: &str, t_ms: i64) -> Result<QueryResult, SourceError> {
+    fn instant(&self, expression: &str, t_ms: i64) -> Answered {
         let expr = parse(expression)?;
         self.engine.instant(self.data, &expr, t_ms).map_err(|e| fail(expression, &e))
     }
 
-    fn range(
-        &self,
-        expression: &str,
-        start_ms: i64,
-        end_ms: i64,
-        step_ms: i64,
-    ) -> Result<QueryResult, SourceError> {
+    fn range(&self, expression: &str, start_ms: i64, end_ms: i64, step_ms: i64) -> Answered {
         let expr = parse(expression)?;
         self.engine.range(self.data, &expr, start_ms, end_ms, step_ms).map_err(|e| fail(expression, &e))
     }

@@ -1,10 +1,9 @@
 //! A Prometheus-compatible server as a source: Prometheus itself, Thanos, Mimir, VictoriaMetrics.
 
 use assay_prom_api::{ApiError, Blocking, ClientOptions, Request, json::time_text, read::read_query};
-use assay_promql::QueryResult;
 use serde::{Deserialize, de::IgnoredAny};
 
-use super::{Source, SourceError};
+use super::{Answered, Source, SourceError};
 
 /// An answer that lists something; how many there are is all that is asked.
 #[derive(Deserialize)]
@@ -27,7 +26,7 @@ impl RemoteSource {
         Ok(Self { server: Blocking::new(options)? })
     }
 
-    fn query(&self, request: &Request) -> Result<QueryResult, SourceError> {
+    fn query(&self, request: &Request) -> Answered {
         let answer = self.server.call(request)?;
         read_query(&answer).map_err(|e| {
             SourceError::new(format!(
@@ -45,17 +44,11 @@ impl From<ApiError> for SourceError {
 }
 
 impl Source for RemoteSource {
-    fn instant(&self, expression: &str, t_ms: i64) -> Result<QueryResult, SourceError> {
+    fn instant(&self, expression: &str, t_ms: i64) -> Answered {
         self.query(&Request::new("query").with("query", expression).with("time", time_text(t_ms)))
     }
 
-    fn range(
-        &self,
-        expression: &str,
-        start_ms: i64,
-        end_ms: i64,
-        step_ms: i64,
-    ) -> Result<QueryResult, SourceError> {
+    fn range(&self, expression: &str, start_ms: i64, end_ms: i64, step_ms: i64) -> Answered {
         self.query(
             &Request::new("query_range")
                 .with("query", expression)
