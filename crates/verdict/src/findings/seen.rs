@@ -1,5 +1,7 @@
 //! What the finders look at: one judged window of a run. Invariant: every figure is of this window or of a named part of it.
 
+use std::collections::BTreeSet;
+
 use assay_model::{Labels, Matcher, duration};
 use assay_run::traces;
 
@@ -19,6 +21,9 @@ pub(super) type Points = Vec<(i64, f64)>;
 
 /// A stretch of time: start and end in milliseconds since the Unix epoch.
 pub(super) type Span = (i64, i64);
+
+/// The share of a phase's requests above which a step is one of its own.
+const LEAST_SHARE: f64 = 0.02;
 
 /// A window, and what answers for it.
 pub(super) struct Seen<'a> {
@@ -141,10 +146,34 @@ impl<'a> Seen<'a> {
         if self.misses(topics) { Severity::Critical } else { Severity::Warning }
     }
 
-    /// The other phases that ran, as start and end.
-    pub(super) fn other_phases(&self) -> Vec<(String, Span)> {
+    /// The other phases that ran and did the same work, as start and end: the steps of one are among those of the other. What
+    /// calls one component says nothing of the phase that calls another.
+    pub(super) fn other_phases(&self) -> Result<Vec<(String, Span)>, SourceError> {
+        let own = self.steps((self.window.start_ms, self.window.end_ms))?;
         let others = self.verdict.run.phases.iter().filter(|p| Some(&p.name) != self.window.phase.as_ref());
-        others.filter(|p| p.end_ms > p.start_ms).map(|p| (p.name.clone(), (p.start_ms, p.end_ms))).collect()
+        let mut alike = Vec::new();
+        for phase in others.filter(|p| p.end_ms > p.start_ms) {
+            let span = (phase.start_ms, phase.end_ms);
+            let steps = self.steps(span)?;
+            if steps.is_subset(&own) || own.is_subset(&steps) {
+                alike.push((phase.name.clone(), span));
+            }
+        }
+        Ok(alike)
+    }
+
+    /// The steps of the load that requests were of, as far as it names them; those of a few requests, which may belong to the
+    /// phase before or after, left out.
+    fn steps(&self, (start_ms, end_ms): Span) -> Result<BTreeSet<String>, SourceError> {
+        if end_ms <= start_ms {
+            return Ok(BTreeSet::new());
+        }
+        let count = Histogram { by: "load_step", ..REQUESTS }.count();
+        let expression = count.replace("RANGE", &duration::format_ms(end_ms - start_ms));
+        let counts: Vec<_> = numbers(self.whole.instant(&expression, end_ms)?).collect();
+        let least = counts.iter().map(|(_, count)| count).sum::<f64>() * LEAST_SHARE;
+        let steps = counts.iter().filter(|(_, count)| *count > least);
+        Ok(steps.filter_map(|(labels, _)| labels.get("load_step").map(str::to_owned)).collect())
     }
 
     /// A finding in this window, with neither figures nor a remedy yet.

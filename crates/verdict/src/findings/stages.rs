@@ -146,7 +146,7 @@ fn by_phase(seen: &Seen<'_>, stage: &Histogram<'_>) -> Result<Option<Slower>, So
         return Ok(None);
     }
     let mut least: Option<(String, f64, Span)> = None;
-    for (name, span) in seen.other_phases() {
+    for (name, span) in seen.other_phases()? {
         if seen.number_in(&count, span)?.unwrap_or(0.0) < FEWEST {
             continue;
         }
@@ -257,7 +257,7 @@ fn cache(seen: &Seen<'_>) -> Result<Option<Finding>, SourceError> {
     // What goes past the cache counts: one that is switched off is not asked at all.
     let asked = "sum(increase(rag_cache_requests_total[RANGE]))";
     let share = "sum(increase(rag_cache_requests_total{result=\"hit\"}[RANGE])) / sum(increase(rag_cache_requests_total[RANGE]))";
-    let mut parts: Vec<(String, Span)> = seen.other_phases();
+    let mut parts: Vec<(String, Span)> = seen.other_phases()?;
     parts.push(("the start of the phase".to_owned(), seen.part(0.0, 0.25)));
     let now = seen.part(0.75, 1.0);
     if seen.number_in(asked, now)?.unwrap_or(0.0) < FEWEST {

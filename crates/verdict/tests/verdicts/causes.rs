@@ -346,6 +346,31 @@ fn a_knee_is_worth_knowing() {
 }
 
 #[test]
+fn phases_that_call_other_components_are_not_compared() {
+    let slow_peak = || {
+        let search = stage("search", &[(140, 2.0, 0.15), (180, 8.0, 0.9)]);
+        rag().without("stage=\"search\"").with(&search)
+    };
+    let step = |name: &str, before: f64, after: f64| {
+        let series = format!("http_client_request_duration_seconds{{load_step=\"{name}\"}}");
+        observed(&series, &[(140, before, 0.2), (180, after, 0.2)])
+    };
+    let slow = |world: &World| {
+        let found = found(world, ALL).into_iter().filter(|f| f.id == "B001");
+        found.map(|f| f.title).collect::<Vec<_>>()
+    };
+    let title = "The stage search takes 5.7 times as long as in warmup";
+    assert_eq!(slow(&slow_peak()), [title]);
+    assert_eq!(
+        slow(&slow_peak().with(&step("login", 2.0, 0.0))),
+        [title],
+        "the peak has a part of the steps"
+    );
+    let others = slow_peak().with(&step("embedding", 2.0, 0.0)).with(&step("search", 0.0, 2.0));
+    assert_eq!(slow(&others), [""; 0]);
+}
+
+#[test]
 fn label_values_may_have_any_characters() {
     let quoted = |line: &str| line.replace("\"embed\"", r#""em\"b}ed\\""#);
     let slow = stage("embed", &[(80, 2.0, 0.07), (240, 2.0, 0.42)]);
