@@ -4,8 +4,9 @@
 //! be missed, so the log-odds of missing it are fitted as a straight line over the rate (a quasi-binomial regression:
 //! windows scatter more than their requests, since neighbours wait in the same queue), and Fieller's interval is where the
 //! line crosses the share that is allowed. Shares are used, not the windows' percentiles: the mean of percentiles of short
-//! windows is below the percentile of the whole, their pooled shares are not. Invariant: only windows around the final
-//! centre count, and each rate has as many as any other, give or take one.
+//! windows is below the percentile of the whole, their pooled shares are not. Where the edge turns out to be elsewhere, the rates move
+//! there. Invariant: every window near the centre counts, whatever it showed, those from before a move too; around the final
+//! centre each rate has as many as any other, give or take one.
 
 use statrs::distribution::{ContinuousCDF as _, StudentsT};
 
@@ -18,6 +19,8 @@ const RATES: usize = EDGE_RATES as usize;
 const SPAN: f64 = 0.06;
 /// How often the rates may be moved to where the edge seems to be.
 const MOVES: u32 = 2;
+/// The rounds from which on an interval is known, as wide as it may be.
+const LEAST_ROUNDS: usize = 2;
 /// By this factor shares differ from what is allowed on both sides of a cliff.
 const CLIFF: f64 = 4.0;
 
@@ -27,6 +30,8 @@ pub(super) struct Edge {
     centre_per_s: f64,
     moves: u32,
     windows: Vec<Point>,
+    /// How many of them were held since the last move.
+    fresh: usize,
     found: Option<Crossing>,
 }
 
@@ -50,35 +55,38 @@ pub(super) struct Crossing {
 struct Line {
     crossing: f64,
     interval: Option<(f64, f64)>,
+    /// Whether the line is surely not 0 at the centre.
+    is_off: bool,
 }
 
 impl Edge {
     /// Around this rate, which is at most `highest_per_s` less the span.
     pub(super) fn around(centre_per_s: f64, highest_per_s: f64) -> Self {
         let centre_per_s = centre_per_s.min(highest_per_s / (1.0 + SPAN));
-        Self { centre_per_s, moves: 0, windows: Vec::new(), found: None }
+        Self { centre_per_s, moves: 0, windows: Vec::new(), fresh: 0, found: None }
     }
 
     /// The rate of the next window.
     pub(super) fn next_per_s(&self) -> f64 {
-        let step = (self.windows.len() % RATES) as f64 / (RATES - 1) as f64;
+        let step = (self.fresh % RATES) as f64 / (RATES - 1) as f64;
         self.centre_per_s * (1.0 + SPAN * (2.0 * step - 1.0))
     }
 
-    /// Takes a window in; `rounds` are wanted at least, and no rate above `highest_per_s`.
+    /// Takes a window in; `rounds` are wanted before the rates are moved, and no rate above `highest_per_s`.
     pub(super) fn note(&mut self, rate_per_s: f64, misses: &[Misses], rounds: u32, highest_per_s: f64) {
         self.windows.push(Point { rate: rate_per_s / self.centre_per_s - 1.0, misses: misses.to_vec() });
-        let done = self.windows.len() / RATES;
-        if !self.windows.len().is_multiple_of(RATES) || done < rounds as usize {
+        self.fresh += 1;
+        if !self.fresh.is_multiple_of(RATES) || self.fresh / RATES < LEAST_ROUNDS.min(rounds as usize) {
             return;
         }
         let lines = (0..misses.len()).filter_map(|objective| Some((objective, self.line(objective)?)));
         let Some((objective, line)) = lines.min_by(|a, b| a.1.crossing.total_cmp(&b.1.crossing)) else {
             return;
         };
-        if line.crossing.abs() > SPAN && self.moves < MOVES {
-            let centre_per_s = self.centre_per_s * (1.0 + line.crossing.clamp(-1.5 * SPAN, 1.5 * SPAN));
-            *self = Self { moves: self.moves + 1, ..Self::around(centre_per_s, highest_per_s) };
+        // Of a line that is flat by chance the crossing is anywhere, and tells nothing of the centre.
+        let is_elsewhere = line.is_off && line.crossing.abs() > SPAN;
+        if is_elsewhere && self.has_rounds(rounds) && self.moves < MOVES {
+            self.move_by(line.crossing.clamp(-1.5 * SPAN, 1.5 * SPAN), highest_per_s);
             return;
         }
         let of = |share: f64| self.centre_per_s * (1.0 + share);
@@ -86,6 +94,22 @@ impl Edge {
             let rate_per_s = Estimate { mean: of(line.crossing), low: Some(of(low)), high: Some(of(high)) };
             Crossing { rate_per_s, objective }
         });
+    }
+
+    /// Whether there were as many rounds; after a move, which keeps windows, fewer.
+    fn has_rounds(&self, rounds: u32) -> bool {
+        let wanted = if self.moves == 0 { rounds as usize } else { LEAST_ROUNDS.min(rounds as usize) };
+        self.fresh / RATES >= wanted
+    }
+
+    /// Moves the rates by a share of them, and keeps what is near.
+    fn move_by(&mut self, share: f64, highest_per_s: f64) {
+        let moved = Self::around(self.centre_per_s * (1.0 + share), highest_per_s);
+        let scale = self.centre_per_s / moved.centre_per_s;
+        let windows = std::mem::take(&mut self.windows).into_iter();
+        let windows = windows.map(|w| Point { rate: (1.0 + w.rate) * scale - 1.0, ..w });
+        let near = windows.filter(|w| w.rate.abs() <= 2.0 * SPAN).collect();
+        *self = Self { moves: self.moves + 1, windows: near, ..moved };
     }
 
     /// The windows that count.
@@ -98,10 +122,11 @@ impl Edge {
         self.found.as_ref()
     }
 
-    /// Whether the interval is at most this share of the rate.
-    pub(super) fn is_within(&self, precision: f64) -> bool {
+    /// Whether there were as many rounds, and the interval is at most this share of the rate.
+    pub(super) fn is_within(&self, precision: f64, rounds: u32) -> bool {
         let width = |e: &Estimate| e.high.zip(e.low).map(|(high, low)| (high - low) / e.mean);
-        self.found.as_ref().and_then(|f| width(&f.rate_per_s)).is_some_and(|width| width <= precision)
+        let width = self.found.as_ref().and_then(|f| width(&f.rate_per_s));
+        self.has_rounds(rounds) && width.is_some_and(|width| width <= precision)
     }
 
     /// The line of an objective; `None` where it rises nowhere.
@@ -125,8 +150,11 @@ fn cliff(points: &[(f64, Misses)]) -> Option<Line> {
     let is_clean = points
         .iter()
         .all(|(rate, m)| share(m) * CLIFF <= 1.0 && *rate <= held || share(m) >= CLIFF && *rate >= broke);
-    (is_clean && held < broke)
-        .then(|| Line { crossing: f64::midpoint(held, broke), interval: Some((held, broke)) })
+    (is_clean && held < broke).then(|| Line {
+        crossing: f64::midpoint(held, broke),
+        interval: Some((held, broke)),
+        is_off: true,
+    })
 }
 
 /// The fitted log-odds over what is allowed, `at + slope × rate`, and the covariance of the two.
@@ -207,6 +235,7 @@ impl Fit {
         let c = self.at.powi(2) - t * t * self.covariance.a;
         let root = (half * half - a * c).sqrt();
         let interval = (a > 0.0 && root.is_finite()).then(|| ((-half - root) / a, (-half + root) / a));
-        (self.slope > 0.0).then(|| Line { crossing: -self.at / self.slope, interval })
+        let is_off = self.at.powi(2) > t * t * self.covariance.a;
+        (self.slope > 0.0).then(|| Line { crossing: -self.at / self.slope, interval, is_off })
     }
 }

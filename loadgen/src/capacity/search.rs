@@ -86,7 +86,7 @@ impl Search {
     fn decide(&self, plan: &SearchPlan) -> Next {
         match &self.edge {
             None => self.trials.decide(plan),
-            Some(edge) if edge.is_within(plan.precision) => Next::End(SearchEnd::Found),
+            Some(edge) if edge.is_within(plan.precision, plan.confirm) => Next::End(SearchEnd::Found),
             Some(edge) => Next::Try(four_digits(edge.next_per_s())),
         }
     }
