@@ -196,7 +196,9 @@ fn tests(options: &Options) -> Result<()> {
         true => command.env("CI", "true"),
         false => command.env_remove("CI"),
     };
-    shell::run(&mut command)
+    shell::run(&mut command)?;
+    shell::tests_are_built();
+    Ok(())
 }
 
 /// A program of cargo's that a step needs: the installed one, or one installed below `target/tools`.

@@ -4,6 +4,7 @@ use std::{
     io::{self, Write as _},
     path::{Path, PathBuf},
     process::{Command, ExitStatus, Stdio},
+    sync::atomic::{AtomicBool, Ordering},
     time::Instant,
 };
 
@@ -33,11 +34,22 @@ pub(crate) fn print(text: &str) {
     }
 }
 
+/// Whether this process has built the tests, and with them the programs of all packages that have any.
+static HAS_TESTS: AtomicBool = AtomicBool::new(false);
+
+/// Notes that the tests are built: further builds for development would be others, by the features that a few packages ask for.
+pub(crate) fn tests_are_built() {
+    HAS_TESTS.store(true, Ordering::Relaxed);
+}
+
 /// Builds programs of this workspace, all with the features that building them together gives; yields their folder.
 /// `ASSAY_BIN` names a folder that has them, for machines without a compiler.
 pub(crate) fn build(profile: &str, programs: &[&str]) -> Result<PathBuf> {
     if let Some(folder) = std::env::var_os("ASSAY_BIN") {
         return Ok(folder.into());
+    }
+    if profile == "dev" && HAS_TESTS.load(Ordering::Relaxed) {
+        return Ok(root().join("target/debug"));
     }
     let mut command = cargo(&["build", "--profile", profile]);
     for program in programs {
