@@ -33,7 +33,7 @@ pub(super) fn run(options: &Options) -> Result<()> {
     };
     let phase = match options.rate {
         Some(rate) => format!(
-            "{{executor: constant-arrival-rate, rate: {rate}/s, pre_allocated_vus: 50, duration: {}s}}",
+            "{{executor: constant-arrival-rate, rate: {rate}/s, pre_allocated_vus: 100, max_vus: 100, duration: {}s}}",
             options.seconds
         ),
         None => format!("{{executor: constant-vus, vus: 50, duration: {}s}}", options.seconds),
