@@ -1,6 +1,6 @@
 //! What the finders look at: one judged window of a run. Invariant: every figure is of this window or of a named part of it.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::OnceLock};
 
 use assay_model::{Labels, Matcher, duration};
 use assay_run::traces;
@@ -37,6 +37,8 @@ pub(super) struct Seen<'a> {
     pub(super) spans: &'a [traces::Span],
     /// How far samples are apart.
     pub(super) interval_ms: i64,
+    /// The other phases that did the same work, once they were asked for.
+    alike: OnceLock<Result<Vec<(String, Span)>, SourceError>>,
 }
 
 impl<'a> Seen<'a> {
@@ -47,7 +49,15 @@ impl<'a> Seen<'a> {
         spans: &'a [traces::Span],
         interval_ms: i64,
     ) -> Self {
-        Self { verdict, window, within, whole, spans, interval_ms: interval_ms.max(1) }
+        Self {
+            verdict,
+            window,
+            within,
+            whole,
+            spans,
+            interval_ms: interval_ms.max(1),
+            alike: OnceLock::new(),
+        }
     }
 
     pub(super) fn seconds(&self) -> f64 {
@@ -149,6 +159,10 @@ impl<'a> Seen<'a> {
     /// The other phases that ran and did the same work, as start and end: the steps of one are among those of the other. What
     /// calls one component says nothing of the phase that calls another.
     pub(super) fn other_phases(&self) -> Result<Vec<(String, Span)>, SourceError> {
+        self.alike.get_or_init(|| self.find_alike()).clone()
+    }
+
+    fn find_alike(&self) -> Result<Vec<(String, Span)>, SourceError> {
         let own = self.steps((self.window.start_ms, self.window.end_ms))?;
         let others = self.verdict.run.phases.iter().filter(|p| Some(&p.name) != self.window.phase.as_ref());
         let mut alike = Vec::new();
