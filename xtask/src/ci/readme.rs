@@ -30,7 +30,7 @@ pub(super) fn run(bin: &Path) -> Result<()> {
         ensure!(folder.join("assay/report.html").is_file(), "{}: no report", folder.display());
         judged(&folder.join("assay"), status)?;
     }
-    killed(&dir, bin)
+    killed(&dir, &ours, bin)
 }
 
 /// The first two shell blocks of the guide's quick start: a verdict, and files that are valid.
@@ -65,9 +65,8 @@ fn paste(dir: &Path, first: &[&Path]) -> Result<std::process::ExitStatus> {
 }
 
 /// A load that is killed half-way is no pass.
-fn killed(dir: &Path, bin: &Path) -> Result<()> {
+fn killed(dir: &Path, ours: &Path, bin: &Path) -> Result<()> {
     use std::os::unix::fs::PermissionsExt as _;
-    let ours = shell::root().join("target/debug");
     let folder = dir.join("killed");
     fs::create_dir_all(&folder)?;
     let program = folder.join("loadgen");
@@ -76,7 +75,7 @@ fn killed(dir: &Path, bin: &Path) -> Result<()> {
         format!("#!/bin/sh\nexec timeout -s KILL 25 {} \"$@\"\n", ours.join("loadgen").display()),
     )?;
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755))?;
-    let status = paste(dir, &[&folder, &ours, bin])?;
+    let status = paste(dir, &[&folder, ours, bin])?;
     ensure!(matches!(status.code(), Some(1 | 3)), "a load that was killed ends with {:?}", status.code());
     Ok(())
 }

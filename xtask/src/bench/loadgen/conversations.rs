@@ -5,8 +5,7 @@ use std::{
     fs::File,
     io::{BufWriter, Write as _},
     path::Path,
-    thread::sleep,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use anyhow::{Context, Result, ensure};
@@ -14,10 +13,9 @@ use rand::{RngExt as _, SeedableRng as _, rngs::SmallRng};
 use serde_json::{Value, json};
 
 use super::{
-    rig::{self, Rig},
+    rig::{Client, Rig},
     server,
 };
-use crate::process::{PEAK, RESIDENT, memory_mib};
 
 /// The file and the load.
 #[derive(Debug, clap::Args)]
@@ -43,13 +41,14 @@ pub(super) fn run(options: &Options) -> Result<()> {
         "\n| order | requests | first request after, s | resident MiB: median | largest | live histories, at most | CPU µs a request |\n|---|---|---|---|---|---|---|"
     );
     for (order, row) in [("of the file", "next"), ("shuffled", "random")] {
-        let (requests, first_s, mut seen, peak, cpu_s) = once(&rig, options, row)?;
-        seen.sort_by(f64::total_cmp);
+        let (mut client, requests, first_s) = once(&rig, options, row)?;
+        client.resident_mib.sort_by(f64::total_cmp);
         println!(
-            "| {order} | {requests} | {first_s:.3} | {:.1} | {peak:.1} | {:.1} | {:.1} |",
-            seen.get(seen.len() / 2).copied().unwrap_or(f64::NAN),
+            "| {order} | {requests} | {first_s:.3} | {:.1} | {:.1} | {:.1} | {:.1} |",
+            client.resident_mib.get(client.resident_mib.len() / 2).copied().unwrap_or(f64::NAN),
+            client.peak_mib,
             held_mib * f64::from(options.users),
-            cpu_s * 1e6 / requests as f64
+            client.cpu_s * 1e6 / requests as f64
         );
     }
     Ok(())
@@ -77,32 +76,20 @@ phases: {{steady: {{executor: shared-iterations, vus: {}, iterations: {}, max_du
     )
 }
 
-/// Requests, seconds to the first of them, resident sets once a second and the largest of all, and processor time.
-type Run = (u64, f64, Vec<f64>, f64, f64);
-
-fn once(rig: &Rig, options: &Options, row: &str) -> Result<Run> {
+/// Runs the scenario; yields the client, its requests, and the seconds to the first of them.
+fn once(rig: &Rig, options: &Options, row: &str) -> Result<(Client, usize, f64)> {
     let server = rig.serve("stream:16:0.002:0.01")?;
     let file = rig.dir.join("scenario.yml");
     std::fs::write(&file, scenario(server.port, options, row))?;
     let file = file.display().to_string();
     let arguments = ["run", &file, "--quiet", "--workers", "1", "--summary", "json"].map(str::to_owned);
-    let (before, begun_ns, mut seen) = (rig::children_cpu_s()?, server::now_ns(), Vec::new());
-    let (mut child, mut peak) = (rig.start_loadgen(&arguments)?, 0f64);
-    let status = loop {
-        sleep(Duration::from_millis(200));
-        if let Some(status) = child.try_wait()? {
-            break status;
-        }
-        seen.extend(memory_mib(child.id(), RESIDENT));
-        peak = peak.max(memory_mib(child.id(), PEAK).unwrap_or(0.0));
-    };
-    ensure!(status.success(), "loadgen: {status}");
-    let cpu_s = rig::children_cpu_s()? - before;
-    let summary: Value = serde_json::from_str(&std::fs::read_to_string(rig.dir.join("client.out"))?)?;
+    let begun_ns = server::now_ns();
+    let client = rig.client(&rig.loadgen, &arguments)?;
+    let summary: Value = serde_json::from_str(&client.stdout)?;
     ensure!(summary["errors"] == 0, "loadgen saw errors: {summary}");
     let log = server.quit(0)?;
     let first_ns = log.received_ns.first().context("no request")?;
-    Ok((log.received_ns.len() as u64, (first_ns - begun_ns) as f64 / 1e9, seen, peak, cpu_s))
+    Ok((client, log.received_ns.len(), (first_ns - begun_ns) as f64 / 1e9))
 }
 
 /// Writes a file in ShareGPT's form, the same each time; yields the MiB of the largest conversation.

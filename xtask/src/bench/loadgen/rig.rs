@@ -18,7 +18,7 @@ use nix::sys::resource::{UsageWho, getrusage};
 use super::server::Log;
 use crate::{
     folder,
-    process::{PEAK, Process, free_port, memory_mib},
+    process::{PEAK, Process, RESIDENT, free_port, memory_mib},
     shell,
 };
 
@@ -46,6 +46,8 @@ pub(super) struct Client {
     pub(super) stdout: String,
     /// Seconds of processor time.
     pub(super) cpu_s: f64,
+    /// The resident set ten times a second, in MiB.
+    pub(super) resident_mib: Vec<f64>,
     /// The largest resident set, in MiB.
     pub(super) peak_mib: f64,
 }
@@ -136,12 +138,13 @@ impl Rig {
             .stderr(File::create(&err)?)
             .spawn()
             .context("taskset")?;
-        let mut peak_mib = 0f64;
+        let (mut peak_mib, mut resident_mib) = (0f64, Vec::new());
         let status = loop {
             if let Some(status) = child.try_wait()? {
                 break status;
             }
             peak_mib = peak_mib.max(memory_mib(child.id(), PEAK).unwrap_or(0.0));
+            resident_mib.extend(memory_mib(child.id(), RESIDENT));
             sleep(Duration::from_millis(100));
         };
         let cpu_s = children_cpu_s()? - before;
@@ -149,7 +152,7 @@ impl Rig {
         let end: Vec<&str> = said.lines().rev().take(5).collect();
         let end = end.into_iter().rev().collect::<Vec<_>>().join("\n");
         ensure!(status.success(), "{}: {status}\n{end}", program.display());
-        Ok(Client { stdout: fs::read_to_string(out)?, cpu_s, peak_mib })
+        Ok(Client { stdout: fs::read_to_string(out)?, cpu_s, resident_mib, peak_mib })
     }
 
     /// Starts loadgen on the client's core and hands it over while it runs.
@@ -193,7 +196,7 @@ impl Served {
 }
 
 /// Processor time of all children that were waited for.
-pub(super) fn children_cpu_s() -> Result<f64> {
+fn children_cpu_s() -> Result<f64> {
     let usage = getrusage(UsageWho::RUSAGE_CHILDREN)?;
     let seconds = |t: nix::sys::time::TimeVal| t.tv_sec() as f64 + t.tv_usec() as f64 / 1e6;
     Ok(seconds(usage.user_time()) + seconds(usage.system_time()))
